@@ -1,0 +1,1 @@
+"""Executors run evaluators and hand their results back."""

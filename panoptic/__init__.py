@@ -1,0 +1,1 @@
+"""Panoptic segmentation: data, networks, training, merging, quality, and their joint search."""
