@@ -1,1 +1,1 @@
-"""."""
+"""Data in the COCO panoptic format: reading, checking, batching, and generated scenes."""
