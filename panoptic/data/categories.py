@@ -42,8 +42,8 @@ class Categories:
         categories: The categories in order.
 
     Raises:
-        ValueError: If there are none, an id occurs twice, or there are more than 254 stuff categories (semantic
-            maps are uint8).
+        ValueError: If there are none, an id occurs twice, or there are more than 254 stuff categories
+            (semantic maps are uint8).
     """
 
     def __init__(self, categories: Iterable[Category]) -> None:
@@ -63,8 +63,8 @@ class Categories:
             raise ValueError(f"category ids occur more than once: {repeated}; give every category its own id")
         if len(self.stuff) >= VOID:
             raise ValueError(
-                f"{len(self.stuff)} stuff categories, but semantic maps are uint8 with {VOID} for void and {THING} "
-                f"for things: at most {VOID - 1} fit"
+                f"{len(self.stuff)} stuff categories, but semantic maps are uint8 with {VOID} for void and "
+                f"{THING} for things: at most {VOID - 1} fit"
             )
 
     @classmethod
@@ -72,8 +72,8 @@ class Categories:
         """Reads the ``categories`` list of a COCO panoptic JSON.
 
         Args:
-            entries: Mappings with ``id``, ``name``, ``isthing`` (0 or 1) and optionally ``color`` (three integers
-                in 0..255; without it, a colour is derived from the id). Other keys are ignored.
+            entries: Mappings with ``id``, ``name``, ``isthing`` (0 or 1) and optionally ``color`` (three
+                integers in 0..255; without it, a colour is derived from the id). Other keys are ignored.
 
         Raises:
             ValueError: If an entry lacks a key or holds a value of the wrong kind, and as the constructor.
@@ -102,7 +102,8 @@ class Categories:
             return self._by_id[category_id]
         except KeyError:
             raise ValueError(
-                f"unknown category id {category_id}; the {len(self)} known ids are {_abbreviated(self._by_id)}"
+                f"unknown category id {category_id}; the {len(self)} known ids are "
+                f"{_abbreviated(self._by_id)}"
             ) from None
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,6 @@
 import pickle
 
 import pytest
-
 from autopanoptic.panoptic.data.categories import Categories, Category
 
 
@@ -60,7 +59,7 @@ def stuff(count):
 
 def test_at_most_254_stuff_categories():
     assert max(Categories(stuff(254)).stuff_label.values()) == 254
-    with pytest.raises(ValueError, match="255 stuff categories.*at most 254 fit"):
+    with pytest.raises(ValueError, match=r"255 stuff categories.*at most 254 fit"):
         Categories(stuff(255))
 
 
