@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-
 from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment, id_to_rgb, rgb_to_id
 
 
