@@ -129,7 +129,9 @@ def _abbreviated(ids: Iterable[int], limit: int = 10) -> str:
     return ", ".join(map(str, listed[:limit])) + (", ..." if len(listed) > limit else "")
 
 
-def _parse(entry: Mapping[str, Any]) -> Category:
+def _parse(entry: object) -> Category:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"category {entry!r} is not an object with id, name and isthing")
     missing = [key for key in ("id", "name", "isthing") if key not in entry]
     if missing:
         raise ValueError(f"category {dict(entry)!r} lacks {', '.join(missing)}")
