@@ -1,0 +1,70 @@
+"""Modulated deformable convolution (Zhu et al. 2019, "Deformable ConvNets v2"), quick on CPU and GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
+
+
+def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve with stride 1 and "same" padding at displaced, weighted taps.
+
+    On a GPU this is torchvision's operator. Elsewhere (CPU, meta) the taps are sampled with ``grid_sample`` and
+    multiplied by the weights in one matrix product, which on a CPU is several times faster than torchvision's.
+
+    Args:
+        x: Features, (B, C, H, W).
+        offset: Displacement of every tap in pixels, (B, 2 k^2, H, W); channels 2t and 2t + 1 are tap t's y and x.
+        modulation: Factor on every tap, (B, k^2, H, W).
+        weight: Kernel, (C_out, C, k, k) with odd k.
+        bias: (C_out,).
+
+    Returns:
+        (B, C_out, H, W).
+    """
+    if x.is_cuda:
+        padding = weight.shape[-1] // 2
+        out: Tensor = torchvision_deform_conv2d(x, offset, weight, bias, padding=padding, mask=modulation)
+        return out
+    batch, _, height, width = x.shape
+    taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.reshape(batch, 1, -1, width)
+    columns = taps.reshape(batch, -1, height * width)
+    return (weight.flatten(1) @ columns + bias[:, None]).view(batch, -1, height, width)
+
+
+def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:
+    """``x`` at the displaced taps, zero outside: (B, C, k^2 H, W)."""
+    batch, _, height, width = x.shape
+    around = torch.arange(kernel, device=x.device) - kernel // 2
+    tap_y = around.repeat_interleave(kernel).view(-1, 1, 1)
+    tap_x = around.repeat(kernel).view(-1, 1, 1)
+    shift_y, shift_x = offset.view(batch, kernel * kernel, 2, height, width).unbind(2)
+    y = shift_y + (tap_y + torch.arange(height, device=x.device).view(-1, 1))
+    x_ = shift_x + (tap_x + torch.arange(width, device=x.device))
+    grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    return functional.grid_sample(
+        x, grid.view(batch, -1, width, 2), mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+
+
+def _deform_conv2d_flops(
+    x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int] | None = None, **__: Any
+) -> int:
+    """Floating-point operations of torchvision's operator: two for each multiply-add of the kernel."""
+    batch, _channels, height, width = x
+    out_channels, channels, kernel_y, kernel_x = weight
+    if out_shape is not None:
+        height, width = out_shape[-2:]
+    return 2 * batch * height * width * out_channels * channels * kernel_y * kernel_x
+
+
+FLOP_FORMULAS: dict[Any, Callable[..., int]] = {
+    torch.ops.torchvision.deform_conv2d.default.overloadpacket: _deform_conv2d_flops
+}
+"""For ``torch.utils.flop_counter.FlopCounterMode(custom_mapping=...)``: without it a deformable convolution on a GPU
+counts as nothing. On the meta device and on a CPU the matrix product is counted as it stands."""

@@ -1,0 +1,18 @@
+"""What a part of the network gives: each part declares it, the next part reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Features = dict[str, Tensor]
+"""Feature maps by level name ("c2".."c5" from a backbone, "p2".."p6" from a neck), each (B, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class FeatureShape:
+    """A feature map's channels and its stride in pixels of the input image."""
+
+    channels: int
+    stride: int
