@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from autopanoptic.panoptic.data.categories import Categories, Category
 
 
