@@ -7,7 +7,7 @@ painted one after the other, each onto the pixels that are still free, and stuff
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -90,9 +90,17 @@ def merge(
     found = _candidates(scores, labels, masks, categories, rules)
     painted = _paint(found, semantic, rules.overlap_threshold)
     combined = torch.where(painted > 0, painted, _stuff(semantic, categories, first=len(found) + 1))
-    owners = [(one.category_id, one.score, 1) for one in found]
-    owners += [(category.id, None, max(1, rules.stuff_area)) for category in categories.stuff]
+    owners = [_Owner(one.category_id, one.score, 1) for one in found]
+    owners += [_Owner(category.id, None, max(1, rules.stuff_area)) for category in categories.stuff]
     return _compact(combined, owners)
+
+
+class _Owner(NamedTuple):
+    """What a number in the map before renumbering stands for, and the pixels that it needs to stay."""
+
+    category_id: int
+    score: float | None
+    least: int
 
 
 @dataclass(frozen=True)
@@ -121,8 +129,7 @@ def _candidates(
         return sorted(found, key=lambda one: -one.score)
     areas = _areas(found)
     keys = [
-        (0, area) if one.score > rules.confident else (1, -one.score)
-        for one, area in zip(found, areas, strict=True)
+        (0, area) if one.score > rules.confident else (1, -one.score) for one, area in zip(found, areas, strict=True)
     ]
     return [found[i] for i in sorted(range(len(found)), key=keys.__getitem__)]
 
@@ -141,9 +148,7 @@ def _boxes(masks: Tensor) -> list[tuple[slice, slice] | None]:
     pixels = masks.view(torch.uint8)
     rows: NDArray[np.uint8] = pixels.amax(2).cpu().numpy()
     columns: NDArray[np.uint8] = pixels.amax(1).cpu().numpy()
-    return [
-        (_span(row), _span(column)) if row.any() else None for row, column in zip(rows, columns, strict=True)
-    ]
+    return [(_span(row), _span(column)) if row.any() else None for row, column in zip(rows, columns, strict=True)]
 
 
 def _span(taken: NDArray[np.uint8]) -> slice:
@@ -175,8 +180,8 @@ def _stuff(semantic: Tensor, categories: Categories, first: int) -> Tensor:
     return torch.where(semantic > 0, semantic + (first - 1), 0).to(torch.int32)
 
 
-def _compact(combined: Tensor, owners: list[tuple[int, float | None, int]]) -> PanopticMap:
-    """Renumbers 1..K what has enough pixels; owners[i - 1] is (category, score, least area) of number i."""
+def _compact(combined: Tensor, owners: list[_Owner]) -> PanopticMap:
+    """Renumbers 1..K what has enough pixels; owners[i - 1] is what number i stands for."""
     areas: list[int] = torch.bincount(combined.flatten(), minlength=len(owners) + 1).tolist()
     table = [0] * (len(owners) + 1)
     segments: list[Segment] = []
@@ -194,8 +199,7 @@ def _check_tensors(scores: Tensor, labels: Tensor, masks: Tensor, semantic: Tens
     count = len(masks)
     if scores.shape != (count,) or labels.shape != (count,):
         raise ValueError(
-            f"{count} masks need {count} scores and labels, "
-            f"not {tuple(scores.shape)} and {tuple(labels.shape)}"
+            f"{count} masks need {count} scores and labels, not {tuple(scores.shape)} and {tuple(labels.shape)}"
         )
     if labels.dtype != torch.int64 or semantic.dtype != torch.int64:
         raise ValueError(f"labels must be int64, not {labels.dtype} of things and {semantic.dtype} of stuff")

@@ -60,9 +60,7 @@ class PanopticMap:
 
     def __post_init__(self) -> None:
         if self.ids.ndim != 2 or not _holds_integers(self.ids):
-            raise ValueError(
-                f"ids must be an (H, W) map of integers, not {tuple(self.ids.shape)} of {self.ids.dtype}"
-            )
+            raise ValueError(f"ids must be an (H, W) map of integers, not {tuple(self.ids.shape)} of {self.ids.dtype}")
         seen = [segment.id for segment in self.segments]
         if len(set(seen)) != len(seen):
             twice = next(value for value, count in Counter(seen).items() if count > 1)
@@ -100,7 +98,7 @@ def rgb_to_id(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"colors must be (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
     red, green, blue = (rgb[:, :, channel].astype(np.uint32) for channel in range(3))
-    return red | green << 8 | blue << 16
+    return red | green << np.uint32(8) | blue << np.uint32(16)
 
 
 def id_to_rgb(ids: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
