@@ -14,10 +14,11 @@ BLOCK_OPTIONS = ("shuffle3", "shuffle5", "shuffle7", "xception3")
 
 
 class ShuffleBlock(nn.Module):
-    """A ShuffleNetV2 block of which half of the output (stride 1) or a projection (stride 2) skips the branch.
+    """A ShuffleNetV2 block.
 
-    With stride 1 the channels are shuffled in two groups, then the first half passes; with stride 2 the whole input
-    goes both through the branch and through a depthwise-separable projection.
+    With stride 1 the channels are shuffled in two groups, then the first half passes and the second goes through
+    the branch; with stride 2 the whole input goes both through the branch and through a depthwise-separable
+    projection.
 
     Args:
         in_channels: Channels of the input; equal to ``out_channels`` with stride 1.
@@ -27,9 +28,7 @@ class ShuffleBlock(nn.Module):
         momentum: Momentum of the batch norms.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int, option: str, momentum: float
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, option: str, momentum: float) -> None:
         super().__init__()
         kernel, kept = int(option[-1]), in_channels if stride == 2 else in_channels // 2
         entering = in_channels if stride == 2 else in_channels - kept

@@ -14,12 +14,14 @@ from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with stride 1 and "same" padding at displaced, weighted taps.
 
-    On a GPU this is torchvision's operator. Elsewhere (CPU, meta) the taps are sampled with ``grid_sample`` and
-    multiplied by the weights in one matrix product, which on a CPU is several times faster than torchvision's.
+    On a GPU this is torchvision's operator. Elsewhere (CPU, meta) the taps are sampled with ``grid_sample``
+    and multiplied by the weights in one matrix product, which on a CPU is several times faster. Where a tap
+    falls on a pixel's centre the offset's derivative is one-sided, and the two may take different sides.
 
     Args:
         x: Features, (B, C, H, W).
-        offset: Displacement of every tap in pixels, (B, 2 k^2, H, W); channels 2t and 2t + 1 are tap t's y and x.
+        offset: Displacement of every tap in pixels, (B, 2 k^2, H, W); channels 2t and 2t + 1 are tap t's
+            y and x.
         modulation: Factor on every tap, (B, k^2, H, W).
         weight: Kernel, (C_out, C, k, k) with odd k.
         bias: (C_out,).
@@ -63,8 +65,6 @@ def _deform_conv2d_flops(
     return 2 * batch * height * width * out_channels * channels * kernel_y * kernel_x
 
 
-FLOP_FORMULAS: dict[Any, Callable[..., int]] = {
-    torch.ops.torchvision.deform_conv2d.default.overloadpacket: _deform_conv2d_flops
-}
-"""For ``torch.utils.flop_counter.FlopCounterMode(custom_mapping=...)``: without it a deformable convolution on a GPU
-counts as nothing. On the meta device and on a CPU the matrix product is counted as it stands."""
+FLOP_FORMULAS: dict[Any, Callable[..., int]] = {torch.ops.torchvision.deform_conv2d: _deform_conv2d_flops}
+"""For ``torch.utils.flop_counter.FlopCounterMode(custom_mapping=...)``: without it a deformable convolution on
+a GPU counts as nothing. On the meta device and on a CPU the matrix product is counted as it stands."""

@@ -1,4 +1,4 @@
-"""The six options of a mask-head or segmentation layer (Auto-Panoptic, section 3.1, and its reference code)."""
+"""The six options of a mask-head or segmentation layer (Auto-Panoptic, NeurIPS 2020)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class DepthwiseSeparable(nn.Sequential):
 class Deformable(nn.Module):
     """A modulated deformable convolution that starts with zero offsets and every tap weighed by one half.
 
-    One convolution predicts 3 k^2 channels from the input: y and x offsets of the k^2 taps, then the modulation's
-    logits (DCNv2).
+    One convolution predicts 3 k^2 channels from the input: y and x offsets of the k^2 taps, then the
+    modulation's logits (Zhu et al. 2019).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
