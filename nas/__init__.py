@@ -1,1 +1,103 @@
-"""Neural architecture search."""
+"""Neural architecture search: spaces, supernets, evaluators, and the search itself.
+
+Names are loaded when they are first used, so that importing this package costs nothing: no torch, no NNI.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autopanoptic.nas.architecture import Architecture as Architecture
+    from autopanoptic.nas.architecture import Option as Option
+    from autopanoptic.nas.choice import Choice as Choice
+    from autopanoptic.nas.constrained import InfeasibleError as InfeasibleError
+    from autopanoptic.nas.costs import FlopCount as FlopCount
+    from autopanoptic.nas.costs import Latency as Latency
+    from autopanoptic.nas.costs import ParameterCount as ParameterCount
+    from autopanoptic.nas.evaluator import Evaluator as Evaluator
+    from autopanoptic.nas.evaluator import FunctionEvaluator as FunctionEvaluator
+    from autopanoptic.nas.evaluator import Report as Report
+    from autopanoptic.nas.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.executors.base import Executor as Executor
+    from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
+    from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
+    from autopanoptic.nas.history import History as History
+    from autopanoptic.nas.journal import Journal as Journal
+    from autopanoptic.nas.journal import JournalError as JournalError
+    from autopanoptic.nas.lightning import SupernetModule as SupernetModule
+    from autopanoptic.nas.mutables import InputChoice as InputChoice
+    from autopanoptic.nas.mutables import LayerChoice as LayerChoice
+    from autopanoptic.nas.mutables import ModelSpace as ModelSpace
+    from autopanoptic.nas.mutables import Repeat as Repeat
+    from autopanoptic.nas.objective import Constraint as Constraint
+    from autopanoptic.nas.objective import Objective as Objective
+    from autopanoptic.nas.paths import FairPaths as FairPaths
+    from autopanoptic.nas.paths import PathSampler as PathSampler
+    from autopanoptic.nas.paths import SandwichPaths as SandwichPaths
+    from autopanoptic.nas.paths import UniformPaths as UniformPaths
+    from autopanoptic.nas.recalibrate import recalibrated as recalibrated
+    from autopanoptic.nas.result import Result as Result
+    from autopanoptic.nas.search import Search as Search
+    from autopanoptic.nas.search import SearchError as SearchError
+    from autopanoptic.nas.space import SearchSpace as SearchSpace
+    from autopanoptic.nas.stopping import Stopper as Stopper
+    from autopanoptic.nas.supernet import Supernet as Supernet
+    from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
+    from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
+    from autopanoptic.nas.trial import Trial as Trial
+    from autopanoptic.nas.trial import TrialState as TrialState
+    from autopanoptic.strategies.base import Strategy as Strategy
+    from autopanoptic.strategies.evolution import Evolution as Evolution
+    from autopanoptic.strategies.grid_search import GridSearch as GridSearch
+    from autopanoptic.strategies.path_priority import PathPriority as PathPriority
+    from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
+    from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
+
+_NAMES = {
+    "autopanoptic.nas.architecture": ["Architecture", "Option"],
+    "autopanoptic.nas.choice": ["Choice"],
+    "autopanoptic.nas.constrained": ["InfeasibleError"],
+    "autopanoptic.nas.costs": ["FlopCount", "Latency", "ParameterCount"],
+    "autopanoptic.nas.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.executors.base": ["Executor"],
+    "autopanoptic.nas.executors.inline": ["InlineExecutor"],
+    "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
+    "autopanoptic.nas.history": ["History"],
+    "autopanoptic.nas.journal": ["Journal", "JournalError"],
+    "autopanoptic.nas.lightning": ["SupernetModule"],
+    "autopanoptic.nas.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
+    "autopanoptic.nas.objective": ["Constraint", "Objective"],
+    "autopanoptic.nas.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
+    "autopanoptic.nas.recalibrate": ["recalibrated"],
+    "autopanoptic.nas.result": ["Result"],
+    "autopanoptic.nas.search": ["Search", "SearchError"],
+    "autopanoptic.nas.space": ["SearchSpace"],
+    "autopanoptic.nas.stopping": ["Stopper"],
+    "autopanoptic.nas.supernet": ["Supernet"],
+    "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
+    "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
+    "autopanoptic.nas.trial": ["Trial", "TrialState"],
+    "autopanoptic.strategies.base": ["Strategy"],
+    "autopanoptic.strategies.evolution": ["Evolution"],
+    "autopanoptic.strategies.grid_search": ["GridSearch"],
+    "autopanoptic.strategies.path_priority": ["PathPriority"],
+    "autopanoptic.strategies.random_search": ["RandomSearch"],
+    "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

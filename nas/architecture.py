@@ -1,0 +1,83 @@
+"""An architecture: one option for every active choice of a search space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Option: TypeAlias = str | int | float | bool
+"""The value of a choice; a JSON scalar."""
+
+
+class Architecture(Mapping[str, Option]):
+    """An immutable mapping from the labels of the active choices to their options.
+
+    Equality and the hash do not depend on the order of the labels. :meth:`SearchSpace.canonical` makes one from any
+    mapping; built directly, nothing is checked against a space.
+    """
+
+    def __init__(self, options: Mapping[str, Option]) -> None:
+        self._options = dict(options)
+
+    def __getitem__(self, label: str) -> Option:
+        return self._options[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._options
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(frozenset(self._options.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and self._options == dict(other)
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._options})"
+
+    @cached_property
+    def id(self) -> str:
+        """Ten hexadecimal digits that depend on the options alone."""
+        text = json.dumps(self._options, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def replace(self, label: str, option: Option) -> dict[str, Option]:
+        """Return the options with one changed, as a plain dictionary that is yet to be made canonical."""
+        return {**self._options, label: option}
+
+    def to_json(self) -> dict[str, Option]:
+        """Return the options as a JSON object."""
+        return dict(self._options)
+
+    def save(self, path: str | Path) -> None:
+        """Write the architecture as a JSON file."""
+        Path(path).write_text(json.dumps(self._options, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Architecture:
+        """Read an architecture from a JSON file.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            ValueError: when the file is not a JSON object of scalars.
+        """
+        try:
+            options: Any = json.loads(Path(path).read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not a JSON file: {error}.") from error
+        if not isinstance(options, dict) or not all(isinstance(v, Option) for v in options.values()):  # type: ignore[misc]
+            raise ValueError(f"{path} is not an architecture: it must hold one JSON object of label: option.")
+        return cls(options)

@@ -1,0 +1,78 @@
+"""A choice of a search space and the condition under which it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from autopanoptic.nas.architecture import Option
+
+Condition: TypeAlias = tuple[str, tuple[Option, ...]]
+"""(label, options): holds while the choice of that label is made and takes one of the options."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision of a search space.
+
+    Args:
+        label: the name, unique in the space.
+        options: the values to choose from; JSON scalars, all different.
+        conditions: the choice is made while any of these holds, always where there is none. Give a single pair such
+            as ``("op", "conv")``, a pair with several options ``("depth", (2, 3))``, or a list of pairs.
+
+    Raises:
+        ValueError: for an empty label, no options, or options that are equal or not JSON scalars.
+    """
+
+    label: str
+    options: tuple[Option, ...]
+    conditions: tuple[Condition, ...] = ()
+
+    def __init__(self, label: str, options: Iterable[Option], condition: Any = ()) -> None:
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "options", tuple(options))
+        object.__setattr__(self, "conditions", _conditions(label, condition))
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.label, str) or not self.label:
+            raise ValueError(f"A choice's label must be a non-empty string, not {self.label!r}.")
+        if not self.options:
+            raise ValueError(f"Choice {self.label!r} has no options.")
+        for option in self.options:
+            if not isinstance(option, (str, int, float, bool)) or option != option:
+                raise ValueError(f"Option {option!r} of choice {self.label!r} must be a string, a number or a boolean.")
+        if len(set(self.options)) < len(self.options):
+            raise ValueError(f"Choice {self.label!r} has equal options among {list(self.options)}.")
+
+    def active(self, options: Mapping[str, Option]) -> bool:
+        """Return whether the choice is made, given the options of the active choices before it."""
+        if not self.conditions:
+            return True
+        return any(label in options and options[label] in allowed for label, allowed in self.conditions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as a JSON object."""
+        found: dict[str, Any] = {"label": self.label, "options": list(self.options)}
+        if self.conditions:
+            found["conditions"] = [[label, list(allowed)] for label, allowed in self.conditions]
+        return found
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Choice:
+        """Read a choice back from :meth:`to_json`."""
+        conditions = [(label, tuple(allowed)) for label, allowed in values.get("conditions", ())]
+        return cls(values["label"], values["options"], conditions)
+
+
+def _conditions(label: str, condition: Any) -> tuple[Condition, ...]:
+    pairs = [condition] if len(condition) == 2 and isinstance(condition[0], str) else list(condition)
+    found = []
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise ValueError(f"Condition {pair!r} of choice {label!r} must be (label, option or options).")
+        parent, allowed = pair
+        found.append((parent, tuple(allowed) if isinstance(allowed, (tuple, list, frozenset, set)) else (allowed,)))
+    return tuple(found)

@@ -1,0 +1,85 @@
+"""Objectives, which rank trials, and constraints, which exclude architectures before they are evaluated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric and the direction in which it is better.
+
+    Args:
+        name: the metric's name.
+        direction: ``"max"`` or ``"min"``.
+    """
+
+    name: str
+    direction: str = "max"
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("max", "min"):
+            raise ValueError(f"Objective {self.name!r} has direction {self.direction!r}; use 'max' or 'min'.")
+
+    def gain(self, metrics: Mapping[str, float]) -> float:
+        """Return the metric, negated where less is better, so that more is always better."""
+        return metrics[self.name] if self.direction == "max" else -metrics[self.name]
+
+
+Objectives: TypeAlias = str | Mapping[str, str] | Sequence[Objective]
+"""``"accuracy"`` (to be maximised), ``{"accuracy": "max", "latency_ms": "min"}``, or objects."""
+
+
+def objectives_of(values: Objectives) -> tuple[Objective, ...]:
+    """Return the objectives that a user gave in any of the accepted forms.
+
+    Raises:
+        ValueError: when there is none, or two have one name.
+    """
+    if isinstance(values, str):
+        found: tuple[Objective, ...] = (Objective(values),)
+    elif isinstance(values, Mapping):
+        found = tuple(Objective(name, direction) for name, direction in values.items())
+    else:
+        found = tuple(values)
+    names = [objective.name for objective in found]
+    if not found or len(set(names)) < len(names):
+        raise ValueError(f"A search needs one or more objectives with different names, not {names}.")
+    return found
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Bounds on a cost, checked before an architecture is evaluated.
+
+    Args:
+        name: the cost's name.
+        low: the smallest value allowed; None for no bound.
+        high: the largest value allowed; None for no bound.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.bounds
+        if math.isnan(low) or math.isnan(high) or low > high:
+            raise ValueError(f"Constraint on {self.name!r} from {self.low} to {self.high} excludes everything.")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The two bounds, infinite where there is none."""
+        return (-math.inf if self.low is None else self.low, math.inf if self.high is None else self.high)
+
+    def allows(self, value: float) -> bool:
+        """Return whether the value lies within the bounds, ends included."""
+        low, high = self.bounds
+        return low <= value <= high
+
+    def __str__(self) -> str:
+        low, high = self.bounds
+        return f"{low:g} <= {self.name} <= {high:g}"

@@ -1,0 +1,264 @@
+"""Search spaces: finite sets of choices, some of which exist only under an option of another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.choice import Choice
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SearchSpace:
+    """A finite, ordered set of choices; parents come before the choices that depend on them.
+
+    All randomness comes from the generator that is passed in. Every architecture that a method returns is canonical:
+    it has exactly the active choices, in the space's order.
+
+    Args:
+        choices: the choices, in any order.
+
+    Raises:
+        ValueError: for repeated labels, a condition on a label or an option that is not there, or conditions that
+            form a cycle.
+    """
+
+    def __init__(self, choices: Iterable[Choice]) -> None:
+        self.choices = _parents_first(list(choices))
+        self._options = {choice.label: frozenset(choice.options) for choice in self.choices}
+        self._counts = np.array([len(choice.options) for choice in self.choices])
+        self._flat = not any(choice.conditions for choice in self.choices)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.choices)} choices, {self.size:.4g} architectures)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.choices == other.choices
+
+    def __hash__(self) -> int:
+        return hash(self.choices)
+
+    def __getitem__(self, label: str) -> Choice:
+        """Return the choice of that label; KeyError when there is none."""
+        for choice in self.choices:
+            if choice.label == label:
+                return choice
+        raise KeyError(f"The space has no choice {label!r}; it has {[c.label for c in self.choices]}.")
+
+    @cached_property
+    def size(self) -> int:
+        """The number of architectures, counted exactly."""
+        if self._flat:
+            return math.prod(len(choice.options) for choice in self.choices)
+        return self._count(0, {}, {})
+
+    def _count(self, index: int, options: dict[str, Option], known: dict[Any, int]) -> int:
+        if index == len(self.choices):
+            return 1
+        key = (index, tuple(options.get(label) for label in self._parents_from[index]))
+        if key not in known:
+            choice = self.choices[index]
+            if choice.active(options):
+                known[key] = sum(
+                    self._count(index + 1, {**options, choice.label: option}, known) for option in choice.options
+                )
+            else:
+                known[key] = self._count(index + 1, options, known)
+        return known[key]
+
+    @cached_property
+    def _parents_from(self) -> list[list[str]]:
+        """For each index, the labels on which the choices from there on depend."""
+        found: list[list[str]] = []
+        for index in range(len(self.choices)):
+            later = self.choices[index:]
+            found.append(sorted({label for choice in later for label, _ in choice.conditions}))
+        return found
+
+    def __iter__(self) -> Iterator[Architecture]:
+        """Yield every architecture once, in lexicographic order of the options."""
+        return (Architecture(options) for options in self._extend(0, {}) if self.accepts(Architecture(options)))
+
+    def _extend(self, index: int, options: dict[str, Option]) -> Iterator[dict[str, Option]]:
+        if index == len(self.choices):
+            yield options
+            return
+        choice = self.choices[index]
+        if not choice.active(options):
+            yield from self._extend(index + 1, options)
+            return
+        for option in choice.options:
+            yield from self._extend(index + 1, {**options, choice.label: option})
+
+    def accepts(self, architecture: Architecture) -> bool:
+        """Return whether the space's constraint, if it has one, allows the canonical architecture."""
+        return True
+
+    def canonical(self, values: Mapping[str, Option]) -> Architecture:
+        """Return the architecture of the values, without the choices that they leave inactive.
+
+        Raises:
+            ValueError: names an unknown label, a missing choice or an unknown option.
+        """
+        options: dict[str, Option] = {}
+        for choice in self.choices:
+            if not choice.active(options):
+                continue
+            if choice.label not in values:
+                raise ValueError(f"The architecture lacks choice {choice.label!r}, one of {list(choice.options)}.")
+            option = values[choice.label]
+            if option not in self._options[choice.label]:
+                raise ValueError(f"Choice {choice.label!r} has no option {option!r}; it has {list(choice.options)}.")
+            options[choice.label] = option
+        if len(options) < len(values):
+            unknown = [label for label in values if label not in self._options]
+            if unknown:
+                raise ValueError(f"The space has no choice {unknown[0]!r}; it has {[c.label for c in self.choices]}.")
+        return Architecture(options)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Return an architecture whose every choice is uniform over its options."""
+        return self._complete({}, rng)
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
+        """Return a different architecture.
+
+        Args:
+            architecture: the parent.
+            rng: the source of randomness.
+            rate: each active choice changes with this probability, and at least one does; None changes exactly one
+                (Real et al. 2019). Choices that become active are drawn uniformly.
+
+        Raises:
+            ValueError: when no choice of the parent has a second option, or the rate is not in [0, 1].
+        """
+        if rate is not None and not 0 <= rate <= 1:
+            raise ValueError(f"The mutation rate must be in [0, 1], not {rate}.")
+        genes = [choice for choice in self.choices if choice.label in architecture and len(choice.options) > 1]
+        if not genes:
+            raise ValueError(f"No choice of {architecture!r} has a second option, so it cannot be mutated.")
+        chosen = [] if rate is None else list(itertools.compress(genes, rng.random(len(genes)) < rate))
+        options = dict(architecture)
+        for choice in chosen or [genes[rng.integers(len(genes))]]:
+            others = [option for option in choice.options if option != architecture[choice.label]]
+            options[choice.label] = others[rng.integers(len(others))]
+        return self._complete(options, rng)
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return an architecture that takes each choice from either parent with equal probability.
+
+        A choice that only one parent makes comes from that one.
+        """
+        from_a = rng.random(len(self.choices)) < 0.5
+        options: dict[str, Option] = {}
+        for choice, first in zip(self.choices, from_a, strict=True):
+            parents = (a, b) if first else (b, a)
+            for parent in parents:
+                if choice.label in parent:
+                    options[choice.label] = parent[choice.label]
+                    break
+        return self._complete(options, rng)
+
+    def _complete(self, options: Mapping[str, Option], rng: np.random.Generator) -> Architecture:
+        """Return the canonical form of the options, the missing ones drawn uniformly."""
+        indices = (rng.random(len(self.choices)) * self._counts).astype(int).tolist()
+        complete: dict[str, Option] = {}
+        for choice, index in zip(self.choices, indices, strict=True):
+            if choice.active(complete):
+                complete[choice.label] = options.get(choice.label, choice.options[index])
+        return Architecture(complete)
+
+    def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield every architecture with one active choice changed, in the space's order.
+
+        Choices that become active take their first option; those can be changed in a further step.
+        """
+        first = {choice.label: choice.options[0] for choice in self.choices}
+        for choice in self.choices:
+            if choice.label not in architecture:
+                continue
+            for option in choice.options:
+                if option != architecture[choice.label]:
+                    neighbor = self.canonical({**first, **architecture.replace(choice.label, option)})
+                    if self.accepts(neighbor):
+                        yield neighbor
+
+    def encode(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
+        """Return the one-hot encoding of canonical architectures.
+
+        Returns:
+            An array of shape (n, sum of the options' counts) of 0 and 1; an inactive choice has only zeros.
+        """
+        columns = {
+            (choice.label, option): column
+            for column, (choice, option) in enumerate((c, o) for c in self.choices for o in c.options)
+        }
+        rows = list(architectures)
+        encoded = np.zeros((len(rows), len(columns)))
+        for row, architecture in enumerate(rows):
+            encoded[row, [columns[item] for item in architecture.items()]] = 1
+        return encoded
+
+    def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
+        """Return the part of the space that a condition accepts; ``description`` stands in error messages."""
+        from autopanoptic.nas.constrained import ConstrainedSpace
+
+        return ConstrainedSpace(self.choices, accept, description)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the choices as a JSON array."""
+        return [choice.to_json() for choice in self.choices]
+
+    @classmethod
+    def from_json(cls, values: Iterable[Mapping[str, Any]]) -> SearchSpace:
+        """Read a space back from :meth:`to_json`."""
+        return SearchSpace(Choice.from_json(value) for value in values)
+
+    @classmethod
+    def from_module(cls, module: nn.Module) -> SearchSpace:
+        """Read the space of a network built with :class:`LayerChoice`, :class:`InputChoice` and :class:`Repeat`.
+
+        Raises:
+            ValueError: for a label that stands twice without ``tied=True``, or a mutable that cannot be switched.
+        """
+        from autopanoptic.nas.module_space import choices_of
+
+        return SearchSpace(choices_of(module))
+
+
+def _parents_first(choices: list[Choice]) -> tuple[Choice, ...]:
+    by_label = {choice.label: choice for choice in choices}
+    if len(by_label) < len(choices):
+        labels = [choice.label for choice in choices]
+        raise ValueError(
+            f"Choices need different labels; repeated: {sorted({x for x in labels if labels.count(x) > 1})}."
+        )
+    for choice in choices:
+        for parent, allowed in choice.conditions:
+            if parent not in by_label:
+                raise ValueError(f"Choice {choice.label!r} depends on {parent!r}, which is not in the space.")
+            missing = [option for option in allowed if option not in by_label[parent].options]
+            if missing:
+                raise ValueError(
+                    f"Choice {choice.label!r} depends on option {missing[0]!r} of {parent!r}, "
+                    f"which has {list(by_label[parent].options)}."
+                )
+    ordered: dict[str, Choice] = {}
+    waiting = choices
+    while waiting:
+        ready = [c for c in waiting if all(parent in ordered for parent, _ in c.conditions)]
+        if not ready:
+            raise ValueError(f"The conditions of {sorted(c.label for c in waiting)} form a cycle.")
+        first = ready[0]
+        ordered[first.label] = first
+        waiting = [c for c in waiting if c is not first]
+    return tuple(ordered.values())
