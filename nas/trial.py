@@ -38,7 +38,7 @@ class Trial:
     id: int
     architecture: Architecture
     state: TrialState = TrialState.RUNNING
-    metrics: Mapping[str, float] = NO_METRICS
+    metrics: Mapping[str, float] = field(default_factory=lambda: NO_METRICS)
     reports: tuple[tuple[int, Mapping[str, float]], ...] = field(default=(), repr=False)
     error: str | None = field(default=None, repr=False)
     seconds: float = 0.0

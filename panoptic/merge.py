@@ -11,10 +11,11 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
-from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.segments import PanopticMap, Segment
 from numpy.typing import NDArray
 from torch import Tensor
+
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.segments import PanopticMap, Segment
 
 Order: TypeAlias = Literal["score", "reference"]
 

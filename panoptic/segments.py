@@ -98,7 +98,7 @@ def rgb_to_id(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"colors must be (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
     red, green, blue = (rgb[:, :, channel].astype(np.uint32) for channel in range(3))
-    return red | green << np.uint32(8) | blue << np.uint32(16)
+    return (red | green << 8 | blue << 16).astype(np.uint32, copy=False)
 
 
 def id_to_rgb(ids: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:

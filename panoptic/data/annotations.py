@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.segments import MAX_ID, Segment
@@ -158,12 +159,8 @@ def _by_key(
 def _check_pairing(
     images: Mapping[int, Mapping[str, Any]], annotations: Mapping[int, Mapping[str, Any]], problems: list[str]
 ) -> None:
-    problems += [
-        f"image {i} ({images[i]['file_name']}) has no annotation" for i in sorted(images.keys() - annotations)
-    ]
-    problems += [
-        f"annotation of image {i}: there is no such image" for i in sorted(annotations.keys() - images)
-    ]
+    problems += [f"image {i} ({images[i]['file_name']}) has no annotation" for i in sorted(images.keys() - annotations)]
+    problems += [f"annotation of image {i}: there is no such image" for i in sorted(annotations.keys() - images)]
     for kind, entries in (("image", images), ("PNG", annotations)):
         shared = _repeated(entry["file_name"] for entry in entries.values())
         problems += [f"{kind} file {name!r} is used by more than one image" for name in shared]

@@ -83,8 +83,7 @@ class Categories:
     def to_json(self) -> list[dict[str, Any]]:
         """Returns the ``categories`` list of a COCO panoptic JSON."""
         return [
-            {"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)}
-            for c in self._categories
+            {"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self._categories
         ]
 
     def __iter__(self) -> Iterator[Category]:
@@ -102,8 +101,7 @@ class Categories:
             return self._by_id[category_id]
         except KeyError:
             raise ValueError(
-                f"unknown category id {category_id}; the {len(self)} known ids are "
-                f"{_abbreviated(self._by_id)}"
+                f"unknown category id {category_id}; the {len(self)} known ids are {_abbreviated(self._by_id)}"
             ) from None
 
     def __eq__(self, other: object) -> bool:
@@ -152,7 +150,5 @@ def _color(value: Any, identifier: int) -> tuple[int, int, int]:
         return round(red * 255), round(green * 255), round(blue * 255)
     valid = isinstance(value, (list, tuple)) and len(value) == 3
     if not valid or not all(isinstance(v, int) and 0 <= v <= 255 for v in value):
-        raise ValueError(
-            f"category {identifier} has the color {value!r}: three integers in 0..255 are needed"
-        )
+        raise ValueError(f"category {identifier} has the color {value!r}: three integers in 0..255 are needed")
     return value[0], value[1], value[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from autopanoptic.panoptic.data.coco import CocoPanoptic, compact_ids, id_problems
 from autopanoptic.panoptic.data.problems import DatasetError
 

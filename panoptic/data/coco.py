@@ -12,13 +12,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
 from autopanoptic.panoptic.data.annotations import Annotations, read_annotations
 from autopanoptic.panoptic.data.categories import THING, VOID, Categories
 from autopanoptic.panoptic.data.images import read_ids, read_image
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment
-from torch import Tensor
-from torch.utils.data import Dataset
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -153,8 +154,7 @@ class CocoPanoptic(Dataset[Sample]):
         height, width = self.sizes[index]
         if pixels.shape[:2] != (height, width):
             raise ValueError(
-                f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels, "
-                f"but {self.source} says {width}x{height}"
+                f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels, but {self.source} says {width}x{height}"
             )
         return pixels
 
@@ -186,9 +186,7 @@ def compact_ids(ids: npt.NDArray[np.uint32], known: Sequence[int]) -> npt.NDArra
     return table[ids]
 
 
-def id_problems(
-    ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], segments: Sequence[Segment]
-) -> list[str]:
+def id_problems(ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], segments: Sequence[Segment]) -> list[str]:
     """Says which ids are in the PNG but not in the JSON, and the reverse."""
     unknown = np.unique(ids[(compact == 0) & (ids != 0)])
     areas = np.bincount(compact.ravel(), minlength=len(segments) + 1)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from autopanoptic.panoptic.segments import rgb_to_id
 from PIL import Image
+
+from autopanoptic.panoptic.segments import rgb_to_id
 
 # What Pillow raises for broken files depends on the format and on the place of the damage.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error)
@@ -44,9 +45,7 @@ def _decode(path: Path, modes: tuple[str, ...] | None) -> npt.NDArray[np.uint8]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
     except _DECODING_ERRORS as error:
-        raise ValueError(
-            f"{path}: cannot be decoded ({error}); the file is damaged or not an image"
-        ) from error
+        raise ValueError(f"{path}: cannot be decoded ({error}); the file is damaged or not an image") from error
     if modes is not None and mode not in modes:
         raise ValueError(f"{path}: has the mode {mode}; a panoptic PNG is RGB, with id = R + 256 G + 256^2 B")
     return pixels

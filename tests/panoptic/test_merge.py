@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.merge import MergeRules, merge
-from autopanoptic.panoptic.segments import rgb_to_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from autopanoptic.panoptic.data.categories import Categories, Category
+from autopanoptic.panoptic.merge import MergeRules, merge
+from autopanoptic.panoptic.segments import rgb_to_id
 
 CATEGORIES = Categories(
     [
@@ -30,9 +31,7 @@ def a_prediction(rng, count, height, width):
         top, bottom = sorted(rng.integers(0, height + 1, 2))
         left, right = sorted(rng.integers(0, width + 1, 2))
         mask[top:bottom, left:right] = rng.random((bottom - top, right - left)) < rng.choice([0.5, 1])
-    scores = rng.choice([0.2, 0.5, 0.6, 0.725, 0.75, 0.75, 0.9, 1.0, *rng.random(3)], count).astype(
-        np.float32
-    )
+    scores = rng.choice([0.2, 0.5, 0.6, 0.725, 0.75, 0.75, 0.9, 1.0, *rng.random(3)], count).astype(np.float32)
     labels = rng.integers(1, 3, count)
     blocks = rng.integers(0, 4, (height // 3 + 1, width // 3 + 1))
     semantic = blocks.repeat(3, 0).repeat(3, 1)[:height, :width]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment, id_to_rgb, rgb_to_id
 
 
@@ -41,9 +42,7 @@ def test_maps_that_are_not_integers_are_refused(ids):
         PanopticMap(torch.from_numpy(ids), ())
 
 
-@pytest.mark.parametrize(
-    "rgb", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3))]
-)
+@pytest.mark.parametrize("rgb", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3))])
 def test_colors_of_another_shape_or_type_are_refused(rgb):
     with pytest.raises(ValueError, match=r"\(H, W, 3\) of uint8"):
         rgb_to_id(rgb)
