@@ -34,9 +34,10 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
         out: Tensor = torchvision_deform_conv2d(x, offset, weight, bias, padding=padding, mask=modulation)
         return out
     batch, _, height, width = x.shape
-    taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.reshape(batch, 1, -1, width)
-    columns = taps.reshape(batch, -1, height * width)
-    return (weight.flatten(1) @ columns + bias[:, None]).view(batch, -1, height, width)
+    taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.flatten(1, 2)[:, None]
+    flat = weight.flatten(1)
+    columns = taps.reshape(batch, flat.shape[1], height * width)
+    return (flat @ columns + bias[:, None]).view(batch, len(flat), height, width)
 
 
 def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:
@@ -49,9 +50,7 @@ def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:
     y = shift_y + (tap_y + torch.arange(height, device=x.device).view(-1, 1))
     x_ = shift_x + (tap_x + torch.arange(width, device=x.device))
     grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
-    return functional.grid_sample(
-        x, grid.view(batch, -1, width, 2), mode="bilinear", padding_mode="zeros", align_corners=False
-    )
+    return functional.grid_sample(x, grid.flatten(1, 2), mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _deform_conv2d_flops(

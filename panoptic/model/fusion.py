@@ -1,0 +1,87 @@
+"""Fusion between the foreground and the background branch: searched channel attention (Auto-Panoptic, NeurIPS 2020).
+
+A unit looks at the pooled features of one branch and gives a factor for each channel of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.nas.mutables import LayerChoice
+from autopanoptic.panoptic.model.shapes import Features, FeatureShape
+
+FUSION_OPTIONS = ("r4", "r8", "r16")
+"""Reductions of a unit's hidden layer, in the order of the published indices."""
+
+
+class FusionUnit(nn.Sequential):
+    """Negative attention: 1 - sigmoid(FC(ReLU(FC(x)))), (B, C_in) to (B, C_out) in (0, 1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, reduction: int) -> None:
+        hidden = out_channels // reduction
+        super().__init__(nn.Linear(in_channels, hidden), nn.ReLU(), nn.Linear(hidden, out_channels))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """The attention of each output channel."""
+        return 1 - super().forward(pooled).sigmoid()
+
+
+class Fusion(nn.Module):
+    """One searched unit for each level of the other branch, labelled ``<name>.<level>``.
+
+    Args:
+        name: ``"f2b"`` (foreground to background) or ``"b2f"``.
+        sources: Levels that are pooled, of the branch that speaks, with their shapes.
+        targets: Levels of the branch that listens.
+    """
+
+    def __init__(self, name: str, sources: Mapping[str, FeatureShape], targets: Mapping[str, FeatureShape]) -> None:
+        super().__init__()
+        self.sources = {level: shape.stride for level, shape in sources.items()}
+        in_channels = sum(shape.channels for shape in sources.values())
+        self.units = nn.ModuleDict(
+            {level: _unit_choice(in_channels, shape.channels, f"{name}.{level}") for level, shape in targets.items()}
+        )
+
+    def forward(self, features: Features, sizes: Sequence[tuple[int, int]]) -> Features:
+        """Attention of each target level.
+
+        Args:
+            features: Feature maps that hold at least the source levels.
+            sizes: Height and width in pixels of each image without its padding.
+
+        Returns:
+            (B, C, 1, 1) for each target level.
+        """
+        pooled = [pool_true_pixels(features[level], sizes, stride) for level, stride in self.sources.items()]
+        context = torch.cat(pooled, dim=1)
+        return {level: unit(context)[:, :, None, None] for level, unit in self.units.items()}
+
+
+def modulate(features: Features, attention: Features) -> Features:
+    """``x + a x`` for every level that has an attention; the others are left out."""
+    return {level: torch.addcmul(features[level], features[level], a) for level, a in attention.items()}
+
+
+def pool_true_pixels(x: Tensor, sizes: Sequence[tuple[int, int]], stride: int) -> Tensor:
+    """Mean of each channel over the cells that an image covers, not its padding: (B, C, H, W) to (B, C).
+
+    The paper's code pools levels upsampled to the finest one; pooling first gives the same mean up to the weights
+    at the border, without the large map.
+    """
+    cells = [(-(-height // stride), -(-width // stride)) for height, width in sizes]
+    if all(cell == tuple(x.shape[-2:]) for cell in cells):
+        return x.mean(dim=(2, 3))
+    means: Iterable[Tensor] = (
+        image[:, :height, :width].mean(dim=(1, 2)) for image, (height, width) in zip(x, cells, strict=True)
+    )
+    return torch.stack(list(means))
+
+
+def _unit_choice(in_channels: int, out_channels: int, label: str) -> nn.Module:
+    options = {name: FusionUnit(in_channels, out_channels, int(name[1:])) for name in FUSION_OPTIONS}
+    choice: nn.Module = LayerChoice(options, label=label)
+    return choice
