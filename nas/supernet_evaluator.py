@@ -1,0 +1,62 @@
+"""One-shot evaluation: a candidate is a path of a trained supernet."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.recalibrate import recalibrated
+from autopanoptic.nas.supernet import Supernet
+
+
+class SupernetEvaluator:
+    """Evaluates an architecture as a path of a trained supernet.
+
+    The path is activated, its batch-norm statistics re-estimated, and the network, in evaluation mode and without
+    gradients, is given to ``validate``. Afterwards the statistics and the mode are as before, also after an error.
+
+    Args:
+        supernet: with trained weights.
+        validate: takes the network, or the network and ``report``, and returns metrics.
+        recalibrate_with: batches that are gone through for each candidate; None to keep the supernet's statistics,
+            which mix all paths.
+        forward: runs the network on one of these batches; ``network(batch)`` by default.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        validate: Callable[..., Metrics],
+        *,
+        recalibrate_with: Iterable[Any] | None = None,
+        forward: Callable[[nn.Module, Any], object] | None = None,
+    ) -> None:
+        if iter(recalibrate_with or ()) is recalibrate_with:
+            raise TypeError("recalibrate_with is an iterator, which only the first candidate would see; give a list.")
+        self.supernet = supernet
+        self.validate = validate
+        self.recalibrate_with = recalibrate_with
+        self.forward = forward
+        self._reports = len(inspect.signature(validate).parameters) > 1
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        """Return the metrics of a path."""
+        supernet, network = self.supernet, self.supernet.module
+        supernet.activate(architecture)
+        batches = self.recalibrate_with
+        own = nullcontext() if batches is None else recalibrated(supernet, batches, self.forward)
+        modes = {module: module.training for module in network.modules()}
+        with own, torch.no_grad():
+            try:
+                network.eval()
+                return self.validate(network, report) if self._reports else self.validate(network)
+            finally:
+                for module, mode in modes.items():
+                    module.training = mode

@@ -1,0 +1,41 @@
+"""Stand-alone evaluation: each candidate is trained on its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.supernet import Supernet
+
+
+class TrainingEvaluator:
+    """Trains each architecture's stand-alone network by a user's function.
+
+    Args:
+        supernet: builds the networks; its own weights are read only with ``inherit``.
+        train: takes the network, or the network and ``report``, trains it and returns metrics.
+        inherit: whether networks start from the supernet's weights; from scratch otherwise.
+        seed: seeds torch's generator for the initialisation and the training of an architecture, together with the
+            architecture's id; the surrounding program's generator is left as it was.
+    """
+
+    def __init__(
+        self, supernet: Supernet, train: Callable[..., Metrics], *, inherit: bool = False, seed: int = 0
+    ) -> None:
+        self.supernet = supernet
+        self.train = train
+        self.inherit = inherit
+        self.seed = seed
+        self._reports = len(inspect.signature(train).parameters) > 1
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        """Build, train and measure one network."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed + int(architecture.id, 16))
+            network: nn.Module = self.supernet.subnet(architecture, inherit=self.inherit)
+            return self.train(network, report) if self._reports else self.train(network)
