@@ -1,0 +1,78 @@
+"""Shapes of the generated scenes' things, as predicates on coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Plane = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+ARM = 0.16
+"""Half the width of bars and of the arms of crosses, in units of the shape's radius."""
+HOLE = 0.6
+"""Inner radius of rings and arcs, in units of the outer one."""
+GAP = 0.2
+"""Part of a ring's circumference that an arc lacks."""
+
+
+def circle(u: Plane, v: Plane) -> Mask:
+    """A disc of radius 1."""
+    return u * u + v * v <= 1
+
+
+def square(u: Plane, v: Plane) -> Mask:
+    """A square of half-width 0.85."""
+    return np.maximum(np.abs(u), np.abs(v)) <= 0.85
+
+
+def triangle(u: Plane, v: Plane) -> Mask:
+    """An equilateral triangle whose corners have distance 1.2 from the centre."""
+    side = np.float32(np.sqrt(3))
+    return np.maximum(np.maximum(-v, 0.5 * (v + side * u)), 0.5 * (v - side * u)) <= 0.6
+
+
+def bar(u: Plane, v: Plane) -> Mask:
+    """A thin bar along u."""
+    return (np.abs(u) <= 1) & (np.abs(v) <= ARM)
+
+
+def cross(u: Plane, v: Plane) -> Mask:
+    """Two thin bars at a right angle."""
+    u, v = np.abs(u), np.abs(v)
+    return (np.minimum(u, v) <= ARM) & (np.maximum(u, v) <= 1)
+
+
+def ring(u: Plane, v: Plane) -> Mask:
+    """A disc with a hole."""
+    distance = u * u + v * v
+    return (distance <= 1) & (distance >= HOLE**2)
+
+
+def arc(u: Plane, v: Plane) -> Mask:
+    """A ring with a gap: only the whole outline tells it from a ring."""
+    return ring(u, v) & (np.abs(np.arctan2(v, u)) >= np.pi * GAP)
+
+
+def flower(u: Plane, v: Plane) -> Mask:
+    """Five petals."""
+    inside: Mask = np.hypot(u, v) <= 0.75 + 0.25 * np.cos(5 * np.arctan2(v, u))
+    return inside
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a thing looks like.
+
+    Attributes:
+        shape: Maps coordinates in units of the radius to the pixels that belong to it.
+        radius: Least and largest radius, in pixels of an image of 96x96.
+        hue: Its mean hue in 0..1; other kinds' hues overlap with it.
+    """
+
+    shape: Callable[[Plane, Plane], Mask]
+    radius: tuple[float, float]
+    hue: float

@@ -1,0 +1,48 @@
+"""Textures of the generated scenes' stuff: brightness patterns, independent of color.
+
+Each function takes coordinates x and y (any equal shape, in pixels of an image of 96x96) and a generator, and
+returns values in -1..1 of that shape.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Plane = npt.NDArray[np.float32]
+
+
+def stripes(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
+    """Stripes in any direction, 6 to 9 pixels long in period."""
+    return _wave(_along(x, y, rng.uniform(0, np.pi)), rng.uniform(6, 9), rng)
+
+
+def checker(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
+    """A rotated checkerboard with fields of 3.5 to 5 pixels."""
+    angle, period = rng.uniform(0, np.pi / 2), 2 * rng.uniform(3.5, 5)
+    first = _wave(_along(x, y, angle), period, rng)
+    return first * _wave(_along(x, y, angle + np.pi / 2), period, rng)
+
+
+def noise(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
+    """Independent pixels."""
+    return rng.uniform(-1, 1, x.shape).astype(np.float32)
+
+
+def bands(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
+    """Stripes that fade and return with a period of 28 to 36 pixels: from near, they are stripes."""
+    angle = rng.uniform(0, np.pi)
+    slow = _along(x, y, angle + np.pi / 2) * np.float32(2 * np.pi / rng.uniform(28, 36))
+    envelope = 0.55 + 0.45 * np.sin(slow + np.float32(rng.uniform(0, 2 * np.pi)))
+    faded: Plane = _wave(_along(x, y, angle), rng.uniform(6, 9), rng) * envelope
+    return faded
+
+
+def _along(x: Plane, y: Plane, angle: float) -> Plane:
+    return x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+
+
+def _wave(distance: Plane, period: float, rng: np.random.Generator) -> Plane:
+    phase = np.float32(rng.uniform(0, 1))
+    position = distance / np.float32(period) + phase
+    return np.where(position - np.floor(position) < 0.5, np.float32(1), np.float32(-1))
