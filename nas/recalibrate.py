@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.supernet import Supernet
 
 
@@ -35,9 +36,9 @@ def recalibrated(
     run = forward or (lambda network, batch: network(batch))
     norms = [m for m in supernet.active_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     saved = [({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms]
-    modes = {module: module.training for module in supernet.module.modules()}
     try:
-        _estimate(supernet.module, norms, batches, run, modes)
+        with evaluating(supernet.module), torch.no_grad():
+            _estimate(supernet.module, norms, batches, run)
         yield
     finally:
         for norm, (buffers, momentum) in zip(norms, saved, strict=True):
@@ -47,25 +48,13 @@ def recalibrated(
 
 
 def _estimate(
-    network: nn.Module,
-    norms: list[_BatchNorm],
-    batches: Iterable[Any],
-    run: Callable[[nn.Module, Any], object],
-    modes: dict[nn.Module, bool],
+    network: nn.Module, norms: list[_BatchNorm], batches: Iterable[Any], run: Callable[[nn.Module, Any], object]
 ) -> None:
     """Only the norms are in training mode, so that dropout and heads behave as in evaluation."""
-    network.eval()
-    started = False
-    try:
-        with torch.no_grad():
-            for batch in batches:
-                if not started:
-                    started = True
-                    _reset(norms)
-                run(network, batch)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    for number, batch in enumerate(batches):
+        if number == 0:
+            _reset(norms)
+        run(network, batch)
 
 
 def _reset(norms: list[_BatchNorm]) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.recalibrate import recalibrated
 from autopanoptic.nas.supernet import Supernet
 
@@ -52,11 +53,5 @@ class SupernetEvaluator:
         supernet.activate(architecture)
         batches = self.recalibrate_with
         own = nullcontext() if batches is None else recalibrated(supernet, batches, self.forward)
-        modes = {module: module.training for module in network.modules()}
-        with own, torch.no_grad():
-            try:
-                network.eval()
-                return self.validate(network, report) if self._reports else self.validate(network)
-            finally:
-                for module, mode in modes.items():
-                    module.training = mode
+        with own, evaluating(network), torch.no_grad():
+            return self.validate(network, report) if self._reports else self.validate(network)
