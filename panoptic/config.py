@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -157,24 +156,23 @@ class PanopticConfig:
             detections_per_image=30,
         )
 
-    def to_json(self) -> str:
-        """The config as JSON text, read back by `from_json`."""
-        return json.dumps(asdict(self), indent=2)
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON object, read back by `from_json`."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, text: str) -> PanopticConfig:
-        """The config that `to_json` wrote; fields that are left out keep their defaults.
+    def from_json(cls, values: Mapping[str, Any]) -> PanopticConfig:
+        """The config that `to_json` gave; fields that are left out keep their defaults.
 
         Raises:
-            ValueError: The text is not a JSON object, names an unknown field, or a value is out of range.
+            ValueError: A field is unknown, or its value is out of range.
         """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not a PanopticConfig: invalid JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"not a PanopticConfig: expected a JSON object, found {type(values).__name__}")
-        _refuse_unknown(values)
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"PanopticConfig has no field {name!r}{hint}")
         return cls(**values)
 
 
@@ -189,15 +187,6 @@ def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ValueError(f"PanopticConfig: {name} must be a sequence of numbers, not {value!r}")
     return tuple(value)
-
-
-def _refuse_unknown(values: Mapping[str, object]) -> None:
-    known = [f.name for f in fields(PanopticConfig)]
-    for name in values:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"PanopticConfig has no field {name!r}{hint}")
 
 
 def _problems(config: PanopticConfig) -> Iterator[str]:

@@ -37,7 +37,8 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
     taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.flatten(1, 2)[:, None]
     flat = weight.flatten(1)
     columns = taps.reshape(batch, flat.shape[1], height * width)
-    return (flat @ columns + bias[:, None]).view(batch, len(flat), height, width)
+    out = torch.baddbmm(bias[None, :, None], flat.expand(batch, -1, -1), columns)
+    return out.view(batch, len(flat), height, width)
 
 
 def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:

@@ -10,15 +10,15 @@ PRESETS = [PanopticConfig.scenes(5, 4), PanopticConfig.coco(), PanopticConfig.co
 
 @pytest.mark.parametrize("config", PRESETS)
 def test_json_round_trip_gives_an_equal_hashable_config(config: PanopticConfig) -> None:
-    again = PanopticConfig.from_json(config.to_json())
+    again = PanopticConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert again == config
     assert hash(again) == hash(config)
 
 
 def test_json_without_a_field_takes_the_default() -> None:
-    values = json.loads(PanopticConfig.coco().to_json())
+    values = PanopticConfig.coco().to_json()
     del values["neck"]
-    assert PanopticConfig.from_json(json.dumps(values)) == PanopticConfig.coco()
+    assert PanopticConfig.from_json(values) == PanopticConfig.coco()
 
 
 def test_presets_have_the_published_widths() -> None:
@@ -57,14 +57,12 @@ def test_a_bad_field_is_named_with_its_value(changes: dict[str, object], message
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("values", "message"),
     [
-        ("{", "invalid JSON"),
-        ("[1]", "expected a JSON object, found list"),
-        ('{"num_thing": 3}', "no field 'num_thing'; did you mean 'num_things'"),
-        ('{"stage_depths": [1, 2, 2, 0]}', "at least 1, not 0"),
+        ({"num_thing": 3}, "no field 'num_thing'; did you mean 'num_things'"),
+        ({"stage_depths": [1, 2, 2, 0]}, "at least 1, not 0"),
     ],
 )
-def test_bad_json_is_refused(text: str, message: str) -> None:
+def test_bad_json_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PanopticConfig.from_json(text)
+        PanopticConfig.from_json(values)
