@@ -34,9 +34,11 @@ class PanopticConfig:
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
-        segmentation_channels: Channels inside the segmentation branch; at least 16, for the fusion units.
+        segmentation_channels: Channels inside the segmentation branch; no fewer than the largest fusion reduction.
         segmentation_layers: Searched layers of the segmentation branch (shared over P2..P5).
         segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
+        fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
+            reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
         mask_layers: Searched layers of the mask head.
         mask_roi_size: Side of the mask head's RoIAlign; masks come out at twice that.
         mask_threshold: Probability above which a pixel belongs to a predicted mask.
@@ -80,6 +82,7 @@ class PanopticConfig:
     segmentation_channels: int = 128
     segmentation_layers: int = 3
     segmentation_loss_weight: float = 0.3
+    fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     mask_layers: int = 4
     mask_roi_size: int = 14
     mask_threshold: float = 0.5
@@ -176,8 +179,8 @@ class PanopticConfig:
         return cls(**values)
 
 
-_SEQUENCES = ("stage_widths", "stage_depths", "anchor_sizes", "anchor_ratios")
-_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "anchor_sizes": len(PYRAMID_STRIDES)}
+_SEQUENCES = ("stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "anchor_ratios")
+_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES)}
 _FRACTIONS = tuple(
     field.name for field in fields(PanopticConfig) if field.name.endswith(("_iou", "_fraction", "_threshold"))
 )
@@ -243,8 +246,9 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
         if width % groups:
             yield f"{name} must be a multiple of norm_groups {groups}, not {width}"
     for name in ("pyramid_channels", "segmentation_channels"):
-        if getattr(config, name) < 16:
-            yield f"{name} must be at least 16 (fusion reduces channels 16-fold), not {getattr(config, name)}"
+        channels, most = getattr(config, name), max(config.fusion_reductions)
+        if channels < most:
+            yield f"{name} must be at least the largest of fusion_reductions, {most}, not {channels}"
     if config.image_divisor % 32:
         yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
 

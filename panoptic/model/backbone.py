@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas.mutables import LayerChoice
+from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
-
-BLOCK_OPTIONS = ("shuffle3", "shuffle5", "shuffle7", "xception3")
-"""Options of a backbone block in the order of the published indices."""
 
 
 class ShuffleBlock(nn.Module):

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas.mutables import LayerChoice
+from autopanoptic.nas import LayerChoice
+from autopanoptic.panoptic.model.options import FUSION_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
-
-FUSION_OPTIONS = ("r4", "r8", "r16")
-"""Reductions of a unit's hidden layer, in the order of the published indices."""
 
 
 class FusionUnit(nn.Sequential):
@@ -36,14 +34,24 @@ class Fusion(nn.Module):
         name: ``"f2b"`` (foreground to background) or ``"b2f"``.
         sources: Levels that are pooled, of the branch that speaks, with their shapes.
         targets: Levels of the branch that listens.
+        reductions: What each of `FUSION_OPTIONS` divides the listening channels by.
     """
 
-    def __init__(self, name: str, sources: Mapping[str, FeatureShape], targets: Mapping[str, FeatureShape]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sources: Mapping[str, FeatureShape],
+        targets: Mapping[str, FeatureShape],
+        reductions: Sequence[int],
+    ) -> None:
         super().__init__()
         self.sources = {level: shape.stride for level, shape in sources.items()}
         in_channels = sum(shape.channels for shape in sources.values())
         self.units = nn.ModuleDict(
-            {level: _unit_choice(in_channels, shape.channels, f"{name}.{level}") for level, shape in targets.items()}
+            {
+                level: _unit_choice(in_channels, shape.channels, reductions, f"{name}.{level}")
+                for level, shape in targets.items()
+            }
         )
 
     def forward(self, features: Features, sizes: Sequence[tuple[int, int]]) -> Features:
@@ -81,7 +89,10 @@ def pool_true_pixels(x: Tensor, sizes: Sequence[tuple[int, int]], stride: int) -
     return torch.stack(list(means))
 
 
-def _unit_choice(in_channels: int, out_channels: int, label: str) -> nn.Module:
-    options = {name: FusionUnit(in_channels, out_channels, int(name[1:])) for name in FUSION_OPTIONS}
+def _unit_choice(in_channels: int, out_channels: int, reductions: Sequence[int], label: str) -> nn.Module:
+    options = {
+        name: FusionUnit(in_channels, out_channels, reduction)
+        for name, reduction in zip(FUSION_OPTIONS, reductions, strict=True)
+    }
     choice: nn.Module = LayerChoice(options, label=label)
     return choice

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
 
-from autopanoptic.nas.mutables import LayerChoice
+from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from autopanoptic.nas.mutables import ModelSpace
+from autopanoptic.nas import ModelSpace
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.model.backbone import Backbone
 from autopanoptic.panoptic.model.fusion import Fusion, modulate
@@ -51,8 +51,9 @@ class PanopticNetwork(ModelSpace):
         self.segmentation = SegmentationHead(config, pyramid)
         background = self.segmentation.output_shape
         above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
-        self.foreground_to_background = Fusion("f2b", above_p2, background)
-        self.background_to_foreground = Fusion("b2f", background, pyramid)
+        reductions = config.fusion_reductions
+        self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
+        self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
         self.rpn: nn.Module = build_rpn(config, pyramid)
         self.roi_heads = PanopticRoIHeads(config, pyramid)
 

@@ -7,12 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas.mutables import LayerChoice
+from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.deform import deform_conv2d
-
-HEAD_OPTIONS = ("dw3", "dw5", "df3", "df5", "at3", "at5")
-"""Options in the order of the published indices: depthwise-separable, deformable and dilated ("atrous")
-convolutions of kernel 3 and 5."""
+from autopanoptic.panoptic.model.options import HEAD_OPTIONS
 
 
 class DepthwiseSeparable(nn.Sequential):

@@ -48,7 +48,7 @@ def test_presets_have_the_published_widths() -> None:
         ({"batch_norm_momentum": 0.0}, r"\(0, 1\]"),
         ({"segmentation_loss_weight": -0.3}, "must not be negative"),
         ({"image_divisor": 48}, "multiple of the stride 32"),
-        ({"segmentation_channels": 8}, "at least 16"),
+        ({"segmentation_channels": 8}, "largest of fusion_reductions, 16, not 8"),
     ],
 )
 def test_a_bad_field_is_named_with_its_value(changes: dict[str, object], message: str) -> None:

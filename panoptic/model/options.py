@@ -1,0 +1,10 @@
+"""Names of the options, by published index (Auto-Panoptic, NeurIPS 2020); loads no torch."""
+
+BLOCK_OPTIONS = ("shuffle3", "shuffle5", "shuffle7", "xception3")
+"""Options of a backbone block: ShuffleNetV2 blocks of kernel 3, 5 and 7, and one of three separable convolutions."""
+
+HEAD_OPTIONS = ("dw3", "dw5", "df3", "df5", "at3", "at5")
+"""Options of a mask or segmentation layer: depthwise-separable, deformable and dilated ("atrous") convolutions."""
+
+FUSION_OPTIONS = ("r4", "r8", "r16")
+"""Options of a fusion unit: the reduction of its hidden layer."""
