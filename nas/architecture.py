@@ -42,6 +42,10 @@ class Architecture(Mapping[str, Option]):
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Architecture], tuple[dict[str, Option]]]:
+        # The cached hash must not travel: strings hash differently in another process.
+        return type(self), (dict(self._options),)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mapping) and self._options == dict(other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -31,6 +32,8 @@ class Choice:
     conditions: tuple[Condition, ...] = ()
 
     def __init__(self, label: str, options: Iterable[Option], condition: Any = ()) -> None:
+        if isinstance(options, str):
+            raise ValueError(f"Choice {label!r} needs a list of options, not the text {options!r}.")
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "options", tuple(options))
         object.__setattr__(self, "conditions", _conditions(label, condition))
@@ -42,8 +45,12 @@ class Choice:
         if not self.options:
             raise ValueError(f"Choice {self.label!r} has no options.")
         for option in self.options:
-            if not isinstance(option, (str, int, float, bool)) or option != option:
-                raise ValueError(f"Option {option!r} of choice {self.label!r} must be a string, a number or a boolean.")
+            if not isinstance(option, (str, int, float, bool)) or (
+                isinstance(option, float) and not math.isfinite(option)
+            ):
+                raise ValueError(
+                    f"Option {option!r} of choice {self.label!r} must be a string, a finite number or a boolean."
+                )
         if len(set(self.options)) < len(self.options):
             raise ValueError(f"Choice {self.label!r} has equal options among {list(self.options)}.")
 
@@ -68,11 +75,17 @@ class Choice:
 
 
 def _conditions(label: str, condition: Any) -> tuple[Condition, ...]:
+    if condition is None:
+        return ()
     pairs = [condition] if len(condition) == 2 and isinstance(condition[0], str) else list(condition)
     found = []
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):
             raise ValueError(f"Condition {pair!r} of choice {label!r} must be (label, option or options).")
         parent, allowed = pair
-        found.append((parent, tuple(allowed) if isinstance(allowed, (tuple, list, frozenset, set)) else (allowed,)))
+        # A set has no order of its own, and equal spaces must be written alike in every run.
+        several = sorted(allowed, key=repr) if isinstance(allowed, (set, frozenset)) else allowed
+        found.append((parent, tuple(several) if isinstance(several, (tuple, list)) else (several,)))
+        if not found[-1][1]:
+            raise ValueError(f"Condition {pair!r} of choice {label!r} names no option, so it could never hold.")
     return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from autopanoptic.nas.space import SearchSpace
 
 SAMPLE_ATTEMPTS = 1000
 CHILD_ATTEMPTS = 100
+ENUMERABLE = 100_000
+"""A space of at most this many architectures may be looked through as a whole."""
 
 
 class InfeasibleError(ValueError):
@@ -36,9 +38,39 @@ class ConstrainedSpace(SearchSpace):
         self._tried = 0
         self._accepted = 0
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConstrainedSpace) and self.choices == other.choices and self._accept == other._accept
+
+    def __hash__(self) -> int:
+        return hash(self.choices)
+
+    def __iter__(self) -> Iterator[Architecture]:
+        """Yield every accepted architecture once, in lexicographic order of the options.
+
+        Raises:
+            InfeasibleError: after 100,000 refusals in a row, so that a walk through a huge space ends.
+        """
+        refused = 0
+        for architecture in super().__iter__():
+            if self._accept(architecture):
+                refused = 0
+                yield architecture
+            elif (refused := refused + 1) > ENUMERABLE:
+                raise InfeasibleError(
+                    f"{ENUMERABLE} architectures in a row break the constraint {self.description}, in a space of "
+                    f"{self.size:.4g} that is too large to look through. Widen the constraint or the space."
+                )
+
     def accepts(self, architecture: Architecture) -> bool:
         """Return whether the condition allows the canonical architecture."""
         return self._accept(architecture)
+
+    def where(self, accept: Callable[[Architecture], bool], description: str) -> ConstrainedSpace:
+        """Return the part that both this space's condition and another accept."""
+        first = self._accept
+        return ConstrainedSpace(
+            self.choices, lambda found: first(found) and accept(found), f"{self.description} and {description}"
+        )
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Return a random accepted architecture.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -123,10 +124,15 @@ class History(Sequence[Trial]):
         """Replace a running trial by its later state.
 
         Raises:
-            ValueError: when the trial is not running.
+            ValueError: when the trial is not running, has another architecture now, or is completed without a finite
+                value of every objective.
         """
         if trial.id not in self._running:
             raise ValueError(f"Trial {trial.id} is not running, so it cannot become {trial.state.value}.")
+        if trial.architecture != self._trials[trial.id].architecture:
+            raise ValueError(f"Trial {trial.id} is of {self._trials[trial.id].architecture}, not {trial.architecture}.")
+        if trial.state is TrialState.COMPLETED:
+            self._check_metrics(trial)
         self._trials[trial.id] = trial
         if trial.state is TrialState.RUNNING:
             return
@@ -134,3 +140,10 @@ class History(Sequence[Trial]):
         self._finished.append(trial.id)
         if trial.state is TrialState.COMPLETED:
             self._completed.append(trial.id)
+
+    def _check_metrics(self, trial: Trial) -> None:
+        for name in (objective.name for objective in self.objectives):
+            if name not in trial.metrics:
+                raise ValueError(f"Trial {trial.id} has no {name!r}; its metrics are {sorted(trial.metrics)}.")
+            if not math.isfinite(trial.metrics[name]):
+                raise ValueError(f"Trial {trial.id} has {name!r} = {trial.metrics[name]}, which cannot be ranked.")

@@ -45,6 +45,8 @@ def objectives_of(values: Objectives) -> tuple[Objective, ...]:
         found = tuple(Objective(name, direction) for name, direction in values.items())
     else:
         found = tuple(values)
+    if not all(isinstance(objective, Objective) for objective in found):
+        raise ValueError(f'Objectives are given as "accuracy" or {{"accuracy": "max"}}, not {values!r}.')
     names = [objective.name for objective in found]
     if not found or len(set(names)) < len(names):
         raise ValueError(f"A search needs one or more objectives with different names, not {names}.")
@@ -82,4 +84,5 @@ class Constraint:
 
     def __str__(self) -> str:
         low, high = self.bounds
-        return f"{low:g} <= {self.name} <= {high:g}"
+        bounds = [f"{low:g} <= " if low > -math.inf else "", f" <= {high:g}" if high < math.inf else ""]
+        return self.name.join(bounds)

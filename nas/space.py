@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.choice import Choice
+from autopanoptic.nas.counting import count_architectures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,9 +34,9 @@ class SearchSpace:
 
     def __init__(self, choices: Iterable[Choice]) -> None:
         self.choices = _parents_first(list(choices))
-        self._options = {choice.label: frozenset(choice.options) for choice in self.choices}
+        # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
+        self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._counts = np.array([len(choice.options) for choice in self.choices])
-        self._flat = not any(choice.conditions for choice in self.choices)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.choices)} choices, {self.size:.4g} architectures)"
@@ -56,37 +56,21 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """The number of architectures, counted exactly."""
-        if self._flat:
-            return math.prod(len(choice.options) for choice in self.choices)
-        return self._count(0, {}, {})
-
-    def _count(self, index: int, options: dict[str, Option], known: dict[Any, int]) -> int:
-        if index == len(self.choices):
-            return 1
-        key = (index, tuple(options.get(label) for label in self._parents_from[index]))
-        if key not in known:
-            choice = self.choices[index]
-            if choice.active(options):
-                known[key] = sum(
-                    self._count(index + 1, {**options, choice.label: option}, known) for option in choice.options
-                )
-            else:
-                known[key] = self._count(index + 1, options, known)
-        return known[key]
-
-    @cached_property
-    def _parents_from(self) -> list[list[str]]:
-        """For each index, the labels on which the choices from there on depend."""
-        found: list[list[str]] = []
-        for index in range(len(self.choices)):
-            later = self.choices[index:]
-            found.append(sorted({label for choice in later for label, _ in choice.conditions}))
-        return found
+        """The number of architectures, counted exactly; a constraint is not regarded."""
+        return count_architectures(self.choices)
 
     def __iter__(self) -> Iterator[Architecture]:
         """Yield every architecture once, in lexicographic order of the options."""
-        return (Architecture(options) for options in self._extend(0, {}) if self.accepts(Architecture(options)))
+        return (Architecture(options) for options in self._extend(0, {}))
+
+    def __contains__(self, architecture: object) -> bool:
+        """Return whether this is a canonical architecture of the space that its constraint accepts."""
+        try:
+            return isinstance(architecture, Architecture) and (
+                self.canonical(architecture) == architecture and self.accepts(architecture)
+            )
+        except ValueError:
+            return False
 
     def _extend(self, index: int, options: dict[str, Option]) -> Iterator[dict[str, Option]]:
         if index == len(self.choices):
@@ -118,7 +102,7 @@ class SearchSpace:
             option = values[choice.label]
             if option not in self._options[choice.label]:
                 raise ValueError(f"Choice {choice.label!r} has no option {option!r}; it has {list(choice.options)}.")
-            options[choice.label] = option
+            options[choice.label] = self._options[choice.label][option]
         if len(options) < len(values):
             unknown = [label for label in values if label not in self._options]
             if unknown:
