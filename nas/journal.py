@@ -1,0 +1,102 @@
+"""The journal of a search: an append-only file of JSON lines that survives a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+
+class JournalError(RuntimeError):
+    """The journal's file is damaged, in use by another search, or belongs to another one."""
+
+
+class Journal:
+    """An append-only log of events, one JSON object a line.
+
+    One writer at a time: the first :meth:`append` takes a lock, :meth:`close` gives it back. Each record is on the
+    disk when :meth:`append` returns. A last line that a kill cut short is dropped.
+
+    Args:
+        path: the file; made, with its folder, by the first :meth:`append`.
+
+    Attributes:
+        events: what the file held when it was opened, and what was appended since.
+
+    Raises:
+        JournalError: when a line other than the last is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = FileLock(f"{self.path}.lock")
+        self._file: IO[bytes] | None = None
+        self.events, self._length = _read(self.path)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event to the disk.
+
+        Raises:
+            JournalError: when another search writes to this file, or has done so since it was read.
+            ValueError: when the event holds NaN or infinity, which JSON has no words for.
+        """
+        line = json.dumps(dict(event), allow_nan=False).encode() + b"\n"
+        if self._file is None:
+            self._file = self._open()
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._length += len(line)
+        self.events.append(dict(event))
+
+    def _open(self) -> IO[bytes]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise JournalError(
+                f"{self.path} is being written by another search. Wait for it, or use another journal."
+            ) from None
+        try:
+            return self._open_locked()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open_locked(self) -> IO[bytes]:
+        _, length = _read(self.path)
+        if length != self._length:
+            raise JournalError(f"{self.path} has changed since this search read it. Make the search again.")
+        file = open(self.path, "ab")  # noqa: SIM115 - held until close
+        file.truncate(length)
+        return file
+
+    def close(self) -> None:
+        """Close the file and give back the lock; a later :meth:`append` takes it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._lock.release()
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Return the events and the length in bytes of the lines that are whole."""
+    if not path.exists():
+        return [], 0
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    return [_parse(path, number, line) for number, line in enumerate(whole.splitlines(), 1)], len(whole)
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        raise JournalError(f"{path}, line {number} is not JSON ({error}). Restore the file or delete it.") from error
+    if not isinstance(event, dict) or "event" not in event:
+        raise JournalError(f"{path}, line {number} is not an event of a search: {event!r}.")
+    return event

@@ -1,0 +1,44 @@
+"""What an evaluator may return."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from autopanoptic.nas.objective import Objective
+
+
+class MissingObjectiveError(ValueError):
+    """An evaluator returned metrics without one of the search's objectives."""
+
+
+def checked(metrics: Any) -> dict[str, float]:
+    """Return the metrics as plain floats.
+
+    Raises:
+        ValueError: when they are not a mapping of names to finite numbers; names the first that is not.
+    """
+    if not isinstance(metrics, Mapping):
+        raise ValueError(f"An evaluator must return a mapping of metrics, not {metrics!r}.")
+    found = {}
+    for name, value in metrics.items():
+        number = value.item() if hasattr(value, "item") else value  # numpy and torch scalars
+        if not isinstance(number, Real) or not math.isfinite(number):
+            raise ValueError(f"Metric {name!r} is {value!r}; it must be a finite number.")
+        found[str(name)] = float(number)
+    return found
+
+
+def check_objectives(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> None:
+    """Check that every objective is among the metrics.
+
+    Raises:
+        MissingObjectiveError: names the first that is missing.
+    """
+    for objective in objectives:
+        if objective.name not in metrics:
+            raise MissingObjectiveError(
+                f"The evaluator returned {sorted(metrics)}, without the objective {objective.name!r}."
+            )

@@ -1,0 +1,146 @@
+"""What a search has found."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.nas.architecture import Option
+from autopanoptic.nas.history import History
+from autopanoptic.nas.journal import Journal, JournalError
+from autopanoptic.nas.objective import objectives_of
+from autopanoptic.nas.replay import replay
+from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.trial import Trial
+
+
+class Result:
+    """What a search has found so far.
+
+    Args:
+        space: the search space.
+        history: the search's trials.
+    """
+
+    def __init__(self, space: SearchSpace, history: History) -> None:
+        self.space = space
+        self.history = history
+
+    def __repr__(self) -> str:
+        best = self.history.best
+        return f"Result({len(self.history)} trials, {self.history.n_completed} completed, best={best})"
+
+    @classmethod
+    def from_journal(cls, path: str | Path) -> Result:
+        """Read the result of a finished or running search from its journal.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            JournalError: when it is damaged or empty.
+        """
+        if not Path(path).exists():
+            raise FileNotFoundError(f"There is no journal {path}.")
+        events = Journal(path).events
+        if not events or events[0]["event"] != "search":
+            raise JournalError(f"{path} does not begin with the description of a search.")
+        history = History(objectives_of(events[0]["objectives"]))
+        replay(history, events)
+        return cls(SearchSpace.from_json(events[0]["space"]), history)
+
+    @property
+    def best(self) -> Trial:
+        """The completed trial that is best by the first objective, the earliest of equals.
+
+        Raises:
+            ValueError: when no trial completed.
+        """
+        best = self.history.best
+        if best is None:
+            raise ValueError(f"None of the {len(self.history)} trials completed, so there is no best one.")
+        return best
+
+    def pareto(self) -> list[Trial]:
+        """Return the completed trials that no other dominates, in the order of the trials."""
+        return self.history.pareto()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dictionary per trial: id, state, seconds, its metrics, and its options by label."""
+        return [
+            {
+                "trial": trial.id,
+                "state": trial.state.value,
+                "seconds": trial.seconds,
+                **trial.metrics,
+                **trial.architecture,
+            }
+            for trial in self.history
+        ]
+
+    def table(self) -> Any:
+        """Return :meth:`rows` as a ``pandas.DataFrame``, or as they are where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError:
+            return self.rows()
+        return pandas.DataFrame(self.rows())
+
+    def option_counts(self, top: int | None = None) -> dict[str, dict[Option, int]]:
+        """Return how often each option of each choice stands among the best completed trials.
+
+        Args:
+            top: how many of the best; all completed trials by default.
+        """
+        ranked = self.history.ranked()[:top]
+        counts = {choice.label: Counter(dict.fromkeys(choice.options, 0)) for choice in self.space.choices}
+        for trial in ranked:
+            for label, option in trial.architecture.items():
+                counts[label][option] += 1
+        return {label: dict(counter) for label, counter in counts.items()}
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """Return everything as a JSON object, and write it to a file where a path is given."""
+        best = self.history.best
+        values = {
+            "objectives": {objective.name: objective.direction for objective in self.history.objectives},
+            "space": self.space.to_json(),
+            "best": None if best is None else best.id,
+            "pareto": [trial.id for trial in self.pareto()],
+            "trials": [
+                {
+                    "id": trial.id,
+                    "state": trial.state.value,
+                    "architecture": trial.architecture.to_json(),
+                    "metrics": dict(trial.metrics),
+                    "seconds": trial.seconds,
+                    "error": trial.error,
+                }
+                for trial in self.history
+            ],
+        }
+        if path is not None:
+            Path(path).write_text(json.dumps(values, indent=1) + "\n")
+        return values
+
+    def plot_history(self, path: str | Path) -> Path:
+        """Draw the first objective of each trial and the best so far, as a PNG file."""
+        from autopanoptic.nas import plots
+
+        return plots.history(self.history, Path(path))
+
+    def plot_pareto(self, path: str | Path) -> Path:
+        """Draw two metrics of all trials against each other, with the Pareto front, as a PNG file.
+
+        Raises:
+            ValueError: when the search has fewer than two objectives.
+        """
+        from autopanoptic.nas import plots
+
+        return plots.pareto(self.history, Path(path))
+
+    def plot_options(self, path: str | Path, top: int | None = None) -> Path:
+        """Draw how often each option stands among the ``top`` best trials, as a PNG file."""
+        from autopanoptic.nas import plots
+
+        return plots.options(self.option_counts(top), Path(path))
