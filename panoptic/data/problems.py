@@ -30,5 +30,5 @@ class DatasetError(ValueError):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[DatasetError], tuple[str, tuple[str, ...]]]:
-        # Data loader workers send exceptions to the main process, by default with the message alone.
+        # By default an exception is rebuilt from its message alone, in whatever process receives it.
         return DatasetError, (self.source, self.problems)
