@@ -88,6 +88,9 @@ class History(Sequence[Trial]):
             trials: what to rank; every completed trial by default.
         """
         found = [t for t in (self.completed if trials is None else trials) if t.state is TrialState.COMPLETED]
+        if len(self.objectives) == 1:
+            main = self.objectives[0]
+            return sorted(found, key=lambda trial: main.gain(trial.metrics), reverse=True)
         if not found:
             return []
         return [found[index] for index in ranking([self.gains(trial) for trial in found])]

@@ -1,1 +1,40 @@
-"""Search strategies."""
+"""Search strategies, one file each; names are loaded when they are first used.
+
+:mod:`autopanoptic.strategies.testing` checks any strategy, also your own, against the contract of :class:`Strategy`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autopanoptic.strategies.base import Strategy as Strategy
+    from autopanoptic.strategies.evolution import Evolution as Evolution
+    from autopanoptic.strategies.grid_search import GridSearch as GridSearch
+    from autopanoptic.strategies.path_priority import PathPriority as PathPriority
+    from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
+    from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
+
+_MODULE_OF = {
+    "Evolution": "autopanoptic.strategies.evolution",
+    "GridSearch": "autopanoptic.strategies.grid_search",
+    "PathPriority": "autopanoptic.strategies.path_priority",
+    "RandomSearch": "autopanoptic.strategies.random_search",
+    "RegularizedEvolution": "autopanoptic.strategies.regularized_evolution",
+    "Strategy": "autopanoptic.strategies.base",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

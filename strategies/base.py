@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.constrained import InfeasibleError
+from autopanoptic.nas.constrained import ENUMERABLE, InfeasibleError
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space import SearchSpace
 
 CHILD_ATTEMPTS = 50
 SAMPLE_ATTEMPTS = 1000
-ENUMERABLE = 100_000
 
 
 class Strategy(ABC):
@@ -24,12 +23,15 @@ class Strategy(ABC):
     The contract:
 
     - :meth:`propose` depends on its arguments alone: the same space, history and generator state give the same
-      architecture. A strategy keeps no random state; a cache is allowed where it can be rebuilt from the history.
+      architecture. A strategy keeps no random state; a cache is allowed where it can be rebuilt from the history
+      (:class:`autopanoptic.strategies.memo.HistoryMemo` keeps one).
     - It only reads the history, in which the running trials are visible too. It never changes an architecture.
     - Its architectures are canonical, in the space, accepted by the space's constraint, and not in the history.
-    - Failed and stopped trials have no objectives: they are never ranked.
+    - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have.
     - Trial n is proposed with ``numpy.random.default_rng([seed, n])``, so that a resumed search goes on exactly as
       the uninterrupted one would have.
+    - Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A
+      dataclass has such a ``repr``; so has any class whose public attributes are its parameters.
 
     :func:`autopanoptic.strategies.testing.check_strategy` tests all of this.
     """
@@ -49,6 +51,10 @@ class Strategy(ABC):
             ValueError: says what the strategy cannot do.
         """
 
+    def __repr__(self) -> str:
+        parameters = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in parameters.items())})"
+
 
 def unseen(
     space: SearchSpace,
@@ -59,7 +65,7 @@ def unseen(
     """Return an architecture that has no trial yet.
 
     Tries ``make`` 50 times; where all of its children are known or break the constraint, draws from the whole space;
-    where 1,000 draws are known, looks through the space if it has at most 100,000 architectures.
+    where 1,000 draws are known or refused, looks through the space if it has at most 100,000 architectures.
 
     Args:
         space: where to draw from.
@@ -73,6 +79,8 @@ def unseen(
     Raises:
         InfeasibleError: when the space's constraint refuses nearly everything; states the acceptance rate.
     """
+    if len(history) >= space.size:
+        return None
     for _ in range(CHILD_ATTEMPTS if make else 0):
         assert make is not None
         try:
@@ -85,16 +93,45 @@ def unseen(
 
 
 def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
-    if len(history) >= space.size:
-        return None
-    for _ in range(SAMPLE_ATTEMPTS):
-        architecture = space.sample(rng)
-        if architecture not in history:
-            return architecture
+    try:
+        for _ in range(SAMPLE_ATTEMPTS):
+            architecture = space.sample(rng)
+            if architecture not in history:
+                return architecture
+    except InfeasibleError:
+        if space.size > ENUMERABLE:
+            raise
     if space.size > ENUMERABLE:
         raise InfeasibleError(
-            f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, in a space of {space.size:.4g} architectures "
-            "that is too large to look through. Widen the constraint."
+            f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
+            f"{space.size:.4g} architectures that is too large to look through. Widen the constraint, or ask for "
+            "fewer trials."
         )
+    return _any_of_the_rest(space, history, rng)
+
+
+def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
     rest = [architecture for architecture in space if architecture not in history]
+    if not rest and not len(history):
+        raise InfeasibleError(f"None of the {space.size} architectures satisfies the constraint of {space!r}.")
     return rest[rng.integers(len(rest))] if rest else None
+
+
+def require_count(owner: str, name: str, value: object, low: int = 1) -> None:
+    """Refuse a parameter that is not a whole number of at least ``low``.
+
+    Raises:
+        ValueError: names the parameter and its value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{owner} needs {name} to be a whole number of at least {low}, not {value!r}.")
+
+
+def require_probability(owner: str, name: str, value: object) -> None:
+    """Refuse a parameter that is not a number from 0 to 1.
+
+    Raises:
+        ValueError: names the parameter and its value.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{owner} needs {name} to be a number from 0 to 1, not {value!r}.")

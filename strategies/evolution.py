@@ -1,0 +1,106 @@
+"""Evolution in generations, as in single-path one-shot search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.history import History
+from autopanoptic.nas.space import SearchSpace
+from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
+from autopanoptic.strategies.memo import HistoryMemo
+
+
+@dataclass(frozen=True, init=False)
+class Evolution(Strategy):
+    """Mutates and crosses the best architectures found so far, a generation at a time.
+
+    Guo et al. 2020, "Single path one-shot neural architecture search with uniform sampling", algorithm 1; used for
+    backbones of detectors by Chen et al. 2019 (DetNAS). Trial n belongs to generation ``n // population``. The first
+    generation is random. The parents of a later one are the best completed trials of all generations before it, so it
+    starts when the last trial of those has ended. A child that has been tried or breaks the constraint is replaced by
+    another, of parents drawn anew; where none is found the member is drawn at random, as it is where too few trials
+    have completed to be parents.
+
+    Two details differ from the authors' code on purpose: a mutation changes at least one choice, and the two parents of
+    a crossover are different, since what is left out would only repeat a known architecture.
+
+    Args:
+        population: trials in a generation.
+        parents: the best trials that have children; 10 by default, or the population where that is smaller.
+        mutations: members of a generation that are mutations, the first ones; half of them by default.
+        crossovers: members that are crossovers; the rest by default.
+        mutation_rate: the probability with which a mutation changes each active choice.
+
+    Raises:
+        ValueError: for counts that do not fit together or a rate outside [0, 1].
+    """
+
+    population: int
+    parents: int
+    mutations: int
+    crossovers: int
+    mutation_rate: float
+    _parents: HistoryMemo[list[Architecture]] = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        population: int = 50,
+        parents: int | None = None,
+        mutations: int | None = None,
+        crossovers: int | None = None,
+        mutation_rate: float = 0.1,
+    ) -> None:
+        require_count("Evolution", "population", population)
+        if mutations is None:
+            mutations = (population + 1) // 2 if crossovers is None else population - crossovers
+        values = {
+            "population": population,
+            "parents": min(10, population) if parents is None else parents,
+            "mutations": mutations,
+            "crossovers": population - mutations if crossovers is None else crossovers,
+            "mutation_rate": mutation_rate,
+            "_parents": HistoryMemo[list[Architecture]](),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        require_count("Evolution", "parents", self.parents)
+        require_count("Evolution", "mutations", self.mutations, low=0)
+        require_count("Evolution", "crossovers", self.crossovers, low=0)
+        require_probability("Evolution", "mutation_rate", self.mutation_rate)
+        if self.parents > self.population:
+            raise ValueError(f"Evolution with a population of {self.population} cannot have {self.parents} parents.")
+        if self.mutations + self.crossovers != self.population:
+            raise ValueError(
+                f"Evolution needs mutations + crossovers = population, not {self.mutations} + {self.crossovers} "
+                f"for a population of {self.population}."
+            )
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return a member of the current generation; None while trials of earlier ones run."""
+        slot = len(history) % self.population
+        start = len(history) - slot
+        if any(trial.id < start for trial in history.running):
+            return None
+        parents = self._parents.get(history, start, lambda: self.select(history, start))
+        return unseen(space, history, rng, self._maker(space, parents, slot, rng))
+
+    def select(self, history: History, start: int) -> list[Architecture]:
+        """Return the parents of the generation that starts with trial ``start``, best first."""
+        return [trial.architecture for trial in history.ranked(history[:start])[: self.parents]]
+
+    def _maker(
+        self, space: SearchSpace, parents: list[Architecture], slot: int, rng: np.random.Generator
+    ) -> Callable[[], Architecture] | None:
+        """Return what makes the children of a slot of the generation; None where there are too few parents."""
+        if slot < self.mutations and parents:
+            return lambda: space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
+        if slot >= self.mutations and len(parents) > 1:
+            return lambda: space.crossover(*(parents[i] for i in rng.permutation(len(parents))[:2]), rng)
+        return None

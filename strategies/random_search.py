@@ -1,0 +1,25 @@
+"""Random search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.history import History
+from autopanoptic.nas.space import SearchSpace
+from autopanoptic.strategies.base import Strategy, unseen
+
+
+@dataclass(frozen=True)
+class RandomSearch(Strategy):
+    """Draws architectures without repetition, each choice uniform over its options.
+
+    The baseline that any strategy has to beat (Li & Talwalkar 2019, "Random search and reproducibility for neural
+    architecture search"). Ends when the space is exhausted.
+    """
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return an architecture that has not been tried; None when all have been."""
+        return unseen(space, history, rng)

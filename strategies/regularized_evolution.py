@@ -1,0 +1,63 @@
+"""Regularized (aging) evolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.history import History
+from autopanoptic.nas.space import SearchSpace
+from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
+
+
+@dataclass(frozen=True)
+class RegularizedEvolution(Strategy):
+    """Mutates the winner of a tournament among the youngest trials; old ones die, however good they are.
+
+    Real et al. 2019, "Regularized evolution for image classifier architecture search", algorithm 1. The first
+    ``population`` trials are random. From then on the population is the trials that completed last, and each proposal
+    draws ``sample`` of them uniformly with replacement, as the paper does, and mutates the best of these.
+
+    Nothing waits for running trials: they join the population when they complete. Unlike in the paper no architecture
+    is tried twice: a child that has been tried, or that the constraint refuses, is replaced by that of a new
+    tournament, and by a random architecture where 50 of them find nothing new.
+
+    Args:
+        population: trials that are alive (P in the paper).
+        sample: trials in a tournament (S in the paper).
+        mutation_rate: the probability with which each active choice changes; None changes exactly one, as the paper
+            does.
+
+    Raises:
+        ValueError: for a sample larger than the population or a rate outside [0, 1].
+    """
+
+    population: int = 100
+    sample: int = 25
+    mutation_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        require_count("RegularizedEvolution", "population", self.population)
+        require_count("RegularizedEvolution", "sample", self.sample)
+        if self.sample > self.population:
+            raise ValueError(
+                f"RegularizedEvolution cannot draw a sample of {self.sample} from a population of {self.population}: "
+                f"give sample={self.population} or less."
+            )
+        if self.mutation_rate is not None:
+            require_probability("RegularizedEvolution", "mutation_rate", self.mutation_rate)
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return a mutation of a tournament's winner, at random while the population fills up."""
+        alive = history.last_completed(self.population)
+        if len(history) < self.population or not alive:
+            return unseen(space, history, rng)
+
+        def child() -> Architecture:
+            drawn = [alive[index] for index in rng.integers(len(alive), size=self.sample)]
+            winner = history.ranked(drawn)[0]
+            return space.mutate(winner.architecture, rng, self.mutation_rate)
+
+        return unseen(space, history, rng, child)
