@@ -32,7 +32,11 @@ def pair_counts(truth: PanopticMap, prediction: PanopticMap) -> NDArray[np.int64
         return _count_with_torch(truth, prediction, device)
     from autopanoptic.panoptic.quality_kernels import count_pairs
 
-    counts: NDArray[np.int64] = count_pairs(_flat(truth), _flat(prediction), _known(truth), _known(prediction))
+    # One width for both, so that few kernels are compiled.
+    width = max(truth.numpy().itemsize, prediction.numpy().itemsize)
+    counts: NDArray[np.int64] = count_pairs(
+        _flat(truth, width), _flat(prediction, width), _known(truth), _known(prediction)
+    )
     return counts
 
 
@@ -47,14 +51,14 @@ def _known(panoptic: PanopticMap) -> NDArray[np.int64]:
     return np.array([0, *(segment.id for segment in panoptic.segments)], dtype=np.int64)
 
 
-def _flat(panoptic: PanopticMap) -> NDArray[np.unsignedinteger[Any]]:
-    """The ids as a native, contiguous, unsigned array, so that few kernels are compiled.
+def _flat(panoptic: PanopticMap, width: int) -> NDArray[np.unsignedinteger[Any]]:
+    """The ids as a contiguous array of unsigned integers of width bytes.
 
     Negative ids become large ones, which belong to no segment either.
     """
     ids = panoptic.numpy()
-    native = np.ascontiguousarray(ids, dtype=ids.dtype.newbyteorder("="))
-    return native.reshape(-1).view(f"u{native.itemsize}")
+    signed = np.issubdtype(ids.dtype, np.signedinteger)
+    return np.ascontiguousarray(ids, dtype=f"{'i' if signed else 'u'}{width}").reshape(-1).view(f"u{width}")
 
 
 def _count_with_torch(truth: PanopticMap, prediction: PanopticMap, device: torch.device) -> NDArray[np.int64]:
