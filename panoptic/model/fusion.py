@@ -15,16 +15,18 @@ from autopanoptic.panoptic.model.options import FUSION_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 
-class FusionUnit(nn.Sequential):
-    """Negative attention: 1 - sigmoid(FC(ReLU(FC(x)))), (B, C_in) to (B, C_out) in (0, 1)."""
+class FusionUnit(nn.Module):
+    """Negative attention: 1 - sigmoid(FC(ReLU(FC(x))))."""
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int) -> None:
-        hidden = out_channels // reduction
-        super().__init__(nn.Linear(in_channels, hidden), nn.ReLU(), nn.Linear(hidden, out_channels))
+        super().__init__()
+        self.squeeze = nn.Linear(in_channels, out_channels // reduction)
+        self.excite = nn.Linear(out_channels // reduction, out_channels)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """The attention of each output channel."""
-        return 1 - super().forward(pooled).sigmoid()
+        """Pooled features (B, C_in) to the attention of each output channel (B, C_out), 0 to 1."""
+        logits: Tensor = self.excite(self.squeeze(pooled).relu())
+        return 1 - logits.sigmoid()
 
 
 class Fusion(nn.Module):

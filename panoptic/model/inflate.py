@@ -8,6 +8,7 @@ agrees on features which change linearly over the pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from autopanoptic.panoptic.model.neck import FPN, BiFPN, PANet
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators import Atrous, Deformable, DepthwiseSeparable
 
+# Positions in a Xception branch of what stands at these positions in a shuffle branch.
+_XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
 _SOURCES = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "neck": "fpn"}
 
 
@@ -36,6 +39,11 @@ class Moments:
         """Of the channels in the order in which a block with stride 1 sees them."""
         mean, variance = (t.view(2, -1).T.flatten() for t in (self.mean, self.variance))
         return Moments(mean, variance)
+
+    def halves(self) -> tuple[Moments, Moments]:
+        """Of the first and the second half of the channels."""
+        first, second = zip(self.mean.chunk(2), self.variance.chunk(2), strict=True)
+        return Moments(*first), Moments(*second)
 
 
 @torch.no_grad()
@@ -83,34 +91,33 @@ def _fill(trained: nn.Module, target: nn.Module) -> None:
 
 
 def _fill_head(trained: DepthwiseSeparable, target: nn.Module) -> None:
-    depthwise, pointwise = trained
+    depthwise, pointwise = trained.depthwise, trained.pointwise
     dense = pointwise.weight * depthwise.weight.transpose(0, 1)
-    bias = pointwise.bias + pointwise.weight.flatten(1) @ depthwise.bias
+    bias = _bias(pointwise) + pointwise.weight.flatten(1) @ _bias(depthwise)
     if isinstance(target, DepthwiseSeparable):
-        target[0].weight.copy_(_padded(depthwise.weight, target[0].weight))
-        target[0].bias.copy_(depthwise.bias)
-        target[1].load_state_dict(pointwise.state_dict())
+        target.depthwise.weight.copy_(_padded(depthwise.weight, target.depthwise.weight))
+        _bias(target.depthwise).copy_(_bias(depthwise))
+        target.pointwise.load_state_dict(pointwise.state_dict())
     elif isinstance(target, Deformable):
         # A new deformable convolution weighs every tap by sigmoid(0) = 1/2.
         target.weight.copy_(2 * _padded(dense, target.weight))
         target.bias.copy_(bias)
         target.offset.weight.zero_()
-        target.offset.bias.zero_()  # type: ignore[union-attr]
+        _bias(target.offset).zero_()
     elif isinstance(target, Atrous):
         target.weight.copy_(_padded(_spread(dense), target.weight))
-        target.bias.copy_(bias)  # type: ignore[union-attr]
+        _bias(target).copy_(bias)
 
 
 def _fill_fusion(trained: FusionUnit, target: FusionUnit) -> None:
     """Keep the hidden units with the largest outgoing weights; units in excess start without effect."""
-    (first, _, last), (new_first, _, new_last) = trained, target
-    kept = min(first.out_features, new_first.out_features)
-    order = last.weight.norm(dim=0).argsort(descending=True)[:kept]
-    new_first.weight[:kept] = first.weight[order]
-    new_first.bias[:kept] = first.bias[order]
-    new_last.weight.zero_()
-    new_last.weight[:, :kept] = last.weight[:, order]
-    new_last.bias.copy_(last.bias)
+    kept = min(trained.squeeze.out_features, target.squeeze.out_features)
+    order = trained.excite.weight.norm(dim=0).argsort(descending=True)[:kept]
+    target.squeeze.weight[:kept] = trained.squeeze.weight[order]
+    target.squeeze.bias[:kept] = trained.squeeze.bias[order]
+    target.excite.weight.zero_()
+    target.excite.weight[:, :kept] = trained.excite.weight[:, order]
+    target.excite.bias.copy_(trained.excite.bias)
 
 
 def _fill_neck(trained: FPN, target: nn.Module) -> None:
@@ -122,16 +129,15 @@ def _fill_neck(trained: FPN, target: nn.Module) -> None:
 
 def _inflate_backbone(backbone: Backbone) -> None:
     """Fill each block's options, following the channels' moments from the stem on."""
-    moments = _rectified(backbone.stem[1])
-    for stage in backbone.stages.values():
-        for choice in stage:  # type: ignore[union-attr]
-            trained = choice["shuffle3"]
-            for name in choice.names:
-                if name.startswith("xception"):
-                    _fill_xception(trained, choice[name], moments)
-                elif name != "shuffle3":
-                    _fill_larger(trained, choice[name])
-            moments = _moments_after(trained, moments)
+    moments = _rectified(_norm(backbone.stem, 1))
+    for choice in (module for module in backbone.modules() if isinstance(module, LayerChoice)):
+        trained = choice["shuffle3"]
+        for name in choice.names:
+            if name.startswith("xception"):
+                _fill_xception(trained, choice[name], moments)
+            elif name != "shuffle3":
+                _fill_larger(trained, choice[name])
+        moments = _moments_after(trained, moments)
 
 
 def _fill_larger(trained: ShuffleBlock, target: ShuffleBlock) -> None:
@@ -146,55 +152,42 @@ def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moment
 
     All identities but the first stand behind a ReLU, and pass its output unchanged.
     """
-    pointwise, norm, _, depthwise, depthwise_norm, last, last_norm, _ = trained.branch
-    first, second, third = (target.branch[start : start + 4] for start in (0, 5, 10))
+    old, new = trained.branch, target.branch
     strided = trained.projection is not None
-    inner = _rectified(norm)
-    _make_identity(first[0], first[1], entering if strided else _second_half(entering.shuffled()))
-    _make_identity(second[0], second[1], inner)
-    _make_identity(second[2], second[3], inner)
-    first[2].load_state_dict(pointwise.state_dict())
-    first[3].load_state_dict(norm.state_dict())
-    third[0].weight.copy_(_spread(depthwise.weight) if strided else depthwise.weight)
-    third[1].load_state_dict(depthwise_norm.state_dict())
-    third[2].load_state_dict(last.state_dict())
-    third[3].load_state_dict(last_norm.state_dict())
+    inner = _rectified(_norm(old, 1))
+    _make_identity(new, 0, entering if strided else entering.shuffled().halves()[1])
+    _make_identity(new, 5, inner)
+    _make_identity(new, 7, inner)
+    for start, end in _XCEPTION_FROM_SHUFFLE.items():
+        new[end].load_state_dict(old[start].state_dict())
+    if strided:
+        kernel = _convolution(new, 10).weight
+        kernel.copy_(_spread(kernel))
     if trained.projection is not None and target.projection is not None:
         target.projection.load_state_dict(trained.projection.state_dict())
 
 
-def _make_identity(convolution: nn.Conv2d, norm: nn.BatchNorm2d, moments: Moments) -> None:
+def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
     """A convolution that copies its input, and a batch norm that undoes itself for inputs of these moments."""
-    if convolution.groups > 1:
-        nn.init.dirac_(convolution.weight, groups=convolution.groups)
-    else:
-        nn.init.dirac_(convolution.weight)
-    norm.running_mean.copy_(moments.mean)  # type: ignore[union-attr]
-    norm.running_var.copy_(moments.variance)  # type: ignore[union-attr]
+    convolution, norm = _convolution(branch, index), _norm(branch, index + 1)
+    nn.init.dirac_(convolution.weight, groups=convolution.groups)
+    norm.load_state_dict({**norm.state_dict(), "running_mean": moments.mean, "running_var": moments.variance})
     norm.bias.copy_(moments.mean)
     norm.weight.copy_((moments.variance + norm.eps).sqrt())
 
 
 def _moments_after(block: ShuffleBlock, entering: Moments) -> Moments:
-    leaving = _rectified(block.branch[-2])
-    if block.projection is not None:
-        kept = _rectified(block.projection[-2])
-    else:
-        shuffled = entering.shuffled()
-        kept = Moments(shuffled.mean.chunk(2)[0], shuffled.variance.chunk(2)[0])
+    leaving = _rectified(_norm(block.branch, -2))
+    skip = block.projection
+    kept = entering.shuffled().halves()[0] if skip is None else _rectified(_norm(skip, -2))
     return Moments(torch.cat((kept.mean, leaving.mean)), torch.cat((kept.variance, leaving.variance)))
 
 
-def _second_half(moments: Moments) -> Moments:
-    return Moments(moments.mean.chunk(2)[1], moments.variance.chunk(2)[1])
-
-
-def _rectified(norm: nn.BatchNorm2d) -> Moments:
+def _rectified(norm: nn.modules.batchnorm._BatchNorm) -> Moments:
     """Moments behind a batch norm and a ReLU, as if the norm's output were Gaussian."""
     mean, deviation = norm.bias, norm.weight.abs().clamp(min=1e-6)
-    normal = torch.distributions.Normal(0.0, 1.0)
     z = mean / deviation
-    density, share = normal.log_prob(z).exp(), normal.cdf(z)
+    density, share = (-0.5 * z**2).exp() / math.sqrt(2 * math.pi), torch.special.ndtr(z)
     rectified = mean * share + deviation * density
     square = (mean**2 + deviation**2) * share + mean * deviation * density
     return Moments(rectified, (square - rectified**2).clamp(min=0))
@@ -213,3 +206,24 @@ def _spread(kernel: Tensor) -> Tensor:
     """
     share = kernel.new_tensor([[0.5, 0.0, 0.0], [0.5, 1.0, 0.5], [0.0, 0.0, 0.5]])
     return share @ kernel @ share.T
+
+
+def _bias(convolution: nn.Conv2d) -> Tensor:
+    if convolution.bias is None:
+        raise TypeError(f"{convolution} has no bias")
+    return convolution.bias
+
+
+def _convolution(layers: nn.Sequential, index: int) -> nn.Conv2d:
+    layer = layers[index]
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"layer {index} is a {type(layer).__name__}, not a convolution")
+    return layer
+
+
+def _norm(layers: nn.Sequential, index: int) -> nn.modules.batchnorm._BatchNorm:
+    """A batch norm, also one that was converted to a synchronised one."""
+    layer = layers[index]
+    if not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        raise TypeError(f"layer {index} is a {type(layer).__name__}, not a batch norm")
+    return layer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
@@ -54,7 +54,7 @@ class PanopticNetwork(ModelSpace):
         reductions = config.fusion_reductions
         self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
         self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
-        self.rpn: nn.Module = build_rpn(config, pyramid)
+        self.rpn = build_rpn(config, pyramid)
         self.roi_heads = PanopticRoIHeads(config, pyramid)
 
     def forward(self, images: Tensor) -> DenseOutputs:
@@ -66,7 +66,8 @@ class PanopticNetwork(ModelSpace):
         Args:
             images: (B, 3, H, W), H and W multiples of the config's ``image_divisor``.
         """
-        pyramid, segmentation = self._features(images, [tuple(images.shape[-2:])] * len(images))
+        batch, _, height, width = images.shape
+        pyramid, segmentation = self._features(images, [(height, width)] * batch)
         objectness, anchor_deltas = self.rpn.head(list(pyramid.values()))
         config = self.config
         regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)

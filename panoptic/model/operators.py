@@ -12,16 +12,20 @@ from autopanoptic.panoptic.model.deform import deform_conv2d
 from autopanoptic.panoptic.model.options import HEAD_OPTIONS
 
 
-class DepthwiseSeparable(nn.Sequential):
-    """A depthwise convolution and a 1x1 convolution, both with bias and nothing between: (B, C, H, W)."""
+class DepthwiseSeparable(nn.Module):
+    """A depthwise convolution and a 1x1 convolution, both with bias and nothing between."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, in_channels, kernel, padding=kernel // 2, groups=in_channels),
-            nn.Conv2d(in_channels, out_channels, 1),
-        )
-        for convolution in self:
-            _init_xavier(convolution)
+        super().__init__()
+        self.depthwise = nn.Conv2d(in_channels, in_channels, kernel, padding=kernel // 2, groups=in_channels)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
+        _init_xavier(self.depthwise)
+        _init_xavier(self.pointwise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        mixed: Tensor = self.pointwise(self.depthwise(x))
+        return mixed
 
 
 class Deformable(nn.Module):

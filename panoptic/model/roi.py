@@ -54,7 +54,7 @@ class Detections:
     masks: Tensor
 
 
-class PyramidRoIAlign(MultiScaleRoIAlign):  # type: ignore[misc]
+class PyramidRoIAlign(MultiScaleRoIAlign):
     """RoIAlign from P2..P5 whose level scales are declared, not guessed from the first batch."""
 
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape], side: int) -> None:
@@ -97,7 +97,7 @@ class BoxPredictor(nn.Module):
         return self.classes(x).float(), self.boxes(x).float()
 
 
-class PanopticRoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
+class PanopticRoIHeads(roi_heads.RoIHeads):
     """The foreground branch behind the proposals: a box head and a searched mask head, ``mask.0`` onwards.
 
     Args:
@@ -156,8 +156,9 @@ class PanopticRoIHeads(roi_heads.RoIHeads):  # type: ignore[misc]
         positive ones.
         """
         sampled, matched, labels, deltas = self.select_training_samples(proposals, targets)
-        predicted = self.box_predictor(self.box_head(self.box_roi_pool(features, sampled, image_shapes)))
-        classification, box = box_losses(*predicted, torch.cat(labels), torch.cat(deltas))
+        pooled = self.box_roi_pool(features, sampled, image_shapes)
+        logits, offsets = self.box_predictor(self.box_head(pooled))
+        classification, box = box_losses(logits, offsets, torch.cat(labels), torch.cat(deltas))
         positive = [label > 0 for label in labels]
         boxes = [image[chosen] for image, chosen in zip(sampled, positive, strict=True)]
         mask = roi_heads.maskrcnn_loss(

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.model.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 
-class FixedStrideAnchors(AnchorGenerator):  # type: ignore[misc]
+class FixedStrideAnchors(AnchorGenerator):
     """Anchors at the pyramid's true strides.
 
     torchvision divides the padded image's size by the map's, which misplaces P6 unless images are padded to
@@ -38,7 +38,7 @@ class FixedStrideAnchors(AnchorGenerator):  # type: ignore[misc]
         return [anchors] * len(image_list.image_sizes)
 
 
-class FullPrecisionRPNHead(RPNHead):  # type: ignore[misc]
+class FullPrecisionRPNHead(RPNHead):
     """torchvision's head whose outputs are float32 under autocast, for boxes need more than 8 bits."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 
-class SeededSampler(BalancedPositiveNegativeSampler):  # type: ignore[misc]
+class SeededSampler(BalancedPositiveNegativeSampler):
     """torchvision's balanced sampler with a generator in place of the process-wide random state.
 
     Attributes:
