@@ -52,12 +52,14 @@ class Level:
     def categories(self) -> Categories:
         """Things first, with ids from 1."""
         names = [*self.things, *(name for _, name in self.context.values())]
-        kinds = [(name, True) for name in names] + [(name, False) for name in self.stuff]
-        hues = [k / len(kinds) for k in range(len(kinds))]
-        return Categories(
-            Category(k + 1, name, isthing, _rgb(hues[k], 0.75 if isthing else 0.35, 0.9))
-            for k, (name, isthing) in enumerate(kinds)
-        )
+        things = [
+            Category(k, name, True, _rgb((k - 1) / len(names), 0.8, 0.95)) for k, name in enumerate(names, start=1)
+        ]
+        stuff = [
+            Category(len(names) + k, name, False, _rgb((k - 0.5) / len(self.stuff), 0.45, 0.75))
+            for k, name in enumerate(self.stuff, start=1)
+        ]
+        return Categories([*things, *stuff])
 
 
 @dataclass(frozen=True)
