@@ -82,6 +82,6 @@ class Architecture(Mapping[str, Option]):
             options: Any = json.loads(Path(path).read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not a JSON file: {error}.") from error
-        if not isinstance(options, dict) or not all(isinstance(v, Option) for v in options.values()):  # type: ignore[misc]
+        if not isinstance(options, dict) or not all(isinstance(v, (str, int, float, bool)) for v in options.values()):
             raise ValueError(f"{path} is not an architecture: it must hold one JSON object of label: option.")
         return cls(options)

@@ -18,8 +18,8 @@ def fronts(gains: ArrayLike) -> NDArray[np.intp]:
         Shape (n,).
     """
     points = np.asarray(gains, dtype=float)
-    at_least = (points[:, None, :] >= points[None, :, :]).all(-1)
-    better = (points[:, None, :] > points[None, :, :]).any(-1)
+    at_least: NDArray[np.bool_] = np.all(points[:, None, :] >= points[None, :, :], axis=-1)
+    better: NDArray[np.bool_] = np.any(points[:, None, :] > points[None, :, :], axis=-1)
     dominates = at_least & better
     found = np.full(len(points), -1, dtype=np.intp)
     front = 0

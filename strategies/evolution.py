@@ -102,5 +102,10 @@ class Evolution(Strategy):
         if slot < self.mutations and parents:
             return lambda: space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
         if slot >= self.mutations and len(parents) > 1:
-            return lambda: space.crossover(*(parents[i] for i in rng.permutation(len(parents))[:2]), rng)
+            return lambda: _child_of_two(space, parents, rng)
         return None
+
+
+def _child_of_two(space: SearchSpace, parents: list[Architecture], rng: np.random.Generator) -> Architecture:
+    first, second = rng.permutation(len(parents))[:2]
+    return space.crossover(parents[first], parents[second], rng)
