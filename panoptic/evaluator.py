@@ -1,0 +1,108 @@
+"""From a network or a candidate to panoptic quality, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.nas import Supernet, SupernetEvaluator
+from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.modes import evaluating
+from autopanoptic.panoptic.data.batches import Batch
+from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.merge import MergeRules, merge
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.quality import PanopticQuality
+from autopanoptic.panoptic.quality_report import QualityReport
+from autopanoptic.panoptic.segments import PanopticMap
+
+
+class Validation:
+    """Measures networks on one set of images.
+
+    Args:
+        dataset: Where the truth comes from.
+        batches: Its images, all of them in the data set's order; gone through once per network.
+        rules: How instances and stuff are merged.
+        report_every: Publishes the metrics so far after every so many batches; None for never.
+    """
+
+    def __init__(
+        self,
+        dataset: CocoPanoptic,
+        batches: Iterable[Batch],
+        rules: MergeRules | None = None,
+        report_every: int | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.batches = batches
+        self.rules = rules or MergeRules()
+        self.report_every = report_every
+
+    def __call__(self, network: nn.Module, report: Report | None = None) -> Metrics:
+        """Return pq, sq, rq, pq_things, ... in percent."""
+        return self.quality(network, report).metrics()
+
+    def quality(
+        self,
+        network: nn.Module,
+        report: Report | None = None,
+        keep: Callable[[int, PanopticMap], None] | None = None,
+    ) -> QualityReport:
+        """Return the full report of a network.
+
+        Args:
+            network: A `PanopticNetwork`, on the device where it shall run; its modes are put back afterwards.
+            report: Where metrics are published on the way.
+            keep: Takes the index of each image and its predicted map.
+        """
+        quality = PanopticQuality(self.dataset.categories)
+        index = 0
+        with evaluating(network), torch.no_grad():
+            for number, batch in enumerate(self.batches, 1):
+                for found in predict(cast("PanopticNetwork", network), batch):
+                    panoptic = self._merge(found)
+                    quality.update(self.dataset.truth(index), panoptic)
+                    if keep is not None:
+                        keep(index, panoptic)
+                    index += 1
+                if report is not None and self.report_every and number % self.report_every == 0:
+                    report(number, quality.compute().metrics())
+        return quality.compute()
+
+    def _merge(self, found: Prediction) -> PanopticMap:
+        return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
+
+
+def predict(network: PanopticNetwork, batch: Batch) -> list[Prediction]:
+    """Return what a network in eval mode says about a batch, on the network's device."""
+    device = next(network.parameters()).device
+    batch = batch.to(device, non_blocking=True)
+    return network.predict(batch.images, batch.sizes, batch.original_sizes)
+
+
+class PanopticEvaluator(SupernetEvaluator):
+    """One-shot evaluation of candidates: activate, recalibrate batch norm, predict, merge, PQ.
+
+    Batch norm is in the backbone alone, so recalibration runs only that, on images without targets.
+
+    Args:
+        supernet: Of a `PanopticNetwork`, with trained weights.
+        validation: The images to measure on.
+        recalibrate_with: Batches for the path's batch-norm statistics; None to keep the supernet's.
+    """
+
+    def __init__(
+        self, supernet: Supernet, validation: Validation, recalibrate_with: Sequence[Batch] | None = None
+    ) -> None:
+        images = None if recalibrate_with is None else [batch.images for batch in recalibrate_with]
+        super().__init__(supernet, validation, recalibrate_with=images, forward=_run_backbone)
+
+
+def _run_backbone(network: nn.Module, images: Tensor) -> None:
+    device = next(network.parameters()).device
+    cast("PanopticNetwork", network).backbone(images.to(device))

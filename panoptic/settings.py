@@ -1,0 +1,156 @@
+"""Everything that fixes a run of the panoptic search, as one validated value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.merge import MergeRules
+from autopanoptic.panoptic.recipe import Recipe
+
+Preset: TypeAlias = Literal["scenes", "coco"]
+StrategyName: TypeAlias = Literal["path-priority", "evolution", "regularized-evolution", "random"]
+STRATEGIES: tuple[StrategyName, ...] = ("path-priority", "evolution", "regularized-evolution", "random")
+METRICS = tuple(f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq"))
+
+
+@dataclass(frozen=True)
+class SceneCounts:
+    """How many scenes to generate for each split."""
+
+    train: int = 800
+    nas_val: int = 40
+    val: int = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run of the panoptic search.
+
+    Attributes:
+        preset: ``"scenes"``, a small network for a CPU, or ``"coco"``, the paper's.
+        data: Folder in COCO panoptic format; None to generate scenes.
+        difficulty: Of generated scenes, ``"easy"`` or ``"varied"``.
+        scenes: How many to generate.
+        short_side: Images are resized to it, in pixels; None keeps their size.
+        long_side: The longer side is at most this.
+        strategy: One of `STRATEGIES`.
+        trials: Candidates to evaluate.
+        objective: One of `METRICS`.
+        max_flops: Most GFLOPs of a candidate at the size of the first image; None for no limit.
+        warmup: Training of one path before the others join; None to start them all from scratch.
+        supernet: Training of the supernet.
+        retrain: Training of the networks that are compared.
+        recalibration_batches: Training batches for each candidate's batch-norm statistics.
+        stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
+        merge_order: See `MergeRules`.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        workers: Processes that evaluate candidates; on a GPU 1.
+        threads: Threads of each process on a CPU.
+        seed: Non-negative.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    preset: Preset = "scenes"
+    data: str | None = None
+    difficulty: str = "easy"
+    scenes: SceneCounts = field(default_factory=SceneCounts)
+    short_side: int | None = None
+    long_side: int | None = None
+    strategy: StrategyName = "path-priority"
+    trials: int = 61
+    objective: str = "pq"
+    max_flops: float | None = None
+    warmup: Recipe | None = None
+    supernet: Recipe = field(default_factory=Recipe.coco_supernet)
+    retrain: Recipe = field(default_factory=Recipe.coco_retrain)
+    recalibration_batches: int = 8
+    stuff_area: int = 64 * 64
+    merge_order: Literal["score", "reference"] = "score"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: str = "32-true"
+    workers: int = 1
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.preset not in ("scenes", "coco") or self.strategy not in STRATEGIES:
+            raise ValueError(
+                f"preset={self.preset!r}, strategy={self.strategy!r}: presets are scenes and coco, "
+                f"strategies {', '.join(STRATEGIES)}"
+            )
+        if self.objective not in METRICS:
+            raise ValueError(f"objective={self.objective!r} is none of {', '.join(METRICS)}")
+        if self.preset == "coco" and self.data is None:
+            raise ValueError("the coco preset needs data in COCO panoptic format: give its folder")
+        for name in ("trials", "workers", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seed < 0 or self.recalibration_batches < 0:
+            raise ValueError(f"seed {self.seed} and {self.recalibration_batches} batches must not be negative")
+        if self.max_flops is not None and not self.max_flops > 0:
+            raise ValueError(f"max_flops must be positive, not {self.max_flops} GFLOPs")
+
+    @classmethod
+    def for_scenes(cls, *, quick: bool = False) -> Settings:
+        """Generated scenes and the small network: minutes on a CPU, about one with `quick`."""
+        small = Recipe(passes=24 if quick else 150)
+        return cls(
+            scenes=SceneCounts(48, 8, 8) if quick else SceneCounts(),
+            trials=13 if quick else 61,
+            warmup=small,
+            supernet=replace(small, passes=12 if quick else 300),
+            retrain=replace(small, passes=12 if quick else 150),
+            recalibration_batches=2 if quick else 8,
+            stuff_area=64,
+        )
+
+    @classmethod
+    def for_small_data(cls, data: str, *, quick: bool = False) -> Settings:
+        """The small network on real images, at 256 pixels a side."""
+        scenes = cls.for_scenes(quick=quick)
+        return replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
+
+    @classmethod
+    def for_coco(cls, data: str) -> Settings:
+        """The paper's network, sizes and schedules; meant for GPUs."""
+        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=31)
+
+    @property
+    def rules(self) -> MergeRules:
+        """How instances and stuff are merged."""
+        return MergeRules(order=self.merge_order, stuff_area=self.stuff_area)
+
+    def transform(self, recipe: Recipe | None = None) -> Transform:
+        """What is done to images, for a training or for evaluation."""
+        return Transform(self.short_side, self.long_side, flip=0.0 if recipe is None else recipe.flip)
+
+    def save(self, path: Path) -> None:
+        """Write the settings as a JSON file."""
+        values = asdict(self)
+        for name in ("warmup", "supernet", "retrain"):
+            recipe: Recipe | None = getattr(self, name)
+            values[name] = None if recipe is None else recipe.to_json()
+        path.write_text(json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the settings that `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It does not hold settings.
+        """
+        values: dict[str, Any] = json.loads(path.read_text())
+        try:
+            for name in ("warmup", "supernet", "retrain"):
+                values[name] = None if values[name] is None else Recipe.from_json(values[name])
+            return cls(**{**values, "scenes": SceneCounts(**values["scenes"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} does not hold the settings of a run: {error}") from error
