@@ -144,7 +144,9 @@ def match(
         hits: (C, 3) true positives, false positives, false negatives, added to.
     """
     truths, predictions = len(truth_areas), len(prediction_categories)
-    areas = counts.sum(axis=0)
+    areas = np.zeros(counts.shape[1], np.int64)
+    for row in counts:
+        areas += row
     truth_matched, prediction_matched = np.zeros(truths, np.bool_), np.zeros(predictions, np.bool_)
     for t in range(truths):
         if truth_crowds[t]:

@@ -84,9 +84,10 @@ def as_pixel_sets(panoptic):
     overlap=st.sampled_from([0, 0.25, 0.5, 1 / 3, 1]),
     stuff_area=st.sampled_from([0, 1, 9, 40]),
     score=st.sampled_from([0, 0.5, 0.75]),
+    confident=st.sampled_from([0.6, 0.725, 0.75]),
 )
-def test_equals_the_plain_definition(seed, size, count, order, overlap, stuff_area, score):
-    rules = MergeRules(order, score, overlap, stuff_area)
+def test_equals_the_plain_definition(seed, size, count, order, overlap, stuff_area, score, confident):
+    rules = MergeRules(order, score, overlap, stuff_area, confident)
     prediction = a_prediction(np.random.default_rng(seed), count, *size)
     panoptic = merged(prediction, rules)
     assert as_pixel_sets(panoptic) == plainly_merged(prediction, rules)
