@@ -65,7 +65,8 @@ def unseen(
     """Return an architecture that has no trial yet.
 
     Tries ``make`` 50 times; where all of its children are known or break the constraint, draws from the whole space;
-    where 1,000 draws are known or refused, looks through the space if it has at most 100,000 architectures.
+    where 1,000 draws (fewer in a smaller space) are known or refused, looks through the space if it has at most 100,000
+    architectures.
 
     Args:
         space: where to draw from.
@@ -94,7 +95,7 @@ def unseen(
 
 def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
     try:
-        for _ in range(SAMPLE_ATTEMPTS):
+        for _ in range(min(SAMPLE_ATTEMPTS, space.size)):  # to look through a small space costs less than draws
             architecture = space.sample(rng)
             if architecture not in history:
                 return architecture

@@ -17,11 +17,11 @@ from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial
 from autopanoptic.strategies.base import Strategy, require_count, unseen
-from autopanoptic.strategies.scoreboard import Scores, best_first, climb, nth_best, rank_points
+from autopanoptic.strategies.scoreboard import Scores, best_first, climbs, nth_best, rank_points
 
 FAIR_ATTEMPTS = 50
-NEARLY_FAIR_ATTEMPTS = 10
-SUM_ATTEMPTS = 200
+SUM_ATTEMPTS = 100
+CLIMBS = 5
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class PathPriority(Strategy):
     A cycle is dealt one trial at a time from the history: each choice takes, at random, one of the options that
     stand in the fewest trials of the cycle so far. A conditional choice is dealt among the trials in which it is made,
     where the uses of its options differ by at most one. Where 50 deals are all known or break the constraint, which is
-    usual for a cycle's last trial under a constraint (it has to take what is left), the least unfair of ten random
-    architectures takes part in its place, and the scores are corrected for unequal use
-    (:func:`~autopanoptic.strategies.scoreboard.rank_points`).
+    usual for a cycle's last trial under a constraint (it has to take what is left), a random architecture takes part in
+    its place that has been moved as near to the fair deal as the constraint lets it, choice by choice; the scores are
+    corrected for unequal use (:func:`~autopanoptic.strategies.scoreboard.rank_points`).
 
     Dealing does not wait for results; the answers wait until every trial of the cycles has ended.
 
@@ -48,8 +48,8 @@ class PathPriority(Strategy):
         top: the number of answers.
         answer: ``"options"`` builds answer k from the k-th best option of each choice, as the paper does (a choice
             with fewer options gives its last); ``"sum"`` takes the k architectures whose scores have the largest sum.
-            An answer that breaks the constraint is replaced by the next by sum, and where 200 of these break it too,
-            by what a best trial reaches through single changes that raise the sum.
+            An answer that breaks the constraint is replaced by the next by sum, and where 100 of these break it too,
+            by what the trials with the largest sums reach through single changes that raise the sum.
 
     Raises:
         ValueError: for counts below 1 or another ``answer``.
@@ -104,7 +104,7 @@ class PathPriority(Strategy):
         scores = self.scoreboard(space, history)
         others = itertools.chain(
             itertools.islice(best_first(space, scores), SUM_ATTEMPTS),
-            (climb(space, scores, trial.architecture) for trial in ranked),
+            climbs(space, scores, (trial.architecture for trial in ranked), CLIMBS * self.top),
         )
         found: dict[Architecture, None] = {}
         for rank in range(self.top):
@@ -133,8 +133,7 @@ def _next_member(
             if space.accepts(architecture):
                 return architecture
             refused.add(architecture)
-    draws = (unseen(space, history, rng) for _ in range(NEARLY_FAIR_ATTEMPTS))
-    return min((found for found in draws if found), key=lambda found: _unfairness(space, uses, found), default=None)
+    return _towards(space, history, _deal(space, uses, rng), rng)
 
 
 def _deal(space: SearchSpace, uses: Counter[tuple[str, Option]], rng: np.random.Generator) -> Architecture:
@@ -148,11 +147,14 @@ def _deal(space: SearchSpace, uses: Counter[tuple[str, Option]], rng: np.random.
     return Architecture(options)
 
 
-def _unfairness(space: SearchSpace, uses: Counter[tuple[str, Option]], architecture: Architecture) -> int:
-    """Return how many more uses an architecture's options have than the least used ones."""
-    excess = 0
-    for choice in space.choices:
-        if choice.label in architecture:
-            least = min(uses[choice.label, option] for option in choice.options)
-            excess += uses[choice.label, architecture[choice.label]] - least
-    return excess
+def _towards(space: SearchSpace, history: History, deal: Architecture, rng: np.random.Generator) -> Architecture | None:
+    """Return a random new architecture that has been moved towards a deal, choice by choice, while it is accepted."""
+    found = unseen(space, history, rng)
+    if found is None:
+        return None
+    options = {**deal, **found}
+    for label in rng.permutation(list(deal)):
+        moved = SearchSpace.canonical(space, {**options, label: deal[label]})
+        if moved == found or (moved not in history and space.accepts(moved)):
+            options[label], found = deal[label], moved
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from autopanoptic.nas.architecture import Architecture, Option
@@ -73,6 +73,11 @@ def centred(scores: Scores) -> Scores:
     }
 
 
+def total_of(scores: Scores) -> Callable[[Architecture], float]:
+    """Return the function that sums an architecture's scores."""
+    return lambda architecture: sum(scores[label][option] for label, option in architecture.items())
+
+
 def best_first(space: SearchSpace, scores: Scores) -> Iterator[Architecture]:
     """Yield architectures by the sum of their centred scores, largest first, without regard to a constraint.
 
@@ -83,32 +88,34 @@ def best_first(space: SearchSpace, scores: Scores) -> Iterator[Architecture]:
     best = [max(gains[choice.label].values()) for choice in space.choices]
     left = [*itertools.accumulate(reversed(best), initial=0.0)][::-1]
     order = itertools.count()
+    # (minus the bound, minus the number of choices decided: deeper first among equals, age, sum, options)
     heap: list[tuple[float, int, int, float, dict[str, Option]]] = [(-left[0], 0, next(order), 0.0, {})]
     for _ in range(EXPANSIONS):
         if not heap:
             return
-        _, depth, _, total, options = heapq.heappop(heap)
-        if -depth == len(best):
+        _, minus_decided, _, total, options = heapq.heappop(heap)
+        decided = -minus_decided
+        if decided == len(best):
             yield Architecture(options)
             continue
-        choice = space.choices[-depth]
-        steps = gains[choice.label].items() if choice.active(options) else ()
-        for option, gain in steps:
-            extended = {**options, choice.label: option}
-            bound = -(total + gain + left[1 - depth])
-            heapq.heappush(heap, (bound, depth - 1, next(order), total + gain, extended))
-        if not steps:
-            heapq.heappush(heap, (-(total + left[1 - depth]), depth - 1, next(order), total, options))
+        choice = space.choices[decided]
+        steps = [({**options, choice.label: option}, gain) for option, gain in gains[choice.label].items()]
+        for extended, gain in steps if choice.active(options) else [(options, 0.0)]:
+            bound = total + gain + left[decided + 1]
+            heapq.heappush(heap, (-bound, -decided - 1, next(order), total + gain, extended))
+
+
+def climbs(space: SearchSpace, scores: Scores, starts: Iterable[Architecture], count: int) -> Iterator[Architecture]:
+    """Yield what the ``count`` starts of the largest sums reach by :func:`climb`, by their own sums, largest first."""
+    total = total_of(centred(scores))
+    reached = [climb(space, scores, start) for start in heapq.nlargest(count, starts, key=total)]
+    yield from sorted(reached, key=total, reverse=True)
 
 
 def climb(space: SearchSpace, scores: Scores, start: Architecture) -> Architecture:
     """Raise the sum of centred scores from an accepted architecture by single changes that the constraint accepts."""
-    ranked, gains = ranked_options(scores), centred(scores)
+    ranked, total = ranked_options(scores), total_of(centred(scores))
     first = {label: options[0] for label, options in ranked.items()}
-
-    def total(architecture: Architecture) -> float:
-        return sum(gains[label][option] for label, option in architecture.items())
-
     current, improved = start, True
     while improved:
         improved = False
