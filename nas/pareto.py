@@ -18,13 +18,18 @@ def fronts(gains: ArrayLike) -> NDArray[np.intp]:
         Shape (n,).
     """
     points = np.asarray(gains, dtype=float)
-    at_least: NDArray[np.bool_] = np.all(points[:, None, :] >= points[None, :, :], axis=-1)
-    better: NDArray[np.bool_] = np.any(points[:, None, :] > points[None, :, :], axis=-1)
+    at_least = np.ones((len(points), len(points)), dtype=np.bool_)
+    better = np.zeros_like(at_least)
+    for values in points.T:
+        at_least &= values[:, None] >= values[None, :]
+        better |= values[:, None] > values[None, :]
     dominates = at_least & better
+    left = np.count_nonzero(dominates, axis=0)
     found = np.full(len(points), -1, dtype=np.intp)
     front = 0
-    while (open_ := found < 0).any():
-        found[open_ & ~dominates[open_].any(0)] = front
+    while (current := (found < 0) & (left == 0)).any():
+        found[current] = front
+        left = left - np.count_nonzero(dominates[current], axis=0)
         front += 1
     return found
 
