@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.supernet import Supernet
 
@@ -67,17 +67,14 @@ class FlopCount:
         self._meta.module.eval()
         self._inputs = [value.to("meta") for value in inputs]
         self._formulas = dict(formulas or {})
-        self._known: dict[Architecture, float] = {}
         self.unit = unit
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count."""
-        canonical = self._meta.activate(architecture)
-        if canonical not in self._known:
-            with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
-                self._meta.module(*self._inputs)
-            self._known[canonical] = counter.get_total_flops() / 2 / self.unit
-        return self._known[canonical]
+        self._meta.activate(architecture)
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
+            self._meta.module(*self._inputs)
+        return float(counter.get_total_flops()) / 2 / self.unit
 
 
 @dataclass(frozen=True)
@@ -128,19 +125,24 @@ def _time(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
+    if device.type != "cpu":  # torch.cuda, torch.xpu, torch.mps
+        getattr(torch, device.type).synchronize()
 
 
 class Latency:
     """The measured time of one forward pass of an architecture's path, in milliseconds.
 
     Args:
-        supernet: whose paths are timed; switched in place, in evaluation mode.
+        supernet: whose paths are timed, in evaluation mode; the active path is put back.
         inputs: example inputs on the device where it shall be measured; the network is where the user put it.
         warmup: runs that are not counted.
         repeats: runs that are.
-        percentile: which part of the runs' times is returned; 50 is the median.
+        percentile: which part of the runs' times is returned, 0 to 100; 50 is the median.
+
+    Times vary from run to run, so a search with a constraint on them is not exactly repeatable.
+
+    Raises:
+        ValueError: without inputs or runs, or for a percentile that is none.
     """
 
     def __init__(
@@ -154,6 +156,8 @@ class Latency:
     ) -> None:
         if not inputs:
             raise ValueError("Latency needs example inputs, at least one tensor.")
+        if repeats < 1 or not 0 <= percentile <= 100:
+            raise ValueError(f"Latency needs repeats >= 1 and 0 <= percentile <= 100, not {repeats} and {percentile}.")
         self.supernet = supernet
         self.inputs = list(inputs)
         self.warmup = warmup
@@ -166,9 +170,12 @@ class Latency:
 
     def timing(self, architecture: Mapping[str, Option]) -> Timing:
         """Return all measured times of a path."""
-        network = self.supernet.module
-        self.supernet.activate(architecture)
-        return time_forward(network, self.inputs, warmup=self.warmup, repeats=self.repeats)
+        active = self.supernet.active
+        try:
+            self.supernet.activate(architecture)
+            return time_forward(self.supernet.module, self.inputs, warmup=self.warmup, repeats=self.repeats)
+        finally:
+            self.supernet.activate(active)
 
 
 def time_forward(network: nn.Module, inputs: Sequence[torch.Tensor], *, warmup: int = 5, repeats: int = 20) -> Timing:

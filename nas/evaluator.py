@@ -23,6 +23,7 @@ class Report(Protocol):
 
         Raises:
             StopTrial: when a stopping rule ends the trial.
+            ValueError: when a metric is not a finite number; where the evaluator lets it pass, the trial fails.
         """
 
 
@@ -31,7 +32,7 @@ class Evaluator(Protocol):
     """Turns an architecture into named metrics.
 
     An exception fails the trial and is recorded with its traceback; the search goes on. To run in another process an
-    evaluator must be picklable.
+    evaluator must be picklable by cloudpickle.
     """
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
@@ -42,31 +43,40 @@ class FunctionEvaluator:
     """Evaluates with any function.
 
     Args:
-        function: takes an architecture, or an architecture and ``report``; returns a mapping of metrics or one number.
+        function: takes an architecture, or an architecture and ``report`` (see :func:`with_report`); returns a mapping
+            of metrics or one number.
         metric: the name of that number.
+
+    Raises:
+        TypeError: when ``function`` cannot be called.
     """
 
     def __init__(self, function: Callable[..., Metrics | float], metric: str = "value") -> None:
-        if not callable(function):
+        if not callable(function) or isinstance(function, type):
             raise TypeError(
                 f"An evaluator must be a function or have evaluate(architecture, report), not {function!r}."
             )
         self.function = function
         self.metric = metric
-        self._reports = _takes_report(function)
+        self._call = with_report(function)
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         """Call the function."""
-        found = self.function(architecture, report) if self._reports else self.function(architecture)
+        found = self._call(architecture, report)
         return found if isinstance(found, Mapping) else {self.metric: found}
 
 
-def _takes_report(function: Callable[..., Any]) -> bool:
+def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
+    """Return a function of a value and ``report`` that calls one which may do without ``report``.
+
+    ``report`` is passed on where the function has a parameter of that name, or a second one without a default.
+    """
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some built-in functions have no signature
-        return False
-    required = [
-        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-    ]
-    return len(required) > 1 or "report" in {p.name for p in required}
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return lambda value, report: function(value)
+    if "report" in parameters and parameters["report"].kind is not inspect.Parameter.POSITIONAL_ONLY:
+        return lambda value, report: function(value, report=report)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters.values() if p.kind in positional and p.default is p.empty]
+    return function if len(required) > 1 else lambda value, report: function(value)

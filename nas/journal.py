@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 
 class JournalError(RuntimeError):
-    """The journal's file is damaged, in use by another search, or belongs to another one."""
+    """The journal's file is damaged, in use by another search, cannot be written, or belongs to another search."""
 
 
 class Journal:
     """An append-only log of events, one JSON object a line.
 
     One writer at a time: the first :meth:`append` takes a lock, :meth:`close` gives it back. Each record is on the
-    disk when :meth:`append` returns. A last line that a kill cut short is dropped.
+    disk when :meth:`append` returns, and nothing of it is when it raises. A last line that a kill cut short is
+    dropped.
 
     Args:
         path: the file; made, with its folder, by the first :meth:`append`.
@@ -34,26 +37,42 @@ class Journal:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lock = FileLock(f"{self.path}.lock")
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self.events, self._length = _read(self.path)
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event to the disk.
 
         Raises:
-            JournalError: when another search writes to this file, or has done so since it was read.
+            JournalError: when another search writes to this file, or has done so since it was read, or when the disk
+                is full or gone. All earlier events are safe then, and the call may be repeated.
             ValueError: when the event holds NaN or infinity, which JSON has no words for.
         """
         line = json.dumps(dict(event), allow_nan=False).encode() + b"\n"
-        if self._file is None:
-            self._file = self._open()
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            if self._file is None:
+                self._file = self._open()
+            _write(self._file, line)
+        except OSError as problem:
+            self._take_back()
+            raise JournalError(
+                f"{self.path} cannot be written: {problem}. All {len(self.events)} earlier events are safe; mend the "
+                "cause and run the search again."
+            ) from problem
+        except BaseException:
+            self._take_back()
+            raise
         self._length += len(line)
         self.events.append(dict(event))
 
-    def _open(self) -> IO[bytes]:
+    def _take_back(self) -> None:
+        """Cut off what a failed write has left; the next writer does it where the disk does not let us."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.truncate(self._length)
+        self.close()
+
+    def _open(self) -> FileIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
@@ -67,20 +86,29 @@ class Journal:
             self._lock.release()
             raise
 
-    def _open_locked(self) -> IO[bytes]:
+    def _open_locked(self) -> FileIO:
         _, length = _read(self.path)
         if length != self._length:
             raise JournalError(f"{self.path} has changed since this search read it. Make the search again.")
-        file = open(self.path, "ab")  # noqa: SIM115 - held until close
+        file = FileIO(self.path, "ab")
         file.truncate(length)
         return file
 
     def close(self) -> None:
         """Close the file and give back the lock; a later :meth:`append` takes it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._lock.release()
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            finally:
+                self._lock.release()
+
+
+def _write(file: FileIO, line: bytes) -> None:
+    rest = memoryview(line)
+    while rest:  # the system may take a part only
+        rest = rest[file.write(rest) or 0 :]
+    os.fsync(file.fileno())
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -18,7 +18,8 @@ from autopanoptic.nas.supernet import Supernet
 class SupernetModule(lightning.LightningModule):
     """Trains a supernet; pass n runs the path that the sampler names for n.
 
-    The number of passes is part of the checkpoint, so that a resumed training goes on with the right path.
+    The number of passes is part of the checkpoint, so that a resumed training goes on with the right path; so are the
+    gradients of a cycle that the checkpoint cuts in two.
 
     Args:
         supernet: what to train.
@@ -54,11 +55,29 @@ class SupernetModule(lightning.LightningModule):
         self.clip = clip
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         self.passes: Tensor
+        self._loaded_gradients: dict[str, Tensor] = {}
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and its schedule."""
         optimizer = self.optimizer(self.network.parameters())
         return optimizer if self.scheduler is None else ([optimizer], [self.scheduler(optimizer)])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the gradients that wait for the end of a cycle."""
+        if self.accumulate:
+            named = self.network.named_parameters()
+            checkpoint["cycle_gradients"] = {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the gradients of a cycle for the start of the training."""
+        self._loaded_gradients = checkpoint.get("cycle_gradients", {})
+
+    def on_train_start(self) -> None:
+        """Put back the gradients of a cycle."""
+        parameters = dict(self.network.named_parameters())
+        for name, gradient in self._loaded_gradients.items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+        self._loaded_gradients = {}
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Train one path on one batch.

@@ -22,13 +22,18 @@ def checked(metrics: Any) -> dict[str, float]:
     """
     if not isinstance(metrics, Mapping):
         raise ValueError(f"An evaluator must return a mapping of metrics, not {metrics!r}.")
-    found = {}
-    for name, value in metrics.items():
+    return {str(name): _number(name, value) for name, value in metrics.items()}
+
+
+def _number(name: object, value: Any) -> float:
+    try:
         number = value.item() if hasattr(value, "item") else value  # numpy and torch scalars
-        if not isinstance(number, Real) or not math.isfinite(number):
-            raise ValueError(f"Metric {name!r} is {value!r}; it must be a finite number.")
-        found[str(name)] = float(number)
-    return found
+        finite = isinstance(number, Real) and math.isfinite(number)
+    except (OverflowError, RuntimeError, TypeError, ValueError):  # several elements, or beyond a float's range
+        finite = False
+    if not finite:
+        raise ValueError(f"Metric {name!r} is {value!r}; it must be a finite number.")
+    return float(number)
 
 
 def check_objectives(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> None:

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import _nni
 
-RESERVED_OPTIONS = frozenset({"choice", "names", "forward", "training", "freeze", "length", "key", "reduction"})
+RESERVED_OPTIONS = frozenset(
+    {"choice", "names", "training", "tied", "trace_args", "trace_kwargs", "length", "key", "reduction", "return_mask"}
+)
 MAX_INPUT_COMBINATIONS = 1024
 
 
-class ModelSpace(_nni.ModelSpace):  # type: ignore[misc]
+class ModelSpace(_nni.ModelSpace):
     """Base class of a network that holds choices.
 
     Write it as any ``torch.nn.Module``; the constructor must build the network from its arguments alone, because
@@ -36,10 +38,10 @@ class ModelSpace(_nni.ModelSpace):  # type: ignore[misc]
             with _nni.CONSTRUCTION_LOCK:
                 build(self, *args, **keywords)
 
-        cls.__init__ = locked  # type: ignore[method-assign]
+        cls.__init__ = locked  # type: ignore[assignment, method-assign]
 
 
-class LayerChoice(_nni.LayerChoice):  # type: ignore[misc]
+class LayerChoice(_nni.LayerChoice):
     """A place in the network that holds one of several layers.
 
     Args:
@@ -48,6 +50,7 @@ class LayerChoice(_nni.LayerChoice):  # type: ignore[misc]
         tied: whether other choices may carry the same label and so always take the same option.
 
     Raises:
+        TypeError: for a candidate that is not a module.
         ValueError: for an empty set of candidates, or a label or an option name that NNI cannot carry.
     """
 
@@ -55,12 +58,7 @@ class LayerChoice(_nni.LayerChoice):  # type: ignore[misc]
         self, candidates: Mapping[str, nn.Module] | Sequence[nn.Module], *, label: str, tied: bool = False
     ) -> None:
         _check_label(label)
-        if not candidates:
-            raise ValueError(f"LayerChoice {label!r} has no candidates; give it at least one module.")
-        by_name = isinstance(candidates, Mapping)
-        for name in candidates if by_name else ():
-            _check_option(label, str(name))
-        super().__init__(dict(candidates) if by_name else list(candidates), label=label)  # type: ignore[arg-type]
+        super().__init__(_candidates(label, candidates), label=label)
         self.tied = tied
 
     @classmethod
@@ -68,15 +66,15 @@ class LayerChoice(_nni.LayerChoice):  # type: ignore[misc]
         cls, sample: dict[str, Any], candidates: Any, *, label: str, tied: bool = False
     ) -> nn.Module:
         """Return the candidate that ``sample`` names; NNI calls this while it builds a single architecture."""
-        fixed: nn.Module = super().create_fixed_module(sample, candidates, label=label)
+        fixed: nn.Module = super().create_fixed_module(sample, _candidates(label, candidates), label=label)
         return fixed
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the active candidate on the given arguments."""
-        return self._modules[str(self._dry_run_choice)](*args, **kwargs)  # type: ignore[misc]
+        return self._modules[str(self._dry_run_choice)](*args, **kwargs)
 
 
-class InputChoice(_nni.InputChoice):  # type: ignore[misc]
+class InputChoice(_nni.InputChoice):
     """A place that takes some of several tensors.
 
     Args:
@@ -138,7 +136,7 @@ class InputChoice(_nni.InputChoice):  # type: ignore[misc]
         return found
 
 
-class Repeat(_nni.Repeat):  # type: ignore[misc]
+class Repeat(_nni.Repeat):
     """A stack of blocks of which a prefix runs.
 
     Args:
@@ -192,9 +190,30 @@ def _check_label(label: str) -> None:
         raise ValueError(f"Label {label!r} must be a non-empty string without '/'.")
 
 
-def _check_option(label: str, name: str) -> None:
-    if not name or "." in name or name.startswith("_") or name in RESERVED_OPTIONS:
+def _candidates(label: str, candidates: Mapping[str, nn.Module] | Sequence[nn.Module]) -> Any:
+    """Return the candidates as NNI takes them: a dictionary or a list."""
+    if not candidates:
+        raise ValueError(f"LayerChoice {label!r} has no candidates; give it at least one module.")
+    found = dict(candidates) if isinstance(candidates, (Mapping, nn.ModuleDict)) else list(candidates)
+    for name, module in found.items() if isinstance(found, dict) else enumerate(found):
+        if isinstance(found, dict):
+            _check_option(label, name)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"Candidate {name!r} of LayerChoice {label!r} must be a module, not {module!r}.")
+    return found
+
+
+def _check_option(label: str, name: object) -> None:
+    # torch registers no module under the name of an attribute; it would say so without the label.
+    if (
+        not isinstance(name, str)
+        or not name
+        or "." in name
+        or name.startswith("_")
+        or name in RESERVED_OPTIONS
+        or hasattr(LayerChoice, name)
+    ):
         raise ValueError(
-            f"Option {name!r} of LayerChoice {label!r} cannot be a module's name: it must be non-empty, "
-            f"without a dot or a leading underscore, and none of {sorted(RESERVED_OPTIONS)}."
+            f"Option {name!r} of LayerChoice {label!r} cannot be a module's name: it must be a non-empty string "
+            "without a dot or a leading underscore, and no attribute of a module such as 'forward' or 'float'."
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from autopanoptic.nas.architecture import Option
@@ -64,7 +64,7 @@ def pareto(trials: History, path: Path) -> Path:
 def options(counts: Mapping[str, Mapping[Option, int]], path: Path) -> Path:
     """Draw each choice as a bar, divided by how often its options stand; long lists fold into columns."""
     labels = list(counts)
-    columns = -(-len(labels) // OPTIONS_PER_COLUMN)
+    columns = max(1, -(-len(labels) // OPTIONS_PER_COLUMN))
     rows = -(-len(labels) // columns)
     figure = Figure(figsize=(6.5 * columns, 0.8 + 0.27 * rows), layout="constrained")
     for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
@@ -76,20 +76,20 @@ def options(counts: Mapping[str, Mapping[Option, int]], path: Path) -> Path:
     return _save(figure, path)
 
 
-def _bar(axes: object, row: int, counts: Mapping[Option, int]) -> None:
+def _bar(axes: Axes, row: int, counts: Mapping[Option, int]) -> None:
     total = sum(counts.values())
     left = 0.0
     for index, (option, count) in enumerate(counts.items()):
         if not count:
             continue
         width = count / total
-        axes.barh(row, width, left=left, color=f"C{index % 10}", height=0.8)  # type: ignore[attr-defined]
+        axes.barh(row, width, left=left, color=f"C{index % 10}", height=0.8)
         if width > 0.1:
-            axes.text(left + width / 2, row, str(option), ha="center", va="center", fontsize=7)  # type: ignore[attr-defined]
+            axes.text(left + width / 2, row, str(option), ha="center", va="center", fontsize=7)
         left += width
 
 
 def _save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path, format="png")
     return path

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from autopanoptic.nas.history import History
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trial import TrialState
+
+SECONDS_BETWEEN = 0.1
 
 
 @contextmanager
@@ -35,18 +38,27 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         console=Console(stderr=True),
     ) as progress:
         task = progress.add_task("", total=total)
+        shown = 0.0
 
-        def update() -> None:
+        def draw() -> None:
             ended = len(history) - len(history.running)
             progress.update(task, completed=ended, description=_description(history))
 
+        def update() -> None:
+            nonlocal shown
+            # Finding the best trial takes time in proportion to their number.
+            if time.monotonic() - shown > SECONDS_BETWEEN:
+                draw()
+                shown = time.monotonic()
+
         update()
         yield update
+        draw()
 
 
 def _description(history: History) -> str:
     parts = []
-    best: Trial | None = history.best
+    best = history.best
     if best is not None:
         name = history.objectives[0].name
         parts.append(f"best {name} {best.metrics[name]:.4g}")

@@ -27,11 +27,14 @@ def recalibrated(
 
     Args:
         supernet: its active path is recalibrated.
-        batches: gone through once; without a batch the statistics stay as they are.
+        batches: gone through once.
         forward: runs the network on a batch; ``network(batch)`` by default.
 
     Yields:
         Nothing; inside the block the statistics are the path's own, and every module is in its former mode.
+
+    Raises:
+        ValueError: when there is no batch.
     """
     run = forward or (lambda network, batch: network(batch))
     norms = [m for m in supernet.active_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
@@ -51,14 +54,13 @@ def _estimate(
     network: nn.Module, norms: list[_BatchNorm], batches: Iterable[Any], run: Callable[[nn.Module, Any], object]
 ) -> None:
     """Only the norms are in training mode, so that dropout and heads behave as in evaluation."""
-    for number, batch in enumerate(batches):
-        if number == 0:
-            _reset(norms)
-        run(network, batch)
-
-
-def _reset(norms: list[_BatchNorm]) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average
         norm.train()
+    number = 0
+    for batch in batches:
+        run(network, batch)
+        number += 1
+    if not number:
+        raise ValueError("Batch-norm statistics cannot be estimated without a batch; the given batches are empty.")

@@ -11,7 +11,7 @@ from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.objective import objectives_of
-from autopanoptic.nas.replay import replay
+from autopanoptic.nas.replay import end_of, replay
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial
 
@@ -22,15 +22,20 @@ class Result:
     Args:
         space: the search space.
         history: the search's trials.
+        ended: why the search ended: ``"trials"`` (as many as asked for), ``"seconds"`` (the time was up) or
+            ``"strategy"`` (it has nothing more to propose, as where every architecture has been tried); None while it
+            runs, and after an interruption.
     """
 
-    def __init__(self, space: SearchSpace, history: History) -> None:
+    def __init__(self, space: SearchSpace, history: History, ended: str | None = None) -> None:
         self.space = space
         self.history = history
+        self.ended = ended
 
     def __repr__(self) -> str:
         best = self.history.best
-        return f"Result({len(self.history)} trials, {self.history.n_completed} completed, best={best})"
+        completed = self.history.n_completed
+        return f"Result({len(self.history)} trials, {completed} completed, ended={self.ended!r}, best={best})"
 
     @classmethod
     def from_journal(cls, path: str | Path) -> Result:
@@ -43,11 +48,12 @@ class Result:
         if not Path(path).exists():
             raise FileNotFoundError(f"There is no journal {path}.")
         events = Journal(path).events
-        if not events or events[0]["event"] != "search":
+        header = events[0] if events else {}
+        if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
             raise JournalError(f"{path} does not begin with the description of a search.")
-        history = History(objectives_of(events[0]["objectives"]))
+        history = History(objectives_of(header["objectives"]))
         replay(history, events)
-        return cls(SearchSpace.from_json(events[0]["space"]), history)
+        return cls(SearchSpace.from_json(header["space"]), history, end_of(events))
 
     @property
     def best(self) -> Trial:
@@ -66,17 +72,19 @@ class Result:
         return self.history.pareto()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dictionary per trial: id, state, seconds, its metrics, and its options by label."""
-        return [
-            {
-                "trial": trial.id,
-                "state": trial.state.value,
-                "seconds": trial.seconds,
-                **trial.metrics,
-                **trial.architecture,
-            }
-            for trial in self.history
-        ]
+        """Return one dictionary per trial: trial, state, seconds, its metrics, and its options by label.
+
+        A metric or a label whose name is taken by what stands before it is marked, as in ``"seconds (metric)"``.
+        """
+        rows, metrics = [], {name for trial in self.history.completed for name in trial.metrics}
+        for trial in self.history:
+            row: dict[str, Any] = {"trial": trial.id, "state": trial.state.value, "seconds": trial.seconds}
+            taken = set(row)
+            row.update({_marked(name, "metric", taken): value for name, value in trial.metrics.items()})
+            taken |= metrics
+            row.update({_marked(name, "option", taken): value for name, value in trial.architecture.items()})
+            rows.append(row)
+        return rows
 
     def table(self) -> Any:
         """Return :meth:`rows` as a ``pandas.DataFrame``, or as they are where pandas is not installed."""
@@ -105,6 +113,7 @@ class Result:
         values = {
             "objectives": {objective.name: objective.direction for objective in self.history.objectives},
             "space": self.space.to_json(),
+            "ended": self.ended,
             "best": None if best is None else best.id,
             "pareto": [trial.id for trial in self.pareto()],
             "trials": [
@@ -120,6 +129,7 @@ class Result:
             ],
         }
         if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(json.dumps(values, indent=1) + "\n")
         return values
 
@@ -144,3 +154,7 @@ class Result:
         from autopanoptic.nas import plots
 
         return plots.options(self.option_counts(top), Path(path))
+
+
+def _marked(name: str, kind: str, taken: set[str]) -> str:
+    return f"{name} ({kind})" if name in taken else name

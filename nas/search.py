@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import logging
+import operator
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluator import Evaluator, FunctionEvaluator, Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.history import History
-from autopanoptic.nas.journal import Journal
+from autopanoptic.nas.interrupts import deferred_interrupt
+from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.metrics import MissingObjectiveError, check_objectives, checked
-from autopanoptic.nas.objective import Constraint, Objectives, objectives_of
+from autopanoptic.nas.objective import Objectives, objectives_of
 from autopanoptic.nas.progress import search_progress
-from autopanoptic.nas.replay import FORMAT, apply, check_header, replay
+from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.result import Result
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.stopping import Stopper
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
 
-Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]
-Cost: TypeAlias = Callable[[Architecture], float]
 PROPOSALS = 100
 GIVE_UP_AFTER = 10
+
+logger = logging.getLogger(__name__)
 
 
 class SearchError(RuntimeError):
@@ -47,23 +54,26 @@ class Search:
             :meth:`tell` only.
         objectives: what is better: ``"accuracy"`` (maximised), or ``{"accuracy": "max", "latency_ms": "min"}``.
         constraints: (low, high) bounds on costs, either may be None; checked before any evaluation.
-        costs: functions of an architecture, evaluated before it is and recorded among its metrics.
+        costs: functions of an architecture, called before it is evaluated and recorded among its metrics, where a
+            metric of the evaluator with the same name takes their place.
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
             search would have done.
-        seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``.
+        seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
-            grid search, :class:`Evolution`, :class:`PathPriority`) not even on that.
+            grid search, :class:`Evolution`, :class:`PathPriority`) not even on that. Partial results are still seen
+            as they come.
         stopper: may end a trial by its partial results.
         initial: architectures to try first.
         retries: how often a trial is run again after its worker died.
 
     Raises:
+        TypeError: when the strategy or the evaluator is none.
         ValueError: when the strategy cannot search this space or these objectives, a constraint has no cost, or an
             initial architecture is not in the space or breaks a constraint.
-        JournalError: when the journal belongs to another search.
+        JournalError: when the journal is damaged or belongs to another search.
     """
 
     def __init__(
@@ -83,53 +93,39 @@ class Search:
         initial: Iterable[Mapping[str, Option]] = (),
         retries: int = 2,
     ) -> None:
+        if not isinstance(strategy, Strategy):
+            raise TypeError(
+                f"A strategy is an object that derives from Strategy, such as Evolution(), not {strategy!r}."
+            )
         self.objectives = objectives_of(objectives)
-        self.constraints = _constraints_of(constraints or ())
-        self.costs = dict(costs or {})
-        self._known_costs: dict[Architecture, dict[str, float]] = {}
-        self.space = self._constrained(space)
+        self.costs = CostTable(costs or {}, constraints or ())
+        self.space = self.costs.constrained(space)
         self.strategy = strategy
         self.evaluator = _evaluator_of(evaluator, self.objectives[0].name)
         self.executor: Executor = InlineExecutor() if executor is None else executor
-        self.seed = seed
+        self.seed = _whole("seed", seed)
         self.ordered = ordered
         self.stopper = stopper
         self.initial = self._initial(initial)
-        self.retries = retries
+        self.retries = _whole("retries", retries)
         self.history = History(self.objectives)
-        self._deaths: dict[int, int] = {}
         strategy.check(self.space, self.objectives)
         self.journal = Journal(journal) if isinstance(journal, (str, Path)) else journal
-        if self.journal is not None and self.journal.events:
-            check_header(self.journal.path, self.journal.events[0], self._header())
-            replay(self.history, self.journal.events)
+        events = [] if self.journal is None else self.journal.events
+        if self.journal is not None and events:
+            check_header(self.journal.path, events[0], self._header())
+            replay(self.history, events)
+        self._deaths = Counter(event["trial"] for event in events if event["event"] == "died")
         self._again = [trial.id for trial in self.history.running]
-
-    def _constrained(self, space: SearchSpace) -> SearchSpace:
-        missing = [c.name for c in self.constraints if c.name not in self.costs]
-        if missing:
-            raise ValueError(
-                f"The constraint on {missing[0]!r} needs a cost of that name; costs= has {sorted(self.costs)}."
-            )
-        if not self.constraints:
-            return space
-        return space.where(self._allows, " and ".join(map(str, self.constraints)))
-
-    def _allows(self, architecture: Architecture) -> bool:
-        return all(constraint.allows(self._cost(constraint.name, architecture)) for constraint in self.constraints)
-
-    def _cost(self, name: str, architecture: Architecture) -> float:
-        known = self._known_costs.setdefault(architecture, {})
-        if name not in known:
-            known[name] = checked({name: self.costs[name](architecture)})[name]
-        return known[name]
+        self._ended = end_of(events)
 
     def _initial(self, architectures: Iterable[Mapping[str, Option]]) -> list[Architecture]:
         found = list(dict.fromkeys(self.space.canonical(values) for values in architectures))
         for architecture in found:
             if not self.space.accepts(architecture):
-                costs = {c.name: self._cost(c.name, architecture) for c in self.constraints}
-                raise ValueError(f"The initial architecture {architecture.id} with {costs} breaks a constraint.")
+                costs = self.costs.of(architecture)
+                limits = " and ".join(map(str, self.costs.constraints))
+                raise ValueError(f"The initial architecture {architecture.id} has {costs}, which breaks {limits}.")
         return found
 
     def _header(self) -> dict[str, Any]:
@@ -139,7 +135,7 @@ class Search:
             "space": self.space.to_json(),
             "strategy": repr(self.strategy),
             "objectives": {objective.name: objective.direction for objective in self.objectives},
-            "constraints": [str(constraint) for constraint in self.constraints],
+            "constraints": self.costs.to_json(),
             "seed": self.seed,
             "initial": [architecture.to_json() for architecture in self.initial],
         }
@@ -156,12 +152,14 @@ class Search:
             self.journal.close()
 
     def _record(self, kind: str, **values: Any) -> Trial | None:
+        """Write an event down and bring the history up to date; Ctrl-C must not come in between."""
         event = {"event": kind, **values}
-        if self.journal is not None:
-            if not self.journal.events:
-                self.journal.append(self._header())
-            self.journal.append({**event, "time": round(time.time(), 3)})
-        return apply(self.history, event)
+        with deferred_interrupt():
+            if self.journal is not None:
+                if not self.journal.events:
+                    self.journal.append(self._header())
+                self.journal.append({**event, "time": round(time.time(), 3)})
+            return apply(self.history, event)
 
     def ask(self) -> Trial | None:
         """Return the next trial to evaluate, and write it down as running.
@@ -177,8 +175,9 @@ class Search:
             ValueError: when the strategy proposes an architecture that is not in the space.
         """
         if self._again:
-            trial = self.history[self._again.pop(0)]
-            return self._record("restarted", trial=trial.id)
+            trial = self._record("restarted", trial=self._again[0])
+            self._again.pop(0)
+            return trial
         number = len(self.history)
         architecture = self.initial[number] if number < len(self.initial) else self._propose(number)
         if architecture is None:
@@ -205,7 +204,7 @@ class Search:
     ) -> Trial:
         """Write down the result of a running trial, and return the trial as it ended.
 
-        Metrics that are not finite numbers fail the trial.
+        Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out.
 
         Args:
             trial: what :meth:`ask` returned.
@@ -224,15 +223,20 @@ class Search:
         if metrics is None:
             return self._end("failed", trial.id, error=error, seconds=seconds)
         try:
-            own = checked(metrics)
-            costs = {name: self._cost(name, trial.architecture) for name in self.costs}
-            check_objectives({**costs, **own}, self.objectives)
+            found = {**self._costs_of(trial), **checked(metrics)}
+            check_objectives(found, self.objectives)
         except MissingObjectiveError as problem:
             self._end("failed", trial.id, error=str(problem), seconds=seconds)
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._end("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._end("completed", trial.id, metrics={**costs, **own}, seconds=seconds)
+        return self._end("completed", trial.id, metrics=found, seconds=seconds)
+
+    def _costs_of(self, trial: Trial) -> dict[str, float]:
+        try:
+            return self.costs.of(trial.architecture)
+        except Exception as problem:
+            raise ValueError(f"A cost could not be worked out.\n{traceback.format_exc()}") from problem
 
     def _end(self, kind: str, trial_id: int, **values: Any) -> Trial:
         trial = self._record(kind, trial=trial_id, **values)
@@ -242,7 +246,9 @@ class Search:
     def run(self, trials: int | None = None, seconds: float | None = None, *, progress: bool | None = None) -> Result:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
-        Ctrl-C ends it at once; with a journal, the same search made again goes on.
+        Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
+        before ``trials``, as where every architecture has been tried, a warning is logged; :attr:`Result.ended` says
+        why a search ended.
 
         Args:
             trials: how many in all, those of an earlier run from the journal included; None for no limit.
@@ -251,32 +257,49 @@ class Search:
 
         Raises:
             SearchError: when all of the first 10 trials (or all there are) failed; holds the first error.
+            JournalError: when another search uses the journal, or it cannot be written.
         """
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         deadline = None if seconds is None else time.monotonic() + seconds
         show = sys.stderr.isatty() if progress is None else progress
-        self.executor.start(self.evaluator, self._on_report)
+        self._ended = None
         try:
+            self.executor.start(self.evaluator, self._on_report)
             with search_progress(show, trials, self.history) as update:
-                self._loop(trials, deadline, update)
+                self._finish(self._loop(trials, deadline, update))
         except KeyboardInterrupt:
-            self._record("interrupted")
+            with suppress(JournalError):
+                self._record("interrupted")
             raise
         finally:
             self.executor.stop()
             self._again = [trial.id for trial in self.history.running]
             self.close()
         self._check_some_completed(len(self.history))
+        if self._ended == "strategy" and trials is not None:
+            self._say_why_early(trials)
         return self.result()
 
-    def _loop(self, trials: int | None, deadline: float | None, update: Callable[[], None]) -> None:
+    def _finish(self, reason: str) -> None:
+        self._ended = reason
+        # A search that had ended already leaves its journal as it is.
+        if self.journal is not None and end_of(self.journal.events) != reason:
+            self._record("ended", reason=reason)
+
+    def _say_why_early(self, trials: int) -> None:
+        everything = len(self.history) >= self.space.size
+        why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
+        logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
+
+    def _loop(self, trials: int | None, deadline: float | None, update: Callable[[], None]) -> str:
+        """Run trials, and return why no more are begun."""
         under_way: set[int] = set()
         arrived: dict[int, Outcome] = {}
         while True:
-            self._submit(under_way, trials, deadline)
+            reason = self._submit(under_way, trials, deadline)
             if not under_way:
-                return
+                return reason
             outcome = self.executor.wait()
             if outcome is None:
                 continue
@@ -288,24 +311,35 @@ class Search:
                 self._receive(arrived.pop(ready), under_way)
                 update()
 
-    def _submit(self, under_way: set[int], trials: int | None, deadline: float | None) -> None:
+    def _submit(self, under_way: set[int], trials: int | None, deadline: float | None) -> str:
+        """Begin trials while there is room, and return why no more could be begun."""
         # A result that ordered mode holds back still occupies its place, so that what a trial is proposed from does
         # not depend on which worker was faster.
         while len(under_way) < self.executor.capacity:
-            late = deadline is not None and time.monotonic() >= deadline
-            enough = trials is not None and len(self.history) >= trials
-            if late or (enough and not self._again):
-                return
+            if trials is not None and len(self.history) >= trials and not self._again:
+                return "trials"
+            if deadline is not None and time.monotonic() >= deadline:
+                return "seconds"
             trial = self.ask()
             if trial is None:
-                return
-            under_way.add(trial.id)
-            self.executor.submit(trial.id, trial.architecture)
+                return "strategy"
+            self._begin(trial, under_way)
+        return "room"
+
+    def _begin(self, trial: Trial, under_way: set[int]) -> None:
+        try:
+            self._costs_of(trial)
+        except ValueError as problem:
+            self._end("failed", trial.id, error=str(problem))
+            self._check_some_completed(GIVE_UP_AFTER)
+            return
+        under_way.add(trial.id)
+        self.executor.submit(trial.id, trial.architecture)
 
     def _receive(self, outcome: Outcome, under_way: set[int]) -> None:
         trial = self.history[outcome.trial_id]
         if outcome.died:
-            self._deaths[trial.id] = self._deaths.get(trial.id, 0) + 1
+            self._deaths[trial.id] += 1
             self._record("died", trial=trial.id, error=outcome.error)
             if self._deaths[trial.id] <= self.retries:
                 self._record("restarted", trial=trial.id)
@@ -319,6 +353,8 @@ class Search:
         self._check_some_completed(GIVE_UP_AFTER)
 
     def _check_some_completed(self, enough: int) -> None:
+        if self.history.n_completed:
+            return
         ended = self.history.finished
         if ended and len(ended) >= enough and all(trial.state is TrialState.FAILED for trial in ended):
             raise SearchError(f"All {len(ended)} trials failed. The first, trial {ended[0].id}:\n{ended[0].error}")
@@ -330,16 +366,20 @@ class Search:
 
     def result(self) -> Result:
         """Return what has been found so far."""
-        return Result(self.space, self.history)
-
-
-def _constraints_of(values: Constraints) -> tuple[Constraint, ...]:
-    if isinstance(values, Mapping):
-        return tuple(Constraint(name, low, high) for name, (low, high) in values.items())
-    return tuple(values)
+        return Result(self.space, self.history, self._ended)
 
 
 def _evaluator_of(value: Any, metric: str) -> Evaluator | None:
-    if value is None or isinstance(value, Evaluator):
+    if value is None or (isinstance(value, Evaluator) and not isinstance(value, type)):
         return value
     return FunctionEvaluator(value, metric)
+
+
+def _whole(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"{name} must be a whole number from 0, not {value!r}.")
+    return number

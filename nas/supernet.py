@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -78,38 +79,49 @@ class Supernet:
     def subnet(self, architecture: Mapping[str, Option], *, inherit: bool = True) -> nn.Module:
         """Build the stand-alone network of an architecture.
 
-        The constructor of the network's class is called again with the same arguments; the rest of the supernet is
-        neither copied nor allocated.
+        The constructor of the network's class is called again with the same arguments.
 
         Args:
             architecture: what to build.
-            inherit: whether to copy the supernet's weights and buffers, onto their devices; else the network is
-                initialised by its own constructor, from torch's global generator.
+            inherit: whether to copy the supernet's weights, buffers and modes, onto their devices; the rest of the
+                supernet is neither copied nor allocated. Else the network is initialised by its own constructor, on
+                torch's default device and from its global generator.
 
         Raises:
             ValueError: when the architecture is not in the space.
-            RuntimeError: when the class builds a network whose weights differ from the path's.
+            RuntimeError: when the class cannot be built again on its own, or builds a network whose weights differ
+                from the path's.
         """
         canonical = self.space.canonical(architecture)
         if not inherit:
             return self._build(canonical)
-        with torch.device("meta"):
-            network = self._build(canonical)
+        with _on_meta(type(self.module)):
+            network = self._build(canonical).train(self.module.training)
         active = self._active
         try:
             self.activate(canonical)
             self._copy_into(network)
         finally:
             self.activate(active)
-        return network.train(self.module.training)
+        return network
 
     def _build(self, canonical: Architecture) -> nn.Module:
         sample = {
             label: self._sites[label].values[canonical.get(label, default)] for label, default in self._defaults.items()
         }
-        space: Any = self.module
         with _nni.CONSTRUCTION_LOCK, _nni.model_context(sample):
-            network: nn.Module = type(space)(*space.trace_args, **space.trace_kwargs)
+            return self._construct()
+
+    def _construct(self) -> nn.Module:
+        """Call the constructor again, and check that it made everything anew."""
+        space: Any = self.module
+        network: nn.Module = type(space)(*space.trace_args, **space.trace_kwargs)
+        ours = {id(tensor) for tensor in _tensors(space)}
+        if any(id(tensor) in ours for tensor in _tensors(network)):
+            raise RuntimeError(
+                f"{type(space).__name__} was given a module or a parameter as an argument, which a second network "
+                "would share with the supernet. Make it inside the constructor, from numbers and names."
+            )
         return network
 
     def _copy_into(self, network: nn.Module) -> None:
@@ -119,16 +131,40 @@ class Supernet:
         for path, source in _subnet_modules(self.module, ""):
             if path not in modules:
                 raise RuntimeError(f"{type(self.module).__name__} builds no module {path!r} for this architecture.")
+            modules[path].training = source.training
             _copy_tensors(source, modules[path], path, copies)
-        left = [name for name, tensor in network.state_dict().items() if tensor.is_meta]
+        left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
         if left:
             raise RuntimeError(f"{type(self.module).__name__} builds {left[0]!r}, which the supernet's path lacks.")
 
     def meta(self) -> Supernet:
-        """Return the same supernet on the meta device: shapes without memory, for counting."""
-        space: Any = self.module
+        """Return the same supernet on the meta device: shapes without memory, for counting.
+
+        Raises:
+            RuntimeError: when the class cannot be built again on its own.
+        """
+        with _on_meta(type(self.module)):
+            return Supernet(self._construct())
+
+
+@contextmanager
+def _on_meta(network: type) -> Iterator[None]:
+    """Build on the meta device, and say what to do where a constructor needs the values of its tensors."""
+    try:
         with torch.device("meta"):
-            return Supernet(type(space)(*space.trace_args, **space.trace_kwargs))
+            yield
+    except (NotImplementedError, RuntimeError, TypeError) as problem:
+        if "meta" not in str(problem):
+            raise
+        raise RuntimeError(
+            f"{network.__name__} cannot be built without memory, on the meta device: {problem} Work out numbers in the "
+            "constructor without tensors, for example by numpy."
+        ) from problem
+
+
+def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[int, Any]) -> None:
@@ -141,8 +177,10 @@ def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[
                 raise RuntimeError(f"The subnet's {path}.{name} does not fit the supernet's path.")
             # Tensors that the supernet ties stay tied.
             wanted[name] = copies.setdefault(id(found[name]), _clone(found[name]))
-    for name, value in vars(target).items():
-        if _holds_meta(value):  # tensors that are neither parameters nor buffers, such as anchors
+    for name, value in list(vars(target).items()):
+        if name not in ("_parameters", "_buffers", "_modules") and _holds_meta(
+            value
+        ):  # tensors that are neither parameters nor buffers, such as anchors
             setattr(target, name, copy.deepcopy(getattr(source, name)))
 
 
@@ -156,6 +194,8 @@ def _clone(tensor: torch.Tensor) -> torch.Tensor:
 def _holds_meta(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return value.is_meta
+    if isinstance(value, dict):
+        return any(_holds_meta(item) for item in value.values())
     return isinstance(value, (list, tuple)) and any(_holds_meta(item) for item in value)
 
 

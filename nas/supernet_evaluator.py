@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,9 +10,10 @@ import torch
 from torch import nn
 
 from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.recalibrate import recalibrated
+from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.supernet import Supernet
 
 
@@ -29,6 +29,11 @@ class SupernetEvaluator:
         recalibrate_with: batches that are gone through for each candidate; None to keep the supernet's statistics,
             which mix all paths.
         forward: runs the network on one of these batches; ``network(batch)`` by default.
+        seed: seeds torch's generator for each candidate, so that loaders which shuffle give all of them the same
+            batches; the surrounding program's generator is left as it was.
+
+    Raises:
+        TypeError: when ``recalibrate_with`` can be gone through only once.
     """
 
     def __init__(
@@ -38,20 +43,24 @@ class SupernetEvaluator:
         *,
         recalibrate_with: Iterable[Any] | None = None,
         forward: Callable[[nn.Module, Any], object] | None = None,
+        seed: int = 0,
     ) -> None:
-        if iter(recalibrate_with or ()) is recalibrate_with:
+        if isinstance(recalibrate_with, Iterator):
             raise TypeError("recalibrate_with is an iterator, which only the first candidate would see; give a list.")
         self.supernet = supernet
         self.validate = validate
         self.recalibrate_with = recalibrate_with
         self.forward = forward
-        self._reports = len(inspect.signature(validate).parameters) > 1
+        self.seed = seed
+        self._validate = with_report(validate)
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         """Return the metrics of a path."""
         supernet, network = self.supernet, self.supernet.module
         supernet.activate(architecture)
-        batches = self.recalibrate_with
-        own = nullcontext() if batches is None else recalibrated(supernet, batches, self.forward)
-        with own, evaluating(network), torch.no_grad():
-            return self.validate(network, report) if self._reports else self.validate(network)
+        with seeded(self.seed):
+            batches = self.recalibrate_with
+            own = nullcontext() if batches is None else recalibrated(supernet, batches, self.forward)
+            with own, evaluating(network), torch.no_grad():
+                found: Metrics = self._validate(network, report)
+                return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
-import torch
 from torch import nn
 
 from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.evaluator import Metrics, Report, with_report
+from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.supernet import Supernet
 
 
@@ -17,7 +16,8 @@ class TrainingEvaluator:
     """Trains each architecture's stand-alone network by a user's function.
 
     Args:
-        supernet: builds the networks; its own weights are read only with ``inherit``.
+        supernet: builds the networks. Its own weights are read only with ``inherit``; without, it may be made under
+            ``torch.device("meta")`` and takes no memory.
         train: takes the network, or the network and ``report``, trains it and returns metrics.
         inherit: whether networks start from the supernet's weights; from scratch otherwise.
         seed: seeds torch's generator for the initialisation and the training of an architecture, together with the
@@ -31,11 +31,11 @@ class TrainingEvaluator:
         self.train = train
         self.inherit = inherit
         self.seed = seed
-        self._reports = len(inspect.signature(train).parameters) > 1
+        self._train = with_report(train)
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         """Build, train and measure one network."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed + int(architecture.id, 16))
+        with seeded(self.seed + int(architecture.id, 16)):
             network: nn.Module = self.supernet.subnet(architecture, inherit=self.inherit)
-            return self.train(network, report) if self._reports else self.train(network)
+            found: Metrics = self._train(network, report)
+            return found

@@ -44,10 +44,10 @@ class Executor(Protocol):
     """How many trials run at a time."""
 
     def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
-        """Get ready to run an evaluator; called once before the first :meth:`submit` of a run."""
+        """Get ready to run an evaluator; called before the first :meth:`submit` of each run."""
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
-        """Begin an evaluation; called only while fewer than ``capacity`` are under way."""
+        """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included."""
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Return the next result; None after ``timeout`` seconds without one."""
@@ -65,7 +65,8 @@ def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_
 
     start = time.perf_counter()
     try:
-        metrics = evaluator.evaluate(architecture, report)
+        # Plain numbers also travel from another process, where a tensor or an open file might not.
+        metrics = checked(evaluator.evaluate(architecture, report))
     except StopTrial:
         return Outcome(trial_id, stopped=True, seconds=time.perf_counter() - start)
     except Exception:

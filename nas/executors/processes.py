@@ -6,18 +6,24 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
+
+SECONDS_TO_END = 5.0
+READY = "ready"
 
 
 @dataclass
@@ -49,18 +55,32 @@ class ProcessExecutor:
         self.threads = threads
         self._workers: list[_Worker] = []
         self._evaluator = b""
+        self._any_ready = False
 
     def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
-        """Start the workers."""
-        self._evaluator = cloudpickle.dumps(evaluator)
+        """Start the workers.
+
+        Raises:
+            TypeError: when the evaluator cannot be sent to another process.
+        """
+        try:
+            self._evaluator = cloudpickle.dumps(evaluator)
+        except Exception as problem:
+            raise TypeError(
+                f"The evaluator cannot be sent to another process: {problem}. Make what it needs inside evaluate(), "
+                "or run in this process with InlineExecutor."
+            ) from problem
         self._on_report = on_report
-        self._workers = [self._spawn() for _ in range(self.capacity)]
+        self._any_ready = False
+        for _ in range(self.capacity):
+            self._workers.append(self._spawn())
 
     def _spawn(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self._evaluator, self.threads), daemon=True)
-        process.start()
+        with _interrupt_blocked():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 
@@ -72,7 +92,11 @@ class ProcessExecutor:
             worker.pipe.send((trial_id, architecture.to_json()))
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Return the next result, answering reports meanwhile."""
+        """Return the next result, answering reports meanwhile.
+
+        Raises:
+            RuntimeError: when the workers cannot even start.
+        """
         deadline = None if timeout is None else time.perf_counter() + timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - time.perf_counter())
@@ -92,19 +116,26 @@ class ProcessExecutor:
         if isinstance(message, Outcome):
             worker.trial_id = None
             return message
+        if message == READY:
+            self._any_ready = True
+            return None
         stop = self._on_report(*message)
         with suppress(OSError):  # it died since; wait() finds its pipe closed
             worker.pipe.send(stop)
         return None
 
     def _bury(self, worker: _Worker) -> Outcome:
-        worker.process.join(timeout=5)
+        worker.process.join(SECONDS_TO_END)
+        code = worker.process.exitcode
+        if not self._any_ready:
+            raise RuntimeError(
+                f"The worker processes end with exit code {code} before they begin; what they print stands above. A "
+                'program that starts workers keeps its own work under `if __name__ == "__main__":`.'
+            )
         assert worker.trial_id is not None
+        seconds = time.perf_counter() - worker.since
         outcome = Outcome(
-            worker.trial_id,
-            error=f"The worker process died with exit code {worker.process.exitcode}.",
-            died=True,
-            seconds=time.perf_counter() - worker.since,
+            worker.trial_id, error=f"The worker process died: {_ending(code)}.", died=True, seconds=seconds
         )
         worker.pipe.close()
         self._workers[self._workers.index(worker)] = self._spawn()
@@ -115,26 +146,72 @@ class ProcessExecutor:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            worker.process.join()
+            worker.process.join(SECONDS_TO_END)
+            if worker.process.is_alive():  # training loops are known to catch SIGTERM
+                worker.process.kill()
+                worker.process.join()
             worker.pipe.close()
         self._workers = []
 
 
+def _ending(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    return f"signal {-code}" + (", often the system's answer to a lack of memory" if code == -9 else "")
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Let a process that is started here inherit a blocked Ctrl-C, which is the driver's to handle."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def _work(pipe: Connection, evaluator: bytes, threads: int) -> None:
-    """The worker's own loop; Ctrl-C is the driver's to handle."""
+    """The worker's own loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    loaded: Evaluator = cloudpickle.loads(evaluator)
+    with suppress(EOFError, BrokenPipeError):  # the driver is gone
+        try:
+            loaded: Evaluator = cloudpickle.loads(evaluator)
+        except Exception:
+            _refuse(pipe, traceback.format_exc())
+        else:
+            _serve(pipe, loaded, threads)
+
+
+def _end_with_driver() -> None:
+    """A driver that is killed cannot end its workers, and one in a long evaluation would not notice."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
+
+
+def _refuse(pipe: Connection, error: str) -> None:
+    """Fail every trial, because the evaluator could not be loaded."""
+    pipe.send(READY)
+    while True:
+        trial_id, _ = pipe.recv()
+        pipe.send(Outcome(trial_id, error=error))
+
+
+def _serve(pipe: Connection, evaluator: Evaluator, threads: int) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+
+    def ask_driver(trial_id: int, step: int, metrics: Metrics) -> bool:
+        pipe.send((trial_id, step, metrics))
+        return bool(pipe.recv())
+
+    pipe.send(READY)
     while True:
-        try:
-            trial_id, options = pipe.recv()
-        except EOFError:
-            return
-
-        def ask_driver(trial_id: int, step: int, metrics: Metrics) -> bool:
-            pipe.send((trial_id, step, metrics))
-            return bool(pipe.recv())
-
-        pipe.send(run_one(loaded, trial_id, Architecture(options), ask_driver))
+        trial_id, options = pipe.recv()
+        pipe.send(run_one(evaluator, trial_id, Architecture(options), ask_driver))

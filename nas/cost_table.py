@@ -1,0 +1,70 @@
+"""The costs of architectures, each worked out once, and the constraints on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.metrics import checked
+from autopanoptic.nas.objective import Constraint
+from autopanoptic.nas.space import SearchSpace
+
+Cost: TypeAlias = Callable[[Architecture], float]
+Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]
+REMEMBERED = 20_000
+
+
+class CostTable:
+    """Functions of an architecture that are cheap beside its evaluation, and bounds on them.
+
+    The last 20,000 values of each are remembered, because strategies ask for an architecture's costs again and again.
+
+    Args:
+        costs: the functions by name.
+        constraints: (low, high) by name, or objects.
+
+    Raises:
+        ValueError: when a constraint has no cost of its name.
+    """
+
+    def __init__(self, costs: Mapping[str, Cost], constraints: Constraints) -> None:
+        self._costs = {name: lru_cache(REMEMBERED)(cost) for name, cost in costs.items()}
+        self.constraints = _constraints_of(constraints)
+        for constraint in self.constraints:
+            if constraint.name not in costs:
+                raise ValueError(
+                    f"The constraint on {constraint.name!r} needs a cost of that name; costs= has {sorted(costs)}."
+                )
+
+    def of(self, architecture: Architecture) -> dict[str, float]:
+        """Return all costs of an architecture.
+
+        Raises:
+            ValueError: when one is not a finite number.
+        """
+        return {name: self._one(name, architecture) for name in self._costs}
+
+    def allows(self, architecture: Architecture) -> bool:
+        """Return whether an architecture keeps all constraints."""
+        return all(c.allows(self._one(c.name, architecture)) for c in self.constraints)
+
+    def _one(self, name: str, architecture: Architecture) -> float:
+        return checked({name: self._costs[name](architecture)})[name]
+
+    def constrained(self, space: SearchSpace) -> SearchSpace:
+        """Return the part of a space that keeps the constraints."""
+        if not self.constraints:
+            return space
+        return space.where(self.allows, " and ".join(map(str, self.constraints)))
+
+    def to_json(self) -> dict[str, list[float | None]]:
+        """Return the constraints as a JSON object of [low, high]; None where there is no bound."""
+        return {c.name: [None if abs(b) == float("inf") else b for b in c.bounds] for c in self.constraints}
+
+
+def _constraints_of(values: Constraints) -> tuple[Constraint, ...]:
+    if isinstance(values, Mapping):
+        return tuple(Constraint(name, low, high) for name, (low, high) in values.items())
+    return tuple(values)
