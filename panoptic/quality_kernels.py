@@ -6,11 +6,14 @@ ids at hand, and cached on disk.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+# Keys and positions by slot; multiplier and shift, which give the slot of a key; the number of keys.
+_Table: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64, np.uint64, np.uint64]
 
 
 @njit(cache=True, nogil=True)
@@ -22,101 +25,95 @@ def count_pairs(
 ) -> NDArray[np.int64]:
     """Counts the pixels of every pair of a truth's and a prediction's segment.
 
-    Most pixels equal their left neighbor in both maps, so whole runs are counted at once.
+    Most pixels equal their left neighbor in both maps, so whole runs are looked up and counted at once.
 
     Args:
         truth: (P,) ids.
         prediction: (P,) ids.
-        truth_ids: (T,) ids, each once.
-        prediction_ids: (S,) ids, each once.
+        truth_ids: (T,) ids, each once, at least 0.
+        prediction_ids: (S,) ids, each once, at least 0.
 
     Returns:
         (T + 1, S + 1): row t counts pixels of truth_ids[t], the last row those of other ids; so do columns.
     """
-    truth_keys, truth_rows = _hash_table(truth_ids)
-    prediction_keys, prediction_columns = _hash_table(prediction_ids)
     counts = np.zeros((len(truth_ids) + 1, len(prediction_ids) + 1), np.int64)
-    if truth.size == 0:
-        return counts
-    start, of_truth, of_prediction = 0, truth[0], prediction[0]
-    row = _find(truth_keys, truth_rows, np.int64(of_truth), len(truth_ids))
-    column = _find(prediction_keys, prediction_columns, np.int64(of_prediction), len(prediction_ids))
-    while True:
-        end = _end_of_run(truth, prediction, of_truth, of_prediction, start + 1)
-        counts[row, column] += end - start
-        if end == truth.size:
-            return counts
-        start = end
-        if truth[start] != of_truth:
-            of_truth = truth[start]
-            row = _find(truth_keys, truth_rows, np.int64(of_truth), len(truth_ids))
-        if prediction[start] != of_prediction:
-            of_prediction = prediction[start]
-            column = _find(prediction_keys, prediction_columns, np.int64(of_prediction), len(prediction_ids))
+    truth_table, prediction_table = _perfect_hash(truth_ids), _perfect_hash(prediction_ids)
+    limits = _limits_of_runs(truth, prediction)
+    for run in range(limits.size - 1):
+        start = np.uint64(limits[run])
+        row = _position(truth_table, np.uint64(truth[start]))
+        column = _position(prediction_table, np.uint64(prediction[start]))
+        counts[row, column] += limits[run + 1] - limits[run]
+    return counts
 
 
 @njit(cache=True, nogil=True)
-def _end_of_run(
-    truth: NDArray[np.unsignedinteger[Any]],
-    prediction: NDArray[np.unsignedinteger[Any]],
-    of_truth: int,
-    of_prediction: int,
-    end: int,
-) -> int:
-    """The first position from end on where either map has another id.
+def _limits_of_runs(
+    truth: NDArray[np.unsignedinteger[Any]], prediction: NDArray[np.unsignedinteger[Any]]
+) -> NDArray[np.int64]:
+    """Where runs of equal pixels begin, and the number of pixels as the last limit.
 
-    Constant widths, and slices instead of indices, let the compiler use vector instructions.
+    Blocks of one run are skipped, by vector instructions: for them the width is constant, and the
+    operands are slices. In other blocks no branch depends on the pixels, as it could not be predicted.
     """
-    while end + 64 <= truth.size:
-        next_truth, next_prediction = truth[end : end + 64], prediction[end : end + 64]
+    limits = np.empty(truth.size + 1, np.int64)
+    limits[0] = 0
+    if truth.size == 0:
+        return limits
+    found, start = 1, 1
+    while start + 64 <= truth.size:
+        own_truth, own_prediction = truth[start : start + 64], prediction[start : start + 64]
+        left_truth, left_prediction = truth[start - 1 : start + 63], prediction[start - 1 : start + 63]
         differ = False
         for i in range(64):
-            differ |= (next_truth[i] != of_truth) | (next_prediction[i] != of_prediction)
+            differ |= (own_truth[i] != left_truth[i]) | (own_prediction[i] != left_prediction[i])
         if differ:
-            break
-        end += 64
-    while end + 8 <= truth.size:
-        next_truth, next_prediction = truth[end : end + 8], prediction[end : end + 8]
-        differ = False
-        for i in range(8):
-            differ |= (next_truth[i] != of_truth) | (next_prediction[i] != of_prediction)
-        if differ:
-            break
-        end += 8
-    while end < truth.size and truth[end] == of_truth and prediction[end] == of_prediction:
-        end += 1
-    return end
+            for i in range(64):
+                limits[np.uint64(found)] = start + i
+                found += int((own_truth[i] != left_truth[i]) | (own_prediction[i] != left_prediction[i]))
+        start += 64
+    for end in range(start, truth.size):
+        limits[found] = end
+        found += int((truth[end] != truth[end - 1]) | (prediction[end] != prediction[end - 1]))
+    limits[found] = truth.size
+    return limits[: found + 1]
 
 
 @njit(cache=True, nogil=True)
-def _hash_table(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Open addressing with linear probing, at most half full; a value of -1 is a free slot."""
-    size = 4
-    while size < 2 * len(ids):
-        size *= 2
-    keys, values = np.zeros(size, np.int64), np.full(size, -1, np.int64)
-    for value in range(len(ids)):
-        slot = _slot(ids[value], size)
-        while values[slot] >= 0:
-            slot = (slot + 1) & (size - 1)
-        keys[slot], values[slot] = ids[value], value
-    return keys, values
+def _perfect_hash(ids: NDArray[np.int64]) -> _Table:
+    """A table without collisions, found by trial, so that a look-up is free of branches.
+
+    The size doubles after every few multipliers that fail.
+    """
+    bits, trials, multiplier = 3, 0, np.uint64(0x9E3779B97F4A7C15)
+    while 1 << bits < 4 * len(ids):
+        bits += 1
+    while True:
+        shift = np.uint64(64 - bits)
+        keys, positions = np.zeros(1 << bits, np.uint64), np.full(1 << bits, len(ids), np.uint64)
+        placed = 0
+        while placed < len(ids):
+            key = np.uint64(ids[placed])
+            slot = (key * multiplier) >> shift
+            if positions[slot] != len(ids):
+                break
+            keys[slot], positions[slot] = key, placed
+            placed += 1
+        if placed == len(ids):
+            return keys, positions, multiplier, shift, np.uint64(len(ids))
+        # The next number of Knuth's MMIX generator, made odd.
+        multiplier = (multiplier * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)) | np.uint64(1)
+        trials += 1
+        bits += int(trials % 8 == 0)
 
 
 @njit(cache=True, nogil=True)
-def _find(keys: NDArray[np.int64], values: NDArray[np.int64], key: np.int64, default: int) -> int:
-    slot = _slot(key, keys.size)
-    while values[slot] >= 0:
-        if keys[slot] == key:
-            return int(values[slot])
-        slot = (slot + 1) & (keys.size - 1)
-    return default
-
-
-@njit(cache=True, nogil=True)
-def _slot(key: np.int64, size: int) -> int:
-    # Fibonacci hashing: the multiplier is 2**32 over the golden ratio, and the upper bits are the mixed ones.
-    return int((key * 2654435769) >> 16) & (size - 1)
+def _position(table: _Table, key: np.uint64) -> np.uint64:
+    """The position of an id among those that the table was made of, or their number for another id."""
+    keys, positions, multiplier, shift, other = table
+    slot = (key * multiplier) >> shift
+    # A free slot has key 0, but not the position of id 0.
+    return positions[slot] if keys[slot] == key else other
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

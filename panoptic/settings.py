@@ -118,7 +118,7 @@ class Settings:
         return replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
 
     @classmethod
-    def for_coco(cls, data: str) -> Settings:
+    def for_coco(cls, data: str | None) -> Settings:
         """The paper's network, sizes and schedules; meant for GPUs."""
         return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=31)
 

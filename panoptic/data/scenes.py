@@ -76,9 +76,9 @@ class Scene:
 
 
 _EASY_THINGS = {
-    "circle": Kind(shapes.circle, (8, 17), 0.0),
-    "square": Kind(shapes.square, (8, 17), 1 / 3),
-    "triangle": Kind(shapes.triangle, (8, 17), 2 / 3),
+    "circle": Kind(shapes.circle, (10, 19), 0.0),
+    "square": Kind(shapes.square, (10, 19), 1 / 3, turn=0.3),
+    "triangle": Kind(shapes.triangle, (10, 19), 2 / 3, turn=0.3),
 }
 _EASY_STUFF: dict[str, Texture] = {
     "stripes": textures.stripes,
@@ -156,9 +156,9 @@ class _Painter:
         regions = self._regions(count)
         for k, name in enumerate(names):
             inside = regions == k
-            base = np.array(_rgb(*self.rng.uniform((0, 0.2, 0.4), (1, 0.6, 0.8))), np.float32)
+            base = np.array(_rgb(*self.rng.uniform((0, 0.1, 0.35), (1, 0.4, 0.75))), np.float32)
             pattern = self.level.stuff[name](self.x[inside], self.y[inside], self.rng)
-            self.canvas[inside] = base + np.float32(self.rng.uniform(28, 45)) * pattern[:, None]
+            self.canvas[inside] = base + np.float32(self.rng.uniform(45, 65)) * pattern[:, None]
             self._register(name, inside)
 
     def _regions(self, count: int) -> npt.NDArray[np.int64]:
@@ -176,20 +176,21 @@ class _Painter:
     def _paint_thing(self, ground: npt.NDArray[np.uint8]) -> None:
         name = str(self.rng.choice(list(self.level.things)))
         kind = self.level.things[name]
-        u, v = self._local(self.rng.uniform(*kind.radius))
+        u, v = self._local(kind)
         inside = kind.shape(u, v)
         if name in self.level.context:
             name = self._in_context(name, ground[inside])
         hue = kind.hue + self.rng.uniform(-HUE_SPREAD, HUE_SPREAD)
-        color = np.array(_rgb(hue % 1, *self.rng.uniform((0.6, 0.7), (1, 1))), np.float32)
+        color = np.array(_rgb(hue % 1, *self.rng.uniform((0.75, 0.75), (1, 1))), np.float32)
         light = self.rng.uniform(0, 2 * np.pi)
         shade = 0.75 + 0.25 * (u[inside] * np.float32(np.cos(light)) + v[inside] * np.float32(np.sin(light)))
         self.canvas[inside] = color * shade[:, None]
         self._register(name, inside)
 
-    def _local(self, radius: float) -> tuple[Plane, Plane]:
-        """Coordinates around a random centre, in units of the radius and rotated at random."""
-        angle, margin = self.rng.uniform(0, 2 * np.pi), radius / 2
+    def _local(self, kind: Kind) -> tuple[Plane, Plane]:
+        """Coordinates around a random centre, in units of a random radius and rotated at random."""
+        radius, angle = self.rng.uniform(*kind.radius), self.rng.uniform(-kind.turn, kind.turn)
+        margin = radius / 2
         x = self.x - np.float32(self.rng.uniform(margin, REFERENCE_SIZE - margin))
         y = self.y - np.float32(self.rng.uniform(margin, REFERENCE_SIZE - margin))
         cos, sin = np.float32(np.cos(angle) / radius), np.float32(np.sin(angle) / radius)

@@ -30,9 +30,9 @@ def square(u: Plane, v: Plane) -> Mask:
 
 
 def triangle(u: Plane, v: Plane) -> Mask:
-    """An equilateral triangle whose corners have distance 1.2 from the centre."""
+    """An equilateral triangle with a corner at v = -1.2 (above the centre, where v points down)."""
     side = np.float32(np.sqrt(3))
-    return np.maximum(np.maximum(-v, 0.5 * (v + side * u)), 0.5 * (v - side * u)) <= 0.6
+    return np.maximum(v, 0.5 * (np.abs(u) * side - v)) <= 0.6
 
 
 def bar(u: Plane, v: Plane) -> Mask:
@@ -71,8 +71,10 @@ class Kind:
         shape: Maps coordinates in units of the radius to the pixels that belong to it.
         radius: Least and largest radius, in pixels of an image of 96x96.
         hue: Its mean hue in 0..1; other kinds' hues overlap with it.
+        turn: Largest rotation either way, in radians.
     """
 
     shape: Callable[[Plane, Plane], Mask]
     radius: tuple[float, float]
     hue: float
+    turn: float = np.pi

@@ -13,13 +13,13 @@ Plane = npt.NDArray[np.float32]
 
 
 def stripes(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """Stripes in any direction, 6 to 9 pixels long in period."""
-    return _wave(_along(x, y, rng.uniform(0, np.pi)), rng.uniform(6, 9), rng)
+    """Stripes in any direction, with a period of 5 to 7 pixels."""
+    return _wave(_along(x, y, rng.uniform(0, np.pi)), rng.uniform(5, 7), rng)
 
 
 def checker(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """A rotated checkerboard with fields of 3.5 to 5 pixels."""
-    angle, period = rng.uniform(0, np.pi / 2), 2 * rng.uniform(3.5, 5)
+    """A slightly rotated checkerboard with fields of 6 to 9 pixels."""
+    angle, period = rng.uniform(-0.3, 0.3), 2 * rng.uniform(6, 9)
     first = _wave(_along(x, y, angle), period, rng)
     return first * _wave(_along(x, y, angle + np.pi / 2), period, rng)
 
@@ -34,7 +34,7 @@ def bands(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
     angle = rng.uniform(0, np.pi)
     slow = _along(x, y, angle + np.pi / 2) * np.float32(2 * np.pi / rng.uniform(28, 36))
     envelope = 0.55 + 0.45 * np.sin(slow + np.float32(rng.uniform(0, 2 * np.pi)))
-    faded: Plane = _wave(_along(x, y, angle), rng.uniform(6, 9), rng) * envelope
+    faded: Plane = _wave(_along(x, y, angle), rng.uniform(5, 7), rng) * envelope
     return faded
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -16,25 +15,12 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.data.batches import Target
 from autopanoptic.panoptic.model.operators import head_layer
 from autopanoptic.panoptic.model.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 Sizes = Sequence[tuple[int, int]]
-
-
-class Target(TypedDict):
-    """The things of one image.
-
-    Attributes:
-        boxes: float32 (N, 4), x1, y1, x2, y2 in pixels of the resized image; N may be 0.
-        labels: int64 (N,), 1..T.
-        masks: uint8 or bool (N, H, W), H and W at least the image's size.
-    """
-
-    boxes: Tensor
-    labels: Tensor
-    masks: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""Searches a panoptic segmentation network: backbone, mask head, segmentation head and fusion together.
+
+    python examples/panoptic_search.py                      # generated scenes, about ten minutes on a CPU
+    python examples/panoptic_search.py --quick              # every stage, in about a minute
+    python examples/panoptic_search.py --data DIR           # images in COCO panoptic format
+    python examples/panoptic_search.py --resume             # go on with an interrupted run
+
+The same program is installed as ``autopanoptic panoptic search``; ``--help`` lists its options.
+"""
+
+import typer
+
+from autopanoptic.panoptic.cli import search
+
+if __name__ == "__main__":
+    typer.run(search)

@@ -1,0 +1,163 @@
+"""The command line of the panoptic task."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from click.core import ParameterSource
+from rich.console import Console
+
+app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
+RUNS = Path("runs")
+
+
+class PresetName(str, Enum):
+    """Sizes of the network."""
+
+    scenes = "scenes"
+    coco = "coco"
+
+
+class StrategyName(str, Enum):
+    """Search strategies."""
+
+    path_priority = "path-priority"
+    evolution = "evolution"
+    regularized_evolution = "regularized-evolution"
+    random = "random"
+
+
+class Device(str, Enum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@app.callback()
+def _task() -> None:
+    """Panoptic segmentation: the joint search of a whole network."""
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder in COCO panoptic format; generated scenes without it.")
+    ] = None,
+    preset: Annotated[PresetName, typer.Option(help="scenes: a small network, for a CPU. coco: the paper's.")] = (
+        PresetName.scenes
+    ),
+    strategy: Annotated[StrategyName, typer.Option(help="How to search.")] = StrategyName.path_priority,
+    trials: Annotated[int | None, typer.Option(min=2, help="Candidates to evaluate.")] = None,
+    objective: Annotated[str, typer.Option(help="Metric on nas_val to maximise: pq, pq_things, pq_stuff, ...")] = "pq",
+    max_flops: Annotated[float | None, typer.Option(help="Most GFLOPs of a candidate, for one image.")] = None,
+    warmup_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet's first path.")] = None,
+    supernet_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet in fair cycles.")] = None,
+    retrain_passes: Annotated[int | None, typer.Option(min=1, help="Training of each network compared.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Short side of the resized images, in pixels.")] = None,
+    difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
+    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each process on a CPU.")] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute's run that shows every stage, badly trained.")
+    ] = False,
+) -> None:
+    """Search a panoptic network: train a supernet, search it, retrain the winner and compare."""
+    console = Console()
+    values = dict(locals())
+    try:
+        folder, settings = _resumed(context, name) if resume else _new(values)
+        _run(settings, folder, console)
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted. To go on: [bold]{_command()} --resume --name {folder.name}[/bold]")
+        raise typer.Exit(130) from None
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, markup=True)
+        raise typer.Exit(1) from error
+
+
+def _run(settings: Any, folder: Path, console: Console) -> None:
+    import torch
+
+    from autopanoptic.panoptic.pipeline import Pipeline
+
+    torch.set_num_threads(settings.threads)
+    console.print(f"Run [bold]{folder}[/bold], seed {settings.seed}")
+    Pipeline(settings, folder, console).run()
+
+
+def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
+    """Return the folder and the settings of a new run."""
+    from autopanoptic.panoptic.settings import Settings
+
+    data, quick = values["data"], values["quick"]
+    if values["preset"] is PresetName.coco:
+        settings = Settings.for_coco(None if data is None else str(data))
+    elif data is not None:
+        settings = Settings.for_small_data(str(data), quick=quick)
+    else:
+        settings = Settings.for_scenes(quick=quick)
+    given = {
+        "strategy": values["strategy"].value,
+        "objective": values["objective"],
+        "max_flops": values["max_flops"],
+        "difficulty": values["difficulty"],
+        "device": values["device"].value,
+        "precision": values["precision"],
+        "threads": values["threads"],
+        "workers": values["workers"] or max(1, (os.cpu_count() or 1) // values["threads"]),
+        "seed": values["seed"],
+        "trials": values["trials"] or settings.trials,
+        "short_side": values["image_size"] or settings.short_side,
+    }
+    settings = replace(settings, **given, **_recipes(settings, values))
+    return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
+
+
+def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for stage in ("warmup", "supernet", "retrain"):
+        passes, recipe = values[f"{stage}_passes"], getattr(settings, stage)
+        if passes is not None and recipe is None:
+            raise ValueError(f"the {settings.preset} preset has no {stage} stage; leave out --{stage}-passes")
+        if passes is not None:
+            found[stage] = replace(recipe, passes=passes)
+    return found
+
+
+def _resumed(context: click.Context, name: str | None) -> tuple[Path, Any]:
+    """Return the folder and the settings of the run to go on with."""
+    from autopanoptic.panoptic.pipeline import SETTINGS
+    from autopanoptic.panoptic.settings import Settings
+
+    given = [p for p in context.params if context.get_parameter_source(p) is ParameterSource.COMMANDLINE]
+    changed = sorted(set(given) - {"resume", "name"})
+    if changed:
+        raise ValueError(f"--resume keeps the run's own settings; leave out --{changed[0].replace('_', '-')}")
+    if name is not None:
+        return RUNS / name, Settings.load(RUNS / name / SETTINGS)
+    known = sorted(RUNS.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
+    if not known:
+        raise FileNotFoundError(f"{RUNS} holds no run to go on with")
+    return known[-1].parent, Settings.load(known[-1])
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return f"python {sys.argv[0]}" if program.endswith(".py") else f"{program} panoptic search"

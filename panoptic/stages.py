@@ -1,0 +1,289 @@
+"""The stages of a panoptic search: data, supernet, search, retraining. Each goes on from what its folder holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from autopanoptic.nas import (
+    Architecture,
+    Evolution,
+    FairPaths,
+    FlopCount,
+    InlineExecutor,
+    ParameterCount,
+    PathPriority,
+    ProcessExecutor,
+    RandomSearch,
+    RegularizedEvolution,
+    Result,
+    Search,
+    SearchSpace,
+    Strategy,
+    Supernet,
+)
+from autopanoptic.nas.fairness import cycle_length
+from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.data.batches import Batch, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.checks import check
+from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.data.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.scene_files import write_scenes
+from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.model.deform import FLOP_FORMULAS
+from autopanoptic.panoptic.model.inflate import inflate
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.settings import Settings
+from autopanoptic.panoptic.training import Hardware, train
+
+CHECKED = 300
+"""Images of each split whose pixels are compared with the JSON before anything starts."""
+IN_MEMORY = 500
+"""Images up to which a split's batches are decoded once and kept."""
+
+
+def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
+    """Generate or open the data, and check it.
+
+    Raises:
+        FileNotFoundError: If a file or folder is missing.
+        ValueError: If the data breaks the format; lists what is wrong.
+    """
+    if settings.data is None:
+        with _bar(console, "generating scenes") as progress:
+            counts = {"train": settings.scenes.train, "nas_val": settings.scenes.nas_val, "val": settings.scenes.val}
+            root = write_scenes(
+                folder / "data", counts, seed=settings.seed, difficulty=settings.difficulty, progress=progress
+            )
+    else:
+        root = Path(settings.data)
+    datasets = find_splits(root).open(settings.seed)
+    if settings.data is not None:
+        distinct = {id(d): d for d in (datasets.train, datasets.nas_val, datasets.val)}
+        for dataset in distinct.values():
+            with _bar(console, "checking the data") as progress:
+                check(dataset, limit=CHECKED, seed=settings.seed, progress=progress)
+    return datasets
+
+
+def network_config(settings: Settings, categories: Categories) -> PanopticConfig:
+    """Return the network's shapes for a data set's categories."""
+    things, stuff = len(categories.things), len(categories.stuff)
+    if settings.preset == "coco":
+        return PanopticConfig.coco(things, stuff)
+    config = PanopticConfig.scenes(things, stuff)
+    if settings.data is None:
+        return config
+    # Photographs at 256 pixels hold larger and more things than the 96 pixels of a scene.
+    return replace(
+        config, anchor_sizes=(16, 32, 64, 128, 256), roi_canonical_size=112, rpn_samples=256, box_samples=128,
+        detections_per_image=100,
+    )  # fmt: skip
+
+
+def hand_made(space: SearchSpace) -> Architecture:
+    """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
+    plain = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+    return space.canonical({choice.label: plain[choice.label.split(".")[0]] for choice in space.choices})
+
+
+class _OnePath:
+    """Trains one architecture of a supernet."""
+
+    cycle = 1
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+
+    def path(self, step: int) -> Architecture:
+        return self.architecture
+
+
+def build(config: PanopticConfig, seed: int) -> PanopticNetwork:
+    """Build a supernet whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PanopticNetwork(config)
+
+
+def hardware(settings: Settings, *, progress: bool) -> Hardware:
+    """Return what a training runs on."""
+    return Hardware(
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
+        precision=settings.precision,
+        workers=0 if settings.preset == "scenes" else 4,
+        progress=progress,
+        checkpoint_every=24 if settings.preset == "scenes" else 960,
+    )
+
+
+def device_of(settings: Settings) -> torch.device:
+    """Return where networks are evaluated."""
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(settings.device)
+
+
+def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
+    """Train the supernet: one path first where the settings say so, then fair cycles of all."""
+    network = build(network_config(settings, datasets.train.categories), settings.seed)
+    supernet = Supernet(network)
+    weights = folder / "supernet.pt"
+    if weights.exists():
+        network.load_state_dict(torch.load(weights, weights_only=True))
+        return supernet
+    machine = hardware(settings, progress=progress)
+    if settings.warmup is not None:
+        start = hand_made(supernet.space)
+        train(
+            network, datasets.train, settings.transform(settings.warmup), settings.warmup, folder / "warmup",
+            paths=_OnePath(start), hardware=machine, seed=settings.seed, title="supernet, first path",
+        )  # fmt: skip
+        inflate(network, start)
+    train(
+        network, datasets.train, settings.transform(settings.supernet), settings.supernet, folder / "fair",
+        paths=FairPaths(supernet.space, settings.seed), hardware=machine, seed=settings.seed,
+        title="supernet, fair cycles",
+    )  # fmt: skip
+    save_weights(network, weights)
+    return supernet
+
+
+def save_weights(network: torch.nn.Module, path: Path) -> None:
+    """Write a state dict such that the file is either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(network.state_dict(), partial)
+    os.replace(partial, path)
+
+
+def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
+    """Return the strategy that a run asks for, fitted to its number of trials.
+
+    Raises:
+        ValueError: If there are too few trials for it.
+    """
+    trials = settings.trials
+    if settings.strategy == "random":
+        return RandomSearch()
+    if settings.strategy == "evolution":
+        return Evolution(population=min(50, max(2, trials // 4)))
+    if settings.strategy == "regularized-evolution":
+        population = min(100, max(2, trials // 3))
+        return RegularizedEvolution(population=population, sample=max(1, population // 4))
+    cycles = (trials - 1) // cycle_length(space)
+    if cycles < 1:
+        raise ValueError(
+            f"path-priority needs at least one fair cycle of {cycle_length(space)} trials and one for its answer; "
+            f"trials is {trials}"
+        )
+    return PathPriority(cycles=cycles)
+
+
+def costs(supernet: Supernet, example: Tensor) -> dict[str, Callable[[Architecture], float]]:
+    """Return GFLOPs and millions of parameters as functions of an architecture."""
+    return {
+        "gflops": FlopCount(supernet, example, unit=1e9, formulas=FLOP_FORMULAS),
+        "mparams": ParameterCount(supernet, unit=1e6),
+    }
+
+
+def batches_of(
+    settings: Settings, dataset: CocoPanoptic, divisor: int
+) -> list[Batch] | torch.utils.data.DataLoader[Batch]:
+    """Return a split's batches for evaluation, decoded once where they are few."""
+    small = settings.preset == "scenes"
+    loader = evaluation_batches(
+        dataset, settings.transform(), batch_size=8 if small else 2, divisor=divisor, workers=0 if small else 4
+    )
+    return list(loader) if len(dataset) <= IN_MEMORY else loader
+
+
+def search(
+    settings: Settings,
+    supernet: Supernet,
+    datasets: Datasets,
+    journal: Path,
+    *,
+    baseline: bool = False,
+    progress: bool,
+) -> Result:
+    """Search for the best path of the supernet on nas_val.
+
+    Args:
+        settings: Of the run.
+        supernet: Trained.
+        datasets: Of the run.
+        journal: Where the search goes on from, if it exists.
+        baseline: Whether to draw at random instead of searching, with a seed of its own.
+        progress: Whether to show a bar.
+    """
+    device = device_of(settings)
+    network = supernet.module.to(device)
+    divisor = network.config.image_divisor
+    validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.rules)
+    recalibration = training_batches(
+        datasets.train, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
+        seed=settings.seed + 1, stop=settings.recalibration_batches,
+    )  # fmt: skip
+    several = settings.workers > 1 and device.type == "cpu"
+    result = Search(
+        supernet.space,
+        RandomSearch() if baseline else strategy_of(settings, supernet.space),
+        PanopticEvaluator(supernet, validation, list(recalibration)),
+        objectives=settings.objective,
+        costs=costs(supernet, next(iter(validation.batches)).images[:1]),
+        constraints=None if settings.max_flops is None else {"gflops": (None, settings.max_flops)},
+        executor=ProcessExecutor(settings.workers, settings.threads) if several else InlineExecutor(),
+        ordered=True,
+        journal=journal,
+        seed=settings.seed + int(baseline),
+    ).run(trials=settings.trials, progress=progress)
+    network.to("cpu")
+    return result
+
+
+def answer_of(settings: Settings, space: SearchSpace, result: Result) -> Architecture:
+    """Return what a search has to say: path-priority builds its answer, the others take their best trial."""
+    strategy = strategy_of(settings, space)
+    if isinstance(strategy, PathPriority):
+        return strategy.answers(result.space, result.history)[0]
+    return result.best.architecture
+
+
+def retrain(
+    settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
+) -> PanopticNetwork:
+    """Train the stand-alone network of an architecture from scratch."""
+    supernet = Supernet(build(network_config(settings, datasets.train.categories), settings.seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = supernet.subnet(architecture, inherit=False)
+    assert isinstance(network, PanopticNetwork)
+    weights = folder / "weights.pt"
+    if weights.exists():
+        network.load_state_dict(torch.load(weights, weights_only=True))
+        return network
+    train(
+        network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
+        hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
+    )  # fmt: skip
+    save_weights(network, weights)
+    architecture.save(folder / "architecture.json")
+    return network
+
+
+@contextmanager
+def _bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(title)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
