@@ -11,9 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
-from click.core import ParameterSource
 from rich.console import Console
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
@@ -104,6 +102,7 @@ def _run(settings: Any, folder: Path, console: Console) -> None:
 
 def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     """Return the folder and the settings of a new run."""
+    from autopanoptic.panoptic.data.layout import find_splits
     from autopanoptic.panoptic.settings import Settings
 
     data, quick = values["data"], values["quick"]
@@ -127,6 +126,8 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "short_side": values["image_size"] or settings.short_side,
     }
     settings = replace(settings, **given, **_recipes(settings, values))
+    if data is not None:
+        find_splits(data)  # so that a wrong folder leaves no run behind
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
 
 
@@ -141,12 +142,12 @@ def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _resumed(context: click.Context, name: str | None) -> tuple[Path, Any]:
+def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
     """Return the folder and the settings of the run to go on with."""
     from autopanoptic.panoptic.pipeline import SETTINGS
     from autopanoptic.panoptic.settings import Settings
 
-    given = [p for p in context.params if context.get_parameter_source(p) is ParameterSource.COMMANDLINE]
+    given = [p for p in context.params if _is_given(context, p)]
     changed = sorted(set(given) - {"resume", "name"})
     if changed:
         raise ValueError(f"--resume keeps the run's own settings; leave out --{changed[0].replace('_', '-')}")
@@ -156,6 +157,11 @@ def _resumed(context: click.Context, name: str | None) -> tuple[Path, Any]:
     if not known:
         raise FileNotFoundError(f"{RUNS} holds no run to go on with")
     return known[-1].parent, Settings.load(known[-1])
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _command() -> str:

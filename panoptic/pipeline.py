@@ -78,7 +78,8 @@ class Pipeline:
         categories = datasets.train.categories
         self.console.print(
             f"{len(datasets.train)} images to train on, {len(datasets.nas_val)} to compare candidates on, "
-            f"{len(datasets.val)} to report on; {len(categories.things)} thing classes, {len(categories.stuff)} of stuff"
+            f"{len(datasets.val)} to report on; "
+            f"{len(categories.things)} thing and {len(categories.stuff)} stuff classes"
         )
         if datasets.overfit:
             self.console.print(
