@@ -74,7 +74,7 @@ def test_an_older_version_is_refused(tmp_path):
     root = write_scenes(tmp_path / "set", COUNTS, size=32)
     marker = root / MARKER
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "version": 0}))
-    with pytest.raises(ValueError, match="version is 0, not 1"):
+    with pytest.raises(ValueError, match="version is 0, not "):
         write_scenes(root, COUNTS, size=32)
 
 
