@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.architecture import Architecture, Option
 
-OPTIONS = {"op": "conv", "kernel": 3, "se": True, "ratio": 0.5}
+OPTIONS: dict[str, Option] = {"op": "conv", "kernel": 3, "se": True, "ratio": 0.5}
 
 
 def test_it_is_a_mapping_that_keeps_the_order() -> None:
@@ -28,7 +28,7 @@ def test_it_is_a_mapping_that_keeps_the_order() -> None:
 
 def test_equality_and_id_do_not_depend_on_the_order() -> None:
     one = Architecture(OPTIONS)
-    other = Architecture(dict(reversed(OPTIONS.items())))
+    other = Architecture(dict(reversed(list(OPTIONS.items()))))
     assert one == other == OPTIONS
     assert hash(one) == hash(other)
     assert one.id == other.id

@@ -64,8 +64,8 @@ def test_membership_and_acceptance() -> None:
 
 
 def test_conditions_add_up() -> None:
-    both = CHEAP.where(lambda found: found["c0"] > 0, "c0 > 0")
-    assert list(both) == [found for found in WHOLE if at_most_four(found) and found["c0"] > 0]
+    both = CHEAP.where(lambda found: int(found["c0"]) > 0, "c0 > 0")
+    assert list(both) == [found for found in WHOLE if at_most_four(found) and int(found["c0"]) > 0]
     assert isinstance(both, ConstrainedSpace)
     assert both.description == "total <= 4 and c0 > 0"
 

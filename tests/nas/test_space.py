@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.space import SearchSpace
 
@@ -180,7 +180,7 @@ def test_crossover_takes_from_both_parents() -> None:
 
 
 def test_canonical_drops_inactive_choices_and_keeps_the_spaces_order() -> None:
-    values = {"dilation": 2, "kernel": 3, "op2": "skip", "op": "pool", "depth": 1}
+    values: dict[str, Option] = {"dilation": 2, "kernel": 3, "op2": "skip", "op": "pool", "depth": 1}
     found = NESTED.canonical(values)
     assert list(found.items()) == [("depth", 1), ("op", "pool")]
 

@@ -25,6 +25,7 @@ from autopanoptic.strategies import (
     testing,
 )
 from autopanoptic.strategies.base import unseen
+from autopanoptic.strategies.simulation import Simulation
 from autopanoptic.strategies.testing import CHECKS, Check, check_strategy
 
 STRATEGIES: list[tuple[Callable[[], Strategy], tuple[Check, ...]]] = [
@@ -253,8 +254,6 @@ def test_check_strategy_runs_every_check_but_the_skipped() -> None:
 
 
 def test_stopped_trials_are_part_of_the_check() -> None:
-    outcomes = [
-        testing._mostly_failed(3, {}, trial)[0] for trial in testing.Simulation(Broken(), testing.FLAT).run(9).history
-    ]
+    outcomes = [testing._mostly_failed(3, {}, trial)[0] for trial in Simulation(Broken(), testing.FLAT).run(9).history]
     assert outcomes.count(TrialState.FAILED) == 1
     assert outcomes.count(TrialState.STOPPED) == 2

@@ -33,7 +33,7 @@ def test_defaults_are_the_papers() -> None:
     ],
 )
 def test_what_is_not_given_follows_from_the_population(given: dict[str, int], expected: tuple[int, ...]) -> None:
-    made = Evolution(**given)  # type: ignore[arg-type]
+    made = Evolution(**given)
     assert (made.population, made.parents, made.mutations, made.crossovers) == expected
 
 

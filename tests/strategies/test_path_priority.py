@@ -22,7 +22,7 @@ PANOPTIC = SearchSpace(
     + [Choice(f"fuse{i}", [4, 8, 16]) for i in range(5)]
 )
 HAND = SearchSpace([Choice("op", ["a", "b", "c"]), Choice("k", [3, 5, 7])])
-HAND_TRIALS = [
+HAND_TRIALS: list[tuple[dict[str, Any], float | None]] = [
     ({"op": "a", "k": 3}, 0.9),
     ({"op": "b", "k": 5}, 0.5),
     ({"op": "c", "k": 7}, 0.1),
@@ -112,7 +112,7 @@ def test_conditional_choices_are_dealt_fairly_among_the_trials_that_make_them() 
 
 
 def test_scoreboard_of_a_hand_computed_example() -> None:
-    history = history_of(list(HAND_TRIALS))
+    history = history_of(HAND_TRIALS)
     scores = PathPriority(cycles=2).scoreboard(HAND, history)
     assert scores == {"op": {"a": 2, "b": 3, "c": 1}, "k": {3: 3, 5: 1, 7: 2}}
 
@@ -120,18 +120,18 @@ def test_scoreboard_of_a_hand_computed_example() -> None:
 def test_only_the_cycles_earn_points() -> None:
     history = history_of([*HAND_TRIALS, ({"op": "c", "k": 5}, 1.0)])
     assert PathPriority(cycles=2).scoreboard(HAND, history) == PathPriority(cycles=2).scoreboard(
-        HAND, history_of(list(HAND_TRIALS))
+        HAND, history_of(HAND_TRIALS)
     )
 
 
 def test_answers_take_the_kth_best_option_of_each_choice() -> None:
-    history = history_of(list(HAND_TRIALS))
+    history = history_of(HAND_TRIALS)
     answers = PathPriority(cycles=2, top=3).answers(HAND, history)
     assert answers == [{"op": "b", "k": 3}, {"op": "a", "k": 7}, {"op": "c", "k": 5}]
 
 
 def test_answers_by_sum_are_the_largest_sums() -> None:
-    history = history_of(list(HAND_TRIALS))
+    history = history_of(HAND_TRIALS)
     strategy = PathPriority(cycles=2, top=9, answer="sum")
     scores = strategy.scoreboard(HAND, history)
     sums = [scores["op"][found["op"]] + scores["k"][found["k"]] for found in strategy.answers(HAND, history)]
@@ -157,7 +157,7 @@ def test_a_choice_with_fewer_options_gives_its_last_to_later_answers() -> None:
 
 
 def test_failed_trials_earn_nothing_and_shorten_the_ranking() -> None:
-    trials: list[tuple[dict[str, Any], float | None]] = [*HAND_TRIALS]
+    trials = [*HAND_TRIALS]
     trials[0] = (trials[0][0], None)
     scores = PathPriority(cycles=2).scoreboard(HAND, history_of(trials))
     # First cycle: b5 1, c7 0. Its members had one comparison each, those of the second cycle two.
@@ -179,11 +179,11 @@ def test_answers_are_tried_last_and_known_ones_are_not_repeated() -> None:
     value_of = {Architecture(options): value for options, value in HAND_TRIALS}
 
     def outcome(trial: Trial) -> Outcome:
-        return TrialState.COMPLETED, {"value": value_of.get(trial.architecture, 0.0)}
+        return TrialState.COMPLETED, {"value": value_of.get(trial.architecture) or 0.0}
 
     strategy = PathPriority(cycles=2, top=3)
     search = Simulation(strategy, HAND, outcome=outcome)
-    search.history = history_of(list(HAND_TRIALS))
+    search.history = history_of(HAND_TRIALS)
     assert [search.ask() for _ in range(2)] == [{"op": "b", "k": 3}, {"op": "a", "k": 7}]
     assert search.ask() == {"op": "c", "k": 5}
     assert search.ask() is None
