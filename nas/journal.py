@@ -40,6 +40,12 @@ class Journal:
         self._file: FileIO | None = None
         self.events, self._length = _read(self.path)
 
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event to the disk.
 
