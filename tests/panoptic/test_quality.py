@@ -383,6 +383,13 @@ def test_counts_equal_a_plain_count_for_all_integer_types(seed, size, dtypes, li
     np.testing.assert_array_equal(_count_with_torch(*maps, torch.device("cpu")), expected)
 
 
+def test_thousands_of_segments_are_told_apart():
+    ids = np.random.default_rng(0).choice(2**24, (50, 60), replace=False) + 1
+    segments = tuple(Segment(i, 1, 1) for i in ids.ravel().tolist())
+    truth, turned = PanopticMap(ids, segments), PanopticMap(ids[::-1].copy(), segments)
+    np.testing.assert_array_equal(pair_counts(truth, turned), plainly_counted(truth, turned))
+
+
 def test_tensors_and_arrays_give_the_same():
     pairs = [an_adversarial_pair(seed) for seed in range(30)]
     tensors = [[PanopticMap(torch.from_numpy(m.ids.astype(np.int32)), m.segments) for m in pair] for pair in pairs]
