@@ -37,7 +37,7 @@ def count_pairs(
         (T + 1, S + 1): row t counts pixels of truth_ids[t], the last row those of other ids; so do columns.
     """
     counts = np.zeros((len(truth_ids) + 1, len(prediction_ids) + 1), np.int64)
-    truth_table, prediction_table = _perfect_hash(truth_ids), _perfect_hash(prediction_ids)
+    truth_table, prediction_table = _hash_table(truth_ids), _hash_table(prediction_ids)
     limits = _limits_of_runs(truth, prediction)
     for run in range(limits.size - 1):
         start = np.uint64(limits[run])
@@ -80,21 +80,22 @@ def _limits_of_runs(
 
 
 @njit(cache=True, nogil=True)
-def _perfect_hash(ids: NDArray[np.int64]) -> _Table:
-    """A table without collisions, found by trial, so that a look-up is free of branches.
+def _hash_table(ids: NDArray[np.int64]) -> _Table:
+    """A table where every key is in one of two neighboring slots, so that a look-up needs no loop.
 
-    The size doubles after every few multipliers that fail.
+    It is found by trial; the size doubles after every few multipliers that fail.
     """
     bits, trials, multiplier = 3, 0, np.uint64(0x9E3779B97F4A7C15)
     while 1 << bits < 4 * len(ids):
         bits += 1
     while True:
         shift = np.uint64(64 - bits)
-        keys, positions = np.zeros(1 << bits, np.uint64), np.full(1 << bits, len(ids), np.uint64)
+        keys, positions = np.zeros((1 << bits) + 1, np.uint64), np.full((1 << bits) + 1, len(ids), np.uint64)
         placed = 0
         while placed < len(ids):
             key = np.uint64(ids[placed])
             slot = (key * multiplier) >> shift
+            slot += np.uint64(positions[slot] != len(ids))
             if positions[slot] != len(ids):
                 break
             keys[slot], positions[slot] = key, placed
@@ -112,8 +113,10 @@ def _position(table: _Table, key: np.uint64) -> np.uint64:
     """The position of an id among those that the table was made of, or their number for another id."""
     keys, positions, multiplier, shift, other = table
     slot = (key * multiplier) >> shift
+    neighbor = slot + np.uint64(1)
     # A free slot has key 0, but not the position of id 0.
-    return positions[slot] if keys[slot] == key else other
+    in_neighbor = positions[neighbor] if keys[neighbor] == key else other
+    return positions[slot] if keys[slot] == key else in_neighbor
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
