@@ -15,7 +15,7 @@ from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies import Evolution, GridSearch, PathPriority, RandomSearch, RegularizedEvolution, Strategy
-from autopanoptic.strategies.scoreboard import best_first, centred, climb, total_of
+from autopanoptic.strategies.scoreboard import best_first, centred, climb, climbs, total_of
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
 
 MAKE: list[Callable[[], Strategy]] = [
@@ -98,3 +98,17 @@ def test_climb_ends_where_no_accepted_neighbour_is_better(space: SearchSpace, se
     assert total(top) >= total(start)
     flat = [other for other in part.neighbors(top) if other.keys() == top.keys()]
     assert all(total(other) <= total(top) or math.isclose(total(other), total(top)) for other in flat)
+
+
+def test_climbs_begin_at_the_largest_sums_and_yield_the_largest_first() -> None:
+    space = SearchSpace(Choice(f"c{i}", range(4)) for i in range(12)).where(
+        lambda found: sum(map(int, found.values())) <= 12, "12"
+    )
+    rng = np.random.default_rng(0)
+    scores = {choice.label: {option: float(rng.integers(99)) for option in choice.options} for choice in space.choices}
+    total = total_of(centred(scores))
+    starts = sorted((space.sample(rng) for _ in range(12)), key=total)
+    assert list(climbs(space, scores, starts, 1)) == [climb(space, scores, starts[-1])]
+    reached = [climb(space, scores, start) for start in starts[-4:]]
+    assert len(set(reached)) > 1
+    assert list(map(total, climbs(space, scores, starts, 4))) == sorted(map(total, reached), reverse=True)
