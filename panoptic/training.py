@@ -180,9 +180,9 @@ def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> light
 
 def _logger(folder: Path, kind: str) -> Logger:
     if kind == "tensorboard":
-        return TensorBoardLogger(folder, name="", version="log")
+        return TensorBoardLogger(folder, name="log")
     if kind == "csv":
-        return CSVLogger(folder, name="", version="log")
+        return CSVLogger(folder, name="log")
     raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")
 
 

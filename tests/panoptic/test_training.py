@@ -1,0 +1,126 @@
+"""Training panoptic networks: what it changes, that it resumes exactly, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from autopanoptic.nas import Architecture, FairPaths, Supernet
+from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.data.batches import training_batches
+from autopanoptic.panoptic.data.layout import Datasets
+from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.recipe import Recipe
+from autopanoptic.panoptic.stages import build, hand_made
+from autopanoptic.panoptic.training import Hardware, PanopticModule, train
+
+TRANSFORM = Transform(None, None)
+RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
+QUIET = Hardware("cpu", progress=False, checkpoint_every=2)
+
+
+@pytest.fixture
+def network(datasets: Datasets) -> PanopticNetwork:
+    categories = datasets.train.categories
+    return build(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), seed=0)
+
+
+def weights(network: PanopticNetwork) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+class Interrupted(FairPaths):
+    """Fair paths that break off at a pass."""
+
+    def path(self, step: int) -> Architecture:
+        if step == 3:
+            raise RuntimeError("power cut")
+        return super().path(step)
+
+
+def test_an_interrupted_training_resumes_to_the_same_weights(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+) -> None:
+    space = Supernet(network).space
+    start = weights(network)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "a", paths=FairPaths(space), hardware=QUIET)
+    whole = weights(network)
+    network.load_state_dict(start)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=Interrupted(space), hardware=QUIET)
+    network.load_state_dict(start)  # a new process would begin from these
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=FairPaths(space), hardware=QUIET)
+    assert_equal(weights(network), whole)
+
+
+def test_a_finished_training_is_only_loaded(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    start = weights(network)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    once = weights(network)
+    network.load_state_dict(start)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    assert_equal(weights(network), once)
+
+
+def test_a_path_leaves_the_other_options_alone(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    supernet = Supernet(network)
+    path = hand_made(supernet.space)
+    start = weights(network)
+    supernet.activate(path)
+    used = {id(p) for module in supernet.active_modules() for p in module.parameters(recurse=False)}
+
+    class OnePath:
+        cycle = 1
+
+        def path(self, step: int) -> Architecture:
+            return path
+
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, paths=OnePath(), hardware=QUIET)
+    for name, parameter in network.named_parameters():
+        assert id(parameter) in used or torch.equal(parameter, start[name]), name
+    assert not torch.equal(network.state_dict()["rpn.head.cls_logits.weight"], start["rpn.head.cls_logits.weight"])
+
+
+def test_accumulation_updates_once_a_cycle(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    supernet = Supernet(network)
+    start = weights(network)
+    recipe = replace(RECIPE, accumulate=True, optimizer="sgd", learning_rate=1e-3)
+    train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=FairPaths(supernet.space), hardware=QUIET)
+    moved = [name for name, parameter in network.named_parameters() if not torch.equal(parameter, start[name])]
+    assert moved == []  # four passes are no cycle of twelve
+
+
+def test_a_loss_that_is_not_finite_names_the_pass_and_the_path(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        network.rpn.head.cls_logits.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match=r"pass 0 is nan, on path [0-9a-f]{10}"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+
+
+def test_the_sampling_of_a_pass_depends_on_the_seed_alone(
+    datasets: Datasets, network: PanopticNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PanopticModule, "log_dict", lambda *_: None)  # there is no trainer
+    batch = next(iter(training_batches(datasets.train, TRANSFORM, batch_size=4, divisor=32)))
+    first, again, other = (PanopticModule(network.train(), RECIPE, seed=seed) for seed in (0, 0, 1))
+    torch.manual_seed(1)
+    value = first._total(network, batch)
+    torch.manual_seed(2)
+    assert torch.equal(value, again._total(network, batch))
+    assert not torch.equal(value, other._total(network, batch))
+
+
+def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="logger must be 'csv' or 'tensorboard', not 'wandb'"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=replace(QUIET, logger="wandb"))
