@@ -65,7 +65,7 @@ def options(counts: Mapping[str, Mapping[Option, int]], path: Path) -> Path:
     """Draw each choice as a bar, divided by how often its options stand; long lists fold into columns."""
     labels = list(counts)
     columns = max(1, -(-len(labels) // OPTIONS_PER_COLUMN))
-    rows = -(-len(labels) // columns)
+    rows = max(1, -(-len(labels) // columns))
     figure = Figure(figsize=(6.5 * columns, 0.8 + 0.27 * rows), layout="constrained")
     for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
         part = labels[column * rows : (column + 1) * rows]

@@ -300,21 +300,19 @@ class Search:
             reason = self._submit(under_way, trials, deadline)
             if not under_way:
                 return reason
-            outcome = self.executor.wait()
-            if outcome is None:
-                continue
-            arrived[outcome.trial_id] = outcome
-            while arrived:
-                ready = min(under_way) if self.ordered else next(iter(arrived))
-                if ready not in arrived:
-                    break
+            # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
+            ready = min(under_way) if self.ordered else next(iter(arrived), None)
+            if ready in arrived:
                 self._receive(arrived.pop(ready), under_way)
                 update()
+                continue
+            outcome = self.executor.wait()
+            if outcome is not None:
+                arrived[outcome.trial_id] = outcome
 
     def _submit(self, under_way: set[int], trials: int | None, deadline: float | None) -> str:
         """Begin trials while there is room, and return why no more could be begun."""
-        # A result that ordered mode holds back still occupies its place, so that what a trial is proposed from does
-        # not depend on which worker was faster.
+        # A result that ordered mode holds back still occupies its place, for the same reason.
         while len(under_way) < self.executor.capacity:
             if trials is not None and len(self.history) >= trials and not self._again:
                 return "trials"
