@@ -107,9 +107,11 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
 
     data, quick = values["data"], values["quick"]
     if values["preset"] is PresetName.coco:
+        if data is not None:
+            find_splits(data)  # so that a wrong folder leaves no run behind
         settings = Settings.for_coco(None if data is None else str(data))
     elif data is not None:
-        settings = Settings.for_small_data(str(data), quick=quick)
+        settings = Settings.for_small_data(str(data), overfit=find_splits(data).overfit, quick=quick)
     else:
         settings = Settings.for_scenes(quick=quick)
     given = {
@@ -126,8 +128,6 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "short_side": values["image_size"] or settings.short_side,
     }
     settings = replace(settings, **given, **_recipes(settings, values))
-    if data is not None:
-        find_splits(data)  # so that a wrong folder leaves no run behind
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
 
 

@@ -112,10 +112,24 @@ class Settings:
         )
 
     @classmethod
-    def for_small_data(cls, data: str, *, quick: bool = False) -> Settings:
-        """The small network on real images, at 256 pixels a side."""
+    def for_small_data(cls, data: str, *, overfit: bool = False, quick: bool = False) -> Settings:
+        """The small network on real images, at 256 pixels a side.
+
+        Args:
+            data: Folder in COCO panoptic format.
+            overfit: Whether networks shall memorise the images, seen as they are, two at a time.
+            quick: Whether to show every stage only.
+        """
         scenes = cls.for_scenes(quick=quick)
-        return replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
+        found = replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
+        if not overfit:
+            return found
+        recipes = {
+            "warmup": scenes.warmup,
+            "supernet": scenes.supernet,
+            "retrain": scenes.retrain if quick else replace(scenes.retrain, passes=250),
+        }
+        return replace(found, **{name: r and replace(r, batch_size=2, flip=0.0) for name, r in recipes.items()})
 
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:
