@@ -1,0 +1,93 @@
+"""The command line: what it makes of its options, and its messages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from autopanoptic.panoptic.cli import app
+from autopanoptic.panoptic.pipeline import Pipeline
+from autopanoptic.panoptic.settings import Settings
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder in which runs are made, but do nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Pipeline, "run", lambda self: None)
+    return tmp_path / "runs"
+
+
+def settings(runs: Path, *options: str) -> Settings:
+    result = runner.invoke(app, ["search", "--name", "x", *options])
+    assert result.exit_code == 0, result.output
+    return Settings.load(runs / "x" / "settings.json")
+
+
+def test_defaults_are_those_for_scenes(runs: Path) -> None:
+    found = settings(runs, "--workers", "1")
+    assert found == Settings.for_scenes()
+
+
+def test_options_reach_the_settings(runs: Path) -> None:
+    found = settings(
+        runs, "--quick", "--strategy", "regularized-evolution", "--trials", "40", "--objective", "pq_things",
+        "--max-flops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu", "--difficulty", "varied",
+    )  # fmt: skip
+    assert (found.strategy, found.trials, found.objective) == ("regularized-evolution", 40, "pq_things")
+    assert (found.max_flops, found.supernet.passes, found.seed) == (0.2, 36, 3)
+    assert (found.device, found.difficulty, found.scenes.train) == ("cpu", "varied", 48)
+
+
+def test_without_a_name_the_time_is_taken(runs: Path) -> None:
+    assert runner.invoke(app, ["search"]).exit_code == 0
+    assert [path.name[:2] for path in runs.iterdir()] == ["20"]
+
+
+def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings(runs, "--seed", "7")
+    seen: list[Settings] = []
+    monkeypatch.setattr(Pipeline, "run", lambda self: seen.append(self.settings))
+    assert runner.invoke(app, ["search", "--resume"]).exit_code == 0
+    assert seen[0].seed == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resume"], "runs holds no run to go on with"),
+        (["--resume", "--seed", "1"], "leave out --seed"),
+        (["--data", "nowhere"], "nowhere: there is no such folder"),
+        (["--preset", "coco"], "needs data in COCO panoptic format"),
+        (["--objective", "ap"], "objective='ap' is none of pq"),
+    ],
+)
+def test_errors_are_one_line_and_leave_no_run(runs: Path, options: list[str], message: str) -> None:
+    result = runner.invoke(app, ["search", *options])
+    assert result.exit_code == 1
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not runs.exists()
+
+
+def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Pipeline) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "run", interrupted)
+    result = runner.invoke(app, ["search", "--name", "x"])
+    assert result.exit_code == 130
+    assert "--resume --name x" in " ".join(result.output.split())
+
+
+def test_damaged_settings_are_named(runs: Path) -> None:
+    (runs / "x").mkdir(parents=True)
+    (runs / "x" / "settings.json").write_text(json.dumps({"preset": "scenes"}))
+    result = runner.invoke(app, ["search", "--resume", "--name", "x"])
+    assert result.exit_code == 1
+    assert "does not hold the settings of a run" in " ".join(result.output.split())
