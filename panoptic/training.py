@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,7 +150,7 @@ def train(
     data = _TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
     module = PanopticModule(network, recipe, paths, seed)
     last = folder / "last.ckpt"
-    with _quiet():
+    with _quiet(), _interruptible():
         trainer = _trainer(folder, data.epochs, hardware, title)
         trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
@@ -195,6 +197,21 @@ class _Progress(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"{self.title}, part {current_epoch + 1} of {self.trainer.max_epochs}"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C come through: Lightning ignores the signal from then on and ends the program without a word."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

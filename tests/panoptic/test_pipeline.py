@@ -34,7 +34,7 @@ SETTINGS_OF_TEST = replace(
 
 
 def quiet() -> Console:
-    return Console(file=open(os.devnull, "w"))
+    return Console(file=io.StringIO())
 
 
 @pytest.fixture(scope="module")

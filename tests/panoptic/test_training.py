@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,25 @@ def test_the_sampling_of_a_pass_depends_on_the_seed_alone(
     torch.manual_seed(2)
     assert torch.equal(value, again._total(network, batch))
     assert not torch.equal(value, other._total(network, batch))
+
+
+def test_an_interrupt_comes_through(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    class Pressed(FairPaths):
+        def path(self, step: int) -> Architecture:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            network,
+            datasets.train,
+            TRANSFORM,
+            RECIPE,
+            tmp_path,
+            paths=Pressed(Supernet(network).space),
+            hardware=QUIET,
+        )
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
