@@ -64,7 +64,7 @@ def test_labels_that_nni_cannot_carry(label: Any) -> None:
         lambda: Repeat(lambda i: nn.Identity(), (1, 2), label=label),
     ]
     for make in makers:
-        with pytest.raises(ValueError, match="(?i)label"):
+        with pytest.raises(ValueError, match=r"(?i)label"):
             Space(make)
 
 

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from autopanoptic.nas import FairPaths, LayerChoice, ModelSpace, Supernet, SupernetModule
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:GPU available but not used"),
+    # Lightning's own use of torch
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),
+]
+
+
+class Two(ModelSpace):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = LayerChoice({"x": nn.Linear(4, 8), "y": nn.Linear(4, 8)}, label="a")
+        self.b = LayerChoice([nn.Linear(8, 2), nn.Sequential(nn.ReLU(), nn.Linear(8, 2)), nn.Linear(8, 2)], label="b")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(x))
+
+
+@pytest.fixture
+def batches() -> list[Tensor]:
+    x = torch.randn(24, 16, 4, generator=torch.Generator().manual_seed(3))
+    return list(x)
+
+
+def loss(network: nn.Module, batch: Any) -> Tensor:
+    (x,) = batch
+    return nn.functional.cross_entropy(network(x), (x.sum(1) > 0).long())
+
+
+def sgd(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-3)
+
+
+def module(**options: Any) -> SupernetModule:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        supernet = Supernet(Two())
+    return SupernetModule(supernet, options.pop("loss", loss), sgd, FairPaths(supernet.space, seed=4), **options)
+
+
+def fit(
+    training: SupernetModule, batches: list[Tensor], folder: Path, resume: Path | None = None, **options: Any
+) -> lightning.Trainer:
+    loader = DataLoader(TensorDataset(torch.cat(batches)), batch_size=16)
+    settings: dict[str, Any] = {
+        "max_epochs": 1,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "default_root_dir": folder,
+        **options,
+    }
+    trainer = lightning.Trainer(**settings)
+    trainer.fit(training, loader, ckpt_path=resume, weights_only=True if resume else None)
+    return trainer
+
+
+def by_hand(batches: list[Tensor], accumulate: bool, clip: float | None = None) -> Supernet:
+    """Train without Lightning, one update a pass or a cycle."""
+    reference = module()
+    supernet, paths = reference.supernet, reference.paths
+    optimizer = sgd(supernet.module.parameters())
+    for step, x in enumerate(batches):
+        supernet.activate(paths.path(step))
+        (loss(supernet.module, (x,)) / (paths.cycle if accumulate else 1)).backward()
+        if not accumulate or (step + 1) % paths.cycle == 0:
+            if clip:
+                nn.utils.clip_grad_norm_(supernet.module.parameters(), clip)
+            optimizer.step()
+            optimizer.zero_grad()
+    return supernet
+
+
+def assert_same(first: nn.Module, second: nn.Module) -> None:
+    for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_equals_a_loop_by_hand(batches: list[Tensor], tmp_path: Path, accumulate: bool, clip: float | None) -> None:
+    training = module(accumulate=accumulate, clip=clip)
+    before = copy.deepcopy(training.network)
+    trainer = fit(training, batches, tmp_path)
+    assert int(training.passes) == 24
+    assert trainer.global_step == (4 if accumulate else 24)
+    assert_same(training.network, by_hand(batches, accumulate, clip).module)
+    assert not torch.equal(training.network.get_parameter("a.x.weight"), before.get_parameter("a.x.weight"))
+
+
+def test_parameters_off_the_path_stay(batches: list[Tensor], tmp_path: Path) -> None:
+    training = module()
+    path = training.paths.path(0)
+    before = copy.deepcopy(training.network.state_dict())
+    fit(training, batches[:1], tmp_path)
+    for name, value in training.network.state_dict().items():
+        _, option = name.split(".")[:2]
+        label = name.split(".")[0]
+        assert torch.equal(value, before[name]) == (str(path[label]) != option), name
+
+
+def test_schedule_steps_once_an_update(batches: list[Tensor], tmp_path: Path) -> None:
+    def halving(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        return torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+    for accumulate, updates in ((False, 24), (True, 4)):
+        trainer = fit(module(scheduler=halving, accumulate=accumulate), batches, tmp_path)
+        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**updates)
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("stop", [6, 8, 9])
+def test_resumed_training_equals_the_uninterrupted_one(
+    batches: list[Tensor], tmp_path: Path, accumulate: bool, stop: int
+) -> None:
+    """The cycle is 6 passes long: a checkpoint after 8 or 9 cuts one in two."""
+    first = module(accumulate=accumulate)
+    trainer = fit(first, batches[:stop], tmp_path)
+    trainer.save_checkpoint(tmp_path / "cut.ckpt")
+    second = module(accumulate=accumulate)
+    fit(second, batches[stop:], tmp_path, resume=tmp_path / "cut.ckpt", max_epochs=2)
+    assert int(second.passes) == 24
+    assert_same(second.network, by_hand(batches, accumulate).module)
+
+
+def test_loss_that_is_not_finite_names_the_pass_and_the_path(batches: list[Tensor], tmp_path: Path) -> None:
+    def diverging(network: nn.Module, batch: Any) -> Tensor:
+        return loss(network, batch) * (float("nan") if int(training.passes) == 5 else 1)
+
+    training = module(loss=diverging)
+    with pytest.raises(FloatingPointError, match=r"loss of pass 5 is nan, on path .*Lower the learning rate"):
+        fit(training, batches, tmp_path)
+    assert training.paths.path(5).id
+    assert int(training.passes) == 5
+
+
+def test_training_learns_for_every_path(tmp_path: Path) -> None:
+    x = torch.randn(120, 16, 4, generator=torch.Generator().manual_seed(5))
+    training = module()
+    fit(training, list(x), tmp_path)
+    test = torch.randn(500, 4, generator=torch.Generator().manual_seed(6))
+    for architecture in training.supernet.space:
+        training.supernet.activate(architecture)
+        right = (training.supernet(test).argmax(1) == (test.sum(1) > 0)).float().mean()
+        assert right > 0.9, architecture
