@@ -105,7 +105,7 @@ class Pipeline:
     def _retrain(
         self, supernet: Supernet, chosen: dict[str, Architecture], datasets: Datasets, *, progress: bool
     ) -> dict[str, report.NetworkReport]:
-        divisor = supernet.module.config.image_divisor
+        divisor = stages.network_of(supernet).config.image_divisor
         validation = Validation(
             datasets.val, stages.batches_of(self.settings, datasets.val, divisor), self.settings.rules
         )

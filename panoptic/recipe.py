@@ -102,7 +102,8 @@ class Recipe:
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"Recipe has no field {sorted(unknown)[0]!r}")
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        found: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**found)
 
     def updates(self, cycle: int) -> int:
         """Return how often the optimizer steps, given the paths in a cycle."""

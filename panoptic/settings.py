@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -124,12 +125,13 @@ class Settings:
         found = replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
         if not overfit:
             return found
-        recipes = {
-            "warmup": scenes.warmup,
-            "supernet": scenes.supernet,
-            "retrain": scenes.retrain if quick else replace(scenes.retrain, passes=250),
-        }
-        return replace(found, **{name: r and replace(r, batch_size=2, flip=0.0) for name, r in recipes.items()})
+        as_it_is = partial(replace, batch_size=2, flip=0.0)
+        return replace(
+            found,
+            warmup=scenes.warmup and as_it_is(scenes.warmup),
+            supernet=as_it_is(scenes.supernet),
+            retrain=as_it_is(scenes.retrain, passes=scenes.retrain.passes if quick else 250),
+        )
 
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:

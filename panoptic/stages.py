@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from rich.console import Console
@@ -158,6 +159,11 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     return supernet
 
 
+def network_of(supernet: Supernet) -> PanopticNetwork:
+    """Return the supernet's network under its own type."""
+    return cast("PanopticNetwork", supernet.module)
+
+
 def save_weights(network: torch.nn.Module, path: Path) -> None:
     """Write a state dict such that the file is either whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +234,7 @@ def search(
         progress: Whether to show a bar.
     """
     device = device_of(settings)
-    network = supernet.module.to(device)
+    network = network_of(supernet).to(device)
     divisor = network.config.image_divisor
     validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.rules)
     recalibration = training_batches(

@@ -32,7 +32,8 @@ def square(u: Plane, v: Plane) -> Mask:
 def triangle(u: Plane, v: Plane) -> Mask:
     """An equilateral triangle with a corner at v = -1.2 (above the centre, where v points down)."""
     side = np.float32(np.sqrt(3))
-    return np.maximum(v, 0.5 * (np.abs(u) * side - v)) <= 0.6
+    inside: Mask = np.maximum(v, 0.5 * (np.abs(u) * side - v)) <= 0.6
+    return inside
 
 
 def bar(u: Plane, v: Plane) -> Mask:
