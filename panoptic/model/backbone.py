@@ -92,13 +92,20 @@ def _block_choice(in_channels: int, width: int, stride: int, index: int, momentu
 
 
 def _pointwise(in_channels: int, out_channels: int, momentum: float) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-    return convolution, nn.BatchNorm2d(out_channels, momentum=momentum)
+    return _normalised(nn.Conv2d(in_channels, out_channels, 1, bias=False), momentum)
 
 
 def _depthwise(channels: int, kernel: int, stride: int, momentum: float) -> tuple[nn.Module, ...]:
     convolution = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
-    return convolution, nn.BatchNorm2d(channels, momentum=momentum)
+    return _normalised(convolution, momentum)
+
+
+def _normalised(convolution: nn.Conv2d, momentum: float) -> tuple[nn.Module, ...]:
+    """The convolution, drawn as in the code of single-path one-shot search, and its batch norm."""
+    # The norm takes the scale out of the output, but the scale decides how far a step turns the weights: with
+    # torch's default the backbone learns more slowly.
+    nn.init.normal_(convolution.weight, std=convolution.groups / convolution.in_channels)
+    return convolution, nn.BatchNorm2d(convolution.out_channels, momentum=momentum)
 
 
 def _shuffle_branch(
