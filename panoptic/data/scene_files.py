@@ -19,7 +19,7 @@ from autopanoptic.panoptic.segments import id_to_rgb
 SPLITS = ("train", "nas_val", "val")
 MARKER = "scenes.json"
 """File at the root of a complete set, with the parameters that it was made from."""
-VERSION = 2
+VERSION = 3
 """Changes when the same parameters give other scenes, so that old sets are not taken for new ones."""
 
 Progress = Callable[[int, int], None]

@@ -26,7 +26,7 @@ REFERENCE_SIZE = 96
 """Image side, in pixels, for which lengths are given; other sizes scale them."""
 HUE_SPREAD = 0.25
 """Largest distance of a thing's hue from its kind's mean; three kinds a third apart overlap."""
-LEAST_VISIBLE = 0.25
+LEAST_VISIBLE = 0.33
 """Part of a thing that must be visible; what remains of others becomes void."""
 LEAST_AREA = 24
 """Pixels (of an image of 96x96) that a segment must have; smaller ones become void."""
@@ -158,7 +158,7 @@ class _Painter:
             inside = regions == k
             base = np.array(_rgb(*self.rng.uniform((0, 0.1, 0.35), (1, 0.4, 0.75))), np.float32)
             pattern = self.level.stuff[name](self.x[inside], self.y[inside], self.rng)
-            self.canvas[inside] = base + np.float32(self.rng.uniform(45, 65)) * pattern[:, None]
+            self.canvas[inside] = base + np.float32(self.rng.uniform(36, 46)) * pattern[:, None]
             self._register(name, inside)
 
     def _regions(self, count: int) -> npt.NDArray[np.int64]:

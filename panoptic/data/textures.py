@@ -13,13 +13,13 @@ Plane = npt.NDArray[np.float32]
 
 
 def stripes(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """Stripes in any direction, with a period of 5 to 7 pixels."""
-    return _wave(_along(x, y, rng.uniform(0, np.pi)), rng.uniform(5, 7), rng)
+    """Roughly horizontal stripes with a period of 4.5 to 6 pixels."""
+    return _wave(_along(x, y, _upright(rng)), rng.uniform(4.5, 6), rng)
 
 
 def checker(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """A slightly rotated checkerboard with fields of 6 to 9 pixels."""
-    angle, period = rng.uniform(-0.3, 0.3), 2 * rng.uniform(6, 9)
+    """A slightly rotated checkerboard with fields of 7 to 10 pixels."""
+    angle, period = rng.uniform(-0.3, 0.3), 2 * rng.uniform(7, 10)
     first = _wave(_along(x, y, angle), period, rng)
     return first * _wave(_along(x, y, angle + np.pi / 2), period, rng)
 
@@ -31,11 +31,15 @@ def noise(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
 
 def bands(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
     """Stripes that fade and return with a period of 28 to 36 pixels: from near, they are stripes."""
-    angle = rng.uniform(0, np.pi)
+    angle = _upright(rng)
     slow = _along(x, y, angle + np.pi / 2) * np.float32(2 * np.pi / rng.uniform(28, 36))
     envelope = 0.55 + 0.45 * np.sin(slow + np.float32(rng.uniform(0, 2 * np.pi)))
-    faded: Plane = _wave(_along(x, y, angle), rng.uniform(5, 7), rng) * envelope
+    faded: Plane = _wave(_along(x, y, angle), rng.uniform(4.5, 6), rng) * envelope
     return faded
+
+
+def _upright(rng: np.random.Generator) -> float:
+    return float(np.pi / 2 + rng.uniform(-0.5, 0.5))
 
 
 def _along(x: Plane, y: Plane, angle: float) -> Plane:
