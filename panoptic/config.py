@@ -148,6 +148,7 @@ class PanopticConfig:
             mask_layers=2,
             mask_roi_size=10,
             box_hidden=128,
+            roi_sampling_ratio=1,
             anchor_sizes=(12, 18, 28, 44, 72),
             rpn_pre_nms_train=300,
             rpn_pre_nms_test=200,

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,12 +28,12 @@ def pyramid() -> dict[str, torch.Tensor]:
 def test_each_roi_is_pooled_from_the_level_of_its_size(
     config: PanopticConfig, pyramid: dict[str, torch.Tensor]
 ) -> None:
-    pool = PyramidRoIAlign(config, POOLED, 7)
+    pool = PyramidRoIAlign(replace(config, roi_canonical_size=56), POOLED, 7)
     boxes = torch.tensor([[2.0, 2, 22, 22], [0, 0, 40, 30], [5, 5, 70, 80], [0, 0, 1.5, 1.5]])
     pooled = pool(pyramid, [boxes, boxes[:0]], [(20, 24), (96, 96)])
     for index, level in enumerate(("p2", "p3", "p4", "p2")):
         roi = torch.cat((torch.zeros(1, 1), boxes[index : index + 1]), dim=1)
-        expected = roi_align(pyramid[level], roi, 7, 1 / SHAPES[level].stride, 2)
+        expected = roi_align(pyramid[level], roi, 7, 1 / SHAPES[level].stride, config.roi_sampling_ratio)
         torch.testing.assert_close(pooled[index], expected[0])
 
 
