@@ -190,9 +190,10 @@ def _box_head(config: PanopticConfig) -> nn.Sequential:
     widths = (config.pyramid_channels * config.box_roi_size**2, config.box_hidden, config.box_hidden)
     layers: list[nn.Module] = [nn.Flatten()]
     for entering, leaving in pairwise(widths):
-        linear = nn.Linear(entering, leaving, bias=False)
+        linear = nn.Linear(entering, leaving, bias=not config.box_norm)
         nn.init.kaiming_uniform_(linear.weight, a=1)
-        layers += [linear, nn.GroupNorm(config.norm_groups, leaving), nn.ReLU()]
+        norm = [nn.GroupNorm(config.norm_groups, leaving)] if config.box_norm else []
+        layers += [linear, *norm, nn.ReLU()]
     return nn.Sequential(*layers)
 
 
