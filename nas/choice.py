@@ -20,7 +20,7 @@ class Choice:
     Args:
         label: the name, unique in the space.
         options: the values to choose from; JSON scalars, all different.
-        conditions: the choice is made while any of these holds, always where there is none. Give a single pair such
+        condition: the choice is made while any of these holds, always where there is none. Give a single pair such
             as ``("op", "conv")``, a pair with several options ``("depth", (2, 3))``, or a list of pairs.
 
     Raises:

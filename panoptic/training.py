@@ -222,6 +222,7 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message="GPU available but not used.*")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
