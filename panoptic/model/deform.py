@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
+
+LARGE = 2**25
+"""Sampled values (128 MiB in single precision) from which memory counts for more than time."""
 
 
 def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -16,7 +20,8 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
 
     On a GPU this is torchvision's operator. Elsewhere (CPU, meta) the taps are sampled with ``grid_sample``
     and multiplied by the weights in one matrix product, which on a CPU is several times faster. Where a tap
-    falls on a pixel's centre the offset's derivative is one-sided, and the two may take different sides.
+    falls on a pixel's centre the offset's derivative is one-sided, and the two may take different sides. More
+    than `LARGE` sampled values are not kept for the backward pass but sampled again.
 
     Args:
         x: Features, (B, C, H, W).
@@ -33,6 +38,14 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
         padding = weight.shape[-1] // 2
         out: Tensor = torchvision_deform_conv2d(x, offset, weight, bias, padding=padding, mask=modulation)
         return out
+    arguments = (x, offset, modulation, weight, bias)
+    if torch.is_grad_enabled() and x.numel() * weight[0, 0].numel() > LARGE:
+        recomputed: Tensor = checkpoint(_sampled_conv2d, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return recomputed
+    return _sampled_conv2d(*arguments)
+
+
+def _sampled_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     batch, _, height, width = x.shape
     taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.flatten(1, 2)[:, None]
     flat = weight.flatten(1)

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
+from autopanoptic.panoptic.model import deform
 from autopanoptic.panoptic.model.deform import FLOP_FORMULAS, deform_conv2d
 
 
@@ -21,8 +22,10 @@ def arguments(kernel: int, dtype: torch.dtype, batch: int = 2) -> list[Tensor]:
     return [tensor.requires_grad_() for tensor in tensors]
 
 
+@pytest.mark.parametrize("large", [deform.LARGE, 0])
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_equals_torchvision_forward_and_backward(kernel: int) -> None:
+def test_equals_torchvision_forward_and_backward(monkeypatch: pytest.MonkeyPatch, kernel: int, large: int) -> None:
+    monkeypatch.setattr(deform, "LARGE", large)
     inputs = arguments(kernel, torch.float64)
     x, offset, modulation, weight, bias = inputs
     ours = deform_conv2d(*inputs)
