@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.options import FUSION_OPTIONS
-from autopanoptic.panoptic.model.shapes import Features, FeatureShape
+from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
 class FusionUnit(nn.Module):
@@ -56,7 +56,7 @@ class Fusion(nn.Module):
             }
         )
 
-    def forward(self, features: Features, sizes: Sequence[tuple[int, int]]) -> Features:
+    def forward(self, features: Features, sizes: Sizes) -> Features:
         """Attention of each target level.
 
         Args:
@@ -76,7 +76,7 @@ def modulate(features: Features, attention: Features) -> Features:
     return {level: torch.addcmul(features[level], features[level], a) for level, a in attention.items()}
 
 
-def pool_true_pixels(x: Tensor, sizes: Sequence[tuple[int, int]], stride: int) -> Tensor:
+def pool_true_pixels(x: Tensor, sizes: Sizes, stride: int) -> Tensor:
     """Mean of each channel over the cells that an image covers, not its padding: (B, C, H, W) to (B, C).
 
     The paper's code pools levels upsampled to the finest one; pooling first gives the same mean up to the weights

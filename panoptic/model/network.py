@@ -16,10 +16,10 @@ from autopanoptic.panoptic.model.backbone import Backbone
 from autopanoptic.panoptic.model.fusion import Fusion, modulate
 from autopanoptic.panoptic.model.neck import Neck
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
-from autopanoptic.panoptic.model.roi import Detections, PanopticRoIHeads, Sizes
+from autopanoptic.panoptic.model.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.rpn import build_rpn
 from autopanoptic.panoptic.model.segmentation import SegmentationHead, label_pixels, segmentation_loss
-from autopanoptic.panoptic.model.shapes import Features
+from autopanoptic.panoptic.model.shapes import Features, Sizes
 
 
 class DenseOutputs(NamedTuple):

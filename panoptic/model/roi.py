@@ -18,9 +18,7 @@ from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import Target
 from autopanoptic.panoptic.model.operators import head_layer
 from autopanoptic.panoptic.model.sampling import SeededSampler
-from autopanoptic.panoptic.model.shapes import Features, FeatureShape
-
-Sizes = Sequence[tuple[int, int]]
+from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.model.operators import head_layer
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
-
-VOID = 255
-"""Label of pixels that the segmentation loss leaves out."""
 
 
 class SegmentationHead(nn.Module):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 Features = dict[str, Tensor]
 """Feature maps by level name ("c2".."c5" from a backbone, "p2".."p6" from a neck), each (B, C, H, W)."""
+
+
+Sizes = Sequence[tuple[int, int]]
+"""Height and width in pixels of each image of a batch."""
 
 
 @dataclass(frozen=True)
