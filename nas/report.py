@@ -73,7 +73,7 @@ def _options(result: Result, top: int) -> Table:
     table.add_column("options, most frequent first")
     for label, counts in result.option_counts(top).items():
         used = sorted(((option, count) for option, count in counts.items() if count), key=lambda pair: -pair[1])
-        table.add_row(escape(label), escape(", ".join(f"{option} {count}" for option, count in used) or "inactive"))
+        table.add_row(escape(label), escape(", ".join(f"{option} ×{count}" for option, count in used) or "inactive"))
     return table
 
 
