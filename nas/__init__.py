@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopanoptic.nas.additive import AdditiveCost as AdditiveCost
     from autopanoptic.nas.architecture import Architecture as Architecture
     from autopanoptic.nas.architecture import Option as Option
     from autopanoptic.nas.choice import Choice as Choice
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
 
 _NAMES = {
+    "autopanoptic.nas.additive": ["AdditiveCost"],
     "autopanoptic.nas.architecture": ["Architecture", "Option"],
     "autopanoptic.nas.choice": ["Choice"],
     "autopanoptic.nas.constrained": ["InfeasibleError"],

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from autopanoptic.nas import (
+    AdditiveCost,
     Architecture,
     Evolution,
     FairPaths,
@@ -196,10 +197,14 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
 
 
 def costs(supernet: Supernet, example: Tensor) -> dict[str, Callable[[Architecture], float]]:
-    """Return GFLOPs and millions of parameters as functions of an architecture."""
+    """Return GFLOPs and millions of parameters as functions of an architecture.
+
+    No option changes the shapes that other choices see, so both are sums over the choices.
+    """
+    flops = FlopCount(supernet, example, formulas=FLOP_FORMULAS)
     return {
-        "gflops": FlopCount(supernet, example, unit=1e9, formulas=FLOP_FORMULAS),
-        "mparams": ParameterCount(supernet, unit=1e6),
+        "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
+        "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
 
 

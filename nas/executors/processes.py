@@ -214,4 +214,10 @@ def _serve(pipe: Connection, evaluator: Evaluator, threads: int) -> None:
     pipe.send(READY)
     while True:
         trial_id, options = pipe.recv()
-        pipe.send(run_one(evaluator, trial_id, Architecture(options), ask_driver))
+        try:
+            outcome = run_one(evaluator, trial_id, Architecture(options), ask_driver)
+        except (
+            SystemExit
+        ):  # of the evaluator: as training loops are known to do, for instance when a loss is not finite
+            outcome = Outcome(trial_id, error=traceback.format_exc())
+        pipe.send(outcome)
