@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,19 @@ def test_activate_allocates_no_tensor(supernet: Supernet) -> None:
         for architecture in random_architectures(supernet, 50):
             supernet.activate(architecture)
     assert [tensor.data_ptr() for tensor in supernet.module.state_dict().values()] == pointers
+
+
+def test_activate_takes_less_than_two_milliseconds() -> None:
+    def make() -> list[nn.Module]:
+        return [_choice(f"c{index}", **{f"o{n}": nn.Identity() for n in range(4)}) for index in range(56)]
+
+    supernet = Supernet(Labels(make))
+    times = []
+    for architecture in random_architectures(supernet, 100):
+        start = time.process_time()
+        supernet.activate(architecture)
+        times.append(time.process_time() - start)
+    assert sorted(times)[50] < 0.002
 
 
 def test_module_under_two_names_is_switched_everywhere(supernet: Supernet) -> None:
