@@ -107,7 +107,7 @@ class Settings:
             trials=13 if quick else 61,
             warmup=small,
             supernet=replace(small, passes=12 if quick else 300),
-            retrain=replace(small, passes=12 if quick else 150),
+            retrain=replace(small, passes=12 if quick else 300),
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
         )
