@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        # What evaluators print goes round the bar on a terminal, and into the file or pipe where it was sent to one.
+        redirect_stdout=sys.stdout.isatty(),
     ) as progress:
         task = progress.add_task("", total=total)
         shown = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
@@ -48,7 +49,7 @@ def _summary(result: Result) -> str:
     states = Counter(trial.state.value for trial in result.history)
     counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
     ending = ENDINGS.get(result.ended, result.ended)
-    return f"{len(result.history)} trials of a space of {result.space.size:.4g}: {counts} ({ending})"
+    return f"{len(result.history)} trials of a space of {Decimal(result.space.size):.4g}: {counts} ({ending})"
 
 
 def _trials(result: Result, trials: Iterable[Trial], title: str) -> Table:

@@ -10,6 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ class Search:
                 return architecture
         raise SearchError(
             f"{type(self.strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried "
-            f"before or breaks a constraint, after {number} trials of a space of {self.space.size:.4g}. "
+            f"before or breaks a constraint, after {number} trials of a space of {Decimal(self.space.size):.4g}. "
             "A strategy returns None when it has nothing new."
         )
 

@@ -591,6 +591,28 @@ def test_progress_is_shown_on_standard_error(space: SearchSpace, capsys: pytest.
     assert capsys.readouterr().err == ""
 
 
+def test_what_evaluators_print_stays_on_standard_output(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+    Search(space, RandomSearch(), lambda a: print("epoch 1") or 1.0).run(3, progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == "epoch 1\n" * 3
+    assert "3/3" in shown.err
+
+
+def test_search_runs_in_a_thread(space: SearchSpace, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    search = Search(space, RandomSearch(), value, journal=tmp_path / "j")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(search.run, 5).result()
+    assert states(search.history) == ["completed"] * 5
+
+
+def test_space_beyond_the_range_of_floats() -> None:
+    huge = SearchSpace([Choice(f"c{i}", range(10)) for i in range(400)])
+    with pytest.raises(SearchError, match=r"100 times in a row .* after 1 trials of a space of 1.000e\+400"):
+        Search(huge, Stubborn(tuple([0] * 400)), lambda a: 1.0).run(2)
+
+
 def test_ten_thousand_trials_take_seconds() -> None:
     space = SearchSpace([Choice(f"c{i}", range(4)) for i in range(10)])
     start = time.perf_counter()
