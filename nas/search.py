@@ -60,7 +60,8 @@ class Search:
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done.
+            search would have done. Space, strategy, objectives, constraints, seed and initial architectures must be
+            those of the journal; that the evaluator is the same is for the caller to see to.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
