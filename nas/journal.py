@@ -21,9 +21,8 @@ class Journal:
     """An append-only log of events, one JSON object a line.
 
     One writer at a time: the first :meth:`append` takes a lock (on a file beside it, ``<path>.lock``), :meth:`close`
-    gives it back. Each record is on the
-    disk when :meth:`append` returns, and nothing of it is when it raises. A last line that a kill cut short is
-    dropped.
+    gives it back. Each record is on the disk when :meth:`append` returns, and nothing of it is when it raises. A last
+    line that a kill cut short is dropped.
 
     Args:
         path: the file; made, with its folder, by the first :meth:`append`.
