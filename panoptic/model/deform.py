@@ -57,6 +57,8 @@ def _sampled_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tenso
 def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:
     """``x`` at the displaced taps, zero outside: (B, C, k^2 H, W)."""
     batch, _, height, width = x.shape
+    # bfloat16 has 8 bits: beyond 256 it does not even hold every whole pixel.
+    offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
     around = torch.arange(kernel, device=x.device) - kernel // 2
     tap_y = around.repeat_interleave(kernel).view(-1, 1, 1)
     tap_x = around.repeat(kernel).view(-1, 1, 1)
@@ -64,7 +66,9 @@ def _sample_taps(x: Tensor, offset: Tensor, kernel: int) -> Tensor:
     y = shift_y + (tap_y + torch.arange(height, device=x.device).view(-1, 1))
     x_ = shift_x + (tap_x + torch.arange(width, device=x.device))
     grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
-    return functional.grid_sample(x, grid.flatten(1, 2), mode="bilinear", padding_mode="zeros", align_corners=False)
+    wide, grid = x.to(grid.dtype), grid.flatten(1, 2)
+    taps = functional.grid_sample(wide, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return taps.to(x.dtype)
 
 
 def _deform_conv2d_flops(

@@ -44,6 +44,20 @@ def test_single_precision_is_close() -> None:
     torch.testing.assert_close(deform_conv2d(x, offset, modulation, weight, bias), theirs, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("autocast", [True, False])
+def test_bfloat16_keeps_the_taps_in_place(autocast: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(1, 6, 4, 200), (1, 18, 4, 200), (1, 9, 4, 200), (4, 6, 3, 3), (4,)]
+    rounded = [torch.randn(shape, generator=generator).bfloat16() for shape in shapes]
+    exact = deform_conv2d(*(tensor.float() for tensor in rounded))
+    weights = (tensor.float() for tensor in rounded[3:])
+    inputs = [*rounded[:3], *weights] if autocast else rounded
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = deform_conv2d(*inputs)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).abs().mean() < 0.005 * exact.abs().mean()
+
+
 def test_an_empty_batch_gives_an_empty_result() -> None:
     inputs = arguments(3, torch.float32, batch=0)
     out = deform_conv2d(*inputs)
