@@ -20,9 +20,14 @@ from autopanoptic.panoptic.quality import PanopticQuality
 from autopanoptic.panoptic.quality_report import QualityReport
 from autopanoptic.panoptic.segments import PanopticMap
 
+IN_MEMORY = 2**28
+"""Bytes of decoded truth up to which a data set's is kept from one network to the next."""
+
 
 class Validation:
     """Measures networks on one set of images.
+
+    The truth is decoded when it is first needed, and kept if all of it takes at most `IN_MEMORY` bytes.
 
     Args:
         dataset: Where the truth comes from.
@@ -42,6 +47,8 @@ class Validation:
         self.batches = batches
         self.rules = rules or MergeRules()
         self.report_every = report_every
+        self._keep_truth = 4 * int(dataset.sizes.prod(axis=1).sum()) <= IN_MEMORY
+        self._truths: dict[int, PanopticMap] = {}
 
     def __call__(self, network: nn.Module, report: Report | None = None) -> Metrics:
         """Return pq, sq, rq, pq_things, ... in percent."""
@@ -59,20 +66,43 @@ class Validation:
             network: A `PanopticNetwork`, on the device where it shall run; its modes are put back afterwards.
             report: Where metrics are published on the way.
             keep: Takes the index of each image and its predicted map.
+
+        Raises:
+            ValueError: If the batches are not the images of the data set, all of them and in its order.
         """
         quality = PanopticQuality(self.dataset.categories)
         index = 0
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
+                self._require_images(number, batch, index)
                 for found in predict(cast("PanopticNetwork", network), batch):
                     panoptic = self._merge(found)
-                    quality.update(self.dataset.truth(index), panoptic)
+                    quality.update(self._truth(index), panoptic)
                     if keep is not None:
                         keep(index, panoptic)
                     index += 1
                 if report is not None and self.report_every and number % self.report_every == 0:
                     report(number, quality.compute().metrics())
+        if index != len(self.dataset):
+            raise ValueError(
+                f"the batches end after {index} of the {len(self.dataset)} images of {self.dataset.source}"
+            )
         return quality.compute()
+
+    def _require_images(self, number: int, batch: Batch, index: int) -> None:
+        expected = self.dataset.image_ids[index : index + len(batch)].tolist()
+        if batch.image_ids != expected:
+            raise ValueError(
+                f"batch {number} holds the images {batch.image_ids}, but from index {index} on the data set "
+                f"{self.dataset.source} has {expected}; give its batches without shuffling, as evaluation_batches does"
+            )
+
+    def _truth(self, index: int) -> PanopticMap:
+        known = self._truths.get(index)
+        truth = self.dataset.truth(index) if known is None else known
+        if self._keep_truth:
+            self._truths[index] = truth
+        return truth
 
     def _merge(self, found: Prediction) -> PanopticMap:
         return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)

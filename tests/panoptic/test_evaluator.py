@@ -69,6 +69,43 @@ def test_every_image_is_kept_under_its_index(datasets: Datasets, batches: list[B
     assert sorted(kept) == list(range(len(datasets.nas_val)))
 
 
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (slice(None, None, -1), r"batch 1 holds the images \[\d+, \d+\], but from index 0 on .* has \[\d+, \d+\]"),
+        (slice(1), "the batches end after 2 of the 4 images"),
+        ([0, 1, 1], "batch 3 holds .* but from index 4 on .* has \\[\\]"),
+    ],
+)
+def test_batches_of_other_images_are_refused(
+    datasets: Datasets, batches: list[Batch], chosen: slice | list[int], message: str
+) -> None:
+    given = batches[chosen] if isinstance(chosen, slice) else [batches[i] for i in chosen]
+    with pytest.raises(ValueError, match=message):
+        Validation(datasets.nas_val, given)(Oracle(datasets.nas_val))
+
+
+@pytest.mark.parametrize(("limit", "decoded"), [(None, 4), (4 * 64 * 64 * 4, 4), (4 * 64 * 64 * 4 - 1, 8)])
+def test_a_small_truth_is_decoded_once(
+    datasets: Datasets, batches: list[Batch], monkeypatch: pytest.MonkeyPatch, limit: int | None, decoded: int
+) -> None:
+    if limit is not None:
+        monkeypatch.setattr("autopanoptic.panoptic.evaluator.IN_MEMORY", limit)
+    seen = []
+
+    class Counting(CocoPanoptic):
+        def truth(self, index: int) -> PanopticMap:
+            seen.append(index)
+            return super().truth(index)
+
+    dataset = Counting(datasets.nas_val.images, datasets.nas_val.segmentations, datasets.nas_val.source)
+    validation = Validation(dataset, batches)
+    assert seen == []
+    first, again = (validation(Oracle(datasets.nas_val)) for _ in range(2))
+    assert len(seen) == decoded
+    assert first == again
+
+
 def test_partial_results_are_reported_and_may_stop_the_trial(datasets: Datasets, batches: list[Batch]) -> None:
     steps = []
 
