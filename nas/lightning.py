@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -28,8 +28,13 @@ class SupernetModule(lightning.LightningModule):
         paths: names the path of each pass.
         scheduler: makes the learning rate's schedule from the optimizer, stepped once an update.
         accumulate: whether the gradients of a cycle of paths are accumulated before one update (the way of FairNAS
-            and Auto-Panoptic); otherwise each path is an update of its own.
+            and Auto-Panoptic); otherwise each path is an update of its own. Passes after the last whole cycle update
+            nothing.
+        reduction: how the gradients of a cycle are combined where they are accumulated, ``"mean"`` or ``"sum"``.
         clip: the largest norm of the gradient; None for no clipping.
+
+    Raises:
+        ValueError: when the reduction is another.
     """
 
     def __init__(
@@ -41,8 +46,11 @@ class SupernetModule(lightning.LightningModule):
         *,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         accumulate: bool = False,
+        reduction: Literal["mean", "sum"] = "mean",
         clip: float | None = None,
     ) -> None:
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         super().__init__()
         self.automatic_optimization = False
         self.supernet = supernet
@@ -52,6 +60,7 @@ class SupernetModule(lightning.LightningModule):
         self.paths = paths
         self.scheduler = scheduler
         self.accumulate = accumulate
+        self.reduction = reduction
         self.clip = clip
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         self.passes: Tensor
@@ -93,11 +102,11 @@ class SupernetModule(lightning.LightningModule):
                 f"The loss of pass {step} is {loss.item()}, on path {path.id} ({dict(path)}). "
                 "Lower the learning rate or clip the gradient."
             )
-        share = self.paths.cycle if self.accumulate else 1
-        self.manual_backward(loss / share)
+        cycle = self.paths.cycle if self.accumulate else 1
+        self.manual_backward(loss / cycle if self.reduction == "mean" else loss)
         self.log("loss", loss.detach(), prog_bar=True)
         self.passes += 1
-        if (step + 1) % share == 0:
+        if (step + 1) % cycle == 0:
             self._update()
 
     def _update(self) -> None:

@@ -38,7 +38,9 @@ class Hardware:
 
     Attributes:
         accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-        devices: How many; each gets an equal part of a batch.
+        devices: How many; each gets an equal part of a batch. On several GPUs batch norm takes its statistics
+            over all of them (SyncBN); on several CPU processes, which torch does not offer that for, each over its
+            own part.
         precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
         workers: Processes that load images; 0 loads in this one.
         logger: ``"csv"`` or ``"tensorboard"``.
@@ -65,6 +67,9 @@ class PanopticModule(SupernetModule):
         recipe: Optimizer and schedule.
         paths: Names the path of each pass; None for a network without choices.
         seed: Non-negative.
+
+    Raises:
+        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
     """
 
     def __init__(
@@ -72,6 +77,12 @@ class PanopticModule(SupernetModule):
     ) -> None:
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
+        if recipe.accumulate and recipe.passes % sampler.cycle:
+            raise ValueError(
+                f"passes={recipe.passes} is no multiple of the {sampler.cycle} paths of a cycle, over which the recipe "
+                f"accumulates gradients: the last {recipe.passes % sampler.cycle} would change nothing. Take "
+                f"{-(-recipe.passes // sampler.cycle) * sampler.cycle} passes, or accumulate=False"
+            )
         super().__init__(
             supernet,
             self._total,
@@ -79,6 +90,8 @@ class PanopticModule(SupernetModule):
             sampler,
             scheduler=recipe.make_scheduler(sampler.cycle),
             accumulate=recipe.accumulate,
+            # The recipe's learning rates are those for the sum of a cycle's gradients.
+            reduction="sum",
             clip=recipe.clip,
         )
         self.seed = seed
@@ -90,8 +103,7 @@ class PanopticModule(SupernetModule):
             batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator
         )
         self.log_dict({name: loss.detach() for name, loss in losses.items() if name != "total"})
-        # The recipe's learning rates are those for the sum of a cycle's gradients.
-        return losses["total"] * (self.paths.cycle if self.accumulate else 1)
+        return losses["total"]
 
 
 class _TrainingData(lightning.LightningDataModule):
@@ -145,6 +157,7 @@ def train(
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
+        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
     """
     hardware = hardware or Hardware()
     data = _TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
@@ -168,6 +181,7 @@ def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> light
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp_find_unused_parameters_true" if hardware.devices > 1 else "auto",
+        sync_batchnorm=hardware.devices > 1 and _on_gpu(hardware),
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
@@ -178,6 +192,10 @@ def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> light
         log_every_n_steps=1,
         num_sanity_val_steps=0,
     )
+
+
+def _on_gpu(hardware: Hardware) -> bool:
+    return hardware.accelerator == "gpu" or (hardware.accelerator == "auto" and torch.cuda.is_available())
 
 
 def _logger(folder: Path, kind: str) -> Logger:

@@ -71,14 +71,15 @@ def fit(
     return trainer
 
 
-def by_hand(batches: list[Tensor], accumulate: bool, clip: float | None = None) -> Supernet:
+def by_hand(batches: list[Tensor], accumulate: bool, clip: float | None = None, reduction: str = "mean") -> Supernet:
     """Train without Lightning, one update a pass or a cycle."""
     reference = module()
     supernet, paths = reference.supernet, reference.paths
     optimizer = sgd(supernet.module.parameters())
     for step, x in enumerate(batches):
         supernet.activate(paths.path(step))
-        (loss(supernet.module, (x,)) / (paths.cycle if accumulate else 1)).backward()
+        share = paths.cycle if accumulate and reduction == "mean" else 1
+        (loss(supernet.module, (x,)) / share).backward()
         if not accumulate or (step + 1) % paths.cycle == 0:
             if clip:
                 nn.utils.clip_grad_norm_(supernet.module.parameters(), clip)
@@ -102,6 +103,30 @@ def test_equals_a_loop_by_hand(batches: list[Tensor], tmp_path: Path, accumulate
     assert trainer.global_step == (4 if accumulate else 24)
     assert_same(training.network, by_hand(batches, accumulate, clip).module)
     assert not torch.equal(training.network.get_parameter("a.x.weight"), before.get_parameter("a.x.weight"))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_of_a_cycle_are_combined_and_losses_logged_as_they_are(
+    batches: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduction: str
+) -> None:
+    logged: list[float] = []
+    seen: list[float] = []
+
+    def noted(network: nn.Module, batch: Any) -> Tensor:
+        value = loss(network, batch)
+        seen.append(value.item())
+        return value
+
+    monkeypatch.setattr(SupernetModule, "log", lambda _, name, value, **__: logged.append(float(value)))
+    training = module(loss=noted, accumulate=True, reduction=reduction)
+    fit(training, batches, tmp_path)
+    assert_same(training.network, by_hand(batches, accumulate=True, reduction=reduction).module)
+    assert logged == seen
+
+
+def test_an_unknown_reduction_is_refused() -> None:
+    with pytest.raises(ValueError, match="reduction must be 'mean' or 'sum', not 'max'"):
+        module(accumulate=True, reduction="max")
 
 
 def test_parameters_off_the_path_stay(batches: list[Tensor], tmp_path: Path) -> None:

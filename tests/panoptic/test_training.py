@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import lightning
 import pytest
 import torch
+from lightning.pytorch.plugins import TorchSyncBatchNorm
 from torch import Tensor
 
-from autopanoptic.nas import Architecture, FairPaths, Supernet
+from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import training_batches
 from autopanoptic.panoptic.data.layout import Datasets
@@ -18,7 +22,7 @@ from autopanoptic.panoptic.data.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.stages import build, hand_made
-from autopanoptic.panoptic.training import Hardware, PanopticModule, train
+from autopanoptic.panoptic.training import Hardware, PanopticModule, _trainer, train
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
@@ -91,13 +95,64 @@ def test_a_path_leaves_the_other_options_alone(datasets: Datasets, network: Pano
     assert not torch.equal(network.state_dict()["rpn.head.cls_logits.weight"], start["rpn.head.cls_logits.weight"])
 
 
-def test_accumulation_updates_once_a_cycle(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+def test_accumulation_updates_once_a_cycle(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     supernet = Supernet(network)
     start = weights(network)
-    recipe = replace(RECIPE, accumulate=True, optimizer="sgd", learning_rate=1e-3)
-    train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=FairPaths(supernet.space), hardware=QUIET)
-    moved = [name for name, parameter in network.named_parameters() if not torch.equal(parameter, start[name])]
-    assert moved == []  # four passes are no cycle of twelve
+    recipe = replace(RECIPE, accumulate=True, optimizer="sgd", learning_rate=1e-3, weight_decay=0.0, warmup=0)
+    paths = SandwichPaths(supernet.space, *itertools.islice(supernet.space, 2), random=0)
+    steps = []
+
+    class Counted(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            steps.append({name: value.grad for name, value in network.named_parameters() if value.grad is not None})
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "SGD", Counted)
+    train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=paths, hardware=QUIET)
+    assert len(steps) == 2  # four passes, two of them a cycle
+    assert any(not torch.equal(parameter, start[name]) for name, parameter in network.named_parameters())
+
+
+def test_passes_that_are_no_whole_number_of_cycles_are_refused(network: PanopticNetwork) -> None:
+    recipe = replace(RECIPE, passes=30, accumulate=True)
+    with pytest.raises(ValueError, match=r"passes=30 is no multiple of the 12 paths .* the last 6 .* Take 36 passes"):
+        PanopticModule(network, recipe, FairPaths(Supernet(network).space))
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "cuda", "expected"),
+    [(2, "gpu", True, True), (2, "auto", True, True), (2, "auto", False, False), (2, "cpu", True, False),
+     (1, "gpu", True, False)],
+)  # fmt: skip
+def test_batch_norm_is_synchronised_over_several_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, accelerator: str, cuda: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
+    options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), "training")
+    assert options["sync_batchnorm"] == expected  # type: ignore[index]
+
+
+def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
+    supernet = Supernet(network)
+    path = hand_made(supernet.space)
+    images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
+
+    def features() -> list[Tensor]:
+        supernet.activate(path)
+        with torch.no_grad():
+            return list(network.backbone.eval()(images).values())
+
+    before, names = features(), list(network.state_dict())
+    sync = TorchSyncBatchNorm()
+    sync.apply(network)
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in supernet.active_modules())
+    sync.revert(network)
+    for ours, theirs in zip(features(), before, strict=True):
+        assert torch.equal(ours, theirs)
+    assert list(network.state_dict()) == names
 
 
 def test_a_loss_that_is_not_finite_names_the_pass_and_the_path(
