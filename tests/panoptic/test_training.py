@@ -101,7 +101,8 @@ def test_accumulation_updates_once_a_cycle(
     supernet = Supernet(network)
     start = weights(network)
     recipe = replace(RECIPE, accumulate=True, optimizer="sgd", learning_rate=1e-3, weight_decay=0.0, warmup=0)
-    paths = SandwichPaths(supernet.space, *itertools.islice(supernet.space, 2), random=0)
+    first, second = itertools.islice(supernet.space, 2)
+    paths = SandwichPaths(supernet.space, first, second, random=0)
     steps = []
 
     class Counted(torch.optim.SGD):
