@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -14,8 +13,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from autopanoptic.nas.cli import EXPECTED
+
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
 RUNS = Path("runs")
+WORKERS = 2
+"""Fixed, because what some strategies propose depends on it; a run shall not depend on the machine."""
 
 
 class PresetName(str, Enum):
@@ -64,6 +67,9 @@ def search(
     supernet_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet in fair cycles.")] = None,
     retrain_passes: Annotated[int | None, typer.Option(min=1, help="Training of each network compared.")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Short side of the resized images, in pixels.")] = None,
+    recalibration_batches: Annotated[
+        int | None, typer.Option(min=0, help="Batches for a candidate's batch-norm statistics; 0: the supernet's own.")
+    ] = None,
     difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
@@ -83,10 +89,12 @@ def search(
         folder, settings = _resumed(context, name) if resume else _new(values)
         _run(settings, folder, console)
     except KeyboardInterrupt:
-        console.print(f"\nInterrupted. To go on: [bold]{_command()} --resume --name {folder.name}[/bold]")
+        typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
         raise typer.Exit(130) from None
-    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, markup=True)
+    except EXPECTED as error:
+        if context.find_root().params.get("show_traceback"):
+            raise
+        typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -96,7 +104,7 @@ def _run(settings: Any, folder: Path, console: Console) -> None:
     from autopanoptic.panoptic.pipeline import Pipeline
 
     torch.set_num_threads(settings.threads)
-    console.print(f"Run [bold]{folder}[/bold], seed {settings.seed}")
+    console.print(f"Run {folder}, seed {settings.seed}", markup=False)
     Pipeline(settings, folder, console).run()
 
 
@@ -122,13 +130,23 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "device": values["device"].value,
         "precision": values["precision"],
         "threads": values["threads"],
-        "workers": values["workers"] or max(1, (os.cpu_count() or 1) // values["threads"]),
+        "workers": values["workers"] or WORKERS,
         "seed": values["seed"],
         "trials": values["trials"] or settings.trials,
         "short_side": values["image_size"] or settings.short_side,
     }
+    if values["recalibration_batches"] is not None:
+        given["recalibration_batches"] = values["recalibration_batches"]
     settings = replace(settings, **given, **_recipes(settings, values))
+    _check_machine(settings)
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
+
+
+def _check_machine(settings: Any) -> None:
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"this machine has no GPU that torch {torch.__version__} can use; leave out --device cuda")
 
 
 def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,5 +183,5 @@ def _is_given(context: typer.Context, parameter: str) -> bool:
 
 
 def _command() -> str:
-    program = Path(sys.argv[0]).name
-    return f"python {sys.argv[0]}" if program.endswith(".py") else f"{program} panoptic search"
+    program = Path(sys.argv[0])
+    return f"{sys.executable} {program}" if program.suffix == ".py" else f"{program.name} panoptic search"

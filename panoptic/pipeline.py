@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,10 @@ class Pipeline:
         if saved.exists() and Settings.load(saved) != settings:
             raise FileExistsError(f"{folder} holds a run with other settings; resume that one, or choose another name.")
         folder.mkdir(parents=True, exist_ok=True)
-        settings.save(saved)
-        self.seconds: dict[str, float] = {}
+        if not saved.exists():
+            settings.save(saved)
+        self._clock = folder / "seconds.json"
+        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
 
     def run(self) -> dict[str, report.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
@@ -52,12 +55,16 @@ class Pipeline:
         with self._stage("data"):
             datasets = stages.prepare(self.settings, self.folder, self.console)
             self._describe(datasets)
+            stages.check_feasible(self.settings, datasets)
         with self._stage("supernet"):
             supernet = stages.train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
         with self._stage("search"):
-            searched, drawn = self._search(supernet, datasets, progress=progress)
+            searched = self._search(supernet, datasets, progress=progress)
+            answer = stages.answer_of(self.settings, supernet.space, searched)
+            self._say("answer", searched, answer)
+            drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
         chosen = {
-            "searched": stages.answer_of(self.settings, supernet.space, searched),
+            "searched": answer,
             "random": drawn.best.architecture,
             "hand-made": stages.hand_made(supernet.space),
         }
@@ -71,8 +78,11 @@ class Pipeline:
         self.console.rule(name, align="left")
         start = time.monotonic()
         yield
-        self.seconds[name] = time.monotonic() - start
-        self.console.print(f"[dim]{name}: {self.seconds[name]:.0f} s[/dim]")
+        seconds = time.monotonic() - start
+        # A resumed stage adds to what it took before; a call that was killed is not counted.
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self._clock.write_text(json.dumps(self.seconds))
+        self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
     def _describe(self, datasets: Datasets) -> None:
         categories = datasets.train.categories
@@ -87,37 +97,40 @@ class Pipeline:
                 "not how good the networks are.[/yellow]"
             )
 
-    def _search(self, supernet: Supernet, datasets: Datasets, *, progress: bool) -> tuple[Result, Result]:
-        settings = self.settings
-        found = []
-        for baseline, journal in ((False, "search.jsonl"), (True, "random.jsonl")):
-            result = stages.search(
-                settings, supernet, datasets, self.folder / journal, baseline=baseline, progress=progress
-            )
-            name = "random draws" if baseline else settings.strategy
-            best = result.best.metrics[settings.objective]
-            self.console.print(
-                f"{name}: best {settings.objective} on nas_val {best:.1f} of {result.history.n_completed} candidates"
-            )
-            found.append(result)
-        return found[0], found[1]
+    def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
+        journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
+        result = stages.search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
+        name = self.settings.strategy if baseline is None else "random draws"
+        self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
+        return result
+
+    def _say(self, what: str, result: Result, architecture: Architecture) -> None:
+        value = report.on_nas_val(result, architecture)
+        shown = "no result" if value is None else f"{value:.1f}"
+        self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
     def _retrain(
         self, supernet: Supernet, chosen: dict[str, Architecture], datasets: Datasets, *, progress: bool
     ) -> dict[str, report.NetworkReport]:
-        divisor = stages.network_of(supernet).config.image_divisor
-        validation = Validation(
-            datasets.val, stages.batches_of(self.settings, datasets.val, divisor), self.settings.rules
-        )
-        costs = stages.costs(supernet, next(iter(validation.batches)).images[:1])
-        device: torch.device = stages.device_of(self.settings)
+        settings, device = self.settings, stages.device_of(self.settings)
+        config = stages.network_config(settings, datasets.train.categories, searched=True)
+        val = stages.batches_of(settings, datasets.val, config.image_divisor)
+        validation = Validation(datasets.val, val, settings.rules)
+        costs = stages.costs_of(config, stages.example(settings, datasets.nas_val, config.image_divisor))
+        one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         reports = {}
         for name, architecture in chosen.items():
             folder = self.folder / "networks" / name
-            network = stages.retrain(self.settings, architecture, datasets, folder, name, progress=progress)
-            quality, latency = report.evaluate(network.to(device), validation, datasets.val, folder / "pictures")
-            gflops, mparams = costs["gflops"](architecture), costs["mparams"](architecture)
-            reports[name] = report.NetworkReport(name, architecture, quality, gflops, mparams, latency)
+            network = stages.retrain(settings, architecture, datasets, folder, name, progress=progress).to(device)
+            quality = report.evaluate(network, validation, datasets.val, folder / "pictures")
+            reports[name] = report.NetworkReport(
+                name,
+                architecture,
+                quality,
+                gflops=costs["gflops"](architecture),
+                mparams=costs["mparams"](architecture),
+                latency_ms=report.latency(network, one),
+            )
             self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
         return reports
 

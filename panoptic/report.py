@@ -58,14 +58,8 @@ class NetworkReport:
         }
 
 
-def evaluate(
-    network: PanopticNetwork, validation: Validation, dataset: CocoPanoptic, pictures: Path
-) -> tuple[QualityReport, float]:
-    """Measure a network on a split, and draw its first images.
-
-    Returns:
-        The quality, and the median milliseconds for one image.
-    """
+def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPanoptic, pictures: Path) -> QualityReport:
+    """Measure a network on a split, and draw its first images."""
     first: dict[int, PanopticMap] = {}
 
     def keep(index: int, panoptic: PanopticMap) -> None:
@@ -76,18 +70,15 @@ def evaluate(
     for index, panoptic in first.items():
         path = pictures / f"{dataset.image_ids[index]}.png"
         side_by_side(dataset.image(index), dataset.truth(index), panoptic, dataset.categories, path)
-    return quality, latency(network, next(iter(validation.batches)))
+    return quality
 
 
-def latency(network: PanopticNetwork, batch: Batch) -> float:
-    """Return the median milliseconds that a network needs to find everything in the first image of a batch."""
+def latency(network: PanopticNetwork, image: Batch) -> float:
+    """Return the median milliseconds that a network needs to find everything in a batch of one image."""
     device = next(network.parameters()).device
-    one = Batch(
-        batch.images[:1], batch.sizes[:1], batch.original_sizes[:1], batch.targets[:1], batch.semantic[:1],
-        batch.image_ids[:1],
-    ).to(device)  # fmt: skip
+    image = image.to(device)
     with evaluating(network), torch.inference_mode():
-        return measure(lambda: predict(network, one), device=device, warmup=3, repeats=11).median
+        return measure(lambda: predict(network, image), device=device, warmup=3, repeats=11).median
 
 
 def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
@@ -114,12 +105,23 @@ def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
 
 def verdict(reports: Mapping[str, NetworkReport]) -> str:
     """Say how the searched network compares, whichever way that is."""
-    own = reports["searched"].quality.all.pq
-    parts = []
-    for name in ("random", "hand-made"):
-        difference = 100 * (own - reports[name].quality.all.pq)
-        parts.append(f"{abs(difference):.1f} PQ {'above' if difference >= 0 else 'below'} the {name} one")
+    parts = [_compared(reports["searched"], reports[name]) for name in ("random", "hand-made")]
     return f"The searched network is {' and '.join(parts)} (one training each; differences of a few PQ are noise)."
+
+
+def _compared(own: NetworkReport, other: NetworkReport) -> str:
+    if own.architecture == other.architecture:
+        return f"the {other.name} one itself"
+    difference = round(100 * (own.quality.all.pq - other.quality.all.pq), 1)
+    if difference == 0:
+        return f"equal to the {other.name} one"
+    return f"{abs(difference):.1f} PQ {'above' if difference > 0 else 'below'} the {other.name} one"
+
+
+def on_nas_val(result: Result, architecture: Architecture) -> float | None:
+    """Return a candidate's objective as a path of the supernet; None where it has no result."""
+    trial = result.history.trial_of(architecture)
+    return None if trial is None else trial.metrics.get(result.history.objectives[0].name)
 
 
 def write(
@@ -133,8 +135,13 @@ def write(
     objective = searched.history.objectives[0].name
     values = {
         **extra,
-        "search": {"objective": objective, "best_on_nas_val": searched.best.metrics[objective]},
-        "random": {"objective": objective, "best_on_nas_val": drawn.best.metrics[objective]},
+        "objective": objective,
+        "search": {
+            "candidates": searched.history.n_completed,
+            "best_on_nas_val": searched.best.metrics[objective],
+            "answer_on_nas_val": on_nas_val(searched, reports["searched"].architecture),
+        },
+        "random": {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]},
         "networks": {name: report.to_json() for name, report in reports.items()},
     }
     (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")

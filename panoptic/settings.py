@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from autopanoptic.panoptic.data.scenes import level
 from autopanoptic.panoptic.data.transforms import Transform
 from autopanoptic.panoptic.merge import MergeRules
 from autopanoptic.panoptic.recipe import Recipe
@@ -15,6 +17,7 @@ from autopanoptic.panoptic.recipe import Recipe
 Preset: TypeAlias = Literal["scenes", "coco"]
 StrategyName: TypeAlias = Literal["path-priority", "evolution", "regularized-evolution", "random"]
 STRATEGIES: tuple[StrategyName, ...] = ("path-priority", "evolution", "regularized-evolution", "random")
+PRECISIONS = ("32-true", "bf16-mixed")
 METRICS = tuple(f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq"))
 
 
@@ -41,16 +44,18 @@ class Settings:
         strategy: One of `STRATEGIES`.
         trials: Candidates to evaluate.
         objective: One of `METRICS`.
-        max_flops: Most GFLOPs of a candidate at the size of the first image; None for no limit.
+        max_flops: Most GFLOPs of a candidate, for one image of the size of nas_val's first; None for no limit.
         warmup: Training of one path before the others join; None to start them all from scratch.
         supernet: Training of the supernet.
         retrain: Training of the networks that are compared.
-        recalibration_batches: Training batches for each candidate's batch-norm statistics.
+        recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
+            supernet gathered, which mix all paths.
         stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
         merge_order: See `MergeRules`.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         precision: ``"32-true"`` or ``"bf16-mixed"``.
-        workers: Processes that evaluate candidates; on a GPU 1.
+        workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
+            that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of each process on a CPU.
         seed: Non-negative.
 
@@ -95,6 +100,15 @@ class Settings:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.seed < 0 or self.recalibration_batches < 0:
             raise ValueError(f"seed {self.seed} and {self.recalibration_batches} batches must not be negative")
+        if self.device not in ("auto", "cpu", "cuda") or self.precision not in PRECISIONS:
+            raise ValueError(
+                f"device={self.device!r}, precision={self.precision!r}: devices are auto, cpu and cuda, "
+                f"precisions {', '.join(PRECISIONS)}"
+            )
+        for side in (self.short_side, self.long_side):
+            if side is not None and side < 32:
+                raise ValueError(f"images must be resized to at least 32 pixels a side, not {side}")
+        level(self.difficulty)
         if self.max_flops is not None and not self.max_flops > 0:
             raise ValueError(f"max_flops must be positive, not {self.max_flops} GFLOPs")
 
@@ -136,7 +150,7 @@ class Settings:
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:
         """The paper's network, sizes and schedules; meant for GPUs."""
-        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=31)
+        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=500)
 
     @property
     def rules(self) -> MergeRules:
@@ -148,12 +162,14 @@ class Settings:
         return Transform(self.short_side, self.long_side, flip=0.0 if recipe is None else recipe.flip)
 
     def save(self, path: Path) -> None:
-        """Write the settings as a JSON file."""
+        """Write the settings as a JSON file, which is either whole or not there."""
         values = asdict(self)
         for name in ("warmup", "supernet", "retrain"):
             recipe: Recipe | None = getattr(self, name)
             values[name] = None if recipe is None else recipe.to_json()
-        path.write_text(json.dumps(values, indent=2) + "\n")
+        partial_path = path.with_suffix(".partial")
+        partial_path.write_text(json.dumps(values, indent=2) + "\n")
+        os.replace(partial_path, path)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -163,10 +179,12 @@ class Settings:
             FileNotFoundError: There is no such file.
             ValueError: It does not hold settings.
         """
-        values: dict[str, Any] = json.loads(path.read_text())
+        if not path.exists():
+            raise FileNotFoundError(f"there is no run in {path.parent}: it has no {path.name}")
         try:
+            values: dict[str, Any] = json.loads(path.read_text())
             for name in ("warmup", "supernet", "retrain"):
                 values[name] = None if values[name] is None else Recipe.from_json(values[name])
             return cls(**{**values, "scenes": SceneCounts(**values["scenes"])})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} does not hold the settings of a run: {error}") from error

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
@@ -21,6 +22,7 @@ from autopanoptic.nas import (
     FairPaths,
     FlopCount,
     InlineExecutor,
+    Objective,
     ParameterCount,
     PathPriority,
     ProcessExecutor,
@@ -32,7 +34,9 @@ from autopanoptic.nas import (
     Strategy,
     Supernet,
 )
+from autopanoptic.nas.cost_table import CostTable
 from autopanoptic.nas.fairness import cycle_length
+from autopanoptic.nas.seeding import seeded
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import Batch, evaluation_batches, training_batches
 from autopanoptic.panoptic.data.categories import Categories
@@ -48,7 +52,7 @@ from autopanoptic.panoptic.settings import Settings
 from autopanoptic.panoptic.training import Hardware, train
 
 CHECKED = 300
-"""Images of each split whose pixels are compared with the JSON before anything starts."""
+"""Training images whose pixels are compared with the JSON before anything starts."""
 IN_MEMORY = 500
 """Images up to which a split's batches are decoded once and kept."""
 
@@ -70,18 +74,26 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         root = Path(settings.data)
     datasets = find_splits(root).open(settings.seed)
     if settings.data is not None:
-        distinct = {id(d): d for d in (datasets.train, datasets.nas_val, datasets.val)}
-        for dataset in distinct.values():
+        # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
+        limits = {id(datasets.train): (datasets.train, CHECKED)}
+        limits |= {id(dataset): (dataset, None) for dataset in (datasets.nas_val, datasets.val)}
+        for dataset, limit in limits.values():
             with _bar(console, "checking the data") as progress:
-                check(dataset, limit=CHECKED, seed=settings.seed, progress=progress)
+                check(dataset, limit=limit, seed=settings.seed, progress=progress)
     return datasets
 
 
-def network_config(settings: Settings, categories: Categories) -> PanopticConfig:
-    """Return the network's shapes for a data set's categories."""
+def network_config(settings: Settings, categories: Categories, *, searched: bool = False) -> PanopticConfig:
+    """Return the network's shapes for a data set's categories.
+
+    Args:
+        settings: Of the run.
+        categories: Of the data.
+        searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
+    """
     things, stuff = len(categories.things), len(categories.stuff)
     if settings.preset == "coco":
-        return PanopticConfig.coco(things, stuff)
+        return PanopticConfig.coco(things, stuff, searched=searched)
     config = PanopticConfig.scenes(things, stuff)
     if settings.data is None:
         return config
@@ -112,15 +124,14 @@ class _OnePath:
 
 def build(config: PanopticConfig, seed: int) -> PanopticNetwork:
     """Build a supernet whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return PanopticNetwork(config)
 
 
 def hardware(settings: Settings, *, progress: bool) -> Hardware:
     """Return what a training runs on."""
     return Hardware(
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
+        accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
         precision=settings.precision,
         workers=0 if settings.preset == "scenes" else 4,
         progress=progress,
@@ -196,16 +207,47 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
     return PathPriority(cycles=cycles)
 
 
-def costs(supernet: Supernet, example: Tensor) -> dict[str, Callable[[Architecture], float]]:
+def costs_of(config: PanopticConfig, image: Tensor) -> dict[str, Callable[[Architecture], float]]:
+    """Return the costs, as `costs`, of the networks of a config."""
+    with torch.device("meta"):
+        return costs(Supernet(PanopticNetwork(config)), image)
+
+
+def costs(supernet: Supernet, image: Tensor) -> dict[str, Callable[[Architecture], float]]:
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
     No option changes the shapes that other choices see, so both are sums over the choices.
     """
-    flops = FlopCount(supernet, example, formulas=FLOP_FORMULAS)
+    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
+
+
+def example(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Tensor:
+    """Return an empty image, (1, 3, H, W), of the size of a data set's first one as the network sees it."""
+    height, width = settings.transform().size(*dataset.sizes[0].tolist())
+    return torch.zeros(1, 3, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
+
+
+def check_feasible(settings: Settings, datasets: Datasets) -> None:
+    """Refuse, before anything is trained, a search that could not even begin.
+
+    Raises:
+        ValueError: If the strategy cannot search with these settings, or no candidate keeps the limit on FLOPs.
+    """
+    with torch.device("meta"):
+        supernet = Supernet(PanopticNetwork(network_config(settings, datasets.train.categories)))
+    size = example(settings, datasets.nas_val, network_of(supernet).config.image_divisor)
+    table = CostTable(costs(supernet, size), _constraints(settings))
+    space = table.constrained(supernet.space)
+    strategy_of(settings, space).check(space, [Objective(settings.objective)])
+    space.sample(np.random.default_rng(settings.seed))
+
+
+def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
+    return {} if settings.max_flops is None else {"gflops": (None, settings.max_flops)}
 
 
 def batches_of(
@@ -225,7 +267,7 @@ def search(
     datasets: Datasets,
     journal: Path,
     *,
-    baseline: bool = False,
+    baseline: int | None = None,
     progress: bool,
 ) -> Result:
     """Search for the best path of the supernet on nas_val.
@@ -235,7 +277,7 @@ def search(
         supernet: Trained.
         datasets: Of the run.
         journal: Where the search goes on from, if it exists.
-        baseline: Whether to draw at random instead of searching, with a seed of its own.
+        baseline: How many candidates to draw at random instead of searching, with a seed of its own.
         progress: Whether to show a bar.
     """
     device = device_of(settings)
@@ -247,18 +289,21 @@ def search(
         seed=settings.seed + 1, stop=settings.recalibration_batches,
     )  # fmt: skip
     several = settings.workers > 1 and device.type == "cpu"
-    result = Search(
+    search = Search(
         supernet.space,
-        RandomSearch() if baseline else strategy_of(settings, supernet.space),
-        PanopticEvaluator(supernet, validation, list(recalibration)),
+        strategy_of(settings, supernet.space) if baseline is None else RandomSearch(),
+        PanopticEvaluator(supernet, validation, list(recalibration) or None),
         objectives=settings.objective,
-        costs=costs(supernet, next(iter(validation.batches)).images[:1]),
-        constraints=None if settings.max_flops is None else {"gflops": (None, settings.max_flops)},
+        costs=costs(supernet, example(settings, datasets.nas_val, divisor)),
+        constraints=_constraints(settings),
         executor=ProcessExecutor(settings.workers, settings.threads) if several else InlineExecutor(),
         ordered=True,
         journal=journal,
-        seed=settings.seed + int(baseline),
-    ).run(trials=settings.trials, progress=progress)
+        seed=settings.seed + (baseline is not None),
+    )
+    if search.result().ended is not None and len(search.history) >= (baseline or 0):
+        return search.result()
+    result = search.run(trials=baseline or settings.trials, progress=progress)
     network.to("cpu")
     return result
 
@@ -275,9 +320,10 @@ def retrain(
     settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture from scratch."""
-    supernet = Supernet(build(network_config(settings, datasets.train.categories), settings.seed))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    config = network_config(settings, datasets.train.categories, searched=True)
+    with torch.device("meta"):
+        supernet = Supernet(PanopticNetwork(config))
+    with seeded(settings.seed):
         network = supernet.subnet(architecture, inherit=False)
     assert isinstance(network, PanopticNetwork)
     weights = folder / "weights.pt"
@@ -288,8 +334,8 @@ def retrain(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
         hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
     )  # fmt: skip
-    save_weights(network, weights)
     architecture.save(folder / "architecture.json")
+    save_weights(network, weights)
     return network
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.pipeline import Pipeline
 from autopanoptic.panoptic.settings import Settings
@@ -30,8 +33,7 @@ def settings(runs: Path, *options: str) -> Settings:
 
 
 def test_defaults_are_those_for_scenes(runs: Path) -> None:
-    found = settings(runs, "--workers", "1")
-    assert found == Settings.for_scenes()
+    assert settings(runs) == replace(Settings.for_scenes(), workers=2)
 
 
 def test_options_reach_the_settings(runs: Path) -> None:
@@ -65,6 +67,14 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--data", "nowhere"], "nowhere: there is no such folder"),
         (["--preset", "coco"], "needs data in COCO panoptic format"),
         (["--objective", "ap"], "objective='ap' is none of pq"),
+        (["--precision", "16"], "precision='16'"),
+        (["--difficulty", "hard"], "hard"),
+        (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
+        pytest.param(
+            ["--device", "cuda"],
+            "leave out --device cuda",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
     ],
 )
 def test_errors_are_one_line_and_leave_no_run(runs: Path, options: list[str], message: str) -> None:
@@ -83,6 +93,12 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
     result = runner.invoke(app, ["search", "--name", "x"])
     assert result.exit_code == 130
     assert "--resume --name x" in " ".join(result.output.split())
+
+
+def test_a_traceback_is_shown_on_request(runs: Path) -> None:
+    result = runner.invoke(program, ["--traceback", "panoptic", "search", "--data", "nowhere"])
+    assert result.exit_code == 1
+    assert "Traceback" in result.output
 
 
 def test_damaged_settings_are_named(runs: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autopanoptic.nas import Architecture, Result
+from autopanoptic.nas import Architecture, InfeasibleError, Result
 from autopanoptic.panoptic.pipeline import SETTINGS, Pipeline
 from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.report import NetworkReport
@@ -65,7 +65,7 @@ def test_the_answer_comes_from_the_journal(finished: tuple[Path, dict[str, Netwo
     assert reports["searched"].architecture in result.history
     assert {"pq", "gflops", "mparams"} <= set(result.best.metrics)
     drawn = Result.from_journal(folder / "random.jsonl")
-    assert drawn.history.n_completed == 13
+    assert drawn.history.n_completed == len(result.history)
     assert drawn.best.architecture == reports["random"].architecture
 
 
@@ -88,12 +88,23 @@ def completed(journal: Path) -> int:
     return journal.read_text().count('"completed"') if journal.exists() else 0
 
 
+def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Path) -> None:
+    few = replace(SETTINGS_OF_TEST, trials=12)
+    with pytest.raises(ValueError, match="12 trials and one for its answer; trials is 12"):
+        Pipeline(few, tmp_path / "few", quiet()).run()
+    tight = replace(SETTINGS_OF_TEST, max_flops=0.01)
+    with pytest.raises(InfeasibleError, match=r"break the constraint gflops <= 0.01; 0 of 1000"):
+        Pipeline(tight, tmp_path / "tight", quiet()).run()
+    assert not list(tmp_path.glob("*/supernet"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_kill_during_the_search_changes_nothing(
-    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path, workers: int
 ) -> None:
     folder = tmp_path / "runs" / "killed"
     folder.mkdir(parents=True)
-    SETTINGS_OF_TEST.save(folder / SETTINGS)
+    replace(SETTINGS_OF_TEST, workers=workers).save(folder / SETTINGS)
     process = subprocess.Popen(command(folder), cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while completed(folder / "search.jsonl") < 3:
