@@ -34,7 +34,8 @@ class Recipe:
         milestones: Updates, for ``"steps"``.
         clip: Largest norm of the gradient; None for no clipping.
         accumulate: In a supernet, whether a cycle of paths makes one update, with the learning rate of each
-            parameter divided by its number of uses in a cycle (the paper's way); else each path makes one.
+            parameter divided by its number of uses in a cycle (the paper's way); the passes must then be a
+            whole number of cycles. Else each path makes one.
         flip: Probability of a horizontal flip.
 
     Raises:
