@@ -16,7 +16,8 @@ class AdditiveCost:
 
     FLOPs and parameters are such costs where no option changes the shapes that later layers see. The first
     architecture is measured in full, and so is each option when it is first met, in place of that architecture's own;
-    then any architecture costs a sum. The first three sums are compared with the measured cost.
+    then any architecture costs a sum. The sums of the first three architectures, and no later ones, are
+    compared with the cost measured in full.
 
     Args:
         space: of which no choice may be conditional.
@@ -24,7 +25,7 @@ class AdditiveCost:
         unit: what one is worth; 1e9 gives GFLOPs.
 
     Raises:
-        ValueError: when the space has a conditional choice; or, on use, when the cost is not such a sum.
+        ValueError: when the space has a conditional choice; or, on use, when one of those three comparisons fails.
     """
 
     def __init__(self, space: SearchSpace, cost: Callable[[Architecture], float], unit: float = 1.0) -> None:

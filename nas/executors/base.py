@@ -57,7 +57,10 @@ class Executor(Protocol):
 
 
 def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_report: OnReport) -> Outcome:
-    """Evaluate an architecture; an exception becomes part of the outcome."""
+    """Evaluate an architecture; an exception becomes part of the outcome.
+
+    So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
+    """
 
     def report(step: int, metrics: Metrics) -> None:
         if on_report(trial_id, int(step), checked(metrics)):
@@ -69,6 +72,6 @@ def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_
         metrics = checked(evaluator.evaluate(architecture, report))
     except StopTrial:
         return Outcome(trial_id, stopped=True, seconds=time.perf_counter() - start)
-    except Exception:
+    except (Exception, SystemExit):
         return Outcome(trial_id, error=traceback.format_exc(), seconds=time.perf_counter() - start)
     return Outcome(trial_id, metrics=metrics, seconds=time.perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -72,13 +73,16 @@ class ProcessExecutor:
             ) from problem
         self._on_report = on_report
         self._any_ready = False
+        # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.
+        atexit.register(self.stop)
         for _ in range(self.capacity):
             self._workers.append(self._spawn())
 
     def _spawn(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._evaluator, self.threads), daemon=True)
+        # A daemon could have no children of its own, such as the workers of a DataLoader.
+        process = context.Process(target=_work, args=(theirs, self._evaluator, self.threads), daemon=False)
         with _interrupt_blocked():
             process.start()
         theirs.close()
@@ -152,6 +156,7 @@ class ProcessExecutor:
                 worker.process.join()
             worker.pipe.close()
         self._workers = []
+        atexit.unregister(self.stop)
 
 
 def _ending(code: int | None) -> str:
@@ -214,10 +219,4 @@ def _serve(pipe: Connection, evaluator: Evaluator, threads: int) -> None:
     pipe.send(READY)
     while True:
         trial_id, options = pipe.recv()
-        try:
-            outcome = run_one(evaluator, trial_id, Architecture(options), ask_driver)
-        except (
-            SystemExit
-        ):  # of the evaluator: as training loops are known to do, for instance when a loss is not finite
-            outcome = Outcome(trial_id, error=traceback.format_exc())
-        pipe.send(outcome)
+        pipe.send(run_one(evaluator, trial_id, Architecture(options), ask_driver))

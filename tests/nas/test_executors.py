@@ -152,16 +152,6 @@ def test_errors_travel_with_their_traceback() -> None:
         search.run(20)
 
 
-def leaves(architecture: Architecture) -> float:
-    sys.exit("the loss is not finite")
-
-
-def test_evaluator_that_leaves_the_program_fails_its_trial() -> None:
-    search = Search(SPACE, RandomSearch(), leaves, executor=ProcessExecutor(1))
-    with pytest.raises(SearchError, match=r"All 10 trials failed(.|\n)*SystemExit: the loss is not finite"):
-        search.run(20)
-
-
 class NotSendable:
     def __reduce__(self) -> Any:
         raise TypeError("a socket stays where it is")

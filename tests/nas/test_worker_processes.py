@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from autopanoptic.nas import (
+    Architecture,
+    Choice,
+    InlineExecutor,
+    ProcessExecutor,
+    RandomSearch,
+    Search,
+    SearchError,
+    SearchSpace,
+)
+from autopanoptic.nas.executors.base import Executor
+
+# The workers cannot import this module by its name.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+SPACE = SearchSpace([Choice("a", range(50))])
+
+
+def loads_data(architecture: Architecture) -> float:
+    from torch.utils.data import DataLoader
+
+    batches = DataLoader([int(architecture["a"]), 1, 2], batch_size=3, num_workers=1)  # type: ignore[arg-type]
+    return float(sum(batch.sum().item() for batch in batches))
+
+
+def test_evaluator_may_have_processes_of_its_own() -> None:
+    result = Search(SPACE, RandomSearch(), loads_data, executor=ProcessExecutor(1)).run(1)
+    assert result.best.metrics["value"] == int(result.best.architecture["a"]) + 3
+
+
+def leaves(architecture: Architecture) -> float:
+    sys.exit("the loss is not finite")
+
+
+@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(1)], ids=["inline", "processes"])
+def test_evaluator_that_leaves_the_program_fails_its_trial(executor: Executor) -> None:
+    search = Search(SPACE, RandomSearch(), leaves, executor=executor)
+    with pytest.raises(SearchError, match=r"All 10 trials failed(.|\n)*in leaves(.|\n)*SystemExit: the loss is not"):
+        search.run(20)
+
+
+PROGRAM = """
+import sys, time, weakref
+
+# Hooks at exit run last first: this one is made before multiprocessing is imported, and so runs after its own.
+weakref.finalize(sys, print, "the end")
+
+from pathlib import Path
+from autopanoptic.nas import Architecture, FunctionEvaluator, ProcessExecutor
+
+def evaluate(architecture):
+    Path(architecture["path"]).touch()
+    time.sleep(3600)
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    executor = ProcessExecutor(2)
+    executor.start(FunctionEvaluator(evaluate), lambda *_: False)
+    executor.submit(0, Architecture({"path": str(path)}))
+    while not path.exists():
+        time.sleep(0.01)
+    if sys.argv[2] == "fails":
+        raise RuntimeError("of the program")
+"""
+
+
+@pytest.mark.parametrize(("ending", "code"), [("succeeds", 0), ("fails", 1)])
+def test_program_that_forgets_to_stop_its_executor_ends(tmp_path: Path, ending: str, code: int) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, str(program), str(tmp_path / "begun"), ending]
+    # The workers have its standard output too, so they have ended as well when this returns.
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout == "the end\n"
+    assert ("RuntimeError: of the program" in ended.stderr) == (ending == "fails")
