@@ -8,6 +8,7 @@ import numpy as np
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.choice import Choice
+from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.space import SearchSpace
 
 SAMPLE_ATTEMPTS = 1000
@@ -58,7 +59,7 @@ class ConstrainedSpace(SearchSpace):
             elif (refused := refused + 1) > ENUMERABLE:
                 raise InfeasibleError(
                     f"{ENUMERABLE} architectures in a row break the constraint {self.description}, in a space of "
-                    f"{self.size:.4g} that is too large to look through. Widen the constraint or the space."
+                    f"{rounded(self.size)} that is too large to look through. Widen the constraint or the space."
                 )
 
     def accepts(self, architecture: Architecture) -> bool:

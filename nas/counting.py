@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.choice import Choice
@@ -18,6 +19,11 @@ def count_architectures(choices: Sequence[Choice]) -> int:
     are decided right after their parents, so that few combinations are alive at a time.
     """
     return math.prod(_count_group(_children_early(group)) for group in _groups(choices))
+
+
+def rounded(size: int) -> str:
+    """Return a number of architectures to four digits; it may be beyond the range of floats."""
+    return f"{Decimal(size):.4g}"
 
 
 def _groups(choices: Iterable[Choice]) -> list[list[Choice]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.result import Result
 from autopanoptic.nas.trial import Trial
 
@@ -49,7 +49,7 @@ def _summary(result: Result) -> str:
     states = Counter(trial.state.value for trial in result.history)
     counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
     ending = ENDINGS.get(result.ended, result.ended)
-    return f"{len(result.history)} trials of a space of {Decimal(result.space.size):.4g}: {counts} ({ending})"
+    return f"{len(result.history)} trials of a space of {rounded(result.space.size)}: {counts} ({ending})"
 
 
 def _trials(result: Result, trials: Iterable[Trial], title: str) -> Table:

@@ -10,7 +10,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
+from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.evaluator import Evaluator, FunctionEvaluator, Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
@@ -197,7 +197,7 @@ class Search:
                 return architecture
         raise SearchError(
             f"{type(self.strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried "
-            f"before or breaks a constraint, after {number} trials of a space of {Decimal(self.space.size):.4g}. "
+            f"before or breaks a constraint, after {number} trials of a space of {rounded(self.space.size)}. "
             "A strategy returns None when it has nothing new."
         )
 

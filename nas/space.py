@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.counting import count_architectures
+from autopanoptic.nas.counting import count_architectures, rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ class SearchSpace:
         self._counts = np.array([len(choice.options) for choice in self.choices])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self.choices)} choices, {self.size:.4g} architectures)"
+        return f"{type(self).__name__}({len(self.choices)} choices, {rounded(self.size)} architectures)"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SearchSpace) and self.choices == other.choices

@@ -9,6 +9,7 @@ import numpy as np
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.constrained import ENUMERABLE, InfeasibleError
+from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space import SearchSpace
@@ -105,7 +106,7 @@ def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator)
     if space.size > ENUMERABLE:
         raise InfeasibleError(
             f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
-            f"{space.size:.4g} architectures that is too large to look through. Widen the constraint, or ask for "
+            f"{rounded(space.size)} architectures that is too large to look through. Widen the constraint, or ask for "
             "fewer trials."
         )
     return _any_of_the_rest(space, history, rng)
