@@ -116,7 +116,7 @@ class Pipeline:
         config = stages.network_config(settings, datasets.train.categories, searched=True)
         val = stages.batches_of(settings, datasets.val, config.image_divisor)
         validation = Validation(datasets.val, val, settings.rules)
-        costs = stages.costs_of(config, stages.example(settings, datasets.nas_val, config.image_divisor))
+        costs = stages.costs(settings, datasets, config)
         one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         reports = {}
         for name, architecture in chosen.items():

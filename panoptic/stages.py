@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
 
 from autopanoptic.nas import (
     AdditiveCost,
@@ -48,6 +47,7 @@ from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.deform import FLOP_FORMULAS
 from autopanoptic.panoptic.model.inflate import inflate
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.saved import WEIGHTS, load_network, load_weights, new_network, save_network, save_weights
 from autopanoptic.panoptic.settings import Settings
 from autopanoptic.panoptic.training import Hardware, train
 
@@ -152,7 +152,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     supernet = Supernet(network)
     weights = folder / "supernet.pt"
     if weights.exists():
-        network.load_state_dict(torch.load(weights, weights_only=True))
+        load_weights(network, weights)
         return supernet
     machine = hardware(settings, progress=progress)
     if settings.warmup is not None:
@@ -174,14 +174,6 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 def network_of(supernet: Supernet) -> PanopticNetwork:
     """Return the supernet's network under its own type."""
     return cast("PanopticNetwork", supernet.module)
-
-
-def save_weights(network: torch.nn.Module, path: Path) -> None:
-    """Write a state dict such that the file is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(network.state_dict(), partial)
-    os.replace(partial, path)
 
 
 def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
@@ -207,28 +199,32 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
     return PathPriority(cycles=cycles)
 
 
-def costs_of(config: PanopticConfig, image: Tensor) -> dict[str, Callable[[Architecture], float]]:
-    """Return the costs, as `costs`, of the networks of a config."""
-    with torch.device("meta"):
-        return costs(Supernet(PanopticNetwork(config)), image)
-
-
-def costs(supernet: Supernet, image: Tensor) -> dict[str, Callable[[Architecture], float]]:
+@lru_cache(2)
+def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Callable[[Architecture], float]]:
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
-    No option changes the shapes that other choices see, so both are sums over the choices.
+    No option changes the shapes that other choices see, so both are sums over the choices. They are kept, since each
+    option is measured when it is first met.
+
+    Args:
+        config: Of the networks.
+        height: Of the image that a network sees, in pixels.
+        width: Likewise.
     """
-    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
+    with torch.device("meta"):
+        supernet = Supernet(PanopticNetwork(config))
+    flops = FlopCount(supernet, torch.zeros(1, 3, height, width, device="meta"), formulas=FLOP_FORMULAS)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
 
 
-def example(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Tensor:
-    """Return an empty image, (1, 3, H, W), of the size of a data set's first one as the network sees it."""
-    height, width = settings.transform().size(*dataset.sizes[0].tolist())
-    return torch.zeros(1, 3, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
+def costs(settings: Settings, datasets: Datasets, config: PanopticConfig) -> dict[str, Callable[[Architecture], float]]:
+    """Return `costs_of` for an image of the size of nas_val's first, as the network sees it."""
+    divisor = config.image_divisor
+    height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
+    return costs_of(config, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
 
 
 def check_feasible(settings: Settings, datasets: Datasets) -> None:
@@ -237,11 +233,10 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     Raises:
         ValueError: If the strategy cannot search with these settings, or no candidate keeps the limit on FLOPs.
     """
+    config = network_config(settings, datasets.train.categories)
     with torch.device("meta"):
-        supernet = Supernet(PanopticNetwork(network_config(settings, datasets.train.categories)))
-    size = example(settings, datasets.nas_val, network_of(supernet).config.image_divisor)
-    table = CostTable(costs(supernet, size), _constraints(settings))
-    space = table.constrained(supernet.space)
+        whole = Supernet(PanopticNetwork(config)).space
+    space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
 
@@ -294,7 +289,7 @@ def search(
         strategy_of(settings, supernet.space) if baseline is None else RandomSearch(),
         PanopticEvaluator(supernet, validation, list(recalibration) or None),
         objectives=settings.objective,
-        costs=costs(supernet, example(settings, datasets.nas_val, divisor)),
+        costs=costs(settings, datasets, network.config),
         constraints=_constraints(settings),
         executor=ProcessExecutor(settings.workers, settings.threads) if several else InlineExecutor(),
         ordered=True,
@@ -320,22 +315,15 @@ def retrain(
     settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture from scratch."""
-    config = network_config(settings, datasets.train.categories, searched=True)
-    with torch.device("meta"):
-        supernet = Supernet(PanopticNetwork(config))
+    if (folder / WEIGHTS).exists():
+        return load_network(folder)
     with seeded(settings.seed):
-        network = supernet.subnet(architecture, inherit=False)
-    assert isinstance(network, PanopticNetwork)
-    weights = folder / "weights.pt"
-    if weights.exists():
-        network.load_state_dict(torch.load(weights, weights_only=True))
-        return network
+        network = new_network(network_config(settings, datasets.train.categories, searched=True), architecture)
     train(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
         hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
     )  # fmt: skip
-    architecture.save(folder / "architecture.json")
-    save_weights(network, weights)
+    save_network(network, architecture, folder)
     return network
 
 

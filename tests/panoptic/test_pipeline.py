@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result
 from autopanoptic.panoptic.pipeline import SETTINGS, Pipeline
 from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.report import NetworkReport
+from autopanoptic.panoptic.saved import load_network
 from autopanoptic.panoptic.settings import SceneCounts, Settings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "panoptic_search.py"
@@ -56,6 +59,25 @@ def test_the_folder_holds_all_results(finished: tuple[Path, dict[str, NetworkRep
     assert Architecture.load(folder / "architecture.json") == reports["searched"].architecture
     for plot in ("history.png", "options.png"):
         assert (folder / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_found_network_is_loaded_by_its_folder(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    folder, reports = finished
+    network = load_network(folder / "networks" / "searched")
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == pytest.approx(1e6 * reports["searched"].mparams)
+    stored = torch.load(folder / "networks" / "searched" / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused(
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
+) -> None:
+    source = finished[0] / "networks"
+    for name, owner in (("config.json", "searched"), ("architecture.json", "hand-made"), ("weights.pt", "searched")):
+        shutil.copy(source / owner / name, tmp_path / name)
+    with pytest.raises(ValueError, match="does not hold the weights of this network"):
+        load_network(tmp_path)
 
 
 def test_the_answer_comes_from_the_journal(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
@@ -98,7 +120,7 @@ def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Pat
     assert not list(tmp_path.glob("*/supernet"))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_during_the_search_changes_nothing(
     finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path, workers: int
 ) -> None:
