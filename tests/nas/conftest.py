@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import cloudpickle
 import pytest
 import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import Choice, InputChoice, LayerChoice, ModelSpace, Repeat, SearchSpace, Supernet
+
+# Worker processes cannot import this module by its name.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture
