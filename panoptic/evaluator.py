@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluator import Metrics, Report
@@ -123,16 +123,16 @@ class PanopticEvaluator(SupernetEvaluator):
     Args:
         supernet: Of a `PanopticNetwork`, with trained weights.
         validation: The images to measure on.
-        recalibrate_with: Batches for the path's batch-norm statistics; None to keep the supernet's.
+        recalibrate_with: Batches for the path's batch-norm statistics, gone through once for each candidate: a list, or
+            a loader where they are too many to keep. None keeps the supernet's own statistics.
     """
 
     def __init__(
-        self, supernet: Supernet, validation: Validation, recalibrate_with: Sequence[Batch] | None = None
+        self, supernet: Supernet, validation: Validation, recalibrate_with: Iterable[Batch] | None = None
     ) -> None:
-        images = None if recalibrate_with is None else [batch.images for batch in recalibrate_with]
-        super().__init__(supernet, validation, recalibrate_with=images, forward=_run_backbone)
+        super().__init__(supernet, validation, recalibrate_with=recalibrate_with, forward=_run_backbone)
 
 
-def _run_backbone(network: nn.Module, images: Tensor) -> None:
+def _run_backbone(network: nn.Module, batch: Batch) -> None:
     device = next(network.parameters()).device
-    cast("PanopticNetwork", network).backbone(images.to(device))
+    cast("PanopticNetwork", network).backbone(batch.images.to(device))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -75,9 +75,8 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
     datasets = find_splits(root).open(settings.seed)
     if settings.data is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
-        limits = {id(datasets.train): (datasets.train, CHECKED)}
-        limits |= {id(dataset): (dataset, None) for dataset in (datasets.nas_val, datasets.val)}
-        for dataset, limit in limits.values():
+        limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
+        for dataset, limit in limits.items():
             with _bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
     return datasets
@@ -279,15 +278,11 @@ def search(
     network = network_of(supernet).to(device)
     divisor = network.config.image_divisor
     validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.rules)
-    recalibration = training_batches(
-        datasets.train, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
-        seed=settings.seed + 1, stop=settings.recalibration_batches,
-    )  # fmt: skip
     several = settings.workers > 1 and device.type == "cpu"
     search = Search(
         supernet.space,
         strategy_of(settings, supernet.space) if baseline is None else RandomSearch(),
-        PanopticEvaluator(supernet, validation, list(recalibration) or None),
+        PanopticEvaluator(supernet, validation, _recalibration(settings, datasets.train, divisor)),
         objectives=settings.objective,
         costs=costs(settings, datasets, network.config),
         constraints=_constraints(settings),
@@ -301,6 +296,18 @@ def search(
     result = search.run(trials=baseline or settings.trials, progress=progress)
     network.to("cpu")
     return result
+
+
+def _recalibration(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Iterable[Batch] | None:
+    """Return the training batches that a candidate's batch norm sees; the same ones for every candidate."""
+    if not settings.recalibration_batches:
+        return None
+    small = settings.preset == "scenes"
+    loader = training_batches(
+        dataset, settings.transform(), batch_size=settings.supernet.batch_size if small else 2, divisor=divisor,
+        seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
+    )  # fmt: skip
+    return list(loader) if small else loader
 
 
 def answer_of(settings: Settings, space: SearchSpace, result: Result) -> Architecture:
