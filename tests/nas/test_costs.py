@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import FlopCount, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
+from autopanoptic.nas import FlopCount, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet, costs
 from autopanoptic.nas.costs import Timing, measure, time_forward
 
 
@@ -132,10 +133,13 @@ def test_percentiles() -> None:
     assert [timing.percentile(p) for p in (0, 50, 100)] == [1, 3, 10]
 
 
-def test_latency_orders_paths_by_their_work() -> None:
+def test_latency_is_that_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(costs, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
     class Slow(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            time.sleep(0.004)
+            clock[0] += 0.004
             return x
 
     class Two(ModelSpace):
@@ -150,12 +154,13 @@ def test_latency_orders_paths_by_their_work() -> None:
 
     supernet = Supernet(Two())
     latency = Latency(supernet, [torch.zeros(1)], warmup=1, repeats=5)
-    assert latency({"op": "slow"}) >= 4 > latency({"op": "fast"})
+    assert latency({"op": "slow"}) == pytest.approx(4)
+    assert latency({"op": "fast"}) == 0
     assert len(latency.timing({"op": "fast"}).milliseconds) == 5
     assert supernet.active == {"op": "fast"}
     assert supernet.module.training
     highest = Latency(supernet, [torch.zeros(1)], repeats=4, percentile=100)
-    assert highest({"op": "slow"}) >= 4
+    assert highest({"op": "slow"}) == pytest.approx(4)
 
 
 def test_latency_is_checked(supernet: Supernet) -> None:

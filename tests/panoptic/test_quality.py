@@ -10,13 +10,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.quality_counts import _count_with_torch, pair_counts
 from autopanoptic.panoptic.segments import PanopticMap, Segment, id_to_rgb, rgb_to_id
 
 SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
@@ -354,51 +351,7 @@ def test_accumulators_add_up():
         total = parts[0] + PanopticQuality(Categories([Category(1, "other", True, (0, 0, 0))]))
 
 
-def plainly_counted(truth, prediction):
-    counts = np.zeros((len(truth.segments) + 2, len(prediction.segments) + 2), np.int64)
-    rows = {0: 0, **{segment.id: i for i, segment in enumerate(truth.segments, start=1)}}
-    columns = {0: 0, **{segment.id: i for i, segment in enumerate(prediction.segments, start=1)}}
-    for a, b in zip(truth.ids.ravel().tolist(), prediction.ids.ravel().tolist(), strict=True):
-        counts[rows.get(a, -1), columns.get(b, -1)] += 1
-    return counts
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    size=st.tuples(st.integers(0, 70), st.integers(0, 70)),
-    dtypes=st.tuples(*[st.sampled_from(["u4", "i4", "i8", "u2", "u1", ">u4"])] * 2),
-    listed=st.integers(0, 13),
-)
-def test_counts_equal_a_plain_count_for_all_integer_types(seed, size, dtypes, listed):
-    rng = np.random.default_rng(seed)
-    maps = []
-    for dtype in dtypes:
-        values = [0, *(i for i in IDS if i <= np.iinfo(dtype).max)]
-        pixels = np.zeros(size) if 0 in size else blocks(rng, values, *size)
-        segments = tuple(Segment(int(i), 1, 0) for i in rng.permutation(values[1:])[:listed])
-        maps.append(PanopticMap(np.asfortranarray(pixels.astype(dtype)), segments))
-    expected = plainly_counted(*maps)
-    np.testing.assert_array_equal(pair_counts(*maps), expected)
-    np.testing.assert_array_equal(_count_with_torch(*maps, torch.device("cpu")), expected)
-
-
-def test_thousands_of_segments_are_told_apart():
-    ids = np.random.default_rng(0).choice(2**24, (50, 60), replace=False) + 1
-    segments = tuple(Segment(i, 1, 1) for i in ids.ravel().tolist())
-    truth, turned = PanopticMap(ids, segments), PanopticMap(ids[::-1].copy(), segments)
-    np.testing.assert_array_equal(pair_counts(truth, turned), plainly_counted(truth, turned))
-
-
 def test_tensors_and_arrays_give_the_same():
     pairs = [an_adversarial_pair(seed) for seed in range(30)]
     tensors = [[PanopticMap(torch.from_numpy(m.ids.astype(np.int32)), m.segments) for m in pair] for pair in pairs]
     assert str(measured(tensors, check_truth=False)) == str(measured(pairs, check_truth=False))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_cuda_device_gives_the_same():
-    for seed in range(30):
-        truth, prediction = an_adversarial_pair(seed)
-        moved = PanopticMap(torch.from_numpy(prediction.ids.astype(np.int32)).cuda(), prediction.segments)
-        np.testing.assert_array_equal(pair_counts(truth, moved), pair_counts(truth, prediction))
