@@ -106,6 +106,20 @@ class Recipe:
         found: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**found)
 
+    def check_cycle(self, cycle: int) -> None:
+        """Refuse passes whose last gradients would change nothing.
+
+        Raises:
+            ValueError: If gradients are accumulated over cycles and the passes are no whole number of them.
+        """
+        rest = self.passes % cycle
+        if self.accumulate and rest:
+            raise ValueError(
+                f"passes={self.passes} is no multiple of the {cycle} paths of a cycle, over which the recipe "
+                f"accumulates gradients: the last {rest} would change nothing. Take {self.passes - rest + cycle} "
+                "passes, or accumulate=False"
+            )
+
     def updates(self, cycle: int) -> int:
         """Return how often the optimizer steps, given the paths in a cycle."""
         return self.passes // cycle if self.accumulate else self.passes

@@ -230,7 +230,8 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     """Refuse, before anything is trained, a search that could not even begin.
 
     Raises:
-        ValueError: If the strategy cannot search with these settings, or no candidate keeps the limit on FLOPs.
+        ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, or the
+            supernet's training ends within a cycle.
     """
     config = network_config(settings, datasets.train.categories)
     with torch.device("meta"):
@@ -238,6 +239,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
+    settings.supernet.check_cycle(cycle_length(whole))
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:

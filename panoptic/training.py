@@ -77,12 +77,7 @@ class PanopticModule(SupernetModule):
     ) -> None:
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
-        if recipe.accumulate and recipe.passes % sampler.cycle:
-            raise ValueError(
-                f"passes={recipe.passes} is no multiple of the {sampler.cycle} paths of a cycle, over which the recipe "
-                f"accumulates gradients: the last {recipe.passes % sampler.cycle} would change nothing. Take "
-                f"{-(-recipe.passes // sampler.cycle) * sampler.cycle} passes, or accumulate=False"
-            )
+        recipe.check_cycle(sampler.cycle)
         super().__init__(
             supernet,
             self._total,
