@@ -1,21 +1,13 @@
-"""Make a search space of your own, and search it in two ways: in a trained supernet, and by training every candidate.
+"""Make a search space, and search it by three strategies: in a trained supernet, and by training every candidate.
 
     python examples/custom_space.py
 
-The task is small: scikit-learn's handwritten digits, 8x8 pixels. The supernet is trained once; from then on a candidate
-takes milliseconds, so a search can afford many. Training each candidate takes a second, but its accuracy is the real
-one. Three strategies search in both ways among networks of at most 10,000 parameters.
+A candidate takes milliseconds in the supernet and a second by itself, but then its accuracy is the real one.
 """
 
-from __future__ import annotations
+from collections.abc import Callable
 
-import logging
-import warnings
-
-import lightning
 import torch
-from rich.console import Console
-from rich.table import Table
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -24,141 +16,88 @@ from torch.utils.data import DataLoader, TensorDataset
 from autopanoptic import nas
 
 
-def conv(inputs: int, outputs: int, kernel: int, groups: int = 1) -> nn.Sequential:
+def conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     """Return a convolution that keeps the size, with batch norm and ReLU."""
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-class Layer(nn.Module):
-    """A choice of four operators, added to their input."""
-
-    def __init__(self, index: int, width: int) -> None:
-        super().__init__()
-        options = {
-            "conv3": conv(width, width, 3),
-            "conv5": conv(width, width, 5),
-            "separable": nn.Sequential(conv(width, width, 3, groups=width), conv(width, width, 1)),
-            "bottleneck": nn.Sequential(conv(width, width // 4, 1), conv(width // 4, width, 3)),
-        }
-        self.operator = nas.LayerChoice(options, label=f"operator{index}")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features of the same shape."""
-        return x + self.operator(x)
+def layer(index: int) -> nas.LayerChoice:
+    """Return a choice of four convolutions."""
+    return nas.LayerChoice({f"conv{kernel}": conv(16, 16, kernel) for kernel in (1, 3, 5, 7)}, label=f"layer{index}")
 
 
 class DigitNet(nas.ModelSpace):
-    """The space: a stem, two to four layers, pooling and a classifier, in 1,344 architectures."""
+    """A stem, two to four layers, pooling and a classifier, in 1,344 architectures."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.stem = nas.LayerChoice({"conv3": conv(1, width, 3), "conv5": conv(1, width, 5)}, label="stem")
-        self.body = nas.Repeat(lambda index: Layer(index, width), (2, 4), label="depth")
+        self.stem = nas.LayerChoice({"conv3": conv(1, 16, 3), "conv5": conv(1, 16, 5)}, label="stem")
+        self.body = nas.Repeat(layer, (2, 4), label="depth")
         self.pool = nas.LayerChoice({"max": nn.AdaptiveMaxPool2d(2), "mean": nn.AdaptiveAvgPool2d(2)}, label="pool")
-        self.classify = nn.Linear(4 * width, 10)
+        self.classify = nn.Linear(64, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return scores of the ten digits, (B, 10), of images (B, 1, 8, 8)."""
-        return self.classify(self.pool(self.body(self.stem(images))).flatten(1))
+        scores: Tensor = self.classify(self.pool(self.body(self.stem(images))).flatten(1))
+        return scores
 
 
 def load() -> list[TensorDataset]:
     """Return 1,000 digits to train with, 400 to search with, and 397 to test with."""
-    pixels, labels = load_digits(return_X_y=True)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    images, digits = torch.tensor(pixels, dtype=torch.float32)[order] / 8 - 1, torch.tensor(labels)[order]
-    parts = zip(images.reshape(-1, 1, 8, 8).split([1000, 400, 397]), digits.split([1000, 400, 397]), strict=True)
-    return [TensorDataset(*part) for part in parts]
+    pixels, labels = (torch.tensor(values) for values in load_digits(return_X_y=True))
+    order = torch.split(torch.randperm(1797, generator=torch.Generator().manual_seed(0)), [1000, 400, 397])
+    return [TensorDataset(pixels[part].float().reshape(-1, 1, 8, 8) / 8 - 1, labels[part]) for part in order]
 
 
-def loss(network: nn.Module, batch: list[Tensor]) -> Tensor:
-    """Return the loss of a batch of images and digits."""
-    return cross_entropy(network(batch[0]), batch[1])
+def train(network: nn.Module, data: TensorDataset, epochs: int, begin: Callable[[int], object]) -> None:
+    """Train a network; ``begin`` is called before each step, to activate a supernet's path."""
+    optimizer = torch.optim.AdamW(network.train().parameters(), lr=0.005)
+    batches = DataLoader(data, batch_size=50, shuffle=True)
+    for step, (images, digits) in enumerate(batch for _ in range(epochs) for batch in batches):
+        begin(step)
+        optimizer.zero_grad()
+        torch.autograd.backward(cross_entropy(network(images), digits))
+        optimizer.step()
 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, data: TensorDataset) -> float:
     """Return how many of 100 images are recognised."""
     images, digits = data.tensors
-    return 100 * (network.eval()(images).argmax(1) == digits).float().mean().item()
-
-
-def train_supernet(data: TensorDataset, epochs: int) -> nas.Supernet:
-    """Return a supernet, trained so that every option of a choice takes its turn equally often."""
-    supernet = nas.Supernet(DigitNet())
-    paths = nas.FairPaths(supernet.space)
-    module = nas.SupernetModule(supernet, loss, lambda weights: torch.optim.AdamW(weights, lr=0.005), paths)
-    trainer = lightning.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False
-    )
-    trainer.fit(module, DataLoader(data, batch_size=50, shuffle=True))
-    return supernet
-
-
-def train_network(network: nn.Module, data: TensorDataset, epochs: int) -> None:
-    """Train the network of one architecture."""
-    optimizer = torch.optim.AdamW(network.train().parameters(), lr=0.005)
-    for _ in range(epochs):
-        for batch in DataLoader(data, batch_size=50, shuffle=True):
-            optimizer.zero_grad()
-            loss(network, batch).backward()
-            optimizer.step()
-
-
-def search(supernet: nas.Supernet, strategy: nas.Strategy, evaluator: nas.Evaluator, trials: int) -> nas.Trial:
-    """Return the best trial of a search; give it a journal=... and it can be interrupted and resumed."""
-    return (
-        nas.Search(
-            supernet.space,
-            strategy,
-            evaluator,
-            objectives="accuracy",
-            costs={"thousand_parameters": nas.ParameterCount(supernet, unit=1e3)},
-            constraints={"thousand_parameters": (None, 10)},
-        )
-        .run(trials)
-        .best
-    )
+    return 100 * float((network.eval()(images).argmax(1) == digits).float().mean())
 
 
 def main(epochs: int = 24, paths: int = 60, networks: int = 6, epochs_alone: int = 4) -> dict[str, list[float]]:
-    """Search by three strategies in both ways, and print their accuracies."""
+    """Print the validation accuracy of the best paths, then the test accuracy of these and of the best networks."""
     torch.set_num_threads(1)  # for such a small network more threads only wait for each other
     torch.manual_seed(0)
     training, validation, test = load()
-    supernet = train_supernet(training, epochs)
+    supernet = nas.Supernet(DigitNet())
+    fair = nas.FairPaths(supernet.space)  # every option of a choice takes its turn equally often
+    train(supernet.module, training, epochs, lambda step: supernet.activate(fair.path(step)))
 
-    def train(network: nn.Module) -> dict[str, float]:
-        train_network(network, training, epochs_alone)
+    def train_alone(network: nn.Module) -> dict[str, float]:
+        train(network, training, epochs_alone, lambda step: None)
         return {"accuracy": accuracy(network, validation), "test": accuracy(network, test)}
 
-    def measure(path: nn.Module) -> dict[str, float]:
-        return {"accuracy": accuracy(path, validation)}
-
-    # Batch norm needs the statistics of the path that is measured.
-    batches = training.tensors[0][:500].split(250)
-    one_shot = nas.SupernetEvaluator(supernet, measure, recalibrate_with=batches)
-    stand_alone = nas.TrainingEvaluator(supernet, train)
+    batches = torch.split(training.tensors[0][:500], 250)  # for the batch-norm statistics of each path
+    one_shot = nas.SupernetEvaluator(
+        supernet, lambda path: {"accuracy": accuracy(path, validation)}, recalibrate_with=batches
+    )
+    alone = nas.TrainingEvaluator(supernet, train_alone)
+    print(f"{supernet.space.size:,} architectures: best of {paths} paths, and of {networks} trained networks")
+    print(f"{'strategy':24}{'path':>8}{'path, trained':>16}{'network':>10}")
     found = {}
     for strategy in (nas.RandomSearch(), nas.RegularizedEvolution(3, 2), nas.Evolution(3, parents=2)):
-        path = search(supernet, strategy, one_shot, paths)
-        network = search(supernet, strategy, stand_alone, networks)
-        path_trained = stand_alone.evaluate(path.architecture, lambda step, metrics: None)
-        found[type(strategy).__name__] = [path.metrics["accuracy"], path_trained["test"], network.metrics["test"]]
-    show(found, f"{supernet.space.size:,} architectures: best of {paths} paths, and of {networks} trained networks")
+        name = type(strategy).__name__
+        path = nas.Search(supernet.space, strategy, one_shot, objectives="accuracy").run(paths).best
+        network = nas.Search(supernet.space, strategy, alone, objectives="accuracy").run(networks).best
+        path_alone = alone.evaluate(path.architecture, lambda step, metrics: None)
+        found[name] = [path.metrics["accuracy"], path_alone["test"], network.metrics["test"]]
+        print("{:24}{:6.1f} %{:14.1f} %{:8.1f} %".format(name, *found[name]))
     return found
 
 
-def show(found: dict[str, list[float]], title: str) -> None:
-    """Print a row for each strategy: the best path's accuracy on validation images, the others' on test images."""
-    table = Table("strategy", "path", "path, trained", "network", title=title)
-    for name, percents in found.items():
-        table.add_row(name, *(f"{percent:.1f} %" for percent in percents))
-    Console().print(table)
-
-
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     main()
