@@ -50,8 +50,13 @@ def test_it_resumes_from_a_journal(example: ModuleType, tmp_path: Path) -> None:
     assert [trial.architecture for trial in resumed.history] == [trial.architecture for trial in whole.history]
 
 
-def test_the_table_is_printed(example: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_strategy_is_checked_and_the_table_printed(
+    example: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[type] = []
+    monkeypatch.setattr(example, "check_strategy", checked.append)  # its checks have tests of their own above
     example.main(trials=10, seeds=1)
+    assert checked == [example.HillClimbing]
     printed = capsys.readouterr().out
     assert "100,000 architectures, 10 trials, 1 seeds" in printed
     assert "HillClimbing(explore=0.1)" in printed
