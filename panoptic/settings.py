@@ -56,7 +56,7 @@ class Settings:
         precision: ``"32-true"`` or ``"bf16-mixed"``.
         workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
             that its candidates depend on this number; those of the other strategies do not.
-        threads: Threads of each process on a CPU.
+        threads: Threads of the training on a CPU; the workers share as many.
         seed: Non-negative.
 
     Raises:
@@ -121,7 +121,7 @@ class Settings:
             trials=13 if quick else 61,
             warmup=small,
             supernet=replace(small, passes=12 if quick else 300),
-            retrain=replace(small, passes=12 if quick else 300),
+            retrain=replace(small, passes=12 if quick else 240),
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
         )
