@@ -288,7 +288,9 @@ def search(
         objectives=settings.objective,
         costs=costs(settings, datasets, network.config),
         constraints=_constraints(settings),
-        executor=ProcessExecutor(settings.workers, max(1, settings.threads // settings.workers)) if several else InlineExecutor(),
+        executor=ProcessExecutor(settings.workers, max(1, settings.threads // settings.workers))
+        if several
+        else InlineExecutor(),
         ordered=True,
         journal=journal,
         seed=settings.seed + (baseline is not None),
