@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -20,8 +19,6 @@ app = typer.Typer(help="Panoptic segmentation: the joint search of a whole netwo
 RUNS = Path("runs")
 WORKERS = 2
 """Fixed, because what some strategies propose depends on it; a run shall not depend on the machine."""
-THREADS = 2
-"""More gain little on networks of this size, and cost much where other programs want the cores."""
 
 
 class PresetName(str, Enum):
@@ -77,9 +74,7 @@ def search(
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the training on a CPU, which the workers share; up to 2.")
-    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the training on a CPU, which the workers share.")] = 1,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
@@ -134,7 +129,7 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "difficulty": values["difficulty"],
         "device": values["device"].value,
         "precision": values["precision"],
-        "threads": values["threads"] or min(THREADS, os.cpu_count() or 1),
+        "threads": values["threads"],
         "workers": values["workers"] or WORKERS,
         "seed": values["seed"],
         "trials": values["trials"] or settings.trials,

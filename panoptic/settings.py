@@ -120,8 +120,8 @@ class Settings:
             scenes=SceneCounts(48, 8, 8) if quick else SceneCounts(),
             trials=13 if quick else 61,
             warmup=small,
-            supernet=replace(small, passes=12 if quick else 300),
-            retrain=replace(small, passes=12 if quick else 240),
+            supernet=replace(small, passes=12 if quick else 252),
+            retrain=replace(small, passes=12 if quick else 200),
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
         )

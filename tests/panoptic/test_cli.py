@@ -33,7 +33,7 @@ def settings(runs: Path, *options: str) -> Settings:
 
 
 def test_defaults_are_those_for_scenes(runs: Path) -> None:
-    assert settings(runs, "--threads", "1") == replace(Settings.for_scenes(), workers=2)
+    assert settings(runs) == replace(Settings.for_scenes(), workers=2)
 
 
 def test_options_reach_the_settings(runs: Path) -> None:
