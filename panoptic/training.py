@@ -236,6 +236,7 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message="GPU available but not used.*")
+        warnings.filterwarnings("ignore", message="The dirpath has changed.*")  # the run's folder was moved
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
         for logger in loggers:
             logger.setLevel(logging.ERROR)

@@ -23,6 +23,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder in which runs are made, but do nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Pipeline, "run", lambda self: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # it would outlast the test
     return tmp_path / "runs"
 
 

@@ -43,6 +43,7 @@ def quiet() -> Console:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, NetworkReport]]:
+    torch.set_num_threads(SETTINGS_OF_TEST.threads)
     folder = tmp_path_factory.mktemp("runs") / "whole"
     return folder, Pipeline(SETTINGS_OF_TEST, folder, quiet()).run()
 
