@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.trial import Trial as Trial
     from autopanoptic.nas.trial import TrialState as TrialState
+    from autopanoptic.nas.warm_start import warm_start as warm_start
     from autopanoptic.strategies.base import Strategy as Strategy
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
@@ -81,6 +82,7 @@ _NAMES = {
     "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.trial": ["Trial", "TrialState"],
+    "autopanoptic.nas.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],
     "autopanoptic.strategies.evolution": ["Evolution"],
     "autopanoptic.strategies.grid_search": ["GridSearch"],

@@ -41,7 +41,7 @@ class AdditiveCost:
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the cost."""
-        canonical = self.space.canonical(architecture)
+        canonical = self.space.without_inactive(architecture)
         if self._reference is None:
             self._reference = (canonical, self.cost(canonical))
         total = self._reference[1] + sum(self._difference(item) for item in canonical.items())
@@ -56,7 +56,7 @@ class AdditiveCost:
         if reference[label] == option:
             return 0.0
         if item not in self._added:
-            self._added[item] = self.cost(self.space.canonical(reference.replace(label, option))) - base
+            self._added[item] = self.cost(self.space.without_inactive(reference.replace(label, option))) - base
         return self._added[item]
 
     def _verify(self, architecture: Architecture, total: float) -> None:

@@ -22,22 +22,30 @@ class Choice:
         options: the values to choose from; JSON scalars, all different.
         condition: the choice is made while any of these holds, always where there is none. Give a single pair such
             as ``("op", "conv")``, a pair with several options ``("depth", (2, 3))``, or a list of pairs.
+        weights: what is known of the options beforehand: where one is drawn, its probability is its share of the
+            weights. One positive number per option; None for equal ones.
 
     Raises:
-        ValueError: for an empty label, no options, or options that are equal or not JSON scalars.
+        ValueError: for an empty label, no options, options that are equal or not JSON scalars, or weights that do not
+            fit them.
     """
 
     label: str
     options: tuple[Option, ...]
     conditions: tuple[Condition, ...] = ()
+    weights: tuple[float, ...] | None = None
 
-    def __init__(self, label: str, options: Iterable[Option], condition: Any = ()) -> None:
+    def __init__(
+        self, label: str, options: Iterable[Option], condition: Any = (), weights: Iterable[float] | None = None
+    ) -> None:
         if isinstance(options, str):
             raise ValueError(f"Choice {label!r} needs a list of options, not the text {options!r}.")
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "options", tuple(options))
         object.__setattr__(self, "conditions", _conditions(label, condition))
+        object.__setattr__(self, "weights", None if weights is None else tuple(weights))
         self._check()
+        self._check_weights()
 
     def _check(self) -> None:
         if not isinstance(self.label, str) or not self.label:
@@ -54,6 +62,27 @@ class Choice:
         if len(set(self.options)) < len(self.options):
             raise ValueError(f"Choice {self.label!r} has equal options among {list(self.options)}.")
 
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        if len(self.weights) != len(self.options):
+            raise ValueError(
+                f"Choice {self.label!r} has {len(self.options)} options, but the {len(self.weights)} weights "
+                f"{self.weights}."
+            )
+        for option, weight in zip(self.options, self.weights, strict=True):
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
+                raise ValueError(
+                    f"The weight of option {option!r} of choice {self.label!r} must be a positive number, not "
+                    f"{weight!r}. Leave out an option that shall never be taken."
+                )
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """The probability of each option where one is drawn at random."""
+        weights = self.weights or (1.0,) * len(self.options)
+        return tuple(weight / sum(weights) for weight in weights)
+
     def active(self, options: Mapping[str, Option]) -> bool:
         """Return whether the choice is made, given the options of the active choices before it."""
         if not self.conditions:
@@ -65,13 +94,15 @@ class Choice:
         found: dict[str, Any] = {"label": self.label, "options": list(self.options)}
         if self.conditions:
             found["conditions"] = [[label, list(allowed)] for label, allowed in self.conditions]
+        if self.weights is not None:
+            found["weights"] = list(self.weights)
         return found
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Choice:
         """Read a choice back from :meth:`to_json`."""
         conditions = [(label, tuple(allowed)) for label, allowed in values.get("conditions", ())]
-        return cls(values["label"], values["options"], conditions)
+        return cls(values["label"], values["options"], conditions, values.get("weights"))
 
 
 def _conditions(label: str, condition: Any) -> tuple[Condition, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.counting import rounded
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space import Canonical, SearchSpace
 
 SAMPLE_ATTEMPTS = 1000
 CHILD_ATTEMPTS = 100
@@ -28,19 +28,26 @@ class ConstrainedSpace(SearchSpace):
         choices: the choices of the whole space.
         accept: decides on a canonical architecture.
         description: names the condition in error messages.
+        canonical: the symmetries, see :class:`SearchSpace`.
 
     ``size`` counts the whole space: the number of accepted architectures is not known without trying them all.
     """
 
-    def __init__(self, choices: Iterable[Choice], accept: Callable[[Architecture], bool], description: str) -> None:
-        super().__init__(choices)
+    def __init__(
+        self,
+        choices: Iterable[Choice],
+        accept: Callable[[Architecture], bool],
+        description: str,
+        canonical: Canonical | None = None,
+    ) -> None:
+        super().__init__(choices, canonical)
         self._accept = accept
         self.description = description
         self._tried = 0
         self._accepted = 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ConstrainedSpace) and self.choices == other.choices and self._accept == other._accept
+        return isinstance(other, ConstrainedSpace) and super().__eq__(other) and self._accept == other._accept
 
     def __hash__(self) -> int:
         return hash(self.choices)
@@ -70,7 +77,10 @@ class ConstrainedSpace(SearchSpace):
         """Return the part that both this space's condition and another accept."""
         first = self._accept
         return ConstrainedSpace(
-            self.choices, lambda found: first(found) and accept(found), f"{self.description} and {description}"
+            self.choices,
+            lambda found: first(found) and accept(found),
+            f"{self.description} and {description}",
+            self._representative,
         )
 
     def sample(self, rng: np.random.Generator) -> Architecture:

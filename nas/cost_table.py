@@ -23,20 +23,14 @@ class CostTable:
 
     Args:
         costs: the functions by name.
-        constraints: (low, high) by name, or objects.
-
-    Raises:
-        ValueError: when a constraint has no cost of its name.
+        constraints: (low, high) by name, or objects. Those on a cost are checked before an evaluation, those on any
+            other metric after it.
     """
 
     def __init__(self, costs: Mapping[str, Cost], constraints: Constraints) -> None:
         self._costs = {name: lru_cache(REMEMBERED)(cost) for name, cost in costs.items()}
-        self.constraints = _constraints_of(constraints)
-        for constraint in self.constraints:
-            if constraint.name not in costs:
-                raise ValueError(
-                    f"The constraint on {constraint.name!r} needs a cost of that name; costs= has {sorted(costs)}."
-                )
+        self.constraints = constraints_of(constraints)
+        self._known_before = tuple(constraint for constraint in self.constraints if constraint.name in costs)
 
     def of(self, architecture: Architecture) -> dict[str, float]:
         """Return all costs of an architecture.
@@ -47,24 +41,25 @@ class CostTable:
         return {name: self._one(name, architecture) for name in self._costs}
 
     def allows(self, architecture: Architecture) -> bool:
-        """Return whether an architecture keeps all constraints."""
-        return all(c.allows(self._one(c.name, architecture)) for c in self.constraints)
+        """Return whether an architecture keeps all constraints on costs."""
+        return all(c.allows(self._one(c.name, architecture)) for c in self._known_before)
 
     def _one(self, name: str, architecture: Architecture) -> float:
         return checked({name: self._costs[name](architecture)})[name]
 
     def constrained(self, space: SearchSpace) -> SearchSpace:
-        """Return the part of a space that keeps the constraints."""
-        if not self.constraints:
+        """Return the part of a space that keeps the constraints on costs."""
+        if not self._known_before:
             return space
-        return space.where(self.allows, " and ".join(map(str, self.constraints)))
+        return space.where(self.allows, " and ".join(map(str, self._known_before)))
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Return the constraints as a JSON object of [low, high]; None where there is no bound."""
         return {c.name: [None if abs(b) == float("inf") else b for b in c.bounds] for c in self.constraints}
 
 
-def _constraints_of(values: Constraints) -> tuple[Constraint, ...]:
+def constraints_of(values: Constraints) -> tuple[Constraint, ...]:
+    """Return the constraints that a user gave in any of the accepted forms."""
     if isinstance(values, Mapping):
         return tuple(Constraint(name, low, high) for name, (low, high) in values.items())
     return tuple(values)

@@ -27,6 +27,4 @@ def fair_cycle(space: SearchSpace, rng: np.random.Generator) -> list[Architectur
     for choice in space.choices:
         rounds = [rng.permutation(len(choice.options)) for _ in range(length // len(choice.options))]
         dealt[choice.label] = [choice.options[index] for index in np.concatenate(rounds)]
-    return [
-        SearchSpace.canonical(space, {label: options[n] for label, options in dealt.items()}) for n in range(length)
-    ]
+    return [space.without_inactive({label: options[n] for label, options in dealt.items()}) for n in range(length)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.pareto import fronts, ranking
 from autopanoptic.nas.trial import Trial, TrialState
 
@@ -19,10 +19,12 @@ class History(Sequence[Trial]):
 
     Args:
         objectives: what ranks the trials; the first is the main one.
+        constraints: bounds on metrics. A trial that breaks one is worse than every trial that breaks none.
     """
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
         self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
         self._trials: list[Trial] = []
         self._of: dict[Architecture, int] = {}
         self._finished: list[int] = []
@@ -79,31 +81,50 @@ class History(Sequence[Trial]):
         """Return a completed trial's objectives, each negated where less is better, so that more is better."""
         return tuple(objective.gain(trial.metrics) for objective in self.objectives)
 
+    def violation(self, trial: Trial) -> float:
+        """Return by how much a completed trial breaks the constraints: 0 where it breaks none.
+
+        The sum, over the constraints, of what lies beyond the bound, relative to the bound where that is not 0.
+        """
+        return sum(constraint.violation(trial.metrics[constraint.name]) for constraint in self.constraints)
+
     def ranked(self, trials: Iterable[Trial] | None = None) -> list[Trial]:
         """Return completed trials from best to worst.
 
         One objective ranks by value, several by non-dominated front and crowding distance; ties keep their order.
+        Trials that break constraints come last, by :meth:`violation` (constraint domination, Deb et al. 2002, VI).
 
         Args:
             trials: what to rank; every completed trial by default.
         """
         found = [t for t in (self.completed if trials is None else trials) if t.state is TrialState.COMPLETED]
+        if not self.constraints:
+            return self._by_objectives(found)
+        violations = {trial.id: self.violation(trial) for trial in found}
+        feasible = self._by_objectives([trial for trial in found if not violations[trial.id]])
+        broken = [trial for trial in found if violations[trial.id]]
+        return feasible + sorted(broken, key=lambda trial: violations[trial.id])
+
+    def _by_objectives(self, trials: list[Trial]) -> list[Trial]:
         if len(self.objectives) == 1:
             main = self.objectives[0]
-            return sorted(found, key=lambda trial: main.gain(trial.metrics), reverse=True)
-        if not found:
+            return sorted(trials, key=lambda trial: main.gain(trial.metrics), reverse=True)
+        if not trials:
             return []
-        return [found[index] for index in ranking([self.gains(trial) for trial in found])]
+        return [trials[index] for index in ranking([self.gains(trial) for trial in trials])]
+
+    def _feasible(self) -> list[Trial]:
+        return [trial for trial in self.completed if not self.violation(trial)] if self.constraints else self.completed
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial that is best by the first objective, the earliest of equals; None where there is none."""
+        """The best completed trial by the main objective within the constraints, the earliest of equals; or None."""
         main = self.objectives[0]
-        return max(self.completed, key=lambda trial: (main.gain(trial.metrics), -trial.id), default=None)
+        return max(self._feasible(), key=lambda trial: (main.gain(trial.metrics), -trial.id), default=None)
 
     def pareto(self) -> list[Trial]:
-        """Return the completed trials that no other dominates, in the order they were asked for."""
-        found = sorted(self.completed, key=lambda trial: trial.id)
+        """Return the completed trials that break no constraint and that no other such trial dominates, by id."""
+        found = sorted(self._feasible(), key=lambda trial: trial.id)
         if not found:
             return []
         front = fronts([self.gains(trial) for trial in found])
@@ -128,7 +149,7 @@ class History(Sequence[Trial]):
 
         Raises:
             ValueError: when the trial is not running, has another architecture now, or is completed without a finite
-                value of every objective.
+                value of every objective and constraint.
         """
         if trial.id not in self._running:
             raise ValueError(f"Trial {trial.id} is not running, so it cannot become {trial.state.value}.")
@@ -145,7 +166,7 @@ class History(Sequence[Trial]):
             self._completed.append(trial.id)
 
     def _check_metrics(self, trial: Trial) -> None:
-        for name in (objective.name for objective in self.objectives):
+        for name in (wanted.name for wanted in (*self.objectives, *self.constraints)):
             if name not in trial.metrics:
                 raise ValueError(f"Trial {trial.id} has no {name!r}; its metrics are {sorted(trial.metrics)}.")
             if not math.isfinite(trial.metrics[name]):

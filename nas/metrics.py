@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.objective import Constraint, Objective
 
 
 class MissingObjectiveError(ValueError):
-    """An evaluator returned metrics without one of the search's objectives."""
+    """An evaluator returned metrics without one of the search's objectives or constraints."""
 
 
 def checked(metrics: Any) -> dict[str, float]:
@@ -36,8 +36,10 @@ def _number(name: object, value: Any) -> float:
     return float(number)
 
 
-def check_objectives(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> None:
-    """Check that every objective is among the metrics.
+def check_complete(
+    metrics: Mapping[str, float], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> None:
+    """Check that every objective and every constraint is among the metrics.
 
     Raises:
         MissingObjectiveError: names the first that is missing.
@@ -46,4 +48,10 @@ def check_objectives(metrics: Mapping[str, float], objectives: Sequence[Objectiv
         if objective.name not in metrics:
             raise MissingObjectiveError(
                 f"The evaluator returned {sorted(metrics)}, without the objective {objective.name!r}."
+            )
+    for constraint in constraints:
+        if constraint.name not in metrics:
+            raise MissingObjectiveError(
+                f"The evaluator returned {sorted(metrics)}, without {constraint.name!r}, which a constraint bounds. "
+                "Return it, or give costs= a function of that name to check it before the evaluation."
             )

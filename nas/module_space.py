@@ -26,11 +26,12 @@ class Site:
     modules: list[nn.Module] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     tied: bool = True
+    weights: tuple[float, ...] | None = None
 
     def choice(self) -> Choice:
         """Return the search space's choice: active while any of its places is."""
         conditions = () if () in self.places else dict.fromkeys(place[-1] for place in self.places)
-        return Choice(self.label, self.values, list(conditions))
+        return Choice(self.label, self.values, list(conditions), self.weights)
 
 
 def choices_of(module: nn.Module) -> list[Choice]:
@@ -51,9 +52,12 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
         label, values = mutable.label, mutable_values(mutable)
         if "/" in label:
             raise ValueError(f"Label {label!r} has a '/', as labels have that NNI makes up; give an explicit one.")
-        site = sites.setdefault(label, Site(label, values))
+        weights = getattr(mutable, "weights", None)
+        site = sites.setdefault(label, Site(label, values, weights=weights))
         if list(site.values) != list(values):
             raise ValueError(f"Label {label!r} stands for {list(site.values)} and for {list(values)}; rename one.")
+        if site.weights != weights:
+            raise ValueError(f"Label {label!r} has the weights {site.weights} and {weights}; give all the same.")
         if not any(known is mutable for known in site.modules):
             site.modules.append(mutable)
             site.tied = site.tied and getattr(mutable, "tied", False)

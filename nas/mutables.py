@@ -48,6 +48,7 @@ class LayerChoice(_nni.LayerChoice):
         candidates: the options by name, or a list whose indices become the options.
         label: the choice's name in the search space.
         tied: whether other choices may carry the same label and so always take the same option.
+        weights: prior weights of the options, see :class:`Choice`.
 
     Raises:
         TypeError: for a candidate that is not a module.
@@ -55,15 +56,27 @@ class LayerChoice(_nni.LayerChoice):
     """
 
     def __init__(
-        self, candidates: Mapping[str, nn.Module] | Sequence[nn.Module], *, label: str, tied: bool = False
+        self,
+        candidates: Mapping[str, nn.Module] | Sequence[nn.Module],
+        *,
+        label: str,
+        tied: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> None:
         _check_label(label)
         super().__init__(_candidates(label, candidates), label=label)
         self.tied = tied
+        self.weights = None if weights is None else tuple(weights)
 
     @classmethod
     def create_fixed_module(
-        cls, sample: dict[str, Any], candidates: Any, *, label: str, tied: bool = False
+        cls,
+        sample: dict[str, Any],
+        candidates: Any,
+        *,
+        label: str,
+        tied: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> nn.Module:
         """Return the candidate that ``sample`` names; NNI calls this while it builds a single architecture."""
         fixed: nn.Module = super().create_fixed_module(sample, _candidates(label, candidates), label=label)

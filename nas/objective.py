@@ -55,10 +55,10 @@ def objectives_of(values: Objectives) -> tuple[Objective, ...]:
 
 @dataclass(frozen=True)
 class Constraint:
-    """Bounds on a cost, checked before an architecture is evaluated.
+    """Bounds on a metric; where it is a cost, an architecture that breaks them is not evaluated at all.
 
     Args:
-        name: the cost's name.
+        name: the metric's name.
         low: the smallest value allowed; None for no bound.
         high: the largest value allowed; None for no bound.
     """
@@ -81,6 +81,14 @@ class Constraint:
         """Return whether the value lies within the bounds, ends included."""
         low, high = self.bounds
         return low <= value <= high
+
+    def violation(self, value: float) -> float:
+        """Return how far the value lies beyond its bound, relative to the bound where that is not 0; else 0."""
+        low, high = self.bounds
+        if self.allows(value):
+            return 0.0
+        bound = low if value < low else high
+        return abs(value - bound) / (abs(bound) or 1.0)
 
     def __str__(self) -> str:
         low, high = self.bounds

@@ -54,6 +54,37 @@ def crowding(gains: ArrayLike) -> NDArray[np.float64]:
     return distance
 
 
+def hypervolume(gains: ArrayLike, reference: ArrayLike) -> float:
+    """Return the volume that the points dominate, above a reference point.
+
+    Zitzler and Thiele 1998 (the S metric), by slicing along the last objective (While et al. 2006, HSO): exact, and
+    exponential in the number of objectives, so meant for a few.
+
+    Args:
+        gains: shape (n, objectives), finite; points that are not better than the reference in everything add nothing.
+        reference: shape (objectives,).
+
+    Raises:
+        ValueError: when the shapes do not fit, or a number is not finite.
+    """
+    corner = np.asarray(reference, dtype=float)
+    points = np.asarray(gains, dtype=float).reshape(-1, corner.size)
+    if corner.ndim != 1 or not np.isfinite(corner).all() or not np.isfinite(points).all():
+        raise ValueError(f"A hypervolume needs a reference of finite numbers, one per objective, not {reference!r}.")
+    return _volume(points[(points > corner).all(axis=1)] - corner)
+
+
+def _volume(points: NDArray[np.float64]) -> float:
+    """Return what positive points dominate above the origin."""
+    if points.shape[1] == 1:
+        return float(points.max(initial=0.0))
+    points = points[np.argsort(-points[:, -1], kind="stable")]
+    depths = points[:, -1] - np.append(points[1:, -1], 0.0)
+    if points.shape[1] == 2:
+        return float(np.maximum.accumulate(points[:, 0]) @ depths) if len(points) else 0.0
+    return float(sum(depth * _volume(points[: n + 1, :-1]) for n, depth in enumerate(depths) if depth > 0))
+
+
 def ranking(gains: ArrayLike) -> NDArray[np.intp]:
     """Return the indices of the points from best to worst.
 

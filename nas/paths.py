@@ -29,7 +29,7 @@ class PathSampler(Protocol):
 
 
 class UniformPaths:
-    """Every path drawn on its own, each choice uniform (Guo et al. 2020, single-path one-shot)."""
+    """Every path drawn on its own, each choice uniform or by its weights (Guo et al. 2020, one-shot)."""
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
         self.space = space

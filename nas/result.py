@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.architecture import Option
+from autopanoptic.nas.cost_table import constraints_of
 from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.objective import objectives_of
+from autopanoptic.nas.pareto import hypervolume
 from autopanoptic.nas.replay import end_of, replay
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial
@@ -51,25 +54,48 @@ class Result:
         header = events[0] if events else {}
         if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
             raise JournalError(f"{path} does not begin with the description of a search.")
-        history = History(objectives_of(header["objectives"]))
+        history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
         replay(history, events)
         return cls(SearchSpace.from_json(header["space"]), history, end_of(events))
 
     @property
     def best(self) -> Trial:
-        """The completed trial that is best by the first objective, the earliest of equals.
+        """The best completed trial by the first objective that breaks no constraint, the earliest of equals.
 
         Raises:
-            ValueError: when no trial completed.
+            ValueError: when no trial completed, or all that did break a constraint.
         """
         best = self.history.best
+        if best is None and self.history.n_completed:
+            nearest = self.history.ranked()[0]
+            limits = " and ".join(map(str, self.history.constraints))
+            raise ValueError(
+                f"None of the {self.history.n_completed} completed trials keeps {limits}; trial {nearest.id} comes "
+                f"nearest, with {dict(nearest.metrics)}."
+            )
         if best is None:
             raise ValueError(f"None of the {len(self.history)} trials completed, so there is no best one.")
         return best
 
     def pareto(self) -> list[Trial]:
-        """Return the completed trials that no other dominates, in the order of the trials."""
+        """Return the completed trials that break no constraint and that no other dominates, in order of the trials."""
         return self.history.pareto()
+
+    def hypervolume(self, reference: Mapping[str, float]) -> float:
+        """Return the volume of objective values that the Pareto front dominates, up to a reference point.
+
+        Args:
+            reference: a value of every objective, in its own unit, that is just not good enough any more, such as
+                ``{"accuracy": 60, "latency_ms": 40}``. Trials that are worse than it in anything add nothing.
+
+        Raises:
+            ValueError: when the names are not those of the objectives, or a value is not finite.
+        """
+        names = [objective.name for objective in self.history.objectives]
+        if set(reference) != set(names):
+            raise ValueError(f"The reference needs a value of each objective of {names}, not of {list(reference)}.")
+        corner = [objective.gain(reference) for objective in self.history.objectives]
+        return hypervolume([self.history.gains(trial) for trial in self.pareto()], corner)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one dictionary per trial: trial, state, seconds, its metrics, and its options by label.

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.history import History
 from autopanoptic.nas.interrupts import deferred_interrupt
 from autopanoptic.nas.journal import Journal, JournalError
-from autopanoptic.nas.metrics import MissingObjectiveError, check_objectives, checked
+from autopanoptic.nas.metrics import MissingObjectiveError, check_complete, checked
 from autopanoptic.nas.objective import Objectives, objectives_of
 from autopanoptic.nas.progress import search_progress
 from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
@@ -32,7 +33,7 @@ from autopanoptic.nas.result import Result
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.stopping import Stopper
 from autopanoptic.nas.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy
+from autopanoptic.strategies.base import Strategy, exhausted
 
 PROPOSALS = 100
 GIVE_UP_AFTER = 10
@@ -54,14 +55,15 @@ class Search:
             returns a mapping of metrics or, with one objective, its value. None for use with :meth:`ask` and
             :meth:`tell` only.
         objectives: what is better: ``"accuracy"`` (maximised), or ``{"accuracy": "max", "latency_ms": "min"}``.
-        constraints: (low, high) bounds on costs, either may be None; checked before any evaluation.
+        constraints: (low, high) bounds on metrics, either may be None. Those on ``costs`` are checked before an
+            evaluation; those on other metrics after it: a trial that breaks one is worse than any that breaks none.
         costs: functions of an architecture, called before it is evaluated and recorded among its metrics, where a
             metric of the evaluator with the same name takes their place.
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done. Space, strategy, objectives, constraints, seed and initial architectures must be
-            those of the journal; that the evaluator is the same is for the caller to see to.
+            search would have done. Space, strategy, stopper, objectives, constraints, seed and initial architectures
+            must be those of the journal; that the evaluator is the same is for the caller to see to.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
@@ -72,9 +74,9 @@ class Search:
         retries: how often a trial is run again after its worker died.
 
     Raises:
-        TypeError: when the strategy or the evaluator is none.
-        ValueError: when the strategy cannot search this space or these objectives, a constraint has no cost, or an
-            initial architecture is not in the space or breaks a constraint.
+        TypeError: when the strategy, the evaluator or the stopper is none.
+        ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
+            architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
     """
 
@@ -99,6 +101,10 @@ class Search:
             raise TypeError(
                 f"A strategy is an object that derives from Strategy, such as Evolution(), not {strategy!r}."
             )
+        if not isinstance(stopper, (Stopper, NoneType)):
+            raise TypeError(
+                f"A stopper is an object that derives from Stopper, such as SuccessiveHalving(), not {stopper!r}."
+            )
         self.objectives = objectives_of(objectives)
         self.costs = CostTable(costs or {}, constraints or ())
         self.space = self.costs.constrained(space)
@@ -110,8 +116,10 @@ class Search:
         self.stopper = stopper
         self.initial = self._initial(initial)
         self.retries = _whole("retries", retries)
-        self.history = History(self.objectives)
+        self.history = History(self.objectives, self.costs.constraints)
         strategy.check(self.space, self.objectives)
+        if stopper is not None:
+            stopper.check(self.objectives)
         self.journal = Journal(journal) if isinstance(journal, (str, Path)) else journal
         events = [] if self.journal is None else self.journal.events
         if self.journal is not None and events:
@@ -140,6 +148,7 @@ class Search:
             "constraints": self.costs.to_json(),
             "seed": self.seed,
             "initial": [architecture.to_json() for architecture in self.initial],
+            "stopper": repr(self.stopper),
         }
 
     def __enter__(self) -> Search:
@@ -226,7 +235,7 @@ class Search:
             return self._end("failed", trial.id, error=error, seconds=seconds)
         try:
             found = {**self._costs_of(trial), **checked(metrics)}
-            check_objectives(found, self.objectives)
+            check_complete(found, self.objectives, self.costs.constraints)
         except MissingObjectiveError as problem:
             self._end("failed", trial.id, error=str(problem), seconds=seconds)
             raise SearchError(str(problem)) from problem
@@ -290,7 +299,7 @@ class Search:
             self._record("ended", reason=reason)
 
     def _say_why_early(self, trials: int) -> None:
-        everything = len(self.history) >= self.space.size
+        everything = exhausted(self.space, self.history)
         why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
         logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
 

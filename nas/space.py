@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +17,46 @@ from autopanoptic.nas.counting import count_architectures, rounded
 if TYPE_CHECKING:
     from torch import nn
 
+Canonical: TypeAlias = Callable[[Architecture], Mapping[str, Option]]
+MUTATION_ATTEMPTS = 100
+
 
 class SearchSpace:
     """A finite, ordered set of choices; parents come before the choices that depend on them.
 
     All randomness comes from the generator that is passed in. Every architecture that a method returns is canonical:
-    it has exactly the active choices, in the space's order.
+    it has exactly the active choices, in the space's order, and where the space has symmetries it is the representative
+    of its class.
 
     Args:
         choices: the choices, in any order.
+        canonical: maps an architecture to the one representative of all that are the same network (isomorphic graphs,
+            say), so that a search tries each network once. None where there are no such symmetries.
 
     Raises:
         ValueError: for repeated labels, a condition on a label or an option that is not there, or conditions that
             form a cycle.
     """
 
-    def __init__(self, choices: Iterable[Choice]) -> None:
+    def __init__(self, choices: Iterable[Choice], canonical: Canonical | None = None) -> None:
         self.choices = _parents_first(list(choices))
+        self._representative = canonical
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._counts = np.array([len(choice.options) for choice in self.choices])
+        self._weighted = {
+            index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
+        }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.choices)} choices, {rounded(self.size)} architectures)"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SearchSpace) and self.choices == other.choices
+        return (
+            isinstance(other, SearchSpace)
+            and self.choices == other.choices
+            and self._representative == other._representative
+        )
 
     def __hash__(self) -> int:
         return hash(self.choices)
@@ -56,12 +70,15 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """The number of architectures, counted exactly; a constraint is not regarded."""
+        """The number of architectures, counted exactly; a constraint and symmetries are not regarded."""
         return count_architectures(self.choices)
 
     def __iter__(self) -> Iterator[Architecture]:
-        """Yield every architecture once, in lexicographic order of the options."""
-        return (Architecture(options) for options in self._extend(0, {}))
+        """Yield every architecture once, in lexicographic order of the options; of a class its representative."""
+        found = (Architecture(options) for options in self._extend(0, {}))
+        if self._representative is None:
+            return found
+        return (architecture for architecture in found if self.representative(architecture) == architecture)
 
     def __contains__(self, architecture: object) -> bool:
         """Return whether this is a canonical architecture of the space that its constraint accepts."""
@@ -88,7 +105,31 @@ class SearchSpace:
         return True
 
     def canonical(self, values: Mapping[str, Option]) -> Architecture:
-        """Return the architecture of the values, without the choices that they leave inactive.
+        """Return the architecture of the values: of its class the representative, without inactive choices.
+
+        Raises:
+            ValueError: names an unknown label, a missing choice or an unknown option.
+        """
+        return self.representative(self.without_inactive(values))
+
+    def representative(self, architecture: Architecture) -> Architecture:
+        """Return the representative of an architecture's class: itself where the space has no symmetries.
+
+        Raises:
+            ValueError: when the space's function returns what is not in the space or is not its own representative.
+        """
+        if self._representative is None:
+            return architecture
+        found = self.without_inactive(self._representative(architecture))
+        if self._representative(found) != found:
+            raise ValueError(
+                f"canonical= must map a representative to itself, but it maps {dict(architecture)} to {dict(found)}, "
+                f"and that to {dict(self._representative(found))}."
+            )
+        return found
+
+    def without_inactive(self, values: Mapping[str, Option]) -> Architecture:
+        """Return the architecture of the values without the choices that they leave inactive, symmetries aside.
 
         Raises:
             ValueError: names an unknown label, a missing choice or an unknown option.
@@ -110,7 +151,7 @@ class SearchSpace:
         return Architecture(options)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Return an architecture whose every choice is uniform over its options."""
+        """Return an architecture whose every choice is drawn by its weights, uniformly where it has none."""
         return self._complete({}, rng)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
@@ -120,22 +161,30 @@ class SearchSpace:
             architecture: the parent.
             rng: the source of randomness.
             rate: each active choice changes with this probability, and at least one does; None changes exactly one
-                (Real et al. 2019). Choices that become active are drawn uniformly.
+                (Real et al. 2019). Options are drawn by their weights, also of choices that become active.
 
         Raises:
             ValueError: when no choice of the parent has a second option, or the rate is not in [0, 1].
+            InfeasibleError: when 100 mutations in a row are the parent by the space's symmetries.
         """
         if rate is not None and not 0 <= rate <= 1:
             raise ValueError(f"The mutation rate must be in [0, 1], not {rate}.")
         genes = [choice for choice in self.choices if choice.label in architecture and len(choice.options) > 1]
         if not genes:
             raise ValueError(f"No choice of {architecture!r} has a second option, so it cannot be mutated.")
-        chosen = [] if rate is None else list(itertools.compress(genes, rng.random(len(genes)) < rate))
-        options = dict(architecture)
-        for choice in chosen or [genes[rng.integers(len(genes))]]:
-            others = [option for option in choice.options if option != architecture[choice.label]]
-            options[choice.label] = others[rng.integers(len(others))]
-        return self._complete(options, rng)
+        for _ in range(MUTATION_ATTEMPTS):
+            chosen = [] if rate is None else list(itertools.compress(genes, rng.random(len(genes)) < rate))
+            options = dict(architecture)
+            for choice in chosen or [genes[rng.integers(len(genes))]]:
+                options[choice.label] = _another(choice, architecture[choice.label], rng)
+            child = self._complete(options, rng)
+            if child != architecture:
+                return child
+        from autopanoptic.nas.constrained import InfeasibleError
+
+        raise InfeasibleError(
+            f"{MUTATION_ATTEMPTS} mutations of {architecture!r} are all the same by the symmetries of the space."
+        )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """Return an architecture that takes each choice from either parent with equal probability.
@@ -153,19 +202,29 @@ class SearchSpace:
         return self._complete(options, rng)
 
     def _complete(self, options: Mapping[str, Option], rng: np.random.Generator) -> Architecture:
-        """Return the canonical form of the options, the missing ones drawn uniformly."""
-        indices = (rng.random(len(self.choices)) * self._counts).astype(int).tolist()
+        """Return the canonical form of the options, the missing ones drawn by their weights."""
+        drawn = rng.random(len(self.choices))
+        indices = (drawn * self._counts).astype(int).tolist()
+        for index, cumulated in self._weighted.items():
+            # Rounding may leave the last sum a little below 1.
+            indices[index] = int(cumulated[:-1].searchsorted(drawn[index], side="right"))
         complete: dict[str, Option] = {}
         for choice, index in zip(self.choices, indices, strict=True):
             if choice.active(complete):
                 complete[choice.label] = options.get(choice.label, choice.options[index])
-        return Architecture(complete)
+        return self.representative(Architecture(complete))
 
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Yield every architecture with one active choice changed, in the space's order.
+        """Yield every architecture with one active choice changed, each once, in the space's order.
 
         Choices that become active take their first option; those can be changed in a further step.
         """
+        found = self._neighbors(architecture)
+        if self._representative is not None:  # several changes may lead to one network, or back to the same
+            found = (neighbor for neighbor in dict.fromkeys(found) if neighbor != architecture)
+        return found
+
+    def _neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
         first = {choice.label: choice.options[0] for choice in self.choices}
         for choice in self.choices:
             if choice.label not in architecture:
@@ -196,10 +255,10 @@ class SearchSpace:
         """Return the part of the space that a condition accepts; ``description`` stands in error messages."""
         from autopanoptic.nas.constrained import ConstrainedSpace
 
-        return ConstrainedSpace(self.choices, accept, description)
+        return ConstrainedSpace(self.choices, accept, description, self._representative)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return the choices as a JSON array."""
+        """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""
         return [choice.to_json() for choice in self.choices]
 
     @classmethod
@@ -217,6 +276,15 @@ class SearchSpace:
         from autopanoptic.nas.module_space import choices_of
 
         return SearchSpace(choices_of(module))
+
+
+def _another(choice: Choice, option: Option, rng: np.random.Generator) -> Option:
+    """Return another option of a choice, drawn by the weights."""
+    others = [other for other in choice.options if other != option]
+    if choice.weights is None:
+        return others[rng.integers(len(others))]
+    weights = [weight for other, weight in zip(choice.options, choice.weights, strict=True) if other != option]
+    return others[rng.choice(len(others), p=np.array(weights) / sum(weights))]
 
 
 def _parents_first(choices: list[Choice]) -> tuple[Choice, ...]:

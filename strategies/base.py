@@ -12,13 +12,14 @@ from autopanoptic.nas.constrained import ENUMERABLE, InfeasibleError
 from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.parameters import ShownParameters
 from autopanoptic.nas.space import SearchSpace
 
 CHILD_ATTEMPTS = 50
 SAMPLE_ATTEMPTS = 1000
 
 
-class Strategy(ABC):
+class Strategy(ShownParameters, ABC):
     """Decides the next architecture; a function of the space and the history.
 
     The contract:
@@ -45,16 +46,12 @@ class Strategy(ABC):
             None to wait for running trials, or, while none runs, to end the search.
         """
 
-    def check(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:  # noqa: B027 - optional, not abstract
+    def check(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         """Refuse a space or objectives that the strategy cannot search; called when a search is made.
 
         Raises:
             ValueError: says what the strategy cannot do.
         """
-
-    def __repr__(self) -> str:
-        parameters = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in parameters.items())})"
 
 
 def unseen(
@@ -117,6 +114,13 @@ def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Genera
     if not rest and not len(history):
         raise InfeasibleError(f"None of the {space.size} architectures satisfies the constraint of {space!r}.")
     return rest[rng.integers(len(rest))] if rest else None
+
+
+def exhausted(space: SearchSpace, history: History) -> bool:
+    """Return whether every architecture has a trial; of a space above 100,000 only where it is plain by the number."""
+    if len(history) >= space.size:
+        return True
+    return space.size <= ENUMERABLE and all(architecture in history for architecture in space)
 
 
 def require_count(owner: str, name: str, value: object, low: int = 1) -> None:

@@ -109,7 +109,7 @@ class PathPriority(Strategy):
         found: dict[Architecture, None] = {}
         for rank in range(self.top):
             wanted = [nth_best(space, scores, rank)] if self.answer == "options" else []
-            for architecture in itertools.chain(wanted, others):
+            for architecture in map(space.canonical, itertools.chain(wanted, others)):
                 if architecture not in found and space.accepts(architecture):
                     found[architecture] = None
                     break
@@ -144,7 +144,7 @@ def _deal(space: SearchSpace, uses: Counter[tuple[str, Option]], rng: np.random.
             least = min(uses[choice.label, option] for option in choice.options)
             fair = [option for option in choice.options if uses[choice.label, option] == least]
             options[choice.label] = fair[rng.integers(len(fair))]
-    return Architecture(options)
+    return space.canonical(options)
 
 
 def _towards(space: SearchSpace, history: History, deal: Architecture, rng: np.random.Generator) -> Architecture | None:
@@ -154,7 +154,7 @@ def _towards(space: SearchSpace, history: History, deal: Architecture, rng: np.r
         return None
     options = {**deal, **found}
     for label in rng.permutation(list(deal)):
-        moved = SearchSpace.canonical(space, {**options, label: deal[label]})
+        moved = space.canonical({**options, label: deal[label]})
         if moved == found or (moved not in history and space.accepts(moved)):
             options[label], found = deal[label], moved
     return found

@@ -57,9 +57,7 @@ def ranked_options(scores: Scores) -> dict[str, list[Option]]:
 def nth_best(space: SearchSpace, scores: Scores, rank: int) -> Architecture:
     """Return the architecture of each choice's option of that rank, 0 for the best; its last one has any rank above."""
     ranked = ranked_options(scores)
-    return SearchSpace.canonical(
-        space, {label: options[min(rank, len(options) - 1)] for label, options in ranked.items()}
-    )
+    return space.canonical({label: options[min(rank, len(options) - 1)] for label, options in ranked.items()})
 
 
 def centred(scores: Scores) -> Scores:
@@ -122,7 +120,7 @@ def climb(space: SearchSpace, scores: Scores, start: Architecture) -> Architectu
         for label, option in ((label, option) for label, options in ranked.items() for option in options):
             if label not in current or option == current[label]:
                 continue
-            changed = SearchSpace.canonical(space, {**first, **current.replace(label, option)})
+            changed = space.canonical({**first, **current.replace(label, option)})
             if total(changed) > total(current) and space.accepts(changed):
                 current, improved = changed, True
     return current

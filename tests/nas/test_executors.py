@@ -24,6 +24,7 @@ from autopanoptic.nas import (
     Search,
     SearchError,
     SearchSpace,
+    Stopper,
     TrialState,
 )
 
@@ -196,7 +197,7 @@ def reports(architecture: Architecture, report: Any) -> float:
     return float(architecture["a"])
 
 
-class SmallOnes:
+class SmallOnes(Stopper):
     def should_stop(self, history: Any, trial: Any, step: int, metrics: Any) -> bool:
         return step == 2 and metrics["value"] < 25
 

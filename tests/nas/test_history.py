@@ -7,7 +7,7 @@ import pytest
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.trial import Trial, TrialState
 
 MAX = [Objective("value")]
@@ -148,3 +148,36 @@ def test_results_that_make_no_sense_are_refused(
         mixed.update(Trial(number, Architecture({"a": options}), state, metrics))
     assert ids(mixed.running) == [4]
     assert mixed.n_completed == 2
+
+
+# Constraints on metrics
+
+
+def limited(metrics: Sequence[Mapping[str, float]], *, constraints: Sequence[Constraint]) -> History:
+    history = History(TWO, constraints)
+    for number, values in enumerate(metrics):
+        history.add(Trial(number, Architecture({"a": number})))
+        end(history, number, TrialState.COMPLETED, values)
+    return history
+
+
+def test_constraint_domination() -> None:
+    metrics = [{"value": 9.0, "cost": 14.0}, {"value": 1.0, "cost": 10.0}, {"value": 8.0, "cost": 11.0}]
+    history = limited([*metrics, {"value": 0.0, "cost": 10.0}], constraints=[Constraint("cost", 5, 10)])
+    assert [history.violation(trial) for trial in history] == pytest.approx([0.4, 0, 0.1, 0])
+    assert ids(history.ranked()) == [1, 3, 2, 0]
+    assert history.best is history[1]
+    assert ids(history.pareto()) == [1]
+
+
+def test_violations_add_up_and_a_bound_of_zero_is_absolute() -> None:
+    constraints = [Constraint("cost", 4, None), Constraint("value", None, 0)]
+    history = limited([{"value": 2.0, "cost": 1.0}], constraints=constraints)
+    assert history.violation(history[0]) == pytest.approx(0.75 + 2)
+    assert history.best is None
+    assert history.pareto() == []
+
+
+def test_constrained_metric_must_be_there() -> None:
+    with pytest.raises(ValueError, match="Trial 0 has no 'size'"):
+        limited([{"value": 2.0, "cost": 1.0}], constraints=[Constraint("size", 4)])

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
-from autopanoptic.nas.pareto import crowding, fronts, ranking
+from autopanoptic.nas.pareto import crowding, fronts, hypervolume, ranking
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 5).map(float))
 
@@ -58,3 +61,29 @@ def test_ranking_is_a_permutation_in_which_none_stands_before_what_dominates_it(
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_points_are_all_ends(count: int) -> None:
     assert np.isinf(crowding(np.arange(2.0 * count).reshape(count, 2))).all()
+
+
+def test_hypervolume_by_hand() -> None:
+    assert hypervolume([[3, 1], [1, 3], [2, 2]], [0, 0]) == 3 + 2 + 1
+    assert hypervolume([[3, 1], [1, 3], [2, 2], [1, 1]], [0, 0]) == 6, "a dominated point adds nothing"
+    assert hypervolume([[3, 1], [1, 3]], [1, 1]) == 0, "points on the border add nothing"
+    assert hypervolume([[2.0], [5.0]], [1]) == 4
+    assert hypervolume(np.empty((0, 2)), [0, 0]) == 0
+
+
+def test_hypervolume_of_three_objectives() -> None:
+    assert hypervolume([[2, 2, 2]], [0, 0, 0]) == 8
+    assert hypervolume([[1, 2, 3], [3, 1, 1]], [0, 0, 0]) == 6 + 3 - 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays(int, st.tuples(st.integers(1, 6), st.integers(2, 4)), elements=st.integers(-1, 4)))
+def test_hypervolume_counts_dominated_cells(points: NDArray[np.int64]) -> None:
+    cells = itertools.product(range(4), repeat=points.shape[1])
+    dominated = sum(bool((points > np.array(cell)).all(axis=1).any()) for cell in cells)
+    assert hypervolume(points, [0] * points.shape[1]) == pytest.approx(dominated)
+
+
+def test_hypervolume_needs_finite_numbers() -> None:
+    with pytest.raises(ValueError, match="reference of finite numbers"):
+        hypervolume([[1, 2]], [0, np.nan])

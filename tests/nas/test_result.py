@@ -51,6 +51,21 @@ def test_pareto_is_what_none_dominates(result: Result) -> None:
     assert [trial.id for trial in result.pareto()] == sorted(front)
 
 
+def test_hypervolume_of_the_front(result: Result) -> None:
+    far, near = {"accuracy": -1e3, "latency": 1e3}, {"accuracy": 1e3, "latency": 0.0}
+    assert result.hypervolume(far) > 0
+    assert result.hypervolume(near) == 0
+    best = result.best.metrics
+    corner = {"accuracy": best["accuracy"] - 1, "latency": best["latency"] + 2}
+    assert result.hypervolume(corner) >= 2
+
+
+@pytest.mark.parametrize("reference", [{}, {"accuracy": 1}, {"accuracy": 1, "latency": 2, "other": 3}])
+def test_reference_has_every_objective(result: Result, reference: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"value of each objective of \['accuracy', 'latency'\]"):
+        result.hypervolume(reference)
+
+
 def test_result_without_a_completed_trial(space: SearchSpace, tmp_path: Path) -> None:
     result = Search(space, RandomSearch()).result()
     with pytest.raises(ValueError, match="None of the 0 trials completed"):

@@ -22,6 +22,7 @@ from autopanoptic.nas import (
     Search,
     SearchError,
     SearchSpace,
+    Stopper,
     Strategy,
     Trial,
     TrialState,
@@ -156,17 +157,17 @@ def test_proposals_outside_the_space_are_refused_and_inactive_choices_dropped(sp
 # Partial results
 
 
-class Below:
+class Below(Stopper):
     """Stops trials whose value falls below a limit."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self.seen: list[tuple[int, int]] = []
+        self._seen: list[tuple[int, int]] = []
 
     def should_stop(self, history: History, trial: Trial, step: int, metrics: Any) -> bool:
         assert history[trial.id] is trial
         assert trial.reports[-1] == (step, metrics)
-        self.seen.append((trial.id, step))
+        self._seen.append((trial.id, step))
         return bool(metrics["value"] < self.limit)
 
 

@@ -14,6 +14,7 @@ from autopanoptic.nas import (
     History,
     InfeasibleError,
     RandomSearch,
+    RegularizedEvolution,
     Result,
     Search,
     SearchError,
@@ -122,9 +123,43 @@ def test_constraint_holds_before_evaluation_and_costs_are_recorded(space: Search
     assert result.history[0].metrics == {"sum": value(seen[0]), "free": len(seen[0]), "value": 1.0}
 
 
-def test_constraint_needs_a_cost(space: SearchSpace) -> None:
-    with pytest.raises(ValueError, match=r"constraint on 'gflops' needs a cost of that name; costs= has \['sum'\]"):
-        Search(space, RandomSearch(), value, costs={"sum": value}, constraints=[Constraint("gflops", high=1)])
+def test_constraint_without_cost_or_metric(space: SearchSpace, tmp_path: Path) -> None:
+    search = Search(
+        space,
+        RandomSearch(),
+        value,
+        costs={"sum": value},
+        constraints=[Constraint("gflops", high=1)],
+        journal=tmp_path / "j",
+    )
+    with pytest.raises(SearchError, match=r"returned \['sum', 'value'\], without 'gflops', which a constraint bounds"):
+        search.run(5)
+    assert Result.from_journal(tmp_path / "j").history[0].state is TrialState.FAILED
+
+
+def test_constraint_on_a_measured_metric_ranks_after_evaluation(space: SearchSpace, tmp_path: Path) -> None:
+    def measured(architecture: Architecture) -> dict[str, float]:
+        return {"value": value(architecture), "latency": value(architecture) ** 2}
+
+    constraints = {"latency": (None, 16.0)}
+    result = Search(space, RegularizedEvolution(8, 3), measured, constraints=constraints, journal=tmp_path / "j").run(
+        60
+    )
+    latencies = [trial.metrics["latency"] for trial in result.history]
+    assert max(latencies) > 16, "what breaks the constraint is evaluated, since nothing is known before"
+    assert result.best.metrics["latency"] == 16
+    assert all(trial.metrics["latency"] <= 16 for trial in result.pareto())
+    again = Result.from_journal(tmp_path / "j")
+    assert again.best.id == result.best.id
+    other = Search(space, RegularizedEvolution(8, 3), measured, journal=tmp_path / "j2").run(60)
+    assert other.history[59].architecture != result.history[59].architecture, "the strategy regards the constraint"
+
+
+def test_no_trial_keeps_the_constraint(space: SearchSpace) -> None:
+    result = Search(space, RandomSearch(), value, constraints={"value": (100, None)}).run(5)
+    with pytest.raises(ValueError, match=r"None of the 5 completed trials keeps 100 <= value; trial \d comes nearest"):
+        _ = result.best
+    assert result.pareto() == []
 
 
 def test_infeasible_constraint_states_the_acceptance_rate() -> None:
