@@ -12,7 +12,7 @@ import numpy as np
 
 from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
@@ -45,6 +45,7 @@ class Simulation:
         objectives: what the history ranks by.
         outcome: how a trial ends.
         workers: trials that run at the same time.
+        constraints: bounds on metrics that are known after a trial.
 
     Attributes:
         history: the trials so far.
@@ -59,6 +60,7 @@ class Simulation:
     objectives: Sequence[Objective] = VALUE
     outcome: Callable[[Trial], Outcome] = completed
     workers: int = 1
+    constraints: Sequence[Constraint] = ()
     history: History = field(init=False)
     events: list[Trial] = field(init=False, default_factory=list)
     calls: list[tuple[int, Architecture | None]] = field(init=False, default_factory=list)
@@ -72,7 +74,7 @@ class Simulation:
             raise AssertionError(
                 f"{self.strategy!r} refuses {self.space!r} with objectives {names}: {error}"
             ) from error
-        self.history = History(self.objectives)
+        self.history = History(self.objectives, self.constraints)
         self._order = np.random.default_rng([self.seed, 2**31])
 
     def run(self, trials: int) -> Simulation:
@@ -145,8 +147,10 @@ def require_valid(proposed: object, space: SearchSpace, history: History) -> Non
     except ValueError as error:
         raise AssertionError(f"A proposal must be in the space: {about}. {error}") from error
     if canonical != proposed:
-        extra = sorted(proposed.keys() - canonical.keys())
-        raise AssertionError(f"A proposal must be canonical, without inactive choices: {about} with {extra}.")
+        raise AssertionError(
+            "A proposal must be canonical, without inactive choices and the representative of its class: "
+            f"{about} in place of {canonical!r}."
+        )
     known = history.trial_of(proposed)
     if known is not None:
         raise AssertionError(f"A proposal must be new: {about}, as trial {known.id} ({known.state.value}) did.")
@@ -162,9 +166,9 @@ def apply(history: History, trial: Trial) -> None:
         history.update(trial)
 
 
-def replay(objectives: Sequence[Objective], events: Iterable[Trial]) -> History:
+def replay(objectives: Sequence[Objective], events: Iterable[Trial], constraints: Sequence[Constraint] = ()) -> History:
     """Return the history that the events lead to."""
-    history = History(objectives)
+    history = History(objectives, constraints)
     for trial in events:
         apply(history, trial)
     return history

@@ -20,10 +20,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
+from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
@@ -39,6 +39,10 @@ class Check(Protocol):
 
     def __call__(self, make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
         """Raise AssertionError where the strategies that ``make`` returns break the contract."""
+
+
+def _sorted(architecture: Architecture) -> dict[str, Option]:
+    return dict(zip(architecture, sorted(architecture.values(), key=str), strict=True))
 
 
 FLAT = SearchSpace(Choice(f"op{i}", ["conv", "pool", "skip"]) for i in range(8))
@@ -61,6 +65,7 @@ SMALL = SearchSpace([Choice("a", [1, 2, 3]), Choice("b", ["x", "y"]), Choice("c"
 SMALL_NESTED = SearchSpace(
     [Choice("a", [1, 2, 3]), Choice("b", ["x", "y"], ("a", (2, 3))), Choice("c", [0, 1], ("b", "y"))]
 )
+SYMMETRIC = SearchSpace([Choice(f"op{i}", ["conv", "pool", "skip"]) for i in range(4)], canonical=_sorted)
 SINGLE = SearchSpace([Choice("a", ["only"])])
 
 
@@ -211,6 +216,20 @@ def check_constrained_spaces(make: Make, *, seed: int = 0, max_trials: int = 60)
             Simulation(make(), space, seed, workers=workers).run(max_trials)
 
 
+def check_symmetries(make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
+    """Of architectures that are one network only the representative is proposed."""
+    for workers in (1, 3):
+        Simulation(make(), SYMMETRIC, seed, workers=workers).run(max_trials)
+
+
+def check_measured_constraints(make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
+    """Trials that turn out to break a constraint do no harm, also when all of them do."""
+    for bound in (4.0, -1.0):
+        limit = [Constraint("cost", None, bound)]
+        one, two = (Simulation(make(), NESTED, seed, workers=2, constraints=limit).run(max_trials) for _ in range(2))
+        _require_same(one, two, "The same seed must give the same search under a constraint on a metric")
+
+
 def check_read_only(make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
     """``propose`` changes neither the space nor the history nor anything in it."""
     for space in (FLAT, NESTED):
@@ -297,6 +316,8 @@ CHECKS: tuple[Check, ...] = (
     check_failed_trials,
     check_nested_spaces,
     check_constrained_spaces,
+    check_symmetries,
+    check_measured_constraints,
     check_read_only,
     check_shared_state,
     check_objectives,

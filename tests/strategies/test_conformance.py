@@ -153,6 +153,11 @@ def maximises_anything(history: History) -> Any:
     return max(history.completed, key=lambda trial: trial.metrics["value"], default=None)
 
 
+def needs_a_feasible_trial(history: History) -> Any:
+    best: Any = history.best
+    return history[best.id] if history.n_completed else None
+
+
 class KeepsInactiveChoices(Broken):
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Any:
         found = unseen(space, history, rng)
@@ -226,6 +231,8 @@ BROKEN: list[tuple[Check, Callable[[], Strategy], str]] = [
     (testing.check_failed_trials, lambda: Climbs(needs_metrics), "KeyError"),
     (testing.check_nested_spaces, KeepsInactiveChoices, "must be canonical"),
     (testing.check_constrained_spaces, IgnoresTheConstraint, "must satisfy"),
+    (testing.check_symmetries, IgnoresTheConstraint, "representative of its class"),
+    (testing.check_measured_constraints, lambda: Climbs(needs_a_feasible_trial), "must not raise"),
     (testing.check_read_only, WritesMetrics, "must only read"),
     (testing.check_shared_state, CachesByLength, "must not affect each other"),
     (testing.check_objectives, lambda: Climbs(maximises_anything), "To minimise"),
