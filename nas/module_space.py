@@ -52,7 +52,7 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
         label, values = mutable.label, mutable_values(mutable)
         if "/" in label:
             raise ValueError(f"Label {label!r} has a '/', as labels have that NNI makes up; give an explicit one.")
-        weights = getattr(mutable, "weights", None)
+        weights = getattr(mutable, "option_weights", None)
         site = sites.setdefault(label, Site(label, values, weights=weights))
         if list(site.values) != list(values):
             raise ValueError(f"Label {label!r} stands for {list(site.values)} and for {list(values)}; rename one.")

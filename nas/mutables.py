@@ -66,7 +66,7 @@ class LayerChoice(_nni.LayerChoice):
         _check_label(label)
         super().__init__(_candidates(label, candidates), label=label)
         self.tied = tied
-        self.weights = None if weights is None else tuple(weights)
+        self.option_weights = None if weights is None else tuple(weights)  # NNI has another use for "weights"
 
     @classmethod
     def create_fixed_module(
