@@ -166,7 +166,7 @@ class History(Sequence[Trial]):
             self._completed.append(trial.id)
 
     def _check_metrics(self, trial: Trial) -> None:
-        for name in (wanted.name for wanted in (*self.objectives, *self.constraints)):
+        for name in [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]:
             if name not in trial.metrics:
                 raise ValueError(f"Trial {trial.id} has no {name!r}; its metrics are {sorted(trial.metrics)}.")
             if not math.isfinite(trial.metrics[name]):
