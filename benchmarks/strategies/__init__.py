@@ -1,0 +1,1 @@
+"""Strategies on published tables of neural architectures; run as ``python -m benchmarks.strategies COMMAND``."""

@@ -1,0 +1,5 @@
+"""Starts the command line."""
+
+from benchmarks.strategies.cli import app
+
+app()

@@ -1,0 +1,64 @@
+"""What all commands with runs do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from benchmarks.strategies import summary
+from benchmarks.strategies.contestants import CONTESTANTS, contestant
+from benchmarks.strategies.problem import Unsuitable
+from benchmarks.strategies.protocols import Protocol
+from benchmarks.strategies.results import Results, command_of
+from benchmarks.strategies.runner import Run, Runner
+from benchmarks.strategies.table import Table
+
+console = Console()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Plays the runs of each contestant, and writes down what they show."""
+
+    table: Table
+    runner: Runner
+    results: Results
+    names: Sequence[str]
+
+    @classmethod
+    def of(cls, context: typer.Context, runner: Runner, names: Sequence[str] | None, folder: Path) -> Benchmark:
+        """Read the table and the results so far.
+
+        Args:
+            context: the command under way.
+            runner: plays the runs.
+            names: the contestants; None for all.
+            folder: where the results are.
+
+        Raises:
+            ValueError: for a contestant that there is not.
+        """
+        for name in names or ():
+            contestant(name)
+        table = runner.source.load()
+        found = Results.of(folder, str(context.info_name), table, command_of(context))
+        return cls(table, runner, found, names or list(CONTESTANTS))
+
+    def run(self, protocol: Protocol, entry: Callable[[list[Run]], dict[str, Any]]) -> None:
+        """Play a protocol with all contestants."""
+        for name in self.names:
+            try:
+                about = contestant(name).about
+                runs = self.runner.runs(protocol, name, self.table)
+            except (ModuleNotFoundError, Unsuitable) as error:
+                self.results.leave_out(protocol.problem, name, str(error))
+                console.print(f"{name} left out: {error}")
+                continue
+            values = {"about": about, "settings": protocol.settings, "seeds": len(runs), **entry(runs)}
+            self.results.put(protocol.problem, name, **values, cpu_ms=round(summary.cpu_ms(runs), 4))
+            console.print(f"{protocol.problem}: {name}, {len(runs)} runs, {summary.cpu_ms(runs):.2f} ms an evaluation")

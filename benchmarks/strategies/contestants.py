@@ -1,0 +1,44 @@
+"""Who takes part, by name; nothing is imported before it plays."""
+
+from __future__ import annotations
+
+from benchmarks.strategies.nni_peer import Nni
+from benchmarks.strategies.optuna_peer import Optuna
+from benchmarks.strategies.ours import Ours
+from benchmarks.strategies.problem import Contestant
+
+
+def _evolution(**parameters: int) -> Ours:
+    return Ours("regularized_evolution", "RegularizedEvolution", parameters)
+
+
+CONTESTANTS: dict[str, Contestant] = {
+    "random": Ours("random_search", "RandomSearch"),
+    "regularized-evolution-10-3": Ours(
+        "regularized_evolution", "RegularizedEvolution", {"population": 10, "sample": 3}
+    ),
+    "regularized-evolution": Ours("regularized_evolution", "RegularizedEvolution", {"population": 40, "sample": 20}),
+    "evolution": Ours("evolution", "Evolution", {"population": 20}),
+    "local-search": Ours("local_search", "LocalSearch"),
+    "nsga2": Ours("nsga2", "NSGA2"),
+    "bayesian-optimization": Ours("bayesian_optimization", "BayesianOptimization"),
+    "optuna-sampler": Ours("optuna_sampler", "OptunaSampler"),
+    "optuna-random": Optuna("RandomSampler"),
+    "optuna-tpe": Optuna("TPESampler"),
+    "optuna-tpe-independent": Optuna("TPESampler", {"multivariate": False}),
+    "optuna-nsga2": Optuna("NSGAIISampler"),
+    "nni-random": Nni("Random"),
+    "nni-regularized-evolution-10-3": Nni("RegularizedEvolution", {"population_size": 10, "sample_size": 3}),
+    "nni-regularized-evolution-100-25": Nni("RegularizedEvolution"),
+}
+
+
+def contestant(name: str) -> Contestant:
+    """Return a contestant.
+
+    Raises:
+        ValueError: names those that there are.
+    """
+    if name not in CONTESTANTS:
+        raise ValueError(f"There is no contestant {name!r}; choose from {', '.join(CONTESTANTS)}.")
+    return CONTESTANTS[name]

@@ -1,0 +1,84 @@
+"""Strategies of the library, driven as a user drives them: ``Search.ask`` and ``Search.tell``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autopanoptic.nas import Search, SearchSpace
+from autopanoptic.nas.objective import objectives_of
+from autopanoptic.strategies.base import Strategy
+from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
+
+
+@dataclass(frozen=True)
+class Ours(Contestant):
+    """A strategy by the name of its module and class.
+
+    Args:
+        module: within ``autopanoptic.strategies``; imported when it is needed.
+        name: the class.
+        parameters: arguments of the class; the rest keep their defaults.
+    """
+
+    module: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self) -> Strategy:
+        """Return the strategy.
+
+        Raises:
+            ModuleNotFoundError: when the library does not have it.
+        """
+        found: Strategy = self._class()(**self.parameters)
+        return found
+
+    def _class(self) -> Any:
+        return getattr(importlib.import_module(f"autopanoptic.strategies.{self.module}"), self.name)
+
+    @property
+    def about(self) -> str:
+        """What it is, with its parameters."""
+        return repr(self.make())
+
+    @property
+    def code(self) -> str:
+        """Its parameters and a digest of the module that it is in."""
+        source = inspect.getsource(inspect.getmodule(self._class()) or self._class())
+        return f"{self.about} {hashlib.sha256(source.encode()).hexdigest()[:10]}"
+
+    def play(self, problem: Problem, seed: int, done: Done) -> None:
+        """Search; see :meth:`Contestant.play`."""
+        constraints = {name: (None, high) for name, high in problem.highest.items()}
+        strategy = self.make()
+        require_suitable(strategy, problem.table.space, problem.objectives)
+        search = Search(
+            problem.table.space,
+            strategy,
+            objectives=problem.objectives,
+            costs=problem.costs(),
+            constraints=constraints,
+            seed=seed,
+        )
+        while (trial := search.ask()) is not None:
+            row = problem.table.row(trial.architecture)
+            search.tell(trial, problem.metrics(row))
+            if done(row):
+                return
+
+
+def require_suitable(strategy: Strategy, space: SearchSpace, objectives: Mapping[str, str]) -> None:
+    """Ask a strategy whether it can search a space by these objectives.
+
+    Raises:
+        Unsuitable: when it cannot.
+    """
+    try:
+        strategy.check(space, objectives_of(objectives))
+    except ValueError as error:
+        raise Unsuitable(str(error)) from error
