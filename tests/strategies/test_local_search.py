@@ -260,6 +260,16 @@ def test_workers_try_other_neighbors_and_begin_the_next_climb_rather_than_wait()
     assert search.incumbent == restart
 
 
+def test_the_next_climb_begins_anywhere_not_near_a_worse_member() -> None:
+    found = set()
+    for seed in range(30):
+        search = Landscape(LocalSearch(), TRAP, seed=seed)
+        assert {search.ask() for _ in range(3)} == {"100", "010", "001"}
+        search.end("001")
+        found.add(search.ask())
+    assert found == {"110", "101", "011", "111"}, "also 110, which is no neighbour of 001"
+
+
 def test_workers_look_ahead_from_the_best_neighbor_so_far() -> None:
     search = Landscape(LocalSearch(full_neighborhood=True), HILL)
     assert {search.ask() for _ in range(3)} == {"100", "010", "001"}
