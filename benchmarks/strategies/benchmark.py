@@ -41,11 +41,14 @@ class Benchmark:
             folder: where the results are.
 
         Raises:
-            ValueError: for a contestant that there is not.
+            typer.BadParameter: for a contestant that there is not, and for a table that cannot be read.
         """
-        for name in names or ():
-            contestant(name)
-        table = runner.source.load()
+        try:
+            for name in names or ():
+                contestant(name)
+            table = runner.source.load()
+        except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+            raise typer.BadParameter(str(error)) from error
         found = Results.of(folder, str(context.info_name), table, command_of(context))
         return cls(table, runner, found, names or list(CONTESTANTS))
 

@@ -35,6 +35,13 @@ Measure = Annotated[str, typer.Option(help="what the search sees: test200, or te
 Device = Annotated[str, typer.Option(help="whose latency counts")]
 
 
+def _source(table: Path | None, graph: str | None = None, merged: bool = False) -> Source:
+    try:
+        return Source(table, graph, merged)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 @app.command()
 def budget(
     context: typer.Context,
@@ -48,7 +55,7 @@ def budget(
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Dong and Yang's protocol: search on CIFAR-10 by 12-epoch validation until the simulated time is spent."""
-    source = Source(table)
+    source = _source(table)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     benchmark.run(Budget(seconds), summary.budget)
 
@@ -71,7 +78,7 @@ def queries(
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Evaluations until the best architecture is found, and the regret on the way (anytime curves)."""
-    source = Source(table, graph, merged)
+    source = _source(table, graph, merged)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets(measure):
         benchmark.run(UntilBest(f"{measure}/{name}", cap), lambda found: summary.until_best_entry(found, horizon))
@@ -94,7 +101,7 @@ def bounded(
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Evaluations until the most accurate architecture under a bound on the latency is found."""
-    source = Source(table)
+    source = _source(table)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets("test200"):
         protocol = UntilBest(f"test200/{name}", cap, f"latency_ms/{device}", bound)
@@ -116,7 +123,7 @@ def front(
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Accuracy against latency: the hypervolume of what has been evaluated."""
-    source = Source(table)
+    source = _source(table)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets("test200"):
         protocol = Front(f"test200/{name}", f"latency_ms/{device}", evaluations)

@@ -48,8 +48,8 @@ def from_nats_bench(api: NatsBench, path: str | Path | None = None) -> dict[str,
     Every value is the mean over the seeds that the API has. On CIFAR-10 validation accuracies are those of
     ``cifar10-valid`` (trained on half of the training images, validated on the other half) and test accuracies those of
     ``cifar10``, or of ``cifar10-valid`` where ``cifar10`` was not run for so many epochs. ``val200_single``
-    keeps the key of the schema, though here it is a mean as well. The API has one latency, of its authors' GPU, and no devices, so
-    ``latency_ms`` is left out.
+    keeps the key of the schema, though here it is a mean as well. The API has one latency, of its authors' GPU, and no
+    devices, so ``latency_ms`` is left out.
 
     Args:
         api: made by ``nats_bench.create(file, "tss")`` or ``nas_201_api.NASBench201API(file)``.
