@@ -237,6 +237,14 @@ def test_a_child_without_mutation_takes_every_option_from_two_survivors() -> Non
     assert mutations < 8, "only where both parents are one"
 
 
+def test_a_single_survivor_is_mutated_as_it_cannot_be_crossed_with_itself() -> None:
+    history = history_of([(1.0, 1.0), None])
+    for seed in range(20):
+        child = NSGA2(2, crossover_rate=1.0, mutation_rate=0.0).propose(SPACE, history, np.random.default_rng(seed))
+        assert child is not None
+        assert differences(child, history[0].architecture) == 1
+
+
 def test_by_default_a_crossover_changes_one_choice_on_average() -> None:
     space = SearchSpace(Choice(f"c{i}", range(50)) for i in range(40))
     ends = [Architecture({f"c{i}": option for i in range(40)}) for option in (0, 1)]
