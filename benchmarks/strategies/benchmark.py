@@ -62,6 +62,11 @@ class Benchmark:
                 self.results.leave_out(protocol.problem, name, str(error))
                 console.print(f"{name} left out: {error}")
                 continue
-            values = {"about": about, "settings": protocol.settings, "seeds": len(runs), **entry(runs)}
+            values = {"about": about, "settings": _given(protocol.settings), "seeds": len(runs), **entry(runs)}
             self.results.put(protocol.problem, name, **values, cpu_ms=round(summary.cpu_ms(runs), 4))
             console.print(f"{protocol.problem}: {name}, {len(runs)} runs, {summary.cpu_ms(runs):.2f} ms an evaluation")
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without those that set nothing, of which JSON could not write an infinite bound."""
+    return {name: value for name, value in settings.items() if value not in (None, float("inf"))}

@@ -69,7 +69,7 @@ class Budget(Protocol):
             nonlocal spent
             if spent + costs[row] > self.seconds:
                 return True
-            spent += costs[row]
+            spent += float(costs[row])
             rows.append(row)
             return False
 

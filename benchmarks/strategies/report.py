@@ -30,8 +30,8 @@ INTRODUCTION = """# Benchmarks of the strategies
 What a strategy is worth shows on a table in which every architecture of a space has been trained: there a search costs
 milliseconds, and can be repeated with many seeds. Each run drives the strategy through `Search.ask` and `Search.tell`,
 as a user's own loop does. Peers are driven as their users drive them: Optuna through `Study.ask` and `Study.tell`,
-NNI's strategies on an execution engine that answers from the table. Optuna may ask for an architecture again; every time
-counts as an evaluation. The strategies of this library never repeat one, and NNI's do not with their defaults.
+NNI's strategies on an execution engine that answers from the table. Optuna may ask for an architecture again; every
+time counts as an evaluation. The strategies of this library never repeat one, and NNI's do not with their defaults.
 """
 SCHEMA = """## Run them
 
