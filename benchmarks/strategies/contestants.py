@@ -12,10 +12,6 @@ def _evolution(**parameters: int) -> Ours:
     return Ours("regularized_evolution", "RegularizedEvolution", parameters)
 
 
-def _evolution(**parameters: int) -> Ours:
-    return Ours("regularized_evolution", "RegularizedEvolution", parameters)
-
-
 CONTESTANTS: dict[str, Contestant] = {
     "random": Ours("random_search", "RandomSearch"),
     "regularized-evolution-10-3": _evolution(population=10, sample=3),  # Dong and Yang's

@@ -11,6 +11,7 @@ out.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 from collections.abc import Mapping
 from functools import cache
@@ -51,10 +52,9 @@ def load(dataset: str) -> Table:
 
 def _package() -> Any:
     try:
-        import nas_bench_graph
+        return importlib.import_module("nas_bench_graph")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("NAS-Bench-Graph needs its package: pip install nas-bench-graph.") from error
-    return nas_bench_graph
 
 
 def _space() -> SearchSpace:

@@ -76,7 +76,7 @@ def _engine_class() -> Any:
     """Return the engine's class, which derives from one of NNI's."""
     nni = _nni()
 
-    class TableEngine(nni.engine):  # type: ignore[misc, name-defined]
+    class TableEngine(nni.engine):  # type: ignore[name-defined]
         """Answers every model at once, until the benchmark has seen enough."""
 
         def __init__(self, problem: Problem, done: Done) -> None:

@@ -109,4 +109,5 @@ def hypervolume_curve(runs: Sequence[Run]) -> dict[str, list[float | None]]:
 
 def cpu_ms(runs: Sequence[Run]) -> float:
     """Return the processor time of an evaluation, look-up and search together, in milliseconds."""
-    return 1e3 * float(sum(run["cpu_seconds"] for run in runs)) / max(1, sum(run["evaluations"] for run in runs))
+    seconds = sum(float(run["cpu_seconds"]) for run in runs)
+    return 1e3 * seconds / max(1, sum(int(run["evaluations"]) for run in runs))

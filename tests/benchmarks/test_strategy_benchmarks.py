@@ -118,7 +118,7 @@ def test_front_keeps_the_share_of_the_true_hypervolume(table_file: Path) -> None
     gains, reference = protocol.gains(table), protocol.reference(table)
     assert run["hypervolume"][0] == hypervolume(gains[:10], reference) / hypervolume(gains, reference)
     assert run["hypervolume"][-1] == pytest.approx(1)
-    assert run["hypervolume"] == sorted(run["hypervolume"])
+    assert (np.diff(run["hypervolume"]) > -1e-12).all()
 
 
 @pytest.mark.parametrize(
