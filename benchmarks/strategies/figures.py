@@ -9,37 +9,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.strategies.results import Entry, Results
+from benchmarks.strategies.results import Results
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, with black in front; the lines differ as well.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7", "#777777")
 LINES = ("-", "--", "-.", ":")
-LARGEST = 8
-"""Lines in a panel; with more nothing could be told apart."""
 
 
 def regret(results: Results, names: Sequence[str], path: Path, label: str) -> Path:
     """Draw the median regret against evaluations with the band between the quartiles, a panel for each problem."""
     figure, panels = _panels(results)
     for axes, problem in panels:
-        for index, (name, entry) in enumerate(_chosen(results, problem, names)):
-            _band(axes, entry["curve"], index, name)
+        _bands(axes, results, problem, names)
         axes.set(xscale="log", xlabel="evaluations", title=problem)
         axes.set_yscale("symlog", linthresh=0.1, linscale=0.6)
         axes.set_ylim(0, None)
         axes.set_yticks([0, 0.1, 1, 10], ["0", "0.1", "1", "10"])
-    return _finish(figure, panels[0][1], label, path)
+    return _finish(figure, label, path)
 
 
 def share(results: Results, names: Sequence[str], path: Path, label: str) -> Path:
     """Draw the hypervolume's share against evaluations, a panel for each problem."""
     figure, panels = _panels(results)
     for axes, problem in panels:
-        for index, (name, entry) in enumerate(_chosen(results, problem, names)):
-            _band(axes, entry["curve"], index, name)
+        _bands(axes, results, problem, names)
         axes.set(xscale="log", xlabel="evaluations", title=problem.replace(" and ", "\nand "))
         axes.set_ylim(0.5, 1)
-    return _finish(figure, panels[0][1], label, path)
+    return _finish(figure, label, path)
 
 
 def _panels(results: Results) -> tuple[Figure, list[tuple[Axes, str]]]:
@@ -49,26 +45,32 @@ def _panels(results: Results) -> tuple[Figure, list[tuple[Axes, str]]]:
     return figure, list(zip(axes, problems, strict=True))
 
 
-def _chosen(results: Results, problem: str, names: Sequence[str]) -> list[tuple[str, Entry]]:
-    return [(name, entry) for name, entry in results.of_problem(problem) if name in names][:LARGEST]
+def _bands(axes: Axes, results: Results, problem: str, names: Sequence[str]) -> None:
+    """Draw the contestants among those names, of which each has its own colour and line in every figure."""
+    for name, entry in results.of_problem(problem):
+        if name in names:
+            _band(axes, entry["curve"], names.index(name), name)
 
 
 def _band(axes: Axes, curve: dict[str, list[float | None]], index: int, name: str) -> None:
     colour = COLOURS[index % len(COLOURS)]
     counts = np.array(curve["evaluations"], dtype=float)
     low, middle, high = (np.array(curve[key], dtype=float) for key in ("q25", "median", "q75"))
-    axes.fill_between(counts, low, high, color=colour, alpha=0.13, linewidth=0)
-    axes.plot(counts, middle, color=colour, linestyle=LINES[index % len(LINES)], linewidth=1.8, label=name)
+    axes.fill_between(counts, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
+    line = LINES[index % len(LINES)]
+    axes.plot(counts, middle, color=colour, linestyle=line, linewidth=1.8, drawstyle="steps-post", label=name)
 
 
-def _finish(figure: Figure, first: str, label: str, path: Path) -> Path:
+def _finish(figure: Figure, label: str, path: Path) -> Path:
     axes = figure.axes
     axes[0].set_ylabel(label)
     for one in axes:
         one.grid(alpha=0.25)
         one.spines[["top", "right"]].set_visible(False)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    lines = {line.get_label(): line for one in axes for line in one.get_lines()}
+    figure.legend(
+        list(lines.values()), [str(name) for name in lines], loc="outside lower center", ncols=4, frameon=False
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
     return path
