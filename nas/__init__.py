@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.mutables import Repeat as Repeat
     from autopanoptic.nas.objective import Constraint as Constraint
     from autopanoptic.nas.objective import Objective as Objective
+    from autopanoptic.nas.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.paths import FairPaths as FairPaths
     from autopanoptic.nas.paths import PathSampler as PathSampler
     from autopanoptic.nas.paths import SandwichPaths as SandwichPaths
@@ -51,11 +52,17 @@ if TYPE_CHECKING:
     from autopanoptic.nas.trial import TrialState as TrialState
     from autopanoptic.nas.warm_start import warm_start as warm_start
     from autopanoptic.strategies.base import Strategy as Strategy
+    from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
+    from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
+    from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
+    from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
     from autopanoptic.strategies.path_priority import PathPriority as PathPriority
+    from autopanoptic.strategies.racing import Racing as Racing
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
+    from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _NAMES = {
     "autopanoptic.nas.additive": ["AdditiveCost"],
@@ -72,6 +79,7 @@ _NAMES = {
     "autopanoptic.nas.lightning": ["SupernetModule"],
     "autopanoptic.nas.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.objective": ["Constraint", "Objective"],
+    "autopanoptic.nas.optuna_export": ["export_optuna"],
     "autopanoptic.nas.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.recalibrate": ["recalibrated"],
     "autopanoptic.nas.result": ["Result"],
@@ -84,11 +92,17 @@ _NAMES = {
     "autopanoptic.nas.trial": ["Trial", "TrialState"],
     "autopanoptic.nas.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],
+    "autopanoptic.strategies.bayesian_optimization": ["BayesianOptimization"],
     "autopanoptic.strategies.evolution": ["Evolution"],
     "autopanoptic.strategies.grid_search": ["GridSearch"],
+    "autopanoptic.strategies.local_search": ["LocalSearch"],
+    "autopanoptic.strategies.nsga2": ["NSGA2"],
+    "autopanoptic.strategies.optuna_sampler": ["OptunaSampler"],
     "autopanoptic.strategies.path_priority": ["PathPriority"],
+    "autopanoptic.strategies.racing": ["Racing"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],
     "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],
+    "autopanoptic.strategies.successive_halving": ["SuccessiveHalving"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
@@ -21,6 +21,7 @@ from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.local_search import LocalSearch, Neighborhood
 from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from autopanoptic.strategies.testing import CHECKS, Check
+from tests.spaces import nested_spaces
 
 BITS = SearchSpace(Choice(label, [0, 1]) for label in "abc")
 WIDE = SearchSpace(Choice(f"c{i}", range(5)) for i in range(8))
@@ -354,19 +355,6 @@ def test_a_constraint_is_asked_of_few_neighbors() -> None:
     asked.clear()
     assert strategy.propose(space, history, np.random.default_rng(1)) is not None
     assert len(asked) <= 2, "of 196 neighbours"
-
-
-@st.composite
-def nested_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of up to six choices, each of which may depend on options of an earlier one."""
-    choices: list[Choice] = []
-    for number in range(draw(st.integers(1, 6))):
-        condition: tuple[str, Sequence[Option]] | tuple[()] = ()
-        if number % 3:
-            parent = draw(st.sampled_from(choices))
-            condition = (parent.label, draw(st.lists(st.sampled_from(parent.options), min_size=1, unique=True)))
-        choices.append(Choice(f"c{number}", range(draw(st.integers(1, 4))), condition))
-    return SearchSpace(choices)
 
 
 def symmetric(space: SearchSpace) -> SearchSpace:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
@@ -26,6 +26,7 @@ from autopanoptic.strategies import RandomSearch, Strategy, nsga2
 from autopanoptic.strategies.nsga2 import NSGA2, Survivor, constrained_fronts, select, tournament
 from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from autopanoptic.strategies.testing import CHECKS, Check
+from tests.spaces import nested_spaces
 
 SPACE = SearchSpace(Choice(f"c{i}", range(6)) for i in range(12))
 TWO = (Objective("gain"), Objective("loss", "min"))
@@ -355,19 +356,6 @@ def test_a_resumed_search_proposes_the_same(strategy: NSGA2, tmp_path: Path) -> 
     for trials in (3, 8, 29, 60):
         part = search(tmp_path / "j").run(trials).history
     assert [trial.architecture for trial in part] == [trial.architecture for trial in whole]
-
-
-@st.composite
-def nested_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of up to six choices, most of which depend on options of an earlier one."""
-    choices: list[Choice] = []
-    for number in range(draw(st.integers(1, 6))):
-        condition: tuple[str, Sequence[Option]] | tuple[()] = ()
-        if number % 3:
-            parent = draw(st.sampled_from(choices))
-            condition = (parent.label, draw(st.lists(st.sampled_from(parent.options), min_size=1, unique=True)))
-        choices.append(Choice(f"c{number}", range(draw(st.integers(1, 4))), condition))
-    return SearchSpace(choices)
 
 
 def some_fail(trial: Trial) -> Outcome:

@@ -14,31 +14,31 @@ from hypothesis import strategies as st
 from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
-from autopanoptic.strategies import Evolution, GridSearch, PathPriority, RandomSearch, RegularizedEvolution, Strategy
+from autopanoptic.strategies import (
+    NSGA2,
+    Evolution,
+    GridSearch,
+    LocalSearch,
+    PathPriority,
+    RandomSearch,
+    RegularizedEvolution,
+    Strategy,
+)
 from autopanoptic.strategies.scoreboard import best_first, centred, climb, climbs, total_of
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
+from tests.spaces import nested_spaces
 
 MAKE: list[Callable[[], Strategy]] = [
     RandomSearch,
     GridSearch,
     lambda: Evolution(population=6, parents=3),
     lambda: RegularizedEvolution(population=6, sample=2),
+    lambda: LocalSearch(initial=2),
+    lambda: LocalSearch(full_neighborhood=True, at_optimum="continue"),
+    lambda: NSGA2(population=6),
     lambda: PathPriority(cycles=2, top=2),
     lambda: PathPriority(cycles=2, top=3, answer="sum"),
 ]
-
-
-@st.composite
-def nested_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of up to seven choices, each of which may depend on options of up to two earlier ones."""
-    choices: list[Choice] = []
-    for number in range(draw(st.integers(1, 7))):
-        conditions = []
-        for parent in draw(st.lists(st.sampled_from(choices), max_size=2, unique=True)) if choices else []:
-            allowed = draw(st.lists(st.sampled_from(parent.options), min_size=1, unique=True))
-            conditions.append((parent.label, tuple(allowed)))
-        choices.append(Choice(f"c{number}", range(draw(st.integers(1, 4))), conditions))
-    return SearchSpace(choices)
 
 
 def some_fail(trial: Trial) -> Outcome:
