@@ -130,6 +130,19 @@ def show(
         typer.echo(f"Wrote {save}")
 
 
+@app.command()
+def export_optuna(
+    journal: Annotated[Path, typer.Argument(help="The journal of a search, finished or running.")],
+    storage_url: Annotated[str, typer.Argument(help="Such as studies.log or sqlite:///studies.db.")],
+    study_name: Annotated[str | None, typer.Option(help="The study; by default named as the journal is.")] = None,
+) -> None:
+    """Write a search into an Optuna storage, or bring it up to date there, for optuna-dashboard to show."""
+    from autopanoptic.nas.optuna_export import export_optuna as export
+
+    study = export(journal, storage_url, study_name)
+    typer.echo(f"Study {study.study_name!r} has {len(study.trials)} trials. See it by: optuna-dashboard {storage_url}")
+
+
 def main() -> None:
     """Run the program."""
     app()

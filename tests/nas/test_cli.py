@@ -184,6 +184,21 @@ def test_program_is_installed() -> None:
     assert script.load() is cli.main
 
 
+def test_export_optuna(journal: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    storage = f"{tmp_path}/studies.log"
+    for name, arguments in (("run", []), ("run", []), ("other", ["--study-name", "other"])):
+        result = run("export-optuna", str(journal), storage, *arguments)
+        assert result.exit_code == 0
+        assert result.stdout == f"Study {name!r} has 30 trials. See it by: optuna-dashboard {storage}\n"
+        assert result.stderr == ""
+    failed = run("export-optuna", str(journal), "studies.db")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("Error: Optuna cannot open the storage 'studies.db'")
+    assert failed.stderr.count("\n") == 1
+    assert "There is no journal" in run("export-optuna", str(tmp_path / "none"), storage).stderr
+
+
 def test_journal_is_json_lines_that_others_read(journal: Path) -> None:
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     assert events[0]["event"] == "search"

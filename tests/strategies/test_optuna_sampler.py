@@ -1,5 +1,6 @@
 """Optuna's samplers as strategies: the contract, and that they go on from a history as in a study of Optuna's own."""
 
+# ruff: noqa: E402 - this file is skipped where Optuna is not installed
 from __future__ import annotations
 
 import copy
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 
 optuna = pytest.importorskip("optuna")
 
-from optuna.distributions import IntDistribution  # noqa: E402
-from optuna.samplers import (  # noqa: E402
+from optuna.distributions import IntDistribution
+from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
     GPSampler,
@@ -28,21 +29,21 @@ from optuna.samplers import (  # noqa: E402
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import TrialState as State  # noqa: E402
+from optuna.trial import TrialState as State
 
-from autopanoptic.nas import _optuna  # noqa: E402
-from autopanoptic.nas.architecture import Architecture  # noqa: E402
-from autopanoptic.nas.choice import Choice  # noqa: E402
-from autopanoptic.nas.history import History  # noqa: E402
-from autopanoptic.nas.objective import Constraint, Objective  # noqa: E402
-from autopanoptic.nas.search import Search  # noqa: E402
-from autopanoptic.nas.space import SearchSpace  # noqa: E402
-from autopanoptic.nas.trial import Trial, TrialState  # noqa: E402
-from autopanoptic.strategies._optuna_replay import Replay  # noqa: E402
-from autopanoptic.strategies._optuna_state import reseed  # noqa: E402
-from autopanoptic.strategies.optuna_sampler import OptunaSampler  # noqa: E402
-from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay  # noqa: E402
-from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check, check_strategy  # noqa: E402
+from autopanoptic.nas import _optuna
+from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.choice import Choice
+from autopanoptic.nas.history import History
+from autopanoptic.nas.objective import Constraint, Objective
+from autopanoptic.nas.search import Search
+from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.strategies._optuna_replay import Replay
+from autopanoptic.strategies._optuna_state import reseed
+from autopanoptic.strategies.optuna_sampler import OptunaSampler
+from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
+from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check, check_strategy
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
