@@ -149,6 +149,13 @@ def test_the_first_report_after_a_rung_counts_and_may_pass_several() -> None:
     assert game.run(5.5, step=4), "rung 1 holds 4, 3, 6, 6, and two of five go on"
 
 
+def test_steps_that_go_back_change_nothing() -> None:
+    game = Game(SuccessiveHalving(min_step=9))
+    trial = game.begin()
+    assert not any(game.report(trial, step, value) for step, value in [(9, 5.0), (1, 0.0), (9, 7.0)])
+    assert not game.run(6.0, step=9), "5 stands at the rung"
+
+
 def test_early_stopping_rate_leaves_rungs_out() -> None:
     for rate, rungs in [(0, [1, 3, 9]), (1, [3, 9]), (2, [9])]:
         game = Game(SuccessiveHalving(early_stopping_rate=rate))
