@@ -57,8 +57,8 @@ def _band(axes: Axes, curve: dict[str, list[float | None]], index: int, name: st
     counts = np.array(curve["evaluations"], dtype=float)
     low, middle, high = (np.array(curve[key], dtype=float) for key in ("q25", "median", "q75"))
     axes.fill_between(counts, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
-    line = LINES[index % len(LINES)]
-    axes.plot(counts, middle, color=colour, linestyle=line, linewidth=1.8, drawstyle="steps-post", label=name)
+    style = {"linestyle": LINES[index % len(LINES)], "linewidth": 1.8, "drawstyle": "steps-post"}
+    axes.plot(counts, middle, color=colour, label=name, **style)
 
 
 def _finish(figure: Figure, label: str, path: Path) -> Path:

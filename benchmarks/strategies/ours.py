@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from autopanoptic.nas import Search, SearchSpace
 from autopanoptic.nas.objective import objectives_of
 from autopanoptic.strategies.base import Strategy
 from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
+
+SHARED = ("autopanoptic.strategies.base", "autopanoptic.strategies.memo")
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Ours(Contestant):
 
     @property
     def code(self) -> str:
-        """Its parameters and a digest of the module that it is in."""
-        source = inspect.getsource(inspect.getmodule(self._class()) or self._class())
-        return f"{self.about} {hashlib.sha256(source.encode()).hexdigest()[:10]}"
+        """Its parameters and a digest of its module and of those that this one takes from the strategies."""
+        digest = hashlib.sha256(b"".join(_sources(self._class())))
+        return f"{self.about} {digest.hexdigest()[:10]}"
 
     def play(self, problem: Problem, seed: int, done: Done) -> None:
         """Search; see :meth:`Contestant.play`."""
@@ -70,6 +73,14 @@ class Ours(Contestant):
             search.tell(trial, problem.metrics(row))
             if done(row):
                 return
+
+
+def _sources(strategy: type) -> list[bytes]:
+    """Return the source of a strategy's module and of its helpers; not of what all strategies share."""
+    own = sys.modules[strategy.__module__]
+    used = {str(getattr(value, "__module__", "")) for value in vars(own).values()}
+    helpers = {name for name in used if name.startswith("autopanoptic.strategies.")} - {own.__name__, *SHARED}
+    return [inspect.getsource(sys.modules[name]).encode() for name in (own.__name__, *sorted(helpers))]
 
 
 def require_suitable(strategy: Strategy, space: SearchSpace, objectives: Mapping[str, str]) -> None:
