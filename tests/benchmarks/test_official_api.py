@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from benchmarks.strategies import convert
 
 nats_bench = pytest.importorskip("nats_bench", reason="the package nats_bench")
