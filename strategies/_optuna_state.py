@@ -98,6 +98,11 @@ def keeps_state(sampler: BaseSampler) -> bool:
     return any(isinstance(part, BaseSampler) and type(part) not in STATELESS for part in parts(sampler))
 
 
+def is_from_optuna(sampler: BaseSampler) -> bool:
+    """Return whether a sampler is made of Optuna's own, whose caches change no suggestion."""
+    return all(type(part).__module__.startswith("optuna.") for part in parts(sampler) if isinstance(part, BaseSampler))
+
+
 def searches_numbers(sampler: BaseSampler) -> bool:
     """Return whether a sampler searches the numbers among the parameters only."""
     return any(isinstance(part, samplers.CmaEsSampler) for part in parts(sampler))

@@ -105,7 +105,7 @@ class OptunaSampler(Strategy):
     def _suggestions(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
         with quiet():
             replay = self._replays.get(history, space, lambda: self._new_replay(space, history))
-            storage = replay.storage(history, lambda: self._seeded(np.random.default_rng(0)))
+            storage = replay.storage(history, self._asked_again())
             sampler = self._seeded(rng)
         while True:
             with quiet():
@@ -124,6 +124,21 @@ class OptunaSampler(Strategy):
         # CMA-ES gives up where the numbers it searches change from trial to trial, as those of conditional choices do.
         found = [c for c in space.choices if is_ordinal(c) and not (self._numbers and c.conditions)]
         return frozenset(choice.label for choice in found) if self.ordinal else frozenset()
+
+    def _asked_again(self) -> Callable[[], BaseSampler]:
+        """Return a function that makes the samplers that are asked for earlier trials, for each in the same state."""
+        from autopanoptic.strategies._optuna_state import is_from_optuna, reseed
+
+        # Each finds out what all trials have in common, which takes the longer the more there are.
+        kept = self._make(0)
+        keep = is_from_optuna(kept)
+
+        def make() -> BaseSampler:
+            sampler = kept if keep else self._make(0)
+            reseed(sampler, np.random.default_rng(0))
+            return sampler
+
+        return make
 
     def _seeded(self, rng: np.random.Generator) -> BaseSampler:
         from autopanoptic.strategies._optuna_state import reseed

@@ -44,6 +44,7 @@ from autopanoptic.strategies._optuna_state import reseed
 from autopanoptic.strategies.optuna_sampler import OptunaSampler
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
 from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check, check_strategy
+from tests.spaces import nested_spaces
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -114,19 +115,6 @@ def test_proposes_what_a_study_of_optuna_suggests(make: Callable[[], BaseSampler
         Simulation(OptunaSampler(make(), ordinal=ordinal), NUMBERS, 0, outcome=squares).run(trials).architectures
         == expected
     )
-
-
-@st.composite
-def nested_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of up to five choices among numbers or names, each of which may depend on an earlier one."""
-    choices: list[Choice] = []
-    for number in range(draw(st.integers(1, 5))):
-        conditions = []
-        for parent in draw(st.lists(st.sampled_from(choices), max_size=1)) if choices else []:
-            conditions.append((parent.label, tuple(draw(st.lists(st.sampled_from(parent.options), min_size=1)))))
-        options = draw(st.sampled_from([[0], [3, 1, 2], ["x", "y"], [False, True], [0.5, 4], [1, "1"]]))
-        choices.append(Choice(f"c{number}", options, conditions))
-    return SearchSpace(choices)
 
 
 def some_end_early(trial: Trial) -> Outcome:
