@@ -66,6 +66,17 @@ class FunctionEvaluator:
         return found if isinstance(found, Mapping) else {self.metric: found}
 
 
+def evaluator_of(value: Any, metric: str) -> Evaluator | None:
+    """Return the evaluator that a user gave, or one of a function that they gave.
+
+    Raises:
+        TypeError: when it is neither.
+    """
+    if value is None or (isinstance(value, Evaluator) and not isinstance(value, type)):
+        return value
+    return FunctionEvaluator(value, metric)
+
+
 def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
     """Return a function of a value and ``report`` that calls one which may do without ``report``.
 

@@ -19,7 +19,7 @@ import numpy as np
 from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
 from autopanoptic.nas.counting import rounded
-from autopanoptic.nas.evaluator import Evaluator, FunctionEvaluator, Metrics
+from autopanoptic.nas.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.history import History
@@ -109,7 +109,7 @@ class Search:
         self.costs = CostTable(costs or {}, constraints or ())
         self.space = self.costs.constrained(space)
         self.strategy = strategy
-        self.evaluator = _evaluator_of(evaluator, self.objectives[0].name)
+        self.evaluator = evaluator_of(evaluator, self.objectives[0].name)
         self.executor: Executor = InlineExecutor() if executor is None else executor
         self.seed = _whole("seed", seed)
         self.ordered = ordered
@@ -128,6 +128,7 @@ class Search:
         self._deaths = Counter(event["trial"] for event in events if event["event"] == "died")
         self._again = [trial.id for trial in self.history.running]
         self._ended = end_of(events)
+        self._rule_problems: dict[int, Exception] = {}
 
     def _initial(self, architectures: Iterable[Mapping[str, Option]]) -> list[Architecture]:
         found = list(dict.fromkeys(self.space.canonical(values) for values in architectures))
@@ -267,7 +268,8 @@ class Search:
             progress: whether to show a bar; by default where standard error is a terminal.
 
         Raises:
-            SearchError: when all of the first 10 trials (or all there are) failed; holds the first error.
+            SearchError: when all of the first 10 trials (or all there are) failed, with the first error, or when the
+                stopping rule raises an exception.
             JournalError: when another search uses the journal, or it cannot be written.
         """
         if self.evaluator is None:
@@ -355,6 +357,10 @@ class Search:
                 self.executor.submit(trial.id, trial.architecture)
                 return
         under_way.discard(trial.id)
+        if trial.id in self._rule_problems:
+            problem = self._rule_problems.pop(trial.id)
+            self._end("failed", trial.id, error=f"{self.stopper!r}: {problem!r}", seconds=outcome.seconds)
+            raise SearchError(f"The stopping rule {self.stopper!r} failed: {problem!r}") from problem
         if outcome.stopped:
             self._end("stopped", trial.id, seconds=outcome.seconds)
         else:
@@ -371,17 +377,15 @@ class Search:
     def _on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
         trial = self._record("reported", trial=trial_id, step=step, metrics=dict(metrics))
         assert trial is not None
-        return self.stopper is not None and self.stopper.should_stop(self.history, trial, step, metrics)
+        try:
+            return self.stopper is not None and self.stopper.should_stop(self.history, trial, step, metrics)
+        except Exception as problem:  # raised below, where it ends the search and not the evaluator's process
+            self._rule_problems[trial_id] = problem
+            return True
 
     def result(self) -> Result:
         """Return what has been found so far."""
         return Result(self.space, self.history, self._ended)
-
-
-def _evaluator_of(value: Any, metric: str) -> Evaluator | None:
-    if value is None or (isinstance(value, Evaluator) and not isinstance(value, type)):
-        return value
-    return FunctionEvaluator(value, metric)
 
 
 def _whole(name: str, value: int) -> int:

@@ -211,6 +211,21 @@ def test_reports_and_stops_cross_the_process() -> None:
         assert trial.reports[0][1]["pid"] != os.getpid()
 
 
+class Broken(Stopper):
+    def should_stop(self, history: Any, trial: Any, step: int, metrics: Any) -> bool:
+        return bool(metrics["accuracy"] < 1)
+
+
+@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(2)])
+def test_a_rule_that_fails_ends_the_search_with_its_reason(executor: Any, tmp_path: Path) -> None:
+    search = Search(SPACE, RandomSearch(), reports, executor=executor, stopper=Broken(), journal=tmp_path / "j")
+    with pytest.raises(SearchError, match=r"The stopping rule Broken\(\) failed: KeyError\('accuracy'\)"):
+        search.run(20)
+    history = Result.from_journal(tmp_path / "j").history
+    failed = [trial for trial in history if trial.state is TrialState.FAILED]
+    assert [trial.error for trial in failed] == ["Broken(): KeyError('accuracy')"]
+
+
 def bad_report(architecture: Architecture, report: Any) -> float:
     report(0, {"loss": float("nan") if int(architecture["a"]) % 2 else 1.0})
     return 1.0
