@@ -21,6 +21,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "local-search": Ours("local_search", "LocalSearch"),
     "local-search-full": Ours("local_search", "LocalSearch", {"full_neighborhood": True}),  # White et al.'s
     "nsga2": Ours("nsga2", "NSGA2"),
+    "nsga2-20": Ours("nsga2", "NSGA2", {"population": 20}),
     "bayesian-optimization": Ours("bayesian_optimization", "BayesianOptimization"),
     "optuna-sampler": Ours("optuna_sampler", "OptunaSampler"),
     "optuna-random": Optuna("RandomSampler"),

@@ -20,7 +20,7 @@ def regret(results: Results, names: Sequence[str], path: Path, label: str) -> Pa
     """Draw the median regret against evaluations with the band between the quartiles, a panel for each problem."""
     figure, panels = _panels(results)
     for axes, problem in panels:
-        _bands(axes, results, problem, names)
+        _bands(axes, results, problem, names, steps=True)
         axes.set(xscale="log", xlabel="evaluations", title=problem)
         axes.set_yscale("symlog", linthresh=0.1, linscale=0.6)
         axes.set_ylim(0, None)
@@ -32,7 +32,7 @@ def share(results: Results, names: Sequence[str], path: Path, label: str) -> Pat
     """Draw the hypervolume's share against evaluations, a panel for each problem."""
     figure, panels = _panels(results)
     for axes, problem in panels:
-        _bands(axes, results, problem, names)
+        _bands(axes, results, problem, names, steps=False)
         axes.set(xscale="log", xlabel="evaluations", title=problem.replace(" and ", "\nand "))
         axes.set_ylim(0.5, 1)
     return _finish(figure, label, path)
@@ -45,19 +45,23 @@ def _panels(results: Results) -> tuple[Figure, list[tuple[Axes, str]]]:
     return figure, list(zip(axes, problems, strict=True))
 
 
-def _bands(axes: Axes, results: Results, problem: str, names: Sequence[str]) -> None:
+def _bands(axes: Axes, results: Results, problem: str, names: Sequence[str], steps: bool) -> None:
     """Draw the contestants among those names, of which each has its own colour and line in every figure."""
     for name, entry in results.of_problem(problem):
         if name in names:
-            _band(axes, entry["curve"], names.index(name), name)
+            _band(axes, entry["curve"], names.index(name), name, steps)
 
 
-def _band(axes: Axes, curve: dict[str, list[float | None]], index: int, name: str) -> None:
+def _band(axes: Axes, curve: dict[str, list[float | None]], index: int, name: str, steps: bool) -> None:
     colour = COLOURS[index % len(COLOURS)]
     counts = np.array(curve["evaluations"], dtype=float)
     low, middle, high = (np.array(curve[key], dtype=float) for key in ("q25", "median", "q75"))
-    axes.fill_between(counts, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
-    style = {"linestyle": LINES[index % len(LINES)], "linewidth": 1.8, "drawstyle": "steps-post"}
+    axes.fill_between(counts, low, high, step="post" if steps else None, color=colour, alpha=0.13, linewidth=0)
+    style = {
+        "linestyle": LINES[index % len(LINES)],
+        "linewidth": 1.8,
+        "drawstyle": "steps-post" if steps else "default",
+    }
     axes.plot(counts, middle, color=colour, label=name, **style)
 
 

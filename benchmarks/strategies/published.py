@@ -34,5 +34,6 @@ SPEED_MS = {
     "local-search": 1.0,
     "local-search-full": 1.0,
     "nsga2": 20.0,
+    "nsga2-20": 20.0,
 }
 """The time that a proposal may take, in milliseconds."""

@@ -215,10 +215,10 @@ SECTIONS: dict[str, Callable[[Results, Path], Iterator[str]]] = {
 
 
 def _left_out(results: Results) -> Iterator[str]:
-    reasons: dict[tuple[str, str], None] = {}
+    reasons: dict[str, str] = {}
     for (_, name), why in results.left_out.items():
-        reasons[name, why] = None
-    for name, why in reasons:
+        reasons.setdefault(name, why)
+    for name, why in reasons.items():
         yield f"\nLeft out: {name}. {why}"
 
 
