@@ -25,6 +25,9 @@ QUERIES: dict[str, tuple[int, int, int]] = {
 Wu et al., NeurIPS 2021 ("Stronger NAS with weaker predictors").
 """
 
+QUERIES_BAR = (45, 45, 100)
+"""The number that the best strategy of the library may need on average on the same data sets."""
+
 SPEED_MS = {
     "random": 1.0,
     "regularized-evolution-10-3": 1.0,
