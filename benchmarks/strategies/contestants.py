@@ -18,12 +18,12 @@ CONTESTANTS: dict[str, Contestant] = {
     "regularized-evolution-50-25": _evolution(population=50, sample=25),  # the best of seven pairs, on other seeds
     "regularized-evolution": _evolution(),
     "evolution": Ours("evolution", "Evolution", {"population": 20}),
+    "evolution-50": Ours("evolution", "Evolution"),
     "local-search": Ours("local_search", "LocalSearch"),
     "local-search-full": Ours("local_search", "LocalSearch", {"full_neighborhood": True}),  # White et al.'s
     "nsga2": Ours("nsga2", "NSGA2"),
     "nsga2-20": Ours("nsga2", "NSGA2", {"population": 20}),
     "bayesian-optimization": Ours("bayesian_optimization", "BayesianOptimization"),
-    "optuna-sampler": Ours("optuna_sampler", "OptunaSampler"),
     "optuna-random": Optuna("RandomSampler"),
     "optuna-tpe": Optuna("TPESampler"),
     "optuna-tpe-independent": Optuna("TPESampler", {"multivariate": False}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,12 +58,9 @@ def _band(axes: Axes, curve: dict[str, list[float | None]], index: int, name: st
     counts = np.array(curve["evaluations"], dtype=float)
     low, middle, high = (np.array(curve[key], dtype=float) for key in ("q25", "median", "q75"))
     axes.fill_between(counts, low, high, step="post" if steps else None, color=colour, alpha=0.13, linewidth=0)
-    style = {
-        "linestyle": LINES[index % len(LINES)],
-        "linewidth": 1.8,
-        "drawstyle": "steps-post" if steps else "default",
-    }
-    axes.plot(counts, middle, color=colour, label=name, **style)
+    line = LINES[index % len(LINES)]
+    draw: Literal["steps-post", "default"] = "steps-post" if steps else "default"
+    axes.plot(counts, middle, color=colour, linestyle=line, linewidth=1.8, drawstyle=draw, label=name)
 
 
 def _finish(figure: Figure, label: str, path: Path) -> Path:

@@ -91,7 +91,11 @@ def _engine_class() -> Any:
                     self._evaluate(model)
 
         def _evaluate(self, model: Any) -> None:
-            row = self.problem.table.row(self.problem.table.space.canonical(model.sample))
+            architecture = self.problem.table.space.canonical(model.sample)
+            if not self.problem.table.space.accepts(architecture):  # fails, and does not count
+                self.dispatch_model_event("training_end", model=model, status=nni.Status.Failed)
+                return
+            row = self.problem.table.row(architecture)
             (value,) = self.problem.metrics(row).values()
             self.dispatch_model_event("final_metric", model=model, metric=value)
             self.dispatch_model_event("training_end", model=model, status=nni.Status.Trained)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from autopanoptic.nas import Architecture
 from benchmarks.strategies.problem import Contestant, Done, Problem
 
 if TYPE_CHECKING:
@@ -48,15 +49,25 @@ class Optuna(Contestant):
 
 
 def _evaluate(study: optuna.Study, problem: Problem) -> int:
-    trial = study.ask()
-    row = problem.table.row(suggest(trial, problem))
+    trial, architecture = _ask(study, problem)
+    row = problem.table.row(architecture)
     for name, high in problem.highest.items():
         trial.set_constraint(name, float(problem.table.column(name)[row]) - high)
     study.tell(trial, list(problem.metrics(row).values()))
     return row
 
 
-def suggest(trial: optuna.Trial, problem: Problem) -> dict[str, Any]:
+def _ask(study: optuna.Study, problem: Problem) -> tuple[optuna.Trial, Architecture]:
+    """Return a trial with an architecture of the space; what the space excludes fails and does not count."""
+    while True:
+        trial = study.ask()
+        architecture = suggest(trial, problem)
+        if problem.table.space.accepts(architecture):
+            return trial, architecture
+        study.tell(trial, state=_optuna().trial.TrialState.FAIL)
+
+
+def suggest(trial: optuna.Trial, problem: Problem) -> Architecture:
     """Ask the trial for every choice that is made, in the space's order.
 
     Of isomorphic architectures the representative is looked up, as for the strategies of ours.
@@ -65,7 +76,7 @@ def suggest(trial: optuna.Trial, problem: Problem) -> dict[str, Any]:
     for choice in problem.table.space.choices:
         if choice.active(options):
             options[choice.label] = trial.suggest_categorical(choice.label, list(choice.options))
-    return dict(problem.table.space.canonical(options))
+    return problem.table.space.canonical(options)
 
 
 def _optuna() -> Any:

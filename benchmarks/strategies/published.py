@@ -34,6 +34,7 @@ SPEED_MS = {
     "regularized-evolution-50-25": 1.0,
     "regularized-evolution": 1.0,
     "evolution": 1.0,
+    "evolution-50": 1.0,
     "local-search": 1.0,
     "local-search-full": 1.0,
     "nsga2": 20.0,

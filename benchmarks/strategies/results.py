@@ -82,7 +82,7 @@ class Results:
         left_out = [{"problem": p, "contestant": c, "why": why} for (p, c), why in self.left_out.items()]
         values = {"protocol": self.protocol, "table": self.table, "entries": entries, "left_out": left_out}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(values, indent=1)
+        text = json.dumps(values, indent=1, allow_nan=False)
         # Lists of numbers on one line, so that a file can be read.
         text = re.sub(r"\[\s+(-?[\dn][^\[\]{}\"]*?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
         self.path.write_text(text + "\n")
