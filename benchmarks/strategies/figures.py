@@ -41,7 +41,7 @@ def share(results: Results, names: Sequence[str], path: Path, label: str) -> Pat
 
 def _panels(results: Results) -> tuple[Figure, list[tuple[Axes, str]]]:
     problems = results.problems
-    figure = Figure(figsize=(1.2 + 4.4 * len(problems), 5.2), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 1.2 + 4.4 * len(problems)), 5.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(problems), sharey=True))
     return figure, list(zip(axes, problems, strict=True))
 
@@ -71,7 +71,11 @@ def _finish(figure: Figure, label: str, path: Path) -> Path:
         one.spines[["top", "right"]].set_visible(False)
     lines = {line.get_label(): line for one in axes for line in one.get_lines()}
     figure.legend(
-        list(lines.values()), [str(name) for name in lines], loc="outside lower center", ncols=4, frameon=False
+        list(lines.values()),
+        [str(name) for name in lines],
+        loc="outside lower center",
+        ncols=4 if len(figure.axes) > 1 else 3,
+        frameon=False,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,24 @@ def test_peers_say_what_they_cannot_do(table_file: Path) -> None:
     for problem in (two, bounded):
         with pytest.raises(Unsuitable, match="NNI's Random maximises one metric"):
             Nni("Random").play(problem, 0, lambda row: True)
+
+
+@pytest.mark.parametrize("name", ["optuna-random", "nni-random", "nni-regularized-evolution-10-3", "evolution"])
+def test_what_the_space_excludes_is_not_evaluated(table_file: Path, name: str) -> None:
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
+    whole = npz.load(table_file)
+    part = replace(whole, space=whole.space.where(lambda architecture: architecture["a"] != "skip", "a is not skip"))
+    allowed = {whole.row(architecture) for architecture in part.space}
+    rows: list[int] = []
+
+    def done(row: int) -> bool:
+        rows.append(row)
+        return len(rows) == 30
+
+    contestants.contestant(name).play(Problem(part, {"test200/cifar10": "max"}), 0, done)
+    assert len(rows) == 30
+    assert set(rows) < allowed
 
 
 def test_contestants_say_what_they_are() -> None:
