@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -47,7 +47,22 @@ class Architecture(Mapping[str, Option]):
         return type(self), (dict(self._options),)
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Architecture):
+            return self._options == other._options
         return isinstance(other, Mapping) and self._options == dict(other)
+
+    # A mapping inherits views that go through __getitem__; a search reads far too many architectures for that.
+    def keys(self) -> KeysView[str]:
+        """Return the labels."""
+        return self._options.keys()
+
+    def values(self) -> ValuesView[Option]:
+        """Return the options."""
+        return self._options.values()
+
+    def items(self) -> ItemsView[str, Option]:
+        """Return pairs of label and option."""
+        return self._options.items()
 
     def __repr__(self) -> str:
         return f"Architecture({self._options})"

@@ -73,6 +73,11 @@ class ConstrainedSpace(SearchSpace):
         """Return whether the condition allows the canonical architecture."""
         return self._accept(architecture)
 
+    @property
+    def unconstrained(self) -> SearchSpace:
+        """The space without its constraint: the same choices and symmetries."""
+        return SearchSpace(self.choices, self._representative)
+
     def where(self, accept: Callable[[Architecture], bool], description: str) -> ConstrainedSpace:
         """Return the part that both this space's condition and another accept."""
         first = self._accept

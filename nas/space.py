@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -43,6 +43,9 @@ class SearchSpace:
         self._representative = canonical
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
+        self._first = {choice.label: choice.options[0] for choice in self.choices}
+        self._parents = {parent for choice in self.choices for parent, _ in choice.conditions}
+        self._columns = _columns(self.choices)
         self._counts = np.array([len(choice.options) for choice in self.choices])
         self._weighted = {
             index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
@@ -169,12 +172,13 @@ class SearchSpace:
         """
         if rate is not None and not 0 <= rate <= 1:
             raise ValueError(f"The mutation rate must be in [0, 1], not {rate}.")
-        genes = [choice for choice in self.choices if choice.label in architecture and len(choice.options) > 1]
+        labels = architecture.keys()
+        genes = [choice for choice in self.choices if choice.label in labels and len(choice.options) > 1]
         if not genes:
             raise ValueError(f"No choice of {architecture!r} has a second option, so it cannot be mutated.")
         for _ in range(MUTATION_ATTEMPTS):
-            chosen = [] if rate is None else list(itertools.compress(genes, rng.random(len(genes)) < rate))
-            options = dict(architecture)
+            chosen = [] if rate is None else list(itertools.compress(genes, (rng.random(len(genes)) < rate).tolist()))
+            options = dict(architecture.items())
             for choice in chosen or [genes[rng.integers(len(genes))]]:
                 options[choice.label] = _another(choice, architecture[choice.label], rng)
             child = self._complete(options, rng)
@@ -191,14 +195,12 @@ class SearchSpace:
 
         A choice that only one parent makes comes from that one.
         """
-        from_a = rng.random(len(self.choices)) < 0.5
-        options: dict[str, Option] = {}
-        for choice, first in zip(self.choices, from_a, strict=True):
-            parents = (a, b) if first else (b, a)
-            for parent in parents:
-                if choice.label in parent:
-                    options[choice.label] = parent[choice.label]
-                    break
+        from_b = (rng.random(len(self.choices)) >= 0.5).tolist()
+        others = dict(b.items())
+        options = {**others, **dict(a.items())}
+        for choice, taken in zip(self.choices, from_b, strict=True):
+            if taken and choice.label in others:
+                options[choice.label] = others[choice.label]
         return self._complete(options, rng)
 
     def _complete(self, options: Mapping[str, Option], rng: np.random.Generator) -> Architecture:
@@ -210,8 +212,9 @@ class SearchSpace:
             indices[index] = int(cumulated[:-1].searchsorted(drawn[index], side="right"))
         complete: dict[str, Option] = {}
         for choice, index in zip(self.choices, indices, strict=True):
-            if choice.active(complete):
-                complete[choice.label] = options.get(choice.label, choice.options[index])
+            if not choice.conditions or choice.active(complete):
+                label = choice.label
+                complete[label] = options[label] if label in options else choice.options[index]
         return self.representative(Architecture(complete))
 
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
@@ -225,15 +228,29 @@ class SearchSpace:
         return found
 
     def _neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
-        first = {choice.label: choice.options[0] for choice in self.choices}
         for choice in self.choices:
             if choice.label not in architecture:
                 continue
             for option in choice.options:
                 if option != architecture[choice.label]:
-                    neighbor = self.canonical({**first, **architecture.replace(choice.label, option)})
+                    neighbor = self.changed(architecture, choice.label, option)
                     if self.accepts(neighbor):
                         yield neighbor
+
+    def changed(self, architecture: Architecture, label: str, option: Option) -> Architecture:
+        """Return a canonical architecture with one active choice changed, whether or not a constraint accepts it.
+
+        Choices that become active take their first option.
+
+        Args:
+            architecture: a canonical architecture.
+            label: a choice that it makes.
+            option: one of the choice's options.
+        """
+        options = architecture.replace(label, option)
+        if label in self._parents:
+            return self.canonical({**self._first, **options})
+        return self.representative(Architecture(options))
 
     def encode(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         """Return the one-hot encoding of canonical architectures.
@@ -241,15 +258,16 @@ class SearchSpace:
         Returns:
             An array of shape (n, sum of the options' counts) of 0 and 1; an inactive choice has only zeros.
         """
-        columns = {
-            (choice.label, option): column
-            for column, (choice, option) in enumerate((c, o) for c in self.choices for o in c.options)
-        }
-        rows = list(architectures)
-        encoded = np.zeros((len(rows), len(columns)))
-        for row, architecture in enumerate(rows):
-            encoded[row, [columns[item] for item in architecture.items()]] = 1
+        rows, columns, width = list(architectures), self._columns, int(self._counts.sum())
+        ones = [row * width + columns[label][option] for row, a in enumerate(rows) for label, option in a.items()]
+        encoded = np.zeros((len(rows), width))
+        encoded.reshape(-1)[ones] = 1
         return encoded
+
+    @property
+    def unconstrained(self) -> SearchSpace:
+        """The space without its constraint: the same choices and symmetries."""
+        return self
 
     def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
         """Return the part of the space that a condition accepts; ``description`` stands in error messages."""
@@ -276,6 +294,12 @@ class SearchSpace:
         from autopanoptic.nas.module_space import choices_of
 
         return SearchSpace(choices_of(module))
+
+
+def _columns(choices: Sequence[Choice]) -> dict[str, dict[Option, int]]:
+    """Return, by label and option, the column of the one-hot encoding."""
+    numbers = itertools.count()
+    return {choice.label: {option: next(numbers) for option in choice.options} for choice in choices}
 
 
 def _another(choice: Choice, option: Option, rng: np.random.Generator) -> Option:

@@ -38,9 +38,9 @@ class BayesianOptimization(Strategy):
       trial, from 40 trials on with every second, from 60 on with every third, and so on.
     - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
       if they had given the mean (Kriging believer), so that workers spread.
-    - Candidates: all of a space of at most 50,000 architectures; it is listed once, so a constraint is asked about
-      each of them. In a larger space mutations of the ten best trials, random architectures, and a local search from
-      both; see :func:`autopanoptic.strategies.acquisition.climb`.
+    - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
+      random architectures, and a local search from both; see :func:`autopanoptic.strategies.acquisition.climb`.
+      Either way a constraint is only asked about those that come to be the best.
     - Many trials: of more than 500 the model takes the best half and a spread of the rest (a subset of data), of more
       than 200 the relevances are learned from such a part.
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.constrained import InfeasibleError
 from autopanoptic.nas.history import History
 from autopanoptic.nas.space import SearchSpace
 from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
 from autopanoptic.strategies.memo import HistoryMemo
+
+CROSSOVERS = 10
 
 
 @dataclass(frozen=True, init=False)
@@ -22,11 +26,13 @@ class Evolution(Strategy):
     backbones of detectors by Chen et al. 2019 (DetNAS). Trial n belongs to generation ``n // population``. The first
     generation is random. The parents of a later one are the best completed trials of all generations before it, so it
     starts when the last trial of those has ended. A child that has been tried or breaks the constraint is replaced by
-    another, of parents drawn anew; where none is found the member is drawn at random, as it is where too few trials
-    have completed to be parents.
+    another, of parents drawn anew; where none is found in 50 the member is drawn at random, as it is where too few
+    trials have completed to be parents.
 
-    Two details differ from the authors' code on purpose: a mutation changes at least one choice, and the two parents of
-    a crossover are different, since what is left out would only repeat a known architecture.
+    Three details differ from the authors' code on purpose. A mutation changes at least one choice, and the two parents
+    of a crossover are different, since what is left out would only repeat a known architecture. Where ten crossovers
+    have been tried before, as when the parents have come to be alike, the member becomes a mutation, not a random
+    architecture: that would turn half of a late generation into random search.
 
     Args:
         population: trials in a generation.
@@ -89,23 +95,22 @@ class Evolution(Strategy):
         if any(trial.id < start for trial in history.running):
             return None
         parents = self._parents.get(history, start, lambda: self.select(history, start))
-        return unseen(space, history, rng, self._maker(space, parents, slot, rng))
+        if len(parents) < (1 if slot < self.mutations else 2):
+            return unseen(space, history, rng)
+        children = self._children(space, parents, slot, rng)
+        return unseen(space, history, rng, lambda: next(children))
 
     def select(self, history: History, start: int) -> list[Architecture]:
         """Return the parents of the generation that starts with trial ``start``, best first."""
         return [trial.architecture for trial in history.ranked(history[:start])[: self.parents]]
 
-    def _maker(
+    def _children(
         self, space: SearchSpace, parents: list[Architecture], slot: int, rng: np.random.Generator
-    ) -> Callable[[], Architecture] | None:
-        """Return what makes the children of a slot of the generation; None where there are too few parents."""
-        if slot < self.mutations and parents:
-            return lambda: space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
-        if slot >= self.mutations and len(parents) > 1:
-            return lambda: _child_of_two(space, parents, rng)
-        return None
-
-
-def _child_of_two(space: SearchSpace, parents: list[Architecture], rng: np.random.Generator) -> Architecture:
-    first, second = rng.permutation(len(parents))[:2]
-    return space.crossover(parents[first], parents[second], rng)
+    ) -> Iterator[Architecture]:
+        """Yield what may become the member of a slot of the generation."""
+        for _ in range(CROSSOVERS if slot >= self.mutations else 0):
+            first, second = rng.permutation(len(parents))[:2]
+            with suppress(InfeasibleError):
+                yield space.crossover(parents[first], parents[second], rng)
+        while True:
+            yield space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)

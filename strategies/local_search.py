@@ -183,7 +183,6 @@ class Neighborhood:
 
     def __init__(self, space: SearchSpace, center: Architecture) -> None:
         self._space, self._center = space, center
-        self._first = {choice.label: choice.options[0] for choice in space.choices}
         self._changes = [
             (choice.label, option)
             for choice in space.choices
@@ -227,7 +226,7 @@ class Neighborhood:
         """Return the neighbour of a change where it can be tried; else note why not."""
         neighbor = self._made.get(change)
         if neighbor is None:
-            neighbor = self._space.canonical({**self._first, **self._center.replace(*self._changes[change])})
+            neighbor = self._space.changed(self._center, *self._changes[change])
         trial = history.trial_of(neighbor)
         if trial is None and (change in self._made or self._space.accepts(neighbor)):
             self._made[change] = neighbor

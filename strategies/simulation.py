@@ -99,8 +99,12 @@ class Simulation:
         self.calls.append((len(self.events), proposed))
         if proposed is not None:
             require_valid(proposed, self.space, self.history)
-            self._record(Trial(len(self.history), proposed))
+            self.start(proposed)
         return proposed
+
+    def start(self, architecture: Architecture) -> None:
+        """Start the next trial, as the first ones that a user gives are."""
+        self._record(Trial(len(self.history), architecture))
 
     def end(self, trial: Trial) -> None:
         """End a running trial."""

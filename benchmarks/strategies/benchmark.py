@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks.strategies import summary
 from benchmarks.strategies.contestants import CONTESTANTS, contestant
+from benchmarks.strategies.optuna_peer import Optuna
 from benchmarks.strategies.problem import Unsuitable
 from benchmarks.strategies.protocols import Protocol
 from benchmarks.strategies.results import Results, command_of
@@ -52,9 +53,16 @@ class Benchmark:
         found = Results.of(folder, str(context.info_name), table, command_of(context))
         return cls(table, runner, found, names or list(CONTESTANTS))
 
-    def run(self, protocol: Protocol, entry: Callable[[list[Run]], dict[str, Any]]) -> None:
-        """Play a protocol with all contestants."""
+    def run(self, whole: Protocol, entry: Callable[[list[Run]], dict[str, Any]], short: Protocol | None = None) -> None:
+        """Play a protocol with all contestants.
+
+        Args:
+            whole: the protocol.
+            entry: what is written down of a contestant's runs.
+            short: the protocol of Optuna's samplers, where theirs ends earlier.
+        """
         for name in self.names:
+            protocol = short if short is not None and isinstance(contestant(name), Optuna) else whole
             try:
                 about = contestant(name).about
                 runs = self.runner.runs(protocol, name, self.table)

@@ -31,6 +31,10 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="play runs again that are k
 ResultsFolder = Annotated[Path, typer.Option("--results", help="where results are written")]
 RunsFolder = Annotated[Path, typer.Option("--runs", help="where finished runs are kept")]
 Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="may be repeated; all by default")]
+Cap = Annotated[int, typer.Option(min=1, help="a run ends without success after so many evaluations")]
+PeerCap = Annotated[
+    int, typer.Option(min=1, help="the cap of Optuna's samplers, which take the longer the more there are")
+]
 Measure = Annotated[str, typer.Option(help="what the search sees: test200, or test for NAS-Bench-Macro and --graph")]
 Device = Annotated[str, typer.Option(help="whose latency counts")]
 
@@ -70,7 +74,8 @@ def queries(
     dataset: Datasets = None,
     measure: Measure = "test200",
     seeds: Seeds = 100,
-    cap: Annotated[int, typer.Option(min=1, help="a run ends without success after so many evaluations")] = 15_625,
+    cap: Cap = 15_625,
+    optuna_cap: PeerCap = 1000,
     horizon: Annotated[int, typer.Option(min=1, help="the last evaluation of the regret curves")] = 1000,
     jobs: Jobs = 1,
     fresh: Fresh = False,
@@ -81,7 +86,8 @@ def queries(
     source = _source(table, graph, merged)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets(measure):
-        benchmark.run(UntilBest(f"{measure}/{name}", cap), lambda found: summary.until_best_entry(found, horizon))
+        whole, short = (UntilBest(f"{measure}/{name}", count) for count in (cap, min(cap, optuna_cap)))
+        benchmark.run(whole, lambda found: summary.until_best_entry(found, horizon), short)
 
 
 @app.command()
@@ -93,7 +99,8 @@ def bounded(
     device: Device = "gold_6226",
     bound: Annotated[float, typer.Option(help="the largest latency allowed, milliseconds")] = 8.0,
     seeds: Seeds = 100,
-    cap: Annotated[int, typer.Option(min=1, help="a run ends without success after so many evaluations")] = 15_625,
+    cap: Cap = 15_625,
+    optuna_cap: PeerCap = 1000,
     horizon: Annotated[int, typer.Option(min=1, help="the last evaluation of the regret curves")] = 1000,
     jobs: Jobs = 1,
     fresh: Fresh = False,
@@ -104,8 +111,9 @@ def bounded(
     source = _source(table)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets("test200"):
-        protocol = UntilBest(f"test200/{name}", cap, f"latency_ms/{device}", bound)
-        benchmark.run(protocol, lambda found: summary.until_best_entry(found, horizon))
+        column, latency = f"test200/{name}", f"latency_ms/{device}"
+        whole, short = (UntilBest(column, count, latency, bound) for count in (cap, min(cap, optuna_cap)))
+        benchmark.run(whole, lambda found: summary.until_best_entry(found, horizon), short)
 
 
 @app.command()

@@ -26,7 +26,6 @@ CONTESTANTS: dict[str, Contestant] = {
     "bayesian-optimization": Ours("bayesian_optimization", "BayesianOptimization"),
     "optuna-random": Optuna("RandomSampler"),
     "optuna-tpe": Optuna("TPESampler"),
-    "optuna-tpe-independent": Optuna("TPESampler", {"multivariate": False}),
     "optuna-nsga2": Optuna("NSGAIISampler"),
     "nni-random": Nni("Random"),
     "nni-regularized-evolution-10-3": Nni("RegularizedEvolution", {"population_size": 10, "sample_size": 3}),

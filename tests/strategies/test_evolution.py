@@ -84,6 +84,19 @@ def test_a_generation_is_mutations_then_crossovers_of_the_parents() -> None:
             )
 
 
+def test_crossovers_that_find_nothing_new_give_way_to_mutations() -> None:
+    def alike(trial: Trial) -> Outcome:
+        return TrialState.COMPLETED, {"value": float(trial.id < 2)}
+
+    first = Architecture({f"c{i}": "a" for i in range(12)})
+    search = Simulation(Evolution(population=4, parents=2, mutations=0, mutation_rate=0.0), SPACE, outcome=alike)
+    for architecture in (first, Architecture(first.replace("c3", "b"))):
+        search.start(architecture)
+        search.end(search.history[-1])
+    for trial in search.run(20).history[4:]:
+        assert min(differences(trial.architecture, parent.architecture) for parent in search.history[:2]) == 1
+
+
 def test_the_mutation_rate_is_the_share_of_changed_choices() -> None:
     space = SearchSpace(Choice(f"c{i}", range(5)) for i in range(200))
     strategy = Evolution(population=60, parents=1, mutations=60, mutation_rate=0.2)
