@@ -134,10 +134,10 @@ class WholeSpace:
         """Return the untried architecture of the largest acquisition; None where all have been tried."""
         rows = self.untried(history)
         for index in descending(acquisition, self.encoded[rows], rng):
-            architecture = self.architectures[rows[index]]
-            if self._space.accepts(architecture):
-                return architecture
-            self._allowed[rows[index]] = False
+            row = int(rows[index])
+            if self._space.accepts(self.architectures[row]):
+                return self.architectures[row]
+            self._allowed[row] = False
         return None
 
 

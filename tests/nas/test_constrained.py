@@ -99,3 +99,9 @@ def test_a_walk_through_a_huge_space_gives_up(monkeypatch: pytest.MonkeyPatch) -
     assert total(next(walk)) == 1
     with pytest.raises(InfeasibleError, match="500 architectures in a row break the constraint at most one"):
         list(walk)
+
+
+def test_without_its_constraint_it_is_the_whole_space() -> None:
+    assert CHEAP.unconstrained == WHOLE
+    assert CHEAP.where(lambda _: False, "nothing").unconstrained == WHOLE
+    assert WHOLE.unconstrained is WHOLE

@@ -131,6 +131,19 @@ def test_neighbors_differ_in_one_choice_that_both_make(space: SearchSpace, seed:
         assert sum(neighbor[label] != architecture[label] for label in common) == 1
 
 
+def test_a_change_makes_what_becomes_active_by_first_options_and_leaves_out_the_rest() -> None:
+    for start in NESTED:
+        for choice in NESTED.choices:
+            for option in choice.options if choice.label in start else ():
+                changed = NESTED.changed(start, choice.label, option)
+                assert changed in NESTED
+                assert changed[choice.label] == option
+                new = changed.keys() - start.keys()
+                assert all(changed[label] == NESTED[label].options[0] for label in new)
+                kept = changed.keys() & start.keys() - {choice.label}
+                assert all(changed[label] == start[label] for label in kept)
+
+
 def test_iteration_is_lexicographic_and_lazy() -> None:
     order = [tuple(architecture.values()) for architecture in FLAT]
     assert order == list(itertools.product(["conv", "pool"], [16, 24, 32], [False, True]))
