@@ -122,11 +122,15 @@ class WholeSpace:
         self.architectures = list(space.unconstrained)
         self.encoded = space.encode(self.architectures)
         self._row = {architecture: row for row, architecture in enumerate(self.architectures)}
-        self._allowed = np.ones(len(self.architectures), dtype=np.bool_)
+        self._accepted: dict[int, bool] = {}
 
     def untried(self, history: History) -> NDArray[np.intp]:
-        """Return the rows of the architectures that have no trial and are not known to break the constraint."""
-        left = self._allowed.copy()
+        """Return the rows of the architectures that have no trial, those that break the constraint included.
+
+        To leave out the ones that are known to break it would change how ties are drawn, and a resumed search, which
+        does not know them yet, would go on differently.
+        """
+        left = np.ones(len(self.architectures), dtype=np.bool_)
         left[[self._row[trial.architecture] for trial in history if trial.architecture in self._row]] = False
         return np.flatnonzero(left)
 
@@ -135,9 +139,10 @@ class WholeSpace:
         rows = self.untried(history)
         for index in descending(acquisition, self.encoded[rows], rng):
             row = int(rows[index])
-            if self._space.accepts(self.architectures[row]):
+            if row not in self._accepted:
+                self._accepted[row] = self._space.accepts(self.architectures[row])
+            if self._accepted[row]:
                 return self.architectures[row]
-            self._allowed[row] = False
         return None
 
 

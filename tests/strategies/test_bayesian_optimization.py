@@ -55,6 +55,18 @@ def test_searches_are_valid_end_and_resume(space: SearchSpace, seed: int, worker
     assert len(search.history) == min(30, space.size)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_resumed_search_under_a_constraint_proposes_the_same(seed: int) -> None:
+    # Two values only, so that many candidates tie, most of which the constraint refuses.
+    def flat(trial: Trial) -> Outcome:
+        return TrialState.COMPLETED, {"value": float(trial.architecture["op0"] == "conv")}
+
+    part = FLAT.where(lambda found: list(found.values()).count("skip") >= 5, "skips >= 5")
+    search = Simulation(small(), part, seed, outcome=flat).run(14)
+    for events, expected in search.calls[4:]:
+        assert propose(small(), part, replay(search.objectives, search.events[:events]), seed) == expected
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
