@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autopanoptic.nas.additive import AdditiveCost as AdditiveCost
-    from autopanoptic.nas.architecture import Architecture as Architecture
-    from autopanoptic.nas.architecture import Option as Option
-    from autopanoptic.nas.choice import Choice as Choice
-    from autopanoptic.nas.constrained import InfeasibleError as InfeasibleError
     from autopanoptic.nas.costs import FlopCount as FlopCount
     from autopanoptic.nas.costs import Latency as Latency
     from autopanoptic.nas.costs import ParameterCount as ParameterCount
@@ -43,7 +39,11 @@ if TYPE_CHECKING:
     from autopanoptic.nas.result import Result as Result
     from autopanoptic.nas.search import Search as Search
     from autopanoptic.nas.search import SearchError as SearchError
-    from autopanoptic.nas.space import SearchSpace as SearchSpace
+    from autopanoptic.nas.space.architecture import Architecture as Architecture
+    from autopanoptic.nas.space.architecture import Option as Option
+    from autopanoptic.nas.space.choice import Choice as Choice
+    from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
+    from autopanoptic.nas.space.space import SearchSpace as SearchSpace
     from autopanoptic.nas.stopping import Stopper as Stopper
     from autopanoptic.nas.supernet import Supernet as Supernet
     from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
@@ -66,9 +66,9 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "autopanoptic.nas.additive": ["AdditiveCost"],
-    "autopanoptic.nas.architecture": ["Architecture", "Option"],
-    "autopanoptic.nas.choice": ["Choice"],
-    "autopanoptic.nas.constrained": ["InfeasibleError"],
+    "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
+    "autopanoptic.nas.space.choice": ["Choice"],
+    "autopanoptic.nas.space.constrained": ["InfeasibleError"],
     "autopanoptic.nas.costs": ["FlopCount", "Latency", "ParameterCount"],
     "autopanoptic.nas.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.executors.base": ["Executor"],
@@ -84,7 +84,7 @@ _NAMES = {
     "autopanoptic.nas.recalibrate": ["recalibrated"],
     "autopanoptic.nas.result": ["Result"],
     "autopanoptic.nas.search": ["Search", "SearchError"],
-    "autopanoptic.nas.space": ["SearchSpace"],
+    "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping": ["Stopper"],
     "autopanoptic.nas.supernet": ["Supernet"],
     "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from autopanoptic.nas.architecture import Architecture, Option
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
 
 VERIFIED = 3
 

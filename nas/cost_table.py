@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.metrics import checked
 from autopanoptic.nas.objective import Constraint
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 
 Cost: TypeAlias = Callable[[Architecture], float]
 Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.modes import evaluating
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet import Supernet
 
 

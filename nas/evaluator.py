@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.space.architecture import Architecture
 
 Metrics: TypeAlias = Mapping[str, float]
 

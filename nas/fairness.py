@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 
 
 def cycle_length(space: SearchSpace) -> int:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.pareto import fronts, ranking
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.trial import Trial, TrialState
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.history import History
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.trial import TrialState
 
 OPTIONS_PER_COLUMN = 28

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.result import Result
+from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.trial import Trial
 
 ENDINGS = {

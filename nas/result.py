@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autopanoptic.nas.architecture import Option
 from autopanoptic.nas.cost_table import constraints_of
 from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.objective import objectives_of
 from autopanoptic.nas.pareto import hypervolume
 from autopanoptic.nas.replay import end_of, replay
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial
 
 

@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
-from autopanoptic.nas.counting import rounded
 from autopanoptic.nas.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
@@ -30,7 +28,9 @@ from autopanoptic.nas.objective import Objectives, objectives_of
 from autopanoptic.nas.progress import search_progress
 from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.result import Result
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.size import rounded
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping import Stopper
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy, exhausted

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import _nni
-from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.module_space import sites_of
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
 
 
 class Supernet:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.recalibrate import recalibrated
 from autopanoptic.nas.seeding import seeded
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet import Supernet
 
 

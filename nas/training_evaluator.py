@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.seeding import seeded
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet import Supernet
 
 

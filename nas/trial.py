@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
-from autopanoptic.nas.architecture import Architecture
+from autopanoptic.nas.space.architecture import Architecture
 
 NO_METRICS: Mapping[str, float] = MappingProxyType({})
 

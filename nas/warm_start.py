@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.result import Result
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 
 logger = logging.getLogger(__name__)
 

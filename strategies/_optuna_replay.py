@@ -12,11 +12,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autopanoptic.nas import trial as nas
-from autopanoptic.nas.architecture import Architecture, Option
-from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.strategies._optuna_state import regard_constraints
 from autopanoptic.strategies._optuna_study import NAME, Asked, SharedOptions, SharingStorage
 

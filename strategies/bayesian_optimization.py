@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
 from autopanoptic.strategies.base import Strategy, require_count, unseen

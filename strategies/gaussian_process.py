@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.space import SearchSpace
 
 Array: TypeAlias = NDArray[np.float64]
 

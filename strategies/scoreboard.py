@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from autopanoptic.nas.architecture import Architecture, Option
 from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 
 Scores: TypeAlias = dict[str, dict[Option, float]]

@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
 

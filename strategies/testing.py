@@ -20,11 +20,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from autopanoptic.nas.architecture import Architecture, Option
-from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay, require_valid

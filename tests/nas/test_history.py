@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.trial import Trial, TrialState
 
 MAX = [Objective("value")]

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.pareto import hypervolume
 from autopanoptic.nas.search import Search
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
 from autopanoptic.strategies import bayesian_optimization as module

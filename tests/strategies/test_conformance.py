@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import TrialState
 from autopanoptic.strategies import (
     Evolution,

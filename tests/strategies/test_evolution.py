@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
 from autopanoptic.nas.objective import Objective
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial, TrialState
 from autopanoptic.strategies import Evolution
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, score

@@ -7,11 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.constrained import ConstrainedSpace, InfeasibleError
 from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import ConstrainedSpace, InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trial import Trial
 from autopanoptic.strategies import GridSearch, RandomSearch
 from autopanoptic.strategies.base import unseen
@@ -62,7 +62,7 @@ def test_grid_search_steps_through_a_huge_space_without_looking_back() -> None:
 
 
 def test_grid_search_says_again_that_nothing_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autopanoptic.nas.constrained.ENUMERABLE", 2000)
+    monkeypatch.setattr("autopanoptic.nas.space.constrained.ENUMERABLE", 2000)
     space = HUGE.where(lambda architecture: sum(architecture.values()) == 0, "no cost")  # type: ignore[arg-type]
     strategy, history = GridSearch(), History(VALUE)
     first = propose(strategy, space, history, 0)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from autopanoptic.nas.architecture import Option
-from autopanoptic.nas.choice import Choice
+from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.space.choice import Choice
 
 
 def count_architectures(choices: Sequence[Choice]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from autopanoptic.nas.architecture import Option
+from autopanoptic.nas.space.architecture import Option
 
 Condition: TypeAlias = tuple[str, tuple[Option, ...]]
 """(label, options): holds while the choice of that label is made and takes one of the options."""

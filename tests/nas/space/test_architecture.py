@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autopanoptic.nas.architecture import Architecture, Option
+from autopanoptic.nas.space.architecture import Architecture, Option
 
 OPTIONS: dict[str, Option] = {"op": "conv", "kernel": 3, "se": True, "ratio": 0.5}
 
@@ -90,7 +90,7 @@ def test_the_hash_does_not_travel_to_another_process() -> None:
     architecture = Architecture(OPTIONS)
     hash(architecture)
     program = (
-        "import pickle, sys; from autopanoptic.nas.architecture import Architecture;"
+        "import pickle, sys; from autopanoptic.nas.space.architecture import Architecture;"
         f"sent = pickle.loads(bytes.fromhex(sys.argv[1])); assert sent in {{Architecture({OPTIONS})}}; print(sent.id)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "1"}

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.constrained import ConstrainedSpace, InfeasibleError
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import ConstrainedSpace, InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
 
 WHOLE = SearchSpace(Choice(f"c{i}", range(4)) for i in range(4))
 HUGE = SearchSpace(Choice(f"c{i}", range(4)) for i in range(60))
@@ -92,7 +92,7 @@ def test_sampling_gives_up_with_the_acceptance_rate() -> None:
 
 
 def test_a_walk_through_a_huge_space_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autopanoptic.nas.constrained.ENUMERABLE", 500)
+    monkeypatch.setattr("autopanoptic.nas.space.constrained.ENUMERABLE", 500)
     space = HUGE.where(lambda found: total(found) <= 1 and found["c0"] == 0, "at most one")
     walk = iter(space)
     assert total(next(walk)) == 0

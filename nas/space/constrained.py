@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.counting import rounded
-from autopanoptic.nas.space import Canonical, SearchSpace
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.size import rounded
+from autopanoptic.nas.space.space import Canonical, SearchSpace
 
 SAMPLE_ATTEMPTS = 1000
 CHILD_ATTEMPTS = 100

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas import constrained
-from autopanoptic.nas.architecture import Architecture, Option
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.constrained import InfeasibleError
-from autopanoptic.nas.space import SearchSpace
+from autopanoptic.nas.space import constrained
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
 from tests.spaces import nested_spaces
 
 FLAT = SearchSpace([Choice("op", ["conv", "pool"]), Choice("width", [16, 24, 32]), Choice("se", [False, True])])

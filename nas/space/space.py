@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.nas.architecture import Architecture, Option
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.counting import count_architectures, rounded
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.size import count_architectures, rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -184,7 +184,7 @@ class SearchSpace:
             child = self._complete(options, rng)
             if child != architecture:
                 return child
-        from autopanoptic.nas.constrained import InfeasibleError
+        from autopanoptic.nas.space.constrained import InfeasibleError
 
         raise InfeasibleError(
             f"{MUTATION_ATTEMPTS} mutations of {architecture!r} are all the same by the symmetries of the space."
@@ -271,7 +271,7 @@ class SearchSpace:
 
     def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
         """Return the part of the space that a condition accepts; ``description`` stands in error messages."""
-        from autopanoptic.nas.constrained import ConstrainedSpace
+        from autopanoptic.nas.space.constrained import ConstrainedSpace
 
         return ConstrainedSpace(self.choices, accept, description, self._representative)
 

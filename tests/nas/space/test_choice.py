@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.choice import Choice
+from autopanoptic.nas.space.choice import Choice
 
 
 def test_options_keep_their_order_and_type() -> None:
