@@ -23,19 +23,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.history import History as History
     from autopanoptic.nas.journal import Journal as Journal
     from autopanoptic.nas.journal import JournalError as JournalError
-    from autopanoptic.nas.lightning import SupernetModule as SupernetModule
-    from autopanoptic.nas.mutables import InputChoice as InputChoice
-    from autopanoptic.nas.mutables import LayerChoice as LayerChoice
-    from autopanoptic.nas.mutables import ModelSpace as ModelSpace
-    from autopanoptic.nas.mutables import Repeat as Repeat
     from autopanoptic.nas.objective import Constraint as Constraint
     from autopanoptic.nas.objective import Objective as Objective
     from autopanoptic.nas.optuna_export import export_optuna as export_optuna
-    from autopanoptic.nas.paths import FairPaths as FairPaths
-    from autopanoptic.nas.paths import PathSampler as PathSampler
-    from autopanoptic.nas.paths import SandwichPaths as SandwichPaths
-    from autopanoptic.nas.paths import UniformPaths as UniformPaths
-    from autopanoptic.nas.recalibrate import recalibrated as recalibrated
     from autopanoptic.nas.result import Result as Result
     from autopanoptic.nas.search import Search as Search
     from autopanoptic.nas.search import SearchError as SearchError
@@ -45,7 +35,17 @@ if TYPE_CHECKING:
     from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
     from autopanoptic.nas.space.space import SearchSpace as SearchSpace
     from autopanoptic.nas.stopping import Stopper as Stopper
-    from autopanoptic.nas.supernet import Supernet as Supernet
+    from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
+    from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
+    from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
+    from autopanoptic.nas.supernet.mutables import ModelSpace as ModelSpace
+    from autopanoptic.nas.supernet.mutables import Repeat as Repeat
+    from autopanoptic.nas.supernet.paths import FairPaths as FairPaths
+    from autopanoptic.nas.supernet.paths import PathSampler as PathSampler
+    from autopanoptic.nas.supernet.paths import SandwichPaths as SandwichPaths
+    from autopanoptic.nas.supernet.paths import UniformPaths as UniformPaths
+    from autopanoptic.nas.supernet.supernet import Supernet as Supernet
+    from autopanoptic.nas.supernet.training import SupernetModule as SupernetModule
     from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
     from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.trial import Trial as Trial
@@ -76,17 +76,17 @@ _NAMES = {
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.history": ["History"],
     "autopanoptic.nas.journal": ["Journal", "JournalError"],
-    "autopanoptic.nas.lightning": ["SupernetModule"],
-    "autopanoptic.nas.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
+    "autopanoptic.nas.supernet.training": ["SupernetModule"],
+    "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.optuna_export": ["export_optuna"],
-    "autopanoptic.nas.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
-    "autopanoptic.nas.recalibrate": ["recalibrated"],
+    "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
+    "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
     "autopanoptic.nas.result": ["Result"],
     "autopanoptic.nas.search": ["Search", "SearchError"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping": ["Stopper"],
-    "autopanoptic.nas.supernet": ["Supernet"],
+    "autopanoptic.nas.supernet.supernet": ["Supernet"],
     "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.trial": ["Trial", "TrialState"],

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from autopanoptic.nas.modes import evaluating
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.supernet import Supernet
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.nas.supernet.supernet import Supernet
 
 
 class ParameterCount:

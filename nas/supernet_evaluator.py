@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from autopanoptic.nas.evaluator import Metrics, Report, with_report
-from autopanoptic.nas.modes import evaluating
-from autopanoptic.nas.recalibrate import recalibrated
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.supernet import Supernet
+from autopanoptic.nas.supernet.batch_norm import recalibrated
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.nas.supernet.supernet import Supernet
 
 
 class SupernetEvaluator:

@@ -9,7 +9,7 @@ from torch import nn
 from autopanoptic.nas.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.supernet import Supernet
+from autopanoptic.nas.supernet.supernet import Supernet
 
 
 class TrainingEvaluator:

@@ -10,7 +10,7 @@ from torch import nn
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluator import Metrics, Report
-from autopanoptic.nas.modes import evaluating
+from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.batches import Batch
 from autopanoptic.panoptic.data.coco import CocoPanoptic
 from autopanoptic.panoptic.merge import MergeRules, merge

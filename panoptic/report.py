@@ -13,7 +13,7 @@ from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.costs import measure
-from autopanoptic.nas.modes import evaluating
+from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.batches import Batch
 from autopanoptic.panoptic.data.coco import CocoPanoptic
 from autopanoptic.panoptic.evaluator import Validation, predict

@@ -34,8 +34,8 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.cost_table import CostTable
-from autopanoptic.nas.fairness import cycle_length
 from autopanoptic.nas.seeding import seeded
+from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import Batch, evaluation_batches, training_batches
 from autopanoptic.panoptic.data.categories import Categories

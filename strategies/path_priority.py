@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from autopanoptic.nas.fairness import cycle_length
 from autopanoptic.nas.history import History
 from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.nas.trial import Trial
 from autopanoptic.strategies.base import Strategy, require_count, unseen
 from autopanoptic.strategies.scoreboard import Scores, best_first, climbs, nth_best, rank_points

@@ -291,7 +291,7 @@ class SearchSpace:
         Raises:
             ValueError: for a label that stands twice without ``tied=True``, or a mutable that cannot be switched.
         """
-        from autopanoptic.nas.module_space import choices_of
+        from autopanoptic.nas.supernet.sites import choices_of
 
         return SearchSpace(choices_of(module))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from autopanoptic.nas import _nni
+from autopanoptic.nas.supernet import _nni
 
 RESERVED_OPTIONS = frozenset(
     {"choice", "names", "training", "tied", "trace_args", "trace_kwargs", "length", "key", "reduction", "return_mask"}

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from autopanoptic.nas.fairness import cycle_length, fair_cycle
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.supernet.fairness import cycle_length, fair_cycle
 
 PANOPTIC = SearchSpace([Choice("block", range(4)), Choice("head", range(6)), Choice("fuse", range(3))])
 

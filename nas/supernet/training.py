@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from autopanoptic.nas.paths import PathSampler
-from autopanoptic.nas.supernet import Supernet
+from autopanoptic.nas.supernet.paths import PathSampler
+from autopanoptic.nas.supernet.supernet import Supernet
 
 
 class SupernetModule(lightning.LightningModule):

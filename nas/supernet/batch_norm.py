@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from autopanoptic.nas.modes import evaluating
-from autopanoptic.nas.supernet import Supernet
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.nas.supernet.supernet import Supernet
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from autopanoptic.nas import _nni
-from autopanoptic.nas.module_space import sites_of
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.sites import sites_of
 
 
 class Supernet:

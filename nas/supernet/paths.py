@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from autopanoptic.nas.fairness import cycle_length, fair_cycle
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.supernet.fairness import cycle_length, fair_cycle
 
 
 class PathSampler(Protocol):

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from autopanoptic.nas import _nni
-from autopanoptic.nas.mutables import InputChoice
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.choice import Choice, Condition
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.mutables import InputChoice
 
 Place: TypeAlias = tuple[Condition, ...]
 """The conditions under which a place in the network is reached, outermost first; all hold together."""
