@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
-    from autopanoptic.nas.history import History as History
     from autopanoptic.nas.journal import Journal as Journal
     from autopanoptic.nas.journal import JournalError as JournalError
-    from autopanoptic.nas.objective import Constraint as Constraint
-    from autopanoptic.nas.objective import Objective as Objective
     from autopanoptic.nas.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.result import Result as Result
     from autopanoptic.nas.search import Search as Search
@@ -48,8 +45,11 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.training import SupernetModule as SupernetModule
     from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
     from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
-    from autopanoptic.nas.trial import Trial as Trial
-    from autopanoptic.nas.trial import TrialState as TrialState
+    from autopanoptic.nas.trials.history import History as History
+    from autopanoptic.nas.trials.objective import Constraint as Constraint
+    from autopanoptic.nas.trials.objective import Objective as Objective
+    from autopanoptic.nas.trials.trial import Trial as Trial
+    from autopanoptic.nas.trials.trial import TrialState as TrialState
     from autopanoptic.nas.warm_start import warm_start as warm_start
     from autopanoptic.strategies.base import Strategy as Strategy
     from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
@@ -74,11 +74,11 @@ _NAMES = {
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
-    "autopanoptic.nas.history": ["History"],
+    "autopanoptic.nas.trials.history": ["History"],
     "autopanoptic.nas.journal": ["Journal", "JournalError"],
     "autopanoptic.nas.supernet.training": ["SupernetModule"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
-    "autopanoptic.nas.objective": ["Constraint", "Objective"],
+    "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.optuna_export": ["export_optuna"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
@@ -89,7 +89,7 @@ _NAMES = {
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
     "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
-    "autopanoptic.nas.trial": ["Trial", "TrialState"],
+    "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
     "autopanoptic.nas.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],
     "autopanoptic.strategies.bayesian_optimization": ["BayesianOptimization"],

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from autopanoptic.nas.metrics import checked
-from autopanoptic.nas.objective import Constraint
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.objective import Constraint
 
 Cost: TypeAlias = Callable[[Architecture], float]
 Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]

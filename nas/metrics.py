@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from autopanoptic.nas.objective import Constraint, Objective
+from autopanoptic.nas.trials.objective import Constraint, Objective
 
 
 class MissingObjectiveError(ValueError):

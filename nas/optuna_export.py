@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autopanoptic.nas._optuna import quiet, require_optuna
-from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import Journal
 from autopanoptic.nas.result import Result
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.trial import TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import TrialState
 
 OPTIONS_PER_COLUMN = 28
 

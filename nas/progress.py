@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.trial import TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import TrialState
 
 SECONDS_BETWEEN = 0.1
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import JournalError
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 FORMAT = 1
 

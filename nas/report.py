@@ -12,7 +12,7 @@ from rich.table import Table
 
 from autopanoptic.nas.result import Result
 from autopanoptic.nas.space.size import rounded
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.trial import Trial
 
 ENDINGS = {
     "trials": "as many as were asked for",

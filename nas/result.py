@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.cost_table import constraints_of
-from autopanoptic.nas.history import History
 from autopanoptic.nas.journal import Journal, JournalError
-from autopanoptic.nas.objective import objectives_of
-from autopanoptic.nas.pareto import hypervolume
 from autopanoptic.nas.replay import end_of, replay
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import objectives_of
+from autopanoptic.nas.trials.pareto import hypervolume
+from autopanoptic.nas.trials.trial import Trial
 
 
 class Result:

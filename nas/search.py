@@ -20,11 +20,9 @@ from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
-from autopanoptic.nas.history import History
 from autopanoptic.nas.interrupts import deferred_interrupt
 from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.metrics import MissingObjectiveError, check_complete, checked
-from autopanoptic.nas.objective import Objectives, objectives_of
 from autopanoptic.nas.progress import search_progress
 from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.result import Result
@@ -32,7 +30,9 @@ from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping import Stopper
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objectives, objectives_of
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy, exhausted
 
 PROPOSALS = 100

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from autopanoptic.nas.evaluator import Metrics
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.parameters import ShownParameters
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial
 
 
 class Stopper(ShownParameters, ABC):

@@ -11,12 +11,12 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from autopanoptic.nas import trial as nas
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials import trial as nas
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.strategies._optuna_state import regard_constraints
 from autopanoptic.strategies._optuna_study import NAME, Asked, SharedOptions, SharingStorage
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
 from autopanoptic.strategies.gaussian_process import Array, GaussianProcess
 
 WHOLE = 50_000

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.parameters import ShownParameters
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import ENUMERABLE, InfeasibleError
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
 
 CHILD_ATTEMPTS = 50
 SAMPLE_ATTEMPTS = 1000

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
 from autopanoptic.strategies.base import Strategy, require_count, unseen
 from autopanoptic.strategies.gaussian_process import Array, GaussianProcess, Hyperparameters, choice_of_columns, fit

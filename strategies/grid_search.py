@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
 from autopanoptic.strategies.base import Strategy
 from autopanoptic.strategies.memo import HistoryMemo
 

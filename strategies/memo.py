@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from autopanoptic.nas.history import History
+from autopanoptic.nas.trials.history import History
 
 Value = TypeVar("Value")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autopanoptic.nas._optuna import quiet, require_optuna
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.strategies.base import Strategy, unseen
 from autopanoptic.strategies.memo import HistoryMemo
 

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.supernet.fairness import cycle_length
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies.base import Strategy, require_count, unseen
 from autopanoptic.strategies.scoreboard import Scores, best_first, climbs, nth_best, rank_points
 

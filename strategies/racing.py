@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.nas.evaluator import Metrics
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.stopping import Stopper
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies.base import require_count
 from autopanoptic.strategies.memo import HistoryMemo
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
 from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
 
 

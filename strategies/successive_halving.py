@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from autopanoptic.nas.evaluator import Metrics
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.stopping import Stopper
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.base import require_count
 from autopanoptic.strategies.memo import HistoryMemo
 

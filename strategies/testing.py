@@ -20,12 +20,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay, require_valid
 

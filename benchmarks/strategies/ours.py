@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autopanoptic.nas import Search, SearchSpace
-from autopanoptic.nas.objective import objectives_of
+from autopanoptic.nas.trials.objective import objectives_of
 from autopanoptic.strategies.base import Strategy
 from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
 

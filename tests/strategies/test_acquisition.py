@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import RandomSearch
 from autopanoptic.strategies import acquisition as module
 from autopanoptic.strategies.acquisition import Acquisition, WholeSpace, climb, descending, log_expected_improvement

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.pareto import hypervolume
 from autopanoptic.nas.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.pareto import hypervolume
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
 from autopanoptic.strategies import bayesian_optimization as module
 from autopanoptic.strategies.bayesian_optimization import last_refit, levels, log_prior, normal_scores, subset

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import TrialState
 from autopanoptic.strategies import (
     Evolution,
     GridSearch,

@@ -32,13 +32,13 @@ from optuna.samplers import (
 from optuna.trial import TrialState as State
 
 from autopanoptic.nas import _optuna
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies._optuna_replay import Replay
 from autopanoptic.strategies._optuna_state import reseed
 from autopanoptic.strategies.optuna_sampler import OptunaSampler

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.supernet.fairness import cycle_length
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import PathPriority
 from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, score
 from autopanoptic.strategies.testing import NESTED

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import (
     NSGA2,
     Evolution,

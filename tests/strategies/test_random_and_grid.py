@@ -7,12 +7,12 @@ import pickle
 import numpy as np
 import pytest
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import ConstrainedSpace, InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import GridSearch, RandomSearch
 from autopanoptic.strategies.base import unseen
 from autopanoptic.strategies.simulation import VALUE, Simulation, propose

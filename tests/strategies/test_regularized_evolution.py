@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autopanoptic.nas.history import History
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RegularizedEvolution
 from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from autopanoptic.nas.pareto import crowding, fronts, hypervolume, ranking
+from autopanoptic.nas.trials.pareto import crowding, fronts, hypervolume, ranking
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 5).map(float))
 

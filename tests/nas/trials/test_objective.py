@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.objective import Constraint, Objective, objectives_of
+from autopanoptic.nas.trials.objective import Constraint, Objective, objectives_of
 
 
 def test_gain_is_larger_for_the_better() -> None:

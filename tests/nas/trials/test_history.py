@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 MAX = [Objective("value")]
 TWO = [Objective("value"), Objective("cost", "min")]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.pareto import fronts, ranking
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.pareto import fronts, ranking
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
 class History(Sequence[Trial]):
