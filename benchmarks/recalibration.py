@@ -23,7 +23,7 @@ from rich.table import Table
 from scipy import stats
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.batches import Batch, training_batches
 from autopanoptic.panoptic.data.layout import Datasets, find_splits
 from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation

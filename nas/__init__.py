@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from autopanoptic.nas.costs import FlopCount as FlopCount
     from autopanoptic.nas.costs import Latency as Latency
     from autopanoptic.nas.costs import ParameterCount as ParameterCount
-    from autopanoptic.nas.evaluator import Evaluator as Evaluator
-    from autopanoptic.nas.evaluator import FunctionEvaluator as FunctionEvaluator
-    from autopanoptic.nas.evaluator import Report as Report
-    from autopanoptic.nas.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
+    from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
+    from autopanoptic.nas.evaluation.evaluator import Report as Report
+    from autopanoptic.nas.evaluation.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.evaluation.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
+    from autopanoptic.nas.evaluation.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.paths import UniformPaths as UniformPaths
     from autopanoptic.nas.supernet.supernet import Supernet as Supernet
     from autopanoptic.nas.supernet.training import SupernetModule as SupernetModule
-    from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
-    from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.trials.history import History as History
     from autopanoptic.nas.trials.objective import Constraint as Constraint
     from autopanoptic.nas.trials.objective import Objective as Objective
@@ -70,7 +70,7 @@ _NAMES = {
     "autopanoptic.nas.space.choice": ["Choice"],
     "autopanoptic.nas.space.constrained": ["InfeasibleError"],
     "autopanoptic.nas.costs": ["FlopCount", "Latency", "ParameterCount"],
-    "autopanoptic.nas.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
@@ -87,8 +87,8 @@ _NAMES = {
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping": ["Stopper"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
-    "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
-    "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
+    "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
+    "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
     "autopanoptic.nas.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
-from autopanoptic.nas.metrics import checked
+from autopanoptic.nas.evaluation.metrics import checked
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.objective import Constraint

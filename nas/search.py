@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
-from autopanoptic.nas.evaluator import Evaluator, Metrics, evaluator_of
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
+from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, check_complete, checked
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.interrupts import deferred_interrupt
 from autopanoptic.nas.journal import Journal, JournalError
-from autopanoptic.nas.metrics import MissingObjectiveError, check_complete, checked
 from autopanoptic.nas.progress import search_progress
 from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.result import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from autopanoptic.nas.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.parameters import ShownParameters
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
-from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.batches import Batch
 from autopanoptic.panoptic.data.coco import CocoPanoptic

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.nas.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.stopping import Stopper
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from autopanoptic.nas.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.stopping import Stopper
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autopanoptic.nas.evaluator import Evaluator
+from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
 from autopanoptic.nas.space.architecture import Architecture
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from autopanoptic.nas.evaluator import Evaluator, Metrics
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
 from autopanoptic.nas.space.architecture import Architecture
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace, _optuna
-from autopanoptic.nas.evaluator import Report, StopTrial
+from autopanoptic.nas.evaluation.evaluator import Report, StopTrial
 from autopanoptic.nas.journal import JournalError
 from autopanoptic.nas.optuna_export import export_optuna
 from autopanoptic.nas.result import Result

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.coco import CocoPanoptic

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autopanoptic.nas import StopTrial, Supernet
-from autopanoptic.nas.evaluator import Metrics, Report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.coco import CocoPanoptic

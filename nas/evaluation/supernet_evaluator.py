@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autopanoptic.nas.evaluator import Metrics, Report, with_report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.batch_norm import recalibrated

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from autopanoptic.nas.evaluator import Metrics, Report, with_report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.supernet import Supernet
