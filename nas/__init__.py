@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autopanoptic.nas.additive import AdditiveCost as AdditiveCost
-    from autopanoptic.nas.costs import FlopCount as FlopCount
-    from autopanoptic.nas.costs import Latency as Latency
-    from autopanoptic.nas.costs import ParameterCount as ParameterCount
+    from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
+    from autopanoptic.nas.costs.flops import FlopCount as FlopCount
+    from autopanoptic.nas.costs.flops import Latency as Latency
+    from autopanoptic.nas.costs.flops import ParameterCount as ParameterCount
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
     from autopanoptic.nas.evaluation.evaluator import Report as Report
@@ -65,11 +65,11 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _NAMES = {
-    "autopanoptic.nas.additive": ["AdditiveCost"],
+    "autopanoptic.nas.costs.additive": ["AdditiveCost"],
     "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
     "autopanoptic.nas.space.choice": ["Choice"],
     "autopanoptic.nas.space.constrained": ["InfeasibleError"],
-    "autopanoptic.nas.costs": ["FlopCount", "Latency", "ParameterCount"],
+    "autopanoptic.nas.costs.flops": ["FlopCount", "Latency", "ParameterCount"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autopanoptic.nas.cost_table import constraints_of
+from autopanoptic.nas.costs.table import constraints_of
 from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.replay import end_of, replay
 from autopanoptic.nas.space.architecture import Option

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autopanoptic.nas.cost_table import Constraints, Cost, CostTable
+from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, check_complete, checked
 from autopanoptic.nas.executors.base import Executor, Outcome

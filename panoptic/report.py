@@ -12,7 +12,7 @@ import torch
 from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.nas.costs import measure
+from autopanoptic.nas.costs.flops import measure
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.batches import Batch
 from autopanoptic.panoptic.data.coco import CocoPanoptic

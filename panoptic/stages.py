@@ -33,7 +33,7 @@ from autopanoptic.nas import (
     Strategy,
     Supernet,
 )
-from autopanoptic.nas.cost_table import CostTable
+from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.panoptic.config import PanopticConfig
