@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
-    from autopanoptic.nas.journal import Journal as Journal
-    from autopanoptic.nas.journal import JournalError as JournalError
     from autopanoptic.nas.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.result import Result as Result
     from autopanoptic.nas.search import Search as Search
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
     from autopanoptic.nas.space.space import SearchSpace as SearchSpace
     from autopanoptic.nas.stopping import Stopper as Stopper
+    from autopanoptic.nas.storage.journal import Journal as Journal
+    from autopanoptic.nas.storage.journal import JournalError as JournalError
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
     from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
@@ -75,7 +75,7 @@ _NAMES = {
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.trials.history": ["History"],
-    "autopanoptic.nas.journal": ["Journal", "JournalError"],
+    "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
     "autopanoptic.nas.supernet.training": ["SupernetModule"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],

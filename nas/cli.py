@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from autopanoptic.nas.journal import JournalError
 from autopanoptic.nas.search import SearchError
+from autopanoptic.nas.storage.journal import JournalError
 
 GROUP = "autopanoptic.commands"
 """The entry-point group of tasks: the name is the command, the object a ``typer.Typer``."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.costs.table import constraints_of
-from autopanoptic.nas.journal import Journal, JournalError
-from autopanoptic.nas.replay import end_of, replay
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import objectives_of
 from autopanoptic.nas.trials.pareto import hypervolume

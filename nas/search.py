@@ -22,14 +22,14 @@ from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, check_com
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.interrupts import deferred_interrupt
-from autopanoptic.nas.journal import Journal, JournalError
 from autopanoptic.nas.progress import search_progress
-from autopanoptic.nas.replay import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.result import Result
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping import Stopper
+from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
+from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState

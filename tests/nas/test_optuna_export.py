@@ -16,9 +16,9 @@ import pytest
 
 from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace, _optuna
 from autopanoptic.nas.evaluation.evaluator import Report, StopTrial
-from autopanoptic.nas.journal import JournalError
 from autopanoptic.nas.optuna_export import export_optuna
 from autopanoptic.nas.result import Result
+from autopanoptic.nas.storage.journal import JournalError
 
 optuna = pytest.importorskip("optuna")
 State = optuna.trial.TrialState

@@ -21,7 +21,7 @@ from autopanoptic.nas import (
     Search,
     SearchSpace,
 )
-from autopanoptic.nas import journal as journal_module
+from autopanoptic.nas.storage import journal as journal_module
 
 
 def value(architecture: Architecture) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopanoptic.nas import Architecture, Choice, History, Objective, Search, SearchError, SearchSpace, TrialState
-from autopanoptic.nas.replay import apply
+from autopanoptic.nas.storage.events import apply
 from autopanoptic.strategies import Evolution, RandomSearch, RegularizedEvolution, Strategy
 from autopanoptic.strategies.successive_halving import SuccessiveHalving
 

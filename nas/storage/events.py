@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autopanoptic.nas.journal import JournalError
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autopanoptic.nas import Journal, JournalError
-from autopanoptic.nas import journal as journal_module
+from autopanoptic.nas.storage import journal as journal_module
 
 
 def test_events_come_back(tmp_path: Path) -> None:
