@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.space.choice import Choice as Choice
     from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
     from autopanoptic.nas.space.space import SearchSpace as SearchSpace
-    from autopanoptic.nas.stopping import Stopper as Stopper
+    from autopanoptic.nas.stopping.base import Stopper as Stopper
+    from autopanoptic.nas.stopping.racing import Racing as Racing
+    from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.nas.storage.journal import Journal as Journal
     from autopanoptic.nas.storage.journal import JournalError as JournalError
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
@@ -59,10 +61,8 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
     from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
     from autopanoptic.strategies.path_priority import PathPriority as PathPriority
-    from autopanoptic.strategies.racing import Racing as Racing
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
-    from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _NAMES = {
     "autopanoptic.nas.costs.additive": ["AdditiveCost"],
@@ -85,7 +85,7 @@ _NAMES = {
     "autopanoptic.nas.result": ["Result"],
     "autopanoptic.nas.search": ["Search", "SearchError"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
-    "autopanoptic.nas.stopping": ["Stopper"],
+    "autopanoptic.nas.stopping.base": ["Stopper"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
@@ -99,10 +99,10 @@ _NAMES = {
     "autopanoptic.strategies.nsga2": ["NSGA2"],
     "autopanoptic.strategies.optuna_sampler": ["OptunaSampler"],
     "autopanoptic.strategies.path_priority": ["PathPriority"],
-    "autopanoptic.strategies.racing": ["Racing"],
+    "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],
     "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],
-    "autopanoptic.strategies.successive_halving": ["SuccessiveHalving"],
+    "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

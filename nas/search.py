@@ -27,7 +27,7 @@ from autopanoptic.nas.result import Result
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.stopping import Stopper
+from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History

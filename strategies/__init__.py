@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopanoptic.nas.stopping.racing import Racing as Racing
+    from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.strategies.base import Strategy as Strategy
     from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
     from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
     from autopanoptic.strategies.path_priority import PathPriority as PathPriority
-    from autopanoptic.strategies.racing import Racing as Racing
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
-    from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _MODULE_OF = {
     "BayesianOptimization": "autopanoptic.strategies.bayesian_optimization",
@@ -30,11 +30,11 @@ _MODULE_OF = {
     "NSGA2": "autopanoptic.strategies.nsga2",
     "OptunaSampler": "autopanoptic.strategies.optuna_sampler",
     "PathPriority": "autopanoptic.strategies.path_priority",
-    "Racing": "autopanoptic.strategies.racing",
+    "Racing": "autopanoptic.nas.stopping.racing",
     "RandomSearch": "autopanoptic.strategies.random_search",
     "RegularizedEvolution": "autopanoptic.strategies.regularized_evolution",
     "Strategy": "autopanoptic.strategies.base",
-    "SuccessiveHalving": "autopanoptic.strategies.successive_halving",
+    "SuccessiveHalving": "autopanoptic.nas.stopping.successive_halving",
 }
 
 __all__ = sorted(_MODULE_OF)

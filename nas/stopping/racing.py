@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.stopping import Stopper
+from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopanoptic.nas import Architecture, Choice, History, Objective, Search, SearchError, SearchSpace, TrialState
+from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving
 from autopanoptic.nas.storage.events import apply
 from autopanoptic.strategies import Evolution, RandomSearch, RegularizedEvolution, Strategy
-from autopanoptic.strategies.successive_halving import SuccessiveHalving
 
 VALUE = (Objective("value"),)
 

@@ -29,7 +29,7 @@ from autopanoptic.nas import (
     Trial,
     TrialState,
 )
-from autopanoptic.strategies.racing import Racing, betting_capital, normal_upper_bound
+from autopanoptic.nas.stopping.racing import Racing, betting_capital, normal_upper_bound
 
 Chunks = NDArray[np.float64]
 VALUE = (Objective("value"),)
