@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
-    from autopanoptic.nas.optuna_export import export_optuna as export_optuna
-    from autopanoptic.nas.result import Result as Result
+    from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
+    from autopanoptic.nas.results.result import Result as Result
     from autopanoptic.nas.search import Search as Search
     from autopanoptic.nas.search import SearchError as SearchError
     from autopanoptic.nas.space.architecture import Architecture as Architecture
@@ -79,10 +79,10 @@ _NAMES = {
     "autopanoptic.nas.supernet.training": ["SupernetModule"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
-    "autopanoptic.nas.optuna_export": ["export_optuna"],
+    "autopanoptic.nas.results.optuna_export": ["export_optuna"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
-    "autopanoptic.nas.result": ["Result"],
+    "autopanoptic.nas.results.result": ["Result"],
     "autopanoptic.nas.search": ["Search", "SearchError"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping.base": ["Stopper"],

@@ -23,7 +23,7 @@ from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.interrupts import deferred_interrupt
 from autopanoptic.nas.progress import search_progress
-from autopanoptic.nas.result import Result
+from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace

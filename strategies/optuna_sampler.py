@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autopanoptic.nas._optuna import quiet, require_optuna
+from autopanoptic.nas.results._optuna import quiet, require_optuna
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History

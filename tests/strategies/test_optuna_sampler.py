@@ -31,7 +31,7 @@ from optuna.samplers import (
 )
 from optuna.trial import TrialState as State
 
-from autopanoptic.nas import _optuna
+from autopanoptic.nas.results import _optuna
 from autopanoptic.nas.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autopanoptic.nas.result import Result
+from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.trials.trial import Trial
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.nas._optuna import quiet, require_optuna
-from autopanoptic.nas.result import Result
+from autopanoptic.nas.results._optuna import quiet, require_optuna
+from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState

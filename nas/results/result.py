@@ -161,7 +161,7 @@ class Result:
 
     def plot_history(self, path: str | Path) -> Path:
         """Draw the first objective of each trial and the best so far, as a PNG file."""
-        from autopanoptic.nas import plots
+        from autopanoptic.nas.results import plots
 
         return plots.history(self.history, Path(path))
 
@@ -171,13 +171,13 @@ class Result:
         Raises:
             ValueError: when the search has fewer than two objectives.
         """
-        from autopanoptic.nas import plots
+        from autopanoptic.nas.results import plots
 
         return plots.pareto(self.history, Path(path))
 
     def plot_options(self, path: str | Path, top: int | None = None) -> Path:
         """Draw how often each option stands among the ``top`` best trials, as a PNG file."""
-        from autopanoptic.nas import plots
+        from autopanoptic.nas.results import plots
 
         return plots.options(self.option_counts(top), Path(path))
 

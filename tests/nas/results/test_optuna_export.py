@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace, _optuna
+from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace
 from autopanoptic.nas.evaluation.evaluator import Report, StopTrial
-from autopanoptic.nas.optuna_export import export_optuna
-from autopanoptic.nas.result import Result
+from autopanoptic.nas.results import _optuna
+from autopanoptic.nas.results.optuna_export import export_optuna
+from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.storage.journal import JournalError
 
 optuna = pytest.importorskip("optuna")
@@ -270,7 +271,7 @@ def test_missing_optuna_is_explained(journal: Path, url: str, monkeypatch: pytes
 
 
 def test_optuna_is_imported_where_it_is_used() -> None:
-    program = "import sys, autopanoptic.nas.optuna_export, autopanoptic.strategies.optuna_sampler\n"
+    program = "import sys, autopanoptic.nas.results.optuna_export, autopanoptic.strategies.optuna_sampler\n"
     program += "print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
