@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.results.result import Result as Result
-    from autopanoptic.nas.search import Search as Search
-    from autopanoptic.nas.search import SearchError as SearchError
+    from autopanoptic.nas.search.search import Search as Search
+    from autopanoptic.nas.search.search import SearchError as SearchError
+    from autopanoptic.nas.search.warm_start import warm_start as warm_start
     from autopanoptic.nas.space.architecture import Architecture as Architecture
     from autopanoptic.nas.space.architecture import Option as Option
     from autopanoptic.nas.space.choice import Choice as Choice
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from autopanoptic.nas.trials.objective import Objective as Objective
     from autopanoptic.nas.trials.trial import Trial as Trial
     from autopanoptic.nas.trials.trial import TrialState as TrialState
-    from autopanoptic.nas.warm_start import warm_start as warm_start
     from autopanoptic.strategies.base import Strategy as Strategy
     from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
@@ -83,14 +83,14 @@ _NAMES = {
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
     "autopanoptic.nas.results.result": ["Result"],
-    "autopanoptic.nas.search": ["Search", "SearchError"],
+    "autopanoptic.nas.search.search": ["Search", "SearchError"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping.base": ["Stopper"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
-    "autopanoptic.nas.warm_start": ["warm_start"],
+    "autopanoptic.nas.search.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],
     "autopanoptic.strategies.bayesian_optimization": ["BayesianOptimization"],
     "autopanoptic.strategies.evolution": ["Evolution"],

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from autopanoptic.nas.search import Search
+from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.search import Search
+from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace

@@ -32,7 +32,7 @@ from optuna.samplers import (
 from optuna.trial import TrialState as State
 
 from autopanoptic.nas.results import _optuna
-from autopanoptic.nas.search import Search
+from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace

@@ -21,9 +21,9 @@ from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, check_complete, checked
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.executors.inline import InlineExecutor
-from autopanoptic.nas.interrupts import deferred_interrupt
-from autopanoptic.nas.progress import search_progress
 from autopanoptic.nas.results.result import Result
+from autopanoptic.nas.search.interrupts import deferred_interrupt
+from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
