@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.trials.trial import Trial as Trial
     from autopanoptic.nas.trials.trial import TrialState as TrialState
     from autopanoptic.strategies.base import Strategy as Strategy
-    from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
+    from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
@@ -92,7 +92,7 @@ _NAMES = {
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
     "autopanoptic.nas.search.warm_start": ["warm_start"],
     "autopanoptic.strategies.base": ["Strategy"],
-    "autopanoptic.strategies.bayesian_optimization": ["BayesianOptimization"],
+    "autopanoptic.strategies.bayesian.bayesian_optimization": ["BayesianOptimization"],
     "autopanoptic.strategies.evolution": ["Evolution"],
     "autopanoptic.strategies.grid_search": ["GridSearch"],
     "autopanoptic.strategies.local_search": ["LocalSearch"],

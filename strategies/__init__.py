@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.stopping.racing import Racing as Racing
     from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.strategies.base import Strategy as Strategy
-    from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
+    from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
 
 _MODULE_OF = {
-    "BayesianOptimization": "autopanoptic.strategies.bayesian_optimization",
+    "BayesianOptimization": "autopanoptic.strategies.bayesian.bayesian_optimization",
     "Evolution": "autopanoptic.strategies.evolution",
     "GridSearch": "autopanoptic.strategies.grid_search",
     "LocalSearch": "autopanoptic.strategies.local_search",

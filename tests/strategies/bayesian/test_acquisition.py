@@ -14,9 +14,20 @@ from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import RandomSearch
-from autopanoptic.strategies import acquisition as module
-from autopanoptic.strategies.acquisition import Acquisition, WholeSpace, climb, descending, log_expected_improvement
-from autopanoptic.strategies.gaussian_process import GaussianProcess, Hyperparameters, OverlapKernel, choice_of_columns
+from autopanoptic.strategies.bayesian import acquisition as module
+from autopanoptic.strategies.bayesian.acquisition import (
+    Acquisition,
+    WholeSpace,
+    climb,
+    descending,
+    log_expected_improvement,
+)
+from autopanoptic.strategies.bayesian.gaussian_process import (
+    GaussianProcess,
+    Hyperparameters,
+    OverlapKernel,
+    choice_of_columns,
+)
 from autopanoptic.strategies.simulation import Simulation, score
 from autopanoptic.strategies.testing import FLAT, NESTED, SYMMETRIC
 

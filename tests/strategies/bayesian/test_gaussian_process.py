@@ -9,7 +9,7 @@ from scipy import optimize, stats
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.strategies.gaussian_process import (
+from autopanoptic.strategies.bayesian.gaussian_process import (
     JITTER,
     Array,
     GaussianProcess,

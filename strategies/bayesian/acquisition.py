@@ -15,7 +15,7 @@ from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
-from autopanoptic.strategies.gaussian_process import Array, GaussianProcess
+from autopanoptic.strategies.bayesian.gaussian_process import Array, GaussianProcess
 
 WHOLE = 50_000
 """A space of at most this many architectures is looked through as a whole."""
