@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
     from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
-    from autopanoptic.strategies.path_priority import PathPriority as PathPriority
+    from autopanoptic.strategies.path_priority.path_priority import PathPriority as PathPriority
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
 
@@ -98,7 +98,7 @@ _NAMES = {
     "autopanoptic.strategies.local_search": ["LocalSearch"],
     "autopanoptic.strategies.nsga2": ["NSGA2"],
     "autopanoptic.strategies.optuna_sampler": ["OptunaSampler"],
-    "autopanoptic.strategies.path_priority": ["PathPriority"],
+    "autopanoptic.strategies.path_priority.path_priority": ["PathPriority"],
     "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],
     "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],

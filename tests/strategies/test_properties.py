@@ -24,7 +24,7 @@ from autopanoptic.strategies import (
     RegularizedEvolution,
     Strategy,
 )
-from autopanoptic.strategies.scoreboard import best_first, centred, climb, climbs, total_of
+from autopanoptic.strategies.path_priority.scoreboard import best_first, centred, climb, climbs, total_of
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
 from tests.spaces import nested_spaces
 

@@ -17,7 +17,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies.base import Strategy, require_count, unseen
-from autopanoptic.strategies.scoreboard import Scores, best_first, climbs, nth_best, rank_points
+from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first, climbs, nth_best, rank_points
 
 FAIR_ATTEMPTS = 50
 SUM_ATTEMPTS = 100
@@ -39,7 +39,7 @@ class PathPriority(Strategy):
     where the uses of its options differ by at most one. Where 50 deals are all known or break the constraint, which is
     usual for a cycle's last trial under a constraint (it has to take what is left), a random architecture takes part in
     its place that has been moved as near to the fair deal as the constraint lets it, choice by choice; the scores are
-    corrected for unequal use (:func:`~autopanoptic.strategies.scoreboard.rank_points`).
+    corrected for unequal use (:func:`~autopanoptic.strategies.path_priority.scoreboard.rank_points`).
 
     Dealing does not wait for results; the answers wait until every trial of the cycles has ended.
 
