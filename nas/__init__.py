@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
-    from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
+    from autopanoptic.strategies.optuna.sampler import OptunaSampler as OptunaSampler
     from autopanoptic.strategies.path_priority.path_priority import PathPriority as PathPriority
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
@@ -97,7 +97,7 @@ _NAMES = {
     "autopanoptic.strategies.grid_search": ["GridSearch"],
     "autopanoptic.strategies.local_search": ["LocalSearch"],
     "autopanoptic.strategies.nsga2": ["NSGA2"],
-    "autopanoptic.strategies.optuna_sampler": ["OptunaSampler"],
+    "autopanoptic.strategies.optuna.sampler": ["OptunaSampler"],
     "autopanoptic.strategies.path_priority.path_priority": ["PathPriority"],
     "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],

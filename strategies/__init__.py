@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
-    from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
+    from autopanoptic.strategies.optuna.sampler import OptunaSampler as OptunaSampler
     from autopanoptic.strategies.path_priority.path_priority import PathPriority as PathPriority
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
@@ -28,7 +28,7 @@ _MODULE_OF = {
     "GridSearch": "autopanoptic.strategies.grid_search",
     "LocalSearch": "autopanoptic.strategies.local_search",
     "NSGA2": "autopanoptic.strategies.nsga2",
-    "OptunaSampler": "autopanoptic.strategies.optuna_sampler",
+    "OptunaSampler": "autopanoptic.strategies.optuna.sampler",
     "PathPriority": "autopanoptic.strategies.path_priority.path_priority",
     "Racing": "autopanoptic.nas.stopping.racing",
     "RandomSearch": "autopanoptic.strategies.random_search",

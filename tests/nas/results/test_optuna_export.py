@@ -271,7 +271,7 @@ def test_missing_optuna_is_explained(journal: Path, url: str, monkeypatch: pytes
 
 
 def test_optuna_is_imported_where_it_is_used() -> None:
-    program = "import sys, autopanoptic.nas.results.optuna_export, autopanoptic.strategies.optuna_sampler\n"
+    program = "import sys, autopanoptic.nas.results.optuna_export, autopanoptic.strategies.optuna.sampler\n"
     program += "print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -19,7 +19,7 @@ from autopanoptic.strategies.memo import HistoryMemo
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from autopanoptic.strategies._optuna_replay import Replay
+    from autopanoptic.strategies.optuna.replay import Replay
 
 SUGGESTIONS = 3
 
@@ -61,7 +61,7 @@ class OptunaSampler(Strategy):
 
     def __init__(self, sampler: BaseSampler | Callable[[int], BaseSampler], *, ordinal: bool = True) -> None:
         require_optuna("OptunaSampler")
-        from autopanoptic.strategies import _optuna_state as state
+        from autopanoptic.strategies.optuna import state
 
         self._make = state.maker(sampler)
         example = self._make(0)
@@ -113,13 +113,13 @@ class OptunaSampler(Strategy):
             yield suggestion
 
     def _new_replay(self, space: SearchSpace, history: History) -> Replay:
-        from autopanoptic.strategies._optuna_replay import Replay
+        from autopanoptic.strategies.optuna.replay import Replay
 
         return Replay(space, history.objectives, self._ordinal(space), self._asks)
 
     def _ordinal(self, space: SearchSpace) -> frozenset[str]:
         """Return the labels of the choices whose options are given in their order."""
-        from autopanoptic.strategies._optuna_replay import is_ordinal
+        from autopanoptic.strategies.optuna.replay import is_ordinal
 
         # CMA-ES gives up where the numbers it searches change from trial to trial, as those of conditional choices do.
         found = [c for c in space.choices if is_ordinal(c) and not (self._numbers and c.conditions)]
@@ -127,7 +127,7 @@ class OptunaSampler(Strategy):
 
     def _asked_again(self) -> Callable[[], BaseSampler]:
         """Return a function that makes the samplers that are asked for earlier trials, for each in the same state."""
-        from autopanoptic.strategies._optuna_state import is_from_optuna, reseed
+        from autopanoptic.strategies.optuna.state import is_from_optuna, reseed
 
         # Each finds out what all trials have in common, which takes the longer the more there are.
         kept = self._make(0)
@@ -141,7 +141,7 @@ class OptunaSampler(Strategy):
         return make
 
     def _seeded(self, rng: np.random.Generator) -> BaseSampler:
-        from autopanoptic.strategies._optuna_state import reseed
+        from autopanoptic.strategies.optuna.state import reseed
 
         sampler = self._make(int(rng.integers(2**32)))
         reseed(sampler, rng)

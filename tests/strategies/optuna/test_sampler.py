@@ -39,9 +39,9 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies._optuna_replay import Replay
-from autopanoptic.strategies._optuna_state import reseed
-from autopanoptic.strategies.optuna_sampler import OptunaSampler
+from autopanoptic.strategies.optuna.replay import Replay
+from autopanoptic.strategies.optuna.sampler import OptunaSampler
+from autopanoptic.strategies.optuna.state import reseed
 from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
 from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check, check_strategy
 from tests.spaces import nested_spaces
@@ -347,7 +347,7 @@ def test_several_objectives_are_refused_where_the_sampler_has_one(monkeypatch: p
     OptunaSampler(NSGAIISampler()).check(NUMBERS, several)
     with pytest.raises(ValueError, match=r"CmaEsSampler cannot search .* for \['value', 'cost'\]: .*multi-objective"):
         OptunaSampler(CmaEsSampler()).check(NUMBERS, several)
-    monkeypatch.setattr("autopanoptic.strategies._optuna_state.find_spec", lambda name: None)
+    monkeypatch.setattr("autopanoptic.strategies.optuna.state.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install cmaes"):
         OptunaSampler(CmaEsSampler())
 

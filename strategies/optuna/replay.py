@@ -17,8 +17,8 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials import trial as nas
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
-from autopanoptic.strategies._optuna_state import regard_constraints
-from autopanoptic.strategies._optuna_study import NAME, Asked, SharedOptions, SharingStorage
+from autopanoptic.strategies.optuna.state import regard_constraints
+from autopanoptic.strategies.optuna.study import NAME, Asked, SharedOptions, SharingStorage
 
 STATES = {
     nas.TrialState.COMPLETED: TrialState.COMPLETE,
