@@ -10,7 +10,7 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import Evolution
-from autopanoptic.strategies.simulation import Outcome, Simulation, completed, score
+from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, score
 
 SPACE = SearchSpace(Choice(f"c{i}", ["a", "b", "c", "d"]) for i in range(12))
 

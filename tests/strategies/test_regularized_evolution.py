@@ -11,7 +11,7 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RegularizedEvolution
-from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation
 
 SPACE = SearchSpace(Choice(f"c{i}", range(6)) for i in range(20))
 

@@ -23,7 +23,7 @@ from autopanoptic.nas import (
     SearchSpace,
 )
 from autopanoptic.strategies.base import Strategy, exhausted
-from autopanoptic.strategies.simulation import Simulation
+from autopanoptic.strategies.testing.simulation import Simulation
 
 OPS = ["conv", "pool", "skip"]
 PLACES = ["a", "b", "c"]

@@ -13,8 +13,8 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import PathPriority
-from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, score
-from autopanoptic.strategies.testing import NESTED
+from autopanoptic.strategies.testing.conformance import NESTED
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, score
 
 PANOPTIC = SearchSpace(
     [Choice(f"block{i}", ["s3", "s5", "s7", "x"]) for i in range(10)]

@@ -25,7 +25,7 @@ from autopanoptic.strategies import (
     Strategy,
 )
 from autopanoptic.strategies.path_priority.scoreboard import best_first, centred, climb, climbs, total_of
-from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay
+from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
 from tests.spaces import nested_spaces
 
 MAKE: list[Callable[[], Strategy]] = [

@@ -25,8 +25,8 @@ from autopanoptic.strategies import (
     testing,
 )
 from autopanoptic.strategies.base import unseen
-from autopanoptic.strategies.simulation import Simulation
-from autopanoptic.strategies.testing import CHECKS, Check, check_strategy
+from autopanoptic.strategies.testing.conformance import CHECKS, Check, check_strategy
+from autopanoptic.strategies.testing.simulation import Simulation
 
 STRATEGIES: list[tuple[Callable[[], Strategy], tuple[Check, ...]]] = [
     (RandomSearch, ()),

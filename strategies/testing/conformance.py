@@ -27,7 +27,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.base import Strategy
-from autopanoptic.strategies.simulation import Outcome, Simulation, completed, propose, replay, require_valid
+from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay, require_valid
 
 Make: TypeAlias = Callable[[], Strategy]
 
