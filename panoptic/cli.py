@@ -110,7 +110,7 @@ def _run(settings: Any, folder: Path, console: Console) -> None:
 
 def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     """Return the folder and the settings of a new run."""
-    from autopanoptic.panoptic.data.layout import find_splits
+    from autopanoptic.panoptic.data.coco.layout import find_splits
     from autopanoptic.panoptic.settings import Settings
 
     data, quick = values["data"], values["quick"]

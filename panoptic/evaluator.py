@@ -11,14 +11,14 @@ from torch import nn
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.nas.supernet.state import evaluating
-from autopanoptic.panoptic.data.batches import Batch
-from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.merge import MergeRules, merge
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.quality import PanopticQuality
 from autopanoptic.panoptic.quality_report import QualityReport
-from autopanoptic.panoptic.segments import PanopticMap
 
 IN_MEMORY = 2**28
 """Bytes of decoded truth up to which a data set's is kept from one network to the next."""

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.segments import PanopticMap, id_to_rgb
+from autopanoptic.panoptic.data.segments import PanopticMap, id_to_rgb
 
 
 class PanopticWriter:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.segments import PanopticMap, Segment
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 
 Order: TypeAlias = Literal["score", "reference"]
 

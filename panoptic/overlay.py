@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.segments import PanopticMap, Segment
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 
 Pixels = npt.NDArray[np.uint8]
 

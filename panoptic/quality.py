@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.quality_counts import pair_counts
 from autopanoptic.panoptic.quality_report import CategoryQuality, QualityReport
-from autopanoptic.panoptic.segments import PanopticMap
 
 
 class PanopticQuality:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.panoptic.segments import IdMap, PanopticMap
+from autopanoptic.panoptic.data.segments import IdMap, PanopticMap
 
 if TYPE_CHECKING:
     import torch

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.images import read_ids
+from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality import PanopticQuality
 from autopanoptic.panoptic.quality_report import QualityReport
-from autopanoptic.panoptic.segments import PanopticMap, Segment
 
 
 def evaluate_folders(

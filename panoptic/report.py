@@ -14,13 +14,13 @@ from rich.table import Table
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.costs.flops import measure
 from autopanoptic.nas.supernet.state import evaluating
-from autopanoptic.panoptic.data.batches import Batch
-from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.evaluator import Validation, predict
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.overlay import side_by_side
 from autopanoptic.panoptic.quality_report import QualityReport
-from autopanoptic.panoptic.segments import PanopticMap
 
 PICTURES = 4
 

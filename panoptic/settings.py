@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from autopanoptic.panoptic.data.scenes import level
-from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.merge import MergeRules
 from autopanoptic.panoptic.recipe import Recipe
 

@@ -37,12 +37,12 @@ from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.data.batches import Batch, evaluation_batches, training_batches
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.checks import check
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.layout import Datasets, find_splits
-from autopanoptic.panoptic.data.scene_files import write_scenes
+from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.deform import FLOP_FORMULAS
 from autopanoptic.panoptic.model.inflate import inflate

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
-from autopanoptic.panoptic.data.batches import Batch, training_batches
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.recipe import Recipe
 

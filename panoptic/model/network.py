@@ -11,7 +11,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
 from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.data.batches import Target
+from autopanoptic.panoptic.data.loading.batches import Target
 from autopanoptic.panoptic.model.backbone import Backbone
 from autopanoptic.panoptic.model.fusion import Fusion, modulate
 from autopanoptic.panoptic.model.neck import Neck

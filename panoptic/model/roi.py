@@ -15,7 +15,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.data.batches import Target
+from autopanoptic.panoptic.data.loading.batches import Target
 from autopanoptic.panoptic.model.operators import head_layer
 from autopanoptic.panoptic.model.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes

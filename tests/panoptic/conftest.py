@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autopanoptic.panoptic.data.layout import Datasets, find_splits
-from autopanoptic.panoptic.data.scene_files import write_scenes
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.scenes.files import write_scenes
 
 
 @pytest.fixture(scope="session")

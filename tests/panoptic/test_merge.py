@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
+from autopanoptic.panoptic.data.segments import rgb_to_id
 from autopanoptic.panoptic.merge import MergeRules, merge
-from autopanoptic.panoptic.segments import rgb_to_id
 
 CATEGORIES = Categories(
     [

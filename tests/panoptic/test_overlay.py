@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.data.layout import find_splits
-from autopanoptic.panoptic.data.scene_files import scene
-from autopanoptic.panoptic.data.scenes import level
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.scenes.draw import level
+from autopanoptic.panoptic.data.scenes.files import scene
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.overlay import overlay, side_by_side
-from autopanoptic.panoptic.segments import PanopticMap, Segment
 
 CATEGORIES = Categories(
     [

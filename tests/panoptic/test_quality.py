@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment, id_to_rgb, rgb_to_id
 from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.segments import PanopticMap, Segment, id_to_rgb, rgb_to_id
 
 SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
 CATEGORIES = Categories([Category(i, f"category {i}", i < 40, (i, i, i)) for i in (1, 30, 2, 90, 41, 200)])

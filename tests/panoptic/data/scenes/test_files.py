@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from autopanoptic.panoptic.data.checks import check
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.scene_files import MARKER, SPLITS, scene, write_scenes
-from autopanoptic.panoptic.data.scenes import level
+from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.scenes.draw import level
+from autopanoptic.panoptic.data.scenes.files import MARKER, SPLITS, scene, write_scenes
 
 COUNTS = {"train": 3, "nas_val": 2, "val": 1}
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from autopanoptic.panoptic.data import shapes, textures
-from autopanoptic.panoptic.data.scenes import LEVELS, draw_scene, level
+from autopanoptic.panoptic.data.scenes import shapes, textures
+from autopanoptic.panoptic.data.scenes.draw import LEVELS, draw_scene, level
 
 
 def draw(index, size=96, difficulty="easy"):

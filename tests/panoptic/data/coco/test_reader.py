@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from autopanoptic.panoptic.data.coco import CocoPanoptic, compact_ids, mask_boxes
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, mask_boxes
 from autopanoptic.panoptic.data.problems import DatasetError
-from autopanoptic.panoptic.segments import rgb_to_id
+from autopanoptic.panoptic.data.segments import rgb_to_id
 
 LARGE = 70_000  # an id that needs three bytes
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from autopanoptic.panoptic.data.scenes import REFERENCE_SIZE, Scene, draw_scene, level
-from autopanoptic.panoptic.segments import id_to_rgb
+from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE, Scene, draw_scene, level
+from autopanoptic.panoptic.data.segments import id_to_rgb
 
 SPLITS = ("train", "nas_val", "val")
 MARKER = "scenes.json"
@@ -55,11 +55,11 @@ def write_scenes(
         counts: Scenes in each of ``train``, ``nas_val`` and ``val``.
         size: Image side in pixels, at least 32.
         seed: Non-negative.
-        difficulty: ``easy`` or ``varied``, see `autopanoptic.panoptic.data.scenes`.
+        difficulty: ``easy`` or ``varied``, see `autopanoptic.panoptic.data.scenes.draw`.
         progress: Called with the scenes written and the scenes to write, after each one.
 
     Returns:
-        The folder, for `autopanoptic.panoptic.data.layout.find_splits`.
+        The folder, for `autopanoptic.panoptic.data.coco.layout.find_splits`.
 
     Raises:
         ValueError: If an argument is out of range, or the folder holds a set with other parameters.

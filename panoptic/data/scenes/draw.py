@@ -17,10 +17,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from autopanoptic.panoptic.data import shapes, textures
 from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.data.shapes import Kind, Mask, Plane
-from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment
+from autopanoptic.panoptic.data.scenes import shapes, textures
+from autopanoptic.panoptic.data.scenes.shapes import Kind, Mask, Plane
+from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
 REFERENCE_SIZE = 96
 """Image side, in pixels, for which lengths are given; other sizes scale them."""

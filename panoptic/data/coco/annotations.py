@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.problems import DatasetError
-from autopanoptic.panoptic.segments import MAX_ID, Segment
+from autopanoptic.panoptic.data.segments import MAX_ID, Segment
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment, id_to_rgb, rgb_to_id
+from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment, id_to_rgb, rgb_to_id
 
 
 def test_id_is_red_then_green_then_blue():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 
 LARGEST_CUT = 5000
 """Images of COCO's train split that the paper sets aside for the search."""

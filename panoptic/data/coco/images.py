@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from autopanoptic.panoptic.segments import rgb_to_id
+from autopanoptic.panoptic.data.segments import rgb_to_id
 
 # What Pillow raises for broken files depends on the format and on the place of the damage.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autopanoptic.panoptic.data.annotations import Annotations, read_annotations
 from autopanoptic.panoptic.data.categories import THING, VOID, Categories
-from autopanoptic.panoptic.data.images import read_ids, read_image
+from autopanoptic.panoptic.data.coco.annotations import Annotations, read_annotations
+from autopanoptic.panoptic.data.coco.images import read_ids, read_image
 from autopanoptic.panoptic.data.problems import DatasetError
-from autopanoptic.panoptic.segments import MAX_ID, PanopticMap, Segment
+from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -49,7 +49,7 @@ class CocoPanoptic(Dataset[Sample]):
     """One split of a data set in the COCO panoptic format.
 
     The JSON and the presence of all files are checked on construction, the pixels when they are read (see
-    `autopanoptic.panoptic.data.checks.check` for checking all of them up front).
+    `autopanoptic.panoptic.data.coco.checks.check` for checking all of them up front).
 
     Args:
         images: Folder of the images.

@@ -4,9 +4,9 @@ import pickle
 import numpy as np
 import pytest
 
-from autopanoptic.panoptic.data.annotations import read_annotations
-from autopanoptic.panoptic.data.checks import check
-from autopanoptic.panoptic.data.coco import CocoPanoptic
+from autopanoptic.panoptic.data.coco.annotations import read_annotations
+from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetError
 
 IDS = np.array([[1, 1, 2], [3, 3, 2]])

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.panoptic.data.coco import Sample, mask_boxes
-from autopanoptic.panoptic.data.transforms import CAFFE_BGR, IMAGENET, Normalization, Transform
+from autopanoptic.panoptic.data.coco.reader import Sample, mask_boxes
+from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, IMAGENET, Normalization, Transform
 
 
 def sample(height, width, seed=0, instances=3):

@@ -20,16 +20,16 @@ import torch
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.data.batches import Batch, evaluation_batches
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.layout import find_splits
-from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.stages import build, hand_made
 
-SAMPLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "panoptic" / "coco_sample"
+SAMPLE = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "panoptic" / "coco_sample"
 PEAK_UNIT = 2**30 if sys.platform == "darwin" else 2**20
 """Of getrusage's maxrss, to GiB: bytes on macOS, KiB elsewhere."""
 

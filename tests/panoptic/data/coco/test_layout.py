@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.layout import cut, find_splits
-from autopanoptic.panoptic.data.scene_files import write_scenes
+from autopanoptic.panoptic.data.coco.layout import cut, find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.scenes.files import write_scenes
 
 CATEGORIES = [{"id": 1, "name": "cat", "isthing": 1}, {"id": 2, "name": "sky", "isthing": 0}]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from autopanoptic.panoptic.data.batches import collate, evaluation_batches, training_batches
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.transforms import Transform
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import collate, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
 
 KEEP = Transform(None, None)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autopanoptic.panoptic.data.coco import CocoPanoptic, compact_ids, id_problems
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, id_problems
 from autopanoptic.panoptic.data.problems import DatasetError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.panoptic.data.sampler import WINDOW, Draw, StepBatches
+from autopanoptic.panoptic.data.loading.sampler import WINDOW, Draw, StepBatches
 
 
 def sizes(landscape, portrait=0):

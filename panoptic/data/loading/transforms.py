@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from autopanoptic.panoptic.data.coco import Sample
+from autopanoptic.panoptic.data.coco.reader import Sample
 
 Size = tuple[int, int]
 """Height and width in pixels."""

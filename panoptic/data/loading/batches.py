@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from autopanoptic.panoptic.data.categories import VOID
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.data.sampler import Draw, StepBatches
-from autopanoptic.panoptic.data.transforms import Example, Size, Transform
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.sampler import Draw, StepBatches
+from autopanoptic.panoptic.data.loading.transforms import Example, Size, Transform
 
 
 class Target(TypedDict):
