@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
 _OPTIONS = {"backbone": BLOCK_OPTIONS, "head": HEAD_OPTIONS, "inter": FUSION_OPTIONS}
 _UNITS = [f"f2b.p{level}" for level in range(2, 6)] + [f"b2f.p{level}" for level in range(2, 7)]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 WEIGHTS = "weights.pt"

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
-from autopanoptic.panoptic.merge import MergeRules
+from autopanoptic.panoptic.model.merge.merge import MergeRules
 from autopanoptic.panoptic.recipe import Recipe
 
 Preset: TypeAlias = Literal["scenes", "coco"]

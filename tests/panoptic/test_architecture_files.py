@@ -14,7 +14,7 @@ from autopanoptic.panoptic.architecture_files import (
     to_published,
     write_published,
 )
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 
 # The first stage and the heads of COCO_3.8G, as the paper's repository tells them.
 COCO_START = [3, 2, 0, 2, 1, 3, 2, 0]

@@ -7,14 +7,14 @@ import torch
 
 from autopanoptic.nas import StopTrial, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
-from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.merge import MergeRules
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.merge.merge import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.stages import build, hand_made

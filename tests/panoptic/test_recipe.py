@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autopanoptic.nas import Supernet
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.recipe import Recipe
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autopanoptic.nas import Objective, SearchSpace
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.settings import STRATEGIES, Settings
 from autopanoptic.panoptic.stages import build, hand_made, strategy_of
 

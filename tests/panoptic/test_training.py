@@ -15,10 +15,10 @@ from lightning.pytorch.plugins import TorchSyncBatchNorm
 from torch import Tensor
 
 from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
-from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.stages import build, hand_made

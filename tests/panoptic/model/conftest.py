@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import ModelSpace, Supernet
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 THINGS, STUFF = 3, 2

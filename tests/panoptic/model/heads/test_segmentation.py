@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.segmentation import (
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.segmentation import (
     SegmentationHead,
     label_pixels,
     segmentation_loss,

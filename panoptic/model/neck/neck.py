@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.config import PYRAMID_STRIDES, PanopticConfig
+from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.inflate import _spread, inflate
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.search.inflate import _spread, inflate
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone import Backbone, ShuffleBlock
-from autopanoptic.panoptic.model.fusion import FusionUnit
-from autopanoptic.panoptic.model.neck import FPN, BiFPN, PANet
+from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
+from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
+from autopanoptic.panoptic.model.neck.neck import FPN, BiFPN, PANet
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.operators import Atrous, Deformable, DepthwiseSeparable
+from autopanoptic.panoptic.model.operators.operators import Atrous, Deformable, DepthwiseSeparable
 
 # Positions in a Xception branch of what stands at these positions in a shuffle branch.
 _XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}

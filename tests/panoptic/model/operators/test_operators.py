@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from autopanoptic.panoptic.model.operators import Deformable, head_layer
-from autopanoptic.panoptic.model.options import HEAD_OPTIONS
+from autopanoptic.panoptic.model.operators.operators import Deformable, head_layer
+from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 
 # Depthwise k^2 C + C and pointwise C^2 + C; k^2 C^2 + C; the same and an offset convolution to 3 k^2.
 PARAMETERS = {"dw3": 68352, "dw5": 72448, "df3": 652315, "df5": 2118731, "at3": 590080, "at5": 1638656}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.model.deform import deform_conv2d
-from autopanoptic.panoptic.model.options import HEAD_OPTIONS
+from autopanoptic.panoptic.model.operators.deform import deform_conv2d
+from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 
 
 class DepthwiseSeparable(nn.Module):

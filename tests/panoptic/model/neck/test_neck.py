@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.backbone import Backbone
-from autopanoptic.panoptic.model.neck import Neck, WeightedSum
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.neck.neck import Neck, WeightedSum
 
 
 @pytest.mark.parametrize("kind", ["fpn", "panet", "bifpn"])

@@ -4,8 +4,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from autopanoptic.panoptic.model import deform
-from autopanoptic.panoptic.model.deform import FLOP_FORMULAS, deform_conv2d
+from autopanoptic.panoptic.model.operators import deform
+from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS, deform_conv2d
 
 
 def arguments(kernel: int, dtype: torch.dtype, batch: int = 2) -> list[Tensor]:

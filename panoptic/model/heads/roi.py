@@ -14,10 +14,10 @@ from torchvision.models.detection import roi_heads
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 
-from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.loading.batches import Target
-from autopanoptic.panoptic.model.operators import head_layer
-from autopanoptic.panoptic.model.sampling import SeededSampler
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.sampling import SeededSampler
+from autopanoptic.panoptic.model.operators.operators import head_layer
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 

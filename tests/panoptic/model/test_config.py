@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 
 PRESETS = [PanopticConfig.scenes(5, 4), PanopticConfig.coco(), PanopticConfig.coco(100, 50, searched=True)]
 

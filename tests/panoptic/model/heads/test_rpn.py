@@ -1,8 +1,8 @@
 import torch
 from torchvision.models.detection.image_list import ImageList
 
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.rpn import FixedStrideAnchors, build_rpn
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.rpn import FixedStrideAnchors, build_rpn
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 STRIDES = (4, 8, 16, 32, 64)

@@ -1,6 +1,6 @@
 import torch
 
-from autopanoptic.panoptic.model.sampling import SeededSampler
+from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 
 
 def draw(seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

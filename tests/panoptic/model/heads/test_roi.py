@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.roi import PanopticRoIHeads, PyramidRoIAlign, box_losses
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.roi import PanopticRoIHeads, PyramidRoIAlign, box_losses
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 SHAPES = {f"p{level}": FeatureShape(48, 2**level) for level in range(2, 7)}

@@ -4,7 +4,7 @@ from typing import Any
 import torch
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.model.fusion import Fusion, FusionUnit, modulate, pool_true_pixels
+from autopanoptic.panoptic.model.fusion.fusion import Fusion, FusionUnit, modulate, pool_true_pixels
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 

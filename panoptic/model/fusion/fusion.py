@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.model.options import FUSION_OPTIONS
+from autopanoptic.panoptic.model.operators.options import FUSION_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import rgb_to_id
-from autopanoptic.panoptic.merge import MergeRules, merge
+from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
 
 CATEGORIES = Categories(
     [

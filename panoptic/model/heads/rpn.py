@@ -10,8 +10,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.model.sampling import SeededSampler
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 

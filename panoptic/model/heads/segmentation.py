@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autopanoptic.panoptic.config import PanopticConfig
 from autopanoptic.panoptic.data.categories import VOID
-from autopanoptic.panoptic.model.operators import head_layer
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.operators import head_layer
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 
