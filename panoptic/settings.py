@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.merge.merge import MergeRules
-from autopanoptic.panoptic.recipe import Recipe
+from autopanoptic.panoptic.training.recipe import Recipe
 
 Preset: TypeAlias = Literal["scenes", "coco"]
 StrategyName: TypeAlias = Literal["path-priority", "evolution", "regularized-evolution", "random"]

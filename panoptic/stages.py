@@ -49,7 +49,7 @@ from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
 from autopanoptic.panoptic.saved import WEIGHTS, load_network, load_weights, new_network, save_network, save_weights
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.settings import Settings
-from autopanoptic.panoptic.training import Hardware, train
+from autopanoptic.panoptic.training.trainer import Hardware, train
 
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result
 from autopanoptic.panoptic.pipeline import SETTINGS, Pipeline
-from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.report import NetworkReport
 from autopanoptic.panoptic.saved import load_network
 from autopanoptic.panoptic.settings import SceneCounts, Settings
+from autopanoptic.panoptic.training.recipe import Recipe
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "panoptic_search.py"
 RECIPE = Recipe(passes=1, batch_size=2, warmup=0)

@@ -26,8 +26,8 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.recipe import Recipe
 from autopanoptic.panoptic.stages import build, hand_made
+from autopanoptic.panoptic.training.recipe import Recipe
 
 SAMPLE = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "panoptic" / "coco_sample"
 PEAK_UNIT = 2**30 if sys.platform == "darwin" else 2**20

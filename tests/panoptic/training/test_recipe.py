@@ -10,7 +10,7 @@ import torch
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.recipe import Recipe
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

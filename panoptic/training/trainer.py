@@ -26,7 +26,7 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.recipe import Recipe
+from autopanoptic.panoptic.training.recipe import Recipe
 
 CHUNK = 24
 """Passes between two checkpoints, unless the hardware setting says otherwise."""
