@@ -17,8 +17,8 @@ from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
-from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.quality_report import QualityReport
+from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.quality.report import QualityReport
 
 IN_MEMORY = 2**28
 """Bytes of decoded truth up to which a data set's is kept from one network to the next."""

@@ -20,7 +20,7 @@ from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.evaluator import Validation, predict
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.overlay import side_by_side
-from autopanoptic.panoptic.quality_report import QualityReport
+from autopanoptic.panoptic.quality.report import QualityReport
 
 PICTURES = 4
 

@@ -14,8 +14,8 @@ from autopanoptic.panoptic.data.coco.annotations import read_annotations
 from autopanoptic.panoptic.data.coco.images import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.export import PanopticWriter
-from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.quality_folders import evaluate_folders
+from autopanoptic.panoptic.quality.folders import evaluate_folders
+from autopanoptic.panoptic.quality.metric import PanopticQuality
 
 SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
 CATEGORIES = Categories([Category(i, f"category {i}", i < 3, (i, 0, 0)) for i in (1, 2, 7)])

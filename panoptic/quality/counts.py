@@ -30,7 +30,7 @@ def pair_counts(truth: PanopticMap, prediction: PanopticMap) -> NDArray[np.int64
     device = _device(prediction.ids) or _device(truth.ids)
     if device is not None:
         return _count_with_torch(truth, prediction, device)
-    from autopanoptic.panoptic.quality_kernels import count_pairs
+    from autopanoptic.panoptic.quality.kernels import count_pairs
 
     # One width for both, so that few kernels are compiled.
     width = max(truth.numpy().itemsize, prediction.numpy().itemsize)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment, id_to_rgb, rgb_to_id
-from autopanoptic.panoptic.quality import PanopticQuality
+from autopanoptic.panoptic.quality.metric import PanopticQuality
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
+SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "panoptic" / "coco_sample"
 CATEGORIES = Categories([Category(i, f"category {i}", i < 40, (i, i, i)) for i in (1, 30, 2, 90, 41, 200)])
 IDS = [1, 2, 3, 255, 256, 257, 65535, 65536, 65537, 70000, 2**23, 2**24 - 2, 2**24 - 1]
 

@@ -12,8 +12,8 @@ from typing import Any
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.quality_report import QualityReport
+from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.quality.report import QualityReport
 
 
 def evaluate_folders(

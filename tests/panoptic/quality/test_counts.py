@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.quality_counts import _count_with_torch, pair_counts
+from autopanoptic.panoptic.quality.counts import _count_with_torch, pair_counts
 
 IDS = [1, 2, 3, 255, 256, 257, 65535, 65536, 65537, 70000, 2**23, 2**24 - 2, 2**24 - 1]
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.quality_counts import pair_counts
-from autopanoptic.panoptic.quality_report import CategoryQuality, QualityReport
+from autopanoptic.panoptic.quality.counts import pair_counts
+from autopanoptic.panoptic.quality.report import CategoryQuality, QualityReport
 
 
 class PanopticQuality:
@@ -75,7 +75,7 @@ class PanopticQuality:
         self._match(truth, prediction, counts)
 
     def _match(self, truth: PanopticMap, prediction: PanopticMap, counts: NDArray[np.int64]) -> None:
-        from autopanoptic.panoptic.quality_kernels import match
+        from autopanoptic.panoptic.quality.kernels import match
 
         match(
             counts,
