@@ -14,7 +14,7 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic import report, stages
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.evaluator import Validation
+from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.settings import Settings
 
 SETTINGS = "settings.json"

@@ -23,9 +23,9 @@ from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
-from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages import build, hand_made
 from autopanoptic.panoptic.training.recipe import Recipe
 

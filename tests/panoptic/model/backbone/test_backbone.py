@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from autopanoptic.nas import FlopCount, LayerChoice, ModelSpace, ParameterCount, Supernet
-from autopanoptic.panoptic.architecture_files import load_shipped
 from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features
+from autopanoptic.panoptic.search.architecture_files import load_shipped
 
 
 class BackboneSpace(ModelSpace):

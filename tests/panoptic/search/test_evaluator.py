@@ -12,11 +12,11 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.merge import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages import build, hand_made
 
 
@@ -90,7 +90,7 @@ def test_a_small_truth_is_decoded_once(
     datasets: Datasets, batches: list[Batch], monkeypatch: pytest.MonkeyPatch, limit: int | None, decoded: int
 ) -> None:
     if limit is not None:
-        monkeypatch.setattr("autopanoptic.panoptic.evaluator.IN_MEMORY", limit)
+        monkeypatch.setattr("autopanoptic.panoptic.search.evaluator.IN_MEMORY", limit)
     seen = []
 
     class Counting(CocoPanoptic):

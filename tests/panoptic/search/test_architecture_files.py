@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from autopanoptic.nas import Architecture
-from autopanoptic.panoptic.architecture_files import (
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.architecture_files import (
     from_published,
     load_shipped,
     read_published,
@@ -14,7 +15,6 @@ from autopanoptic.panoptic.architecture_files import (
     to_published,
     write_published,
 )
-from autopanoptic.panoptic.model.config import PanopticConfig
 
 # The first stage and the heads of COCO_3.8G, as the paper's repository tells them.
 COCO_START = [3, 2, 0, 2, 1, 3, 2, 0]
@@ -90,7 +90,7 @@ def test_what_the_format_cannot_hold_is_refused() -> None:
 
 def test_reading_architectures_loads_no_torch() -> None:
     code = (
-        "import sys; from autopanoptic.panoptic.architecture_files import load_shipped; "
+        "import sys; from autopanoptic.panoptic.search.architecture_files import load_shipped; "
         "load_shipped('coco_3.8g'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
