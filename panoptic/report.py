@@ -18,8 +18,8 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.overlay import side_by_side
 from autopanoptic.panoptic.quality.report import QualityReport
+from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.evaluator import Validation, predict
 
 PICTURES = 4

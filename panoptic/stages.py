@@ -45,7 +45,14 @@ from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
-from autopanoptic.panoptic.saved import WEIGHTS, load_network, load_weights, new_network, save_network, save_weights
+from autopanoptic.panoptic.results.saved import (
+    WEIGHTS,
+    load_network,
+    load_weights,
+    new_network,
+    save_network,
+    save_weights,
+)
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.settings import Settings

@@ -19,7 +19,7 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, InfeasibleError, Result
 from autopanoptic.panoptic.pipeline import SETTINGS, Pipeline
 from autopanoptic.panoptic.report import NetworkReport
-from autopanoptic.panoptic.saved import load_network
+from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.settings import SceneCounts, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 

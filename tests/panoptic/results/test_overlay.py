@@ -11,7 +11,7 @@ from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.data.scenes.files import scene
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.overlay import overlay, side_by_side
+from autopanoptic.panoptic.results.overlay import overlay, side_by_side
 
 CATEGORIES = Categories(
     [
@@ -95,7 +95,7 @@ def test_side_by_side_writes_three_pictures_and_leaves_matplotlib_alone(tmp_path
 
 
 def test_coco_sample_with_crowds_and_scores(tmp_path):
-    root = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
+    root = Path(__file__).resolve().parents[4] / "shared" / "data" / "panoptic" / "coco_sample"
     if not root.is_dir():
         pytest.skip(f"the two COCO images are not at {root}")
     dataset = find_splits(root).open().val

@@ -13,11 +13,11 @@ from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.coco.annotations import read_annotations
 from autopanoptic.panoptic.data.coco.images import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.export import PanopticWriter
 from autopanoptic.panoptic.quality.folders import evaluate_folders
 from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.results.export import PanopticWriter
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "panoptic" / "coco_sample"
+SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "panoptic" / "coco_sample"
 CATEGORIES = Categories([Category(i, f"category {i}", i < 3, (i, 0, 0)) for i in (1, 2, 7)])
 
 
