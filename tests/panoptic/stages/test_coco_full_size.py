@@ -26,7 +26,7 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.stages import build, hand_made
+from autopanoptic.panoptic.stages.stages import build, hand_made
 from autopanoptic.panoptic.training.recipe import Recipe
 
 SAMPLE = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "panoptic" / "coco_sample"

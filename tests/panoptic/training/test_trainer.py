@@ -20,7 +20,7 @@ from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.stages import build, hand_made
+from autopanoptic.panoptic.stages.stages import build, hand_made
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import Hardware, PanopticModule, _trainer, train
 

@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
-from autopanoptic.panoptic import report, stages
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.evaluator import Validation
-from autopanoptic.panoptic.settings import Settings
+from autopanoptic.panoptic.stages import report, stages
+from autopanoptic.panoptic.stages.settings import Settings
 
 SETTINGS = "settings.json"
 

@@ -9,8 +9,8 @@ import pytest
 
 from autopanoptic.nas import Objective, SearchSpace
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.settings import STRATEGIES, Settings
-from autopanoptic.panoptic.stages import build, hand_made, strategy_of
+from autopanoptic.panoptic.stages.settings import STRATEGIES, Settings
+from autopanoptic.panoptic.stages.stages import build, hand_made, strategy_of
 
 
 @pytest.mark.parametrize("settings", [Settings.for_scenes(), Settings.for_small_data("d"), Settings.for_coco("d")])

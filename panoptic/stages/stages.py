@@ -55,7 +55,7 @@ from autopanoptic.panoptic.results.saved import (
 )
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
-from autopanoptic.panoptic.settings import Settings
+from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.trainer import Hardware, train
 
 CHECKED = 300

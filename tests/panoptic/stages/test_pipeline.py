@@ -17,13 +17,13 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result
-from autopanoptic.panoptic.pipeline import SETTINGS, Pipeline
-from autopanoptic.panoptic.report import NetworkReport
 from autopanoptic.panoptic.results.saved import load_network
-from autopanoptic.panoptic.settings import SceneCounts, Settings
+from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
+from autopanoptic.panoptic.stages.report import NetworkReport
+from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "panoptic_search.py"
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "panoptic_search.py"
 RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
 SETTINGS_OF_TEST = replace(
     Settings.for_scenes(),
