@@ -27,7 +27,7 @@ from autopanoptic.nas import (
     Strategy,
 )
 from autopanoptic.strategies.base import unseen
-from autopanoptic.strategies.testing.conformance import check_strategy
+from autopanoptic.strategies.testing import check_strategy
 
 
 class HillClimbing(Strategy):

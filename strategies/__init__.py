@@ -1,6 +1,6 @@
 """Search strategies, one file each; names are loaded when they are first used.
 
-:mod:`autopanoptic.strategies.testing.conformance` checks any strategy, also your own, against the contract of :class:`Strategy`.
+:mod:`autopanoptic.strategies.testing` checks any strategy, also your own, against the contract of :class:`Strategy`.
 """
 
 from __future__ import annotations

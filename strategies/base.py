@@ -35,7 +35,7 @@ class Strategy(ShownParameters, ABC):
     - Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A
       dataclass has such a ``repr``; so has any class whose public attributes are its parameters.
 
-    :func:`autopanoptic.strategies.testing.conformance.check_strategy` tests all of this.
+    :func:`autopanoptic.strategies.testing.check_strategy` tests all of this.
     """
 
     @abstractmethod

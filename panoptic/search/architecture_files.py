@@ -22,7 +22,7 @@ _UNITS = [f"f2b.p{level}" for level in range(2, 6)] + [f"b2f.p{level}" for level
 
 def shipped() -> list[str]:
     """Names of the architectures that ship with the package."""
-    folder = resources.files("autopanoptic.panoptic") / "architectures"
+    folder = resources.files("autopanoptic.panoptic.search") / "architectures"
     return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
 
 
@@ -37,7 +37,7 @@ def load_shipped(name: str) -> Architecture:
     """
     if name not in shipped():
         raise ValueError(f"no architecture {name!r} ships with the package; there are {', '.join(shipped())}")
-    with resources.as_file(resources.files("autopanoptic.panoptic") / "architectures" / f"{name}.json") as path:
+    with resources.as_file(resources.files("autopanoptic.panoptic.search") / "architectures" / f"{name}.json") as path:
         return Architecture.load(path)
 
 

@@ -1,17 +1,4 @@
-"""A conformance suite for search strategies: it tests the contract that :class:`Strategy` states.
-
-All at once, or check by check in pytest::
-
-    check_strategy(MyStrategy)
-
-    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-    def test_my_strategy(check):
-        check(MyStrategy)
-
-Every check takes a function that makes the strategy, a seed and the most trials of a search, and raises
-AssertionError with the rule that was broken and how. Give the strategy such parameters that it leaves its start-up
-phase within ``max_trials``: an evolution with a population of 8, say. The checks do not need pytest.
-"""
+"""The checks of the conformance suite, and the spaces that they search."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from autopanoptic.nas import RandomSearch, Search
-from autopanoptic.strategies.testing.conformance import CHECKS, Check
+from autopanoptic.strategies.testing import CHECKS, Check
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "custom_strategy.py"
 

@@ -19,7 +19,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.local_search import LocalSearch, Neighborhood
-from autopanoptic.strategies.testing.conformance import CHECKS, Check
+from autopanoptic.strategies.testing import CHECKS, Check
 from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from tests.spaces import nested_spaces
 

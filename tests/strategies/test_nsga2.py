@@ -24,7 +24,7 @@ from autopanoptic.nas.trials.pareto import fronts, hypervolume
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RandomSearch, Strategy, nsga2
 from autopanoptic.strategies.nsga2 import NSGA2, Survivor, constrained_fronts, select, tournament
-from autopanoptic.strategies.testing.conformance import CHECKS, Check
+from autopanoptic.strategies.testing import CHECKS, Check
 from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from tests.spaces import nested_spaces
 

@@ -15,7 +15,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import GridSearch, RandomSearch
 from autopanoptic.strategies.base import unseen
-from autopanoptic.strategies.testing.conformance import NESTED, SMALL, SMALL_NESTED
+from autopanoptic.strategies.testing import NESTED, SMALL, SMALL_NESTED
 from autopanoptic.strategies.testing.simulation import VALUE, Simulation, propose
 
 HUGE = SearchSpace(Choice(f"c{i}", [0, 1, 2, 3]) for i in range(60))

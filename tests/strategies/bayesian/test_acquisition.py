@@ -28,7 +28,7 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     OverlapKernel,
     choice_of_columns,
 )
-from autopanoptic.strategies.testing.conformance import FLAT, NESTED, SYMMETRIC
+from autopanoptic.strategies.testing import FLAT, NESTED, SYMMETRIC
 from autopanoptic.strategies.testing.simulation import Simulation, score
 
 LARGE = SearchSpace(Choice(f"c{i}", range(5)) for i in range(20))

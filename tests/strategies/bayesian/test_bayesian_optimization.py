@@ -23,7 +23,7 @@ from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
 from autopanoptic.strategies.bayesian import bayesian_optimization as module
 from autopanoptic.strategies.bayesian.bayesian_optimization import last_refit, levels, log_prior, normal_scores, subset
-from autopanoptic.strategies.testing.conformance import CHECKS, FLAT, NESTED, Check
+from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
 from tests.spaces import nested_spaces
 

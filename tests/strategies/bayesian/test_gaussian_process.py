@@ -19,7 +19,7 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     choice_of_columns,
     fit,
 )
-from autopanoptic.strategies.testing.conformance import FLAT, NESTED
+from autopanoptic.strategies.testing import FLAT, NESTED
 from tests.spaces import nested_spaces
 
 

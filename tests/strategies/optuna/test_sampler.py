@@ -42,7 +42,7 @@ from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.optuna.replay import Replay
 from autopanoptic.strategies.optuna.sampler import OptunaSampler
 from autopanoptic.strategies.optuna.state import reseed
-from autopanoptic.strategies.testing.conformance import CHECKS, FLAT, NESTED, Check, check_strategy
+from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check, check_strategy
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
 from tests.spaces import nested_spaces
 

@@ -13,7 +13,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import PathPriority
-from autopanoptic.strategies.testing.conformance import NESTED
+from autopanoptic.strategies.testing import NESTED
 from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, score
 
 PANOPTIC = SearchSpace(

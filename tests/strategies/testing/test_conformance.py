@@ -25,7 +25,7 @@ from autopanoptic.strategies import (
     testing,
 )
 from autopanoptic.strategies.base import unseen
-from autopanoptic.strategies.testing.conformance import CHECKS, Check, check_strategy
+from autopanoptic.strategies.testing import CHECKS, Check, check_strategy
 from autopanoptic.strategies.testing.simulation import Simulation
 
 STRATEGIES: list[tuple[Callable[[], Strategy], tuple[Check, ...]]] = [
