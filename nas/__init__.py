@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
     from autopanoptic.nas.costs.flops import FlopCount as FlopCount
-    from autopanoptic.nas.costs.flops import Latency as Latency
-    from autopanoptic.nas.costs.flops import ParameterCount as ParameterCount
+    from autopanoptic.nas.costs.latency import Latency as Latency
+    from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
     from autopanoptic.nas.evaluation.evaluator import Report as Report
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.nas.storage.journal import Journal as Journal
     from autopanoptic.nas.storage.journal import JournalError as JournalError
+    from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
     from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from autopanoptic.nas.trials.objective import Objective as Objective
     from autopanoptic.nas.trials.trial import Trial as Trial
     from autopanoptic.nas.trials.trial import TrialState as TrialState
-    from autopanoptic.strategies.base import Strategy as Strategy
     from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
@@ -66,32 +66,36 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "autopanoptic.nas.costs.additive": ["AdditiveCost"],
-    "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
-    "autopanoptic.nas.space.choice": ["Choice"],
-    "autopanoptic.nas.space.constrained": ["InfeasibleError"],
-    "autopanoptic.nas.costs.flops": ["FlopCount", "Latency", "ParameterCount"],
+    "autopanoptic.nas.costs.flops": ["FlopCount"],
+    "autopanoptic.nas.costs.latency": ["Latency"],
+    "autopanoptic.nas.costs.parameters": ["ParameterCount"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
+    "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
-    "autopanoptic.nas.trials.history": ["History"],
-    "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
-    "autopanoptic.nas.supernet.training": ["SupernetModule"],
-    "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
-    "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
-    "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
-    "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
     "autopanoptic.nas.results.result": ["Result"],
     "autopanoptic.nas.search.search": ["Search", "SearchError"],
+    "autopanoptic.nas.search.warm_start": ["warm_start"],
+    "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
+    "autopanoptic.nas.space.choice": ["Choice"],
+    "autopanoptic.nas.space.constrained": ["InfeasibleError"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping.base": ["Stopper"],
+    "autopanoptic.nas.stopping.racing": ["Racing"],
+    "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
+    "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
+    "autopanoptic.nas.strategy": ["Strategy"],
+    "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
+    "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
+    "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
-    "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
-    "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
+    "autopanoptic.nas.supernet.training": ["SupernetModule"],
+    "autopanoptic.nas.trials.history": ["History"],
+    "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
-    "autopanoptic.nas.search.warm_start": ["warm_start"],
-    "autopanoptic.strategies.base": ["Strategy"],
     "autopanoptic.strategies.bayesian.bayesian_optimization": ["BayesianOptimization"],
     "autopanoptic.strategies.evolution": ["Evolution"],
     "autopanoptic.strategies.grid_search": ["GridSearch"],
@@ -99,10 +103,8 @@ _NAMES = {
     "autopanoptic.strategies.nsga2": ["NSGA2"],
     "autopanoptic.strategies.optuna.sampler": ["OptunaSampler"],
     "autopanoptic.strategies.path_priority.path_priority": ["PathPriority"],
-    "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],
     "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],
-    "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

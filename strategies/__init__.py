@@ -9,9 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autopanoptic.nas.stopping.racing import Racing as Racing
-    from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
-    from autopanoptic.strategies.base import Strategy as Strategy
+    from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
@@ -30,11 +28,9 @@ _MODULE_OF = {
     "NSGA2": "autopanoptic.strategies.nsga2",
     "OptunaSampler": "autopanoptic.strategies.optuna.sampler",
     "PathPriority": "autopanoptic.strategies.path_priority.path_priority",
-    "Racing": "autopanoptic.nas.stopping.racing",
     "RandomSearch": "autopanoptic.strategies.random_search",
     "RegularizedEvolution": "autopanoptic.strategies.regularized_evolution",
-    "Strategy": "autopanoptic.strategies.base",
-    "SuccessiveHalving": "autopanoptic.nas.stopping.successive_halving",
+    "Strategy": "autopanoptic.nas.strategy",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -11,9 +11,8 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
 from autopanoptic.nas.trials.history import History
-from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
-from autopanoptic.strategies.memo import HistoryMemo
 
 CROSSOVERS = 10
 

@@ -9,9 +9,8 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy
 from autopanoptic.nas.trials.history import History
-from autopanoptic.strategies.base import Strategy
-from autopanoptic.strategies.memo import HistoryMemo
 
 
 class _Walk:

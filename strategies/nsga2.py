@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.pareto import crowding, fronts
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
-from autopanoptic.strategies.memo import HistoryMemo
 
 
 class Survivor(NamedTuple):

@@ -8,8 +8,8 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy, unseen
 from autopanoptic.nas.trials.history import History
-from autopanoptic.strategies.base import Strategy, unseen
 
 
 @dataclass(frozen=True)

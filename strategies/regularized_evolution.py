@@ -8,8 +8,8 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy, require_count, require_probability, unseen
 from autopanoptic.nas.trials.history import History
-from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
-from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.batch_norm import recalibrated
-from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.nas.supernet.state import evaluating, seeded
 from autopanoptic.nas.supernet.supernet import Supernet
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
-from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.nas.supernet.supernet import Supernet
 
 

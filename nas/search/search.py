@@ -30,10 +30,10 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
 from autopanoptic.nas.storage.journal import Journal, JournalError
+from autopanoptic.nas.strategy import Strategy, exhausted
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy, exhausted
 
 PROPOSALS = 100
 GIVE_UP_AFTER = 10

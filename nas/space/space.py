@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
 from autopanoptic.nas.space.size import count_architectures, rounded
 
 if TYPE_CHECKING:
@@ -32,14 +33,23 @@ class SearchSpace:
         choices: the choices, in any order.
         canonical: maps an architecture to the one representative of all that are the same network (isomorphic graphs,
             say), so that a search tries each network once. None where there are no such symmetries.
+        constraint: what every random architecture, neighbour and step of a walk satisfies; ``size`` still counts the
+            whole space, since the number of accepted architectures is not known without trying them all. See
+            :meth:`where`.
 
     Raises:
         ValueError: for repeated labels, a condition on a label or an option that is not there, or conditions that
             form a cycle.
     """
 
-    def __init__(self, choices: Iterable[Choice], canonical: Canonical | None = None) -> None:
+    def __init__(
+        self,
+        choices: Iterable[Choice],
+        canonical: Canonical | None = None,
+        constraint: SpaceConstraint | None = None,
+    ) -> None:
         self.choices = _parents_first(list(choices))
+        self.constraint = constraint
         self._representative = canonical
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
@@ -59,6 +69,7 @@ class SearchSpace:
             isinstance(other, SearchSpace)
             and self.choices == other.choices
             and self._representative == other._representative
+            and self.constraint == other.constraint
         )
 
     def __hash__(self) -> int:
@@ -77,7 +88,14 @@ class SearchSpace:
         return count_architectures(self.choices)
 
     def __iter__(self) -> Iterator[Architecture]:
-        """Yield every architecture once, in lexicographic order of the options; of a class its representative."""
+        """Yield every accepted architecture once, in lexicographic order of the options; of a class its representative.
+
+        Raises:
+            InfeasibleError: after 100,000 refusals of the constraint in a row.
+        """
+        return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.size)
+
+    def _walk(self) -> Iterator[Architecture]:
         found = (Architecture(options) for options in self._extend(0, {}))
         if self._representative is None:
             return found
@@ -105,7 +123,7 @@ class SearchSpace:
 
     def accepts(self, architecture: Architecture) -> bool:
         """Return whether the space's constraint, if it has one, allows the canonical architecture."""
-        return True
+        return self.constraint is None or self.constraint.accept(architecture)
 
     def canonical(self, values: Mapping[str, Option]) -> Architecture:
         """Return the architecture of the values: of its class the representative, without inactive choices.
@@ -154,11 +172,18 @@ class SearchSpace:
         return Architecture(options)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Return an architecture whose every choice is drawn by its weights, uniformly where it has none."""
-        return self._complete({}, rng)
+        """Return an accepted architecture whose every choice is drawn by its weights, uniformly where it has none.
+
+        Raises:
+            InfeasibleError: after 1,000 refusals of the constraint in a row; states the acceptance rate so far.
+        """
+        return self._accepted(lambda: self._complete({}, rng), SAMPLE_ATTEMPTS)
+
+    def _accepted(self, make: Callable[[], Architecture], attempts: int) -> Architecture:
+        return make() if self.constraint is None else self.constraint.first_accepted(make, attempts)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
-        """Return a different architecture.
+        """Return a different accepted architecture.
 
         Args:
             architecture: the parent.
@@ -168,8 +193,12 @@ class SearchSpace:
 
         Raises:
             ValueError: when no choice of the parent has a second option, or the rate is not in [0, 1].
-            InfeasibleError: when 100 mutations in a row are the parent by the space's symmetries.
+            InfeasibleError: when 100 mutations in a row are the parent by the space's symmetries, or are refused by
+                the constraint.
         """
+        return self._accepted(lambda: self._mutation(architecture, rng, rate), CHILD_ATTEMPTS)
+
+    def _mutation(self, architecture: Architecture, rng: np.random.Generator, rate: float | None) -> Architecture:
         if rate is not None and not 0 <= rate <= 1:
             raise ValueError(f"The mutation rate must be in [0, 1], not {rate}.")
         labels = architecture.keys()
@@ -184,17 +213,21 @@ class SearchSpace:
             child = self._complete(options, rng)
             if child != architecture:
                 return child
-        from autopanoptic.nas.space.constrained import InfeasibleError
-
         raise InfeasibleError(
             f"{MUTATION_ATTEMPTS} mutations of {architecture!r} are all the same by the symmetries of the space."
         )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return an architecture that takes each choice from either parent with equal probability.
+        """Return an accepted architecture that takes each choice from either parent with equal probability.
 
         A choice that only one parent makes comes from that one.
+
+        Raises:
+            InfeasibleError: when the constraint refuses 100 children in a row.
         """
+        return self._accepted(lambda: self._child(a, b, rng), CHILD_ATTEMPTS)
+
+    def _child(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         from_b = (rng.random(len(self.choices)) >= 0.5).tolist()
         others = dict(b.items())
         options = {**others, **dict(a.items())}
@@ -267,13 +300,18 @@ class SearchSpace:
     @property
     def unconstrained(self) -> SearchSpace:
         """The space without its constraint: the same choices and symmetries."""
-        return self
+        return self if self.constraint is None else SearchSpace(self.choices, self._representative)
 
     def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
-        """Return the part of the space that a condition accepts; ``description`` stands in error messages."""
-        from autopanoptic.nas.space.constrained import ConstrainedSpace
+        """Return the part of the space that a condition accepts besides the constraint that it has already.
 
-        return ConstrainedSpace(self.choices, accept, description, self._representative)
+        Args:
+            accept: decides on a canonical architecture.
+            description: stands in error messages.
+        """
+        condition = SpaceConstraint(accept, description)
+        whole = condition if self.constraint is None else self.constraint.and_also(condition)
+        return SearchSpace(self.choices, self._representative, whole)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.parameters import ShownParameters
+from autopanoptic.nas.hyperparameters import ShownHyperparameters
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
 
 
-class Stopper(ShownParameters, ABC):
+class Stopper(ShownHyperparameters, ABC):
     """Decides whether a running trial goes on; a function of the history, as a strategy is.
 
     Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A stopped

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.stopping.base import Stopper
+from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
-from autopanoptic.strategies.base import require_count
-from autopanoptic.strategies.memo import HistoryMemo
 
 BOUNDS = ("normal", "betting")
 FRACTIONS = np.linspace(0.05, 0.95, 19)

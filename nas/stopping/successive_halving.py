@@ -9,11 +9,10 @@ from typing import TypeAlias
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.stopping.base import Stopper
+from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import require_count
-from autopanoptic.strategies.memo import HistoryMemo
 
 Rungs: TypeAlias = dict[int, list[float]]
 """For each rung the gains of the ended trials that reached it, in ascending order."""

@@ -12,7 +12,7 @@ import torch
 from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.nas.costs.flops import measure
+from autopanoptic.nas.costs.latency import measure
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch

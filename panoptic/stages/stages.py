@@ -34,8 +34,8 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
-from autopanoptic.nas.seeding import seeded
 from autopanoptic.nas.supernet.fairness import cycle_length
+from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits

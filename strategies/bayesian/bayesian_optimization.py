@@ -11,9 +11,9 @@ from scipy import special, stats
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy, require_count, unseen
 from autopanoptic.strategies.bayesian.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
 from autopanoptic.strategies.bayesian.gaussian_process import (
     Array,
@@ -22,7 +22,6 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     choice_of_columns,
     fit,
 )
-from autopanoptic.strategies.memo import HistoryMemo
 
 TRIALS = 500
 FIT_TRIALS = 200
@@ -39,13 +38,14 @@ class BayesianOptimization(Strategy):
     - Targets: the trials are ranked, and the ranks become normal scores, so that neither the scale of a metric nor a
       few bad trials matter. Trials that break a constraint rank below all others, by :meth:`History.violation`.
       Stopped trials count as the worst completed one, failed ones not at all.
-    - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`. The relevance
-      of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew with each
-      trial, from 40 trials on with every second, from 60 on with every third, and so on.
+    - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`.
+      The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
+      with each trial, from 40 trials on with every second, from 60 on with every third, and so on.
     - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
       if they had given the mean (Kriging believer), so that workers spread.
     - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
-      random architectures, and a local search from both; see :func:`autopanoptic.strategies.bayesian.acquisition.climb`.
+      random architectures, and a local search from both; see
+      :func:`autopanoptic.strategies.bayesian.acquisition.climb`.
       Either way a constraint is only asked about those that come to be the best.
     - Many trials: of more than 500 the model takes the best half and a spread of the rest (a subset of data), of more
       than 200 the relevances are learned from such a part.

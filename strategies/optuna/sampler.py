@@ -11,10 +11,9 @@ import numpy as np
 from autopanoptic.nas.results._optuna import quiet, require_optuna
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
-from autopanoptic.strategies.base import Strategy, unseen
-from autopanoptic.strategies.memo import HistoryMemo
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -38,9 +38,11 @@ class SharingStorage(InMemoryStorage):
     """A study in memory that is made of trials that are not copied, and in which no time passes."""
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Keep the trial itself, not a copy."""
         return super().create_new_trial(study_id, template_trial or _new_trial())
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Set the state, and the same end for every trial."""
         changed = super().set_trial_state_values(trial_id, state, values)
         self.get_trial(trial_id).datetime_complete = BEGINNING
         return changed

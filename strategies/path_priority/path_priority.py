@@ -12,11 +12,11 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy, require_count, unseen
 from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
-from autopanoptic.strategies.base import Strategy, require_count, unseen
 from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first, climbs, nth_best, rank_points
 
 FAIR_ATTEMPTS = 50

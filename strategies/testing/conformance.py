@@ -10,10 +10,10 @@ from typing import Any, Protocol, TypeAlias
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay, require_valid
 
 Make: TypeAlias = Callable[[], Strategy]

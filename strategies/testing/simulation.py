@@ -12,10 +12,10 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy
 
 VALUE = (Objective("value"),)
 

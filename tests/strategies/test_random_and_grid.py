@@ -9,12 +9,12 @@ import pytest
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
-from autopanoptic.nas.space.constrained import ConstrainedSpace, InfeasibleError
+from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import GridSearch, RandomSearch
-from autopanoptic.strategies.base import unseen
 from autopanoptic.strategies.testing import NESTED, SMALL, SMALL_NESTED
 from autopanoptic.strategies.testing.simulation import VALUE, Simulation, propose
 
@@ -126,11 +126,11 @@ def test_unseen_says_that_a_large_space_has_too_few_accepted_architectures() -> 
     for number in range(4):
         history.add(Trial(number, space.canonical({choice.label: number for choice in HUGE.choices})))
 
-    class KnowsTheFour(ConstrainedSpace):
+    class KnowsTheFour(SearchSpace):
         def sample(self, rng: np.random.Generator) -> Architecture:
             return history[int(rng.integers(4))].architecture
 
-    drawing = KnowsTheFour(space.choices, space.accepts, "all equal")
+    drawing = KnowsTheFour(space.choices, constraint=space.constraint)
     with pytest.raises(InfeasibleError, match="1000 draws in a row had been tried before, among 4 trials"):
         unseen(drawing, history, np.random.default_rng(0))
 

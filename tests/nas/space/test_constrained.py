@@ -7,7 +7,7 @@ import pytest
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
-from autopanoptic.nas.space.constrained import ConstrainedSpace, InfeasibleError
+from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
 
 WHOLE = SearchSpace(Choice(f"c{i}", range(4)) for i in range(4))
@@ -66,8 +66,8 @@ def test_membership_and_acceptance() -> None:
 def test_conditions_add_up() -> None:
     both = CHEAP.where(lambda found: int(found["c0"]) > 0, "c0 > 0")
     assert list(both) == [found for found in WHOLE if at_most_four(found) and int(found["c0"]) > 0]
-    assert isinstance(both, ConstrainedSpace)
-    assert both.description == "total <= 4 and c0 > 0"
+    assert both.constraint is not None
+    assert both.constraint.description == "total <= 4 and c0 > 0"
 
 
 def test_spaces_with_different_conditions_are_different() -> None:

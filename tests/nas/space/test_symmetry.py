@@ -22,7 +22,7 @@ from autopanoptic.nas import (
     Search,
     SearchSpace,
 )
-from autopanoptic.strategies.base import Strategy, exhausted
+from autopanoptic.nas.strategy import Strategy, exhausted
 from autopanoptic.strategies.testing.simulation import Simulation
 
 OPS = ["conv", "pool", "skip"]

@@ -12,6 +12,7 @@ import pytest
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import TrialState
@@ -24,7 +25,6 @@ from autopanoptic.strategies import (
     Strategy,
     testing,
 )
-from autopanoptic.strategies.base import unseen
 from autopanoptic.strategies.testing import CHECKS, Check, check_strategy
 from autopanoptic.strategies.testing.simulation import Simulation
 

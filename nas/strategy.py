@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from autopanoptic.nas.parameters import ShownParameters
+from autopanoptic.nas.hyperparameters import ShownHyperparameters
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import ENUMERABLE, InfeasibleError
 from autopanoptic.nas.space.size import rounded
@@ -15,18 +17,20 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 
+Value = TypeVar("Value")
+
 CHILD_ATTEMPTS = 50
 SAMPLE_ATTEMPTS = 1000
 
 
-class Strategy(ShownParameters, ABC):
+class Strategy(ShownHyperparameters, ABC):
     """Decides the next architecture; a function of the space and the history.
 
     The contract:
 
     - :meth:`propose` depends on its arguments alone: the same space, history and generator state give the same
       architecture. A strategy keeps no random state; a cache is allowed where it can be rebuilt from the history
-      (:class:`autopanoptic.strategies.memo.HistoryMemo` keeps one).
+      (:class:`HistoryMemo` keeps one).
     - It only reads the history, in which the running trials are visible too. It never changes an architecture.
     - Its architectures are canonical, in the space, accepted by the space's constraint, and not in the history.
     - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have.
@@ -52,6 +56,28 @@ class Strategy(ShownParameters, ABC):
         Raises:
             ValueError: says what the strategy cannot do.
         """
+
+
+class HistoryMemo(Generic[Value]):
+    """Keeps values that a strategy has worked out from a history, and drops them with the history.
+
+    It is a cache, never the truth: every value must follow from the history, so that a resumed search works it out
+    again. Searches that share a strategy do not see each other's values, and a copied or pickled strategy starts with
+    an empty memo.
+    """
+
+    def __init__(self) -> None:
+        self._values: WeakKeyDictionary[History, dict[Hashable, Value]] = WeakKeyDictionary()
+
+    def get(self, history: History, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value kept under a key of a history, made when it is first asked for."""
+        known = self._values.setdefault(history, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]
+
+    def __reduce__(self) -> tuple[type[HistoryMemo[Value]], tuple[()]]:
+        return type(self), ()
 
 
 def unseen(

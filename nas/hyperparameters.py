@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ShownParameters:
+class ShownHyperparameters:
     """Has a ``repr`` that shows the public attributes, by which a journal recognises its search."""
 
     def __repr__(self) -> str:
