@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import FlopCount, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
-from autopanoptic.nas.costs import latency
+from autopanoptic.nas.costs import latency as latency_module
 from autopanoptic.nas.costs.latency import Timing, measure, time_forward
 
 
@@ -136,7 +136,7 @@ def test_percentiles() -> None:
 
 def test_latency_is_that_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(latency_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Slow(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
