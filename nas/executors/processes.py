@@ -58,7 +58,7 @@ class ProcessExecutor:
         self._evaluator = b""
         self._any_ready = False
 
-    def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
+    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Start the workers.
 
         Raises:
@@ -144,6 +144,17 @@ class ProcessExecutor:
         worker.pipe.close()
         self._workers[self._workers.index(worker)] = self._spawn()
         return outcome
+
+    def abandon(self, trial_id: int) -> bool:
+        """Kill the worker of a running trial, and replace it."""
+        for place, worker in enumerate(self._workers):
+            if worker.trial_id == trial_id:
+                worker.process.kill()
+                worker.process.join()
+                worker.pipe.close()
+                self._workers[place] = self._spawn()
+                return True
+        return False
 
     def stop(self) -> None:
         """End the workers, whatever they are doing."""
