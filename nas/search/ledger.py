@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.storage.events import changed, enter
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
 class Ledger:
@@ -25,7 +25,7 @@ class Ledger:
         header: what the journal begins with.
 
     Attributes:
-        history: all trials; another object after :meth:`reopen`.
+        history: all trials; another object after :meth:`reopen_failed`.
         lock: held while an event is recorded. Who reads the history to decide on an event holds it as well.
     """
 
@@ -62,12 +62,18 @@ class Ledger:
         assert trial is not None
         return trial
 
-    def reopen(self, trial_ids: Iterable[int]) -> None:
-        """Let failed trials run again, in a new history: what strategies keep of the old one is not true any more."""
+    def reopen_failed(self) -> list[int]:
+        """Let the failed trials run again, and return their ids.
+
+        They do so in a new history: what strategies keep of the old one is not true any more.
+        """
         with self.lock:
-            self.history = self.history.copy()
-            for trial_id in trial_ids:
+            failed = [trial.id for trial in self.history if trial.state is TrialState.FAILED]
+            if failed:
+                self.history = self.history.copy()
+            for trial_id in failed:
                 self.record("reopened", trial=trial_id)
+            return failed
 
     def close(self) -> None:
         """Give the journal's lock back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
 
 
@@ -78,3 +79,18 @@ def require_seconds(name: str, value: float | None) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise ValueError(f"{name} must be a number of seconds from 0, or None for no limit, not {value!r}.")
+
+
+def require_whole(name: str, value: int, low: int = 0) -> int:
+    """Return a whole number of at least ``low``.
+
+    Raises:
+        ValueError: when it is none; names it and its value.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if number < low:
+        raise ValueError(f"{name} must be a whole number from {low}, not {value!r}.")
+    return number

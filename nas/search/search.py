@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +26,7 @@ from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
-from autopanoptic.nas.search.limits import Limits, require_seconds
+from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.search.proposals import first_ones, propose
@@ -123,13 +122,13 @@ class Search:
         self.strategy = strategy
         self.evaluator = evaluator_of(evaluator, self.objectives[0].name)
         self.executor: Executor = InlineExecutor() if executor is None else executor
-        self.seed = _whole("seed", seed)
+        self.seed = require_whole("seed", seed)
         self.ordered = ordered
         self.stopper = stopper
-        self.retries = _whole("retries", retries)
+        self.retries = require_whole("retries", retries)
         require_seconds("trial_seconds", trial_seconds)
         self.trial_seconds = trial_seconds
-        self.max_failures = None if max_failures is None else _whole("max_failures", max_failures, low=1)
+        self.max_failures = None if max_failures is None else require_whole("max_failures", max_failures, low=1)
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
@@ -228,12 +227,14 @@ class Search:
             Whether the stopper ends the trial; ``tell(trial, stopped=True)`` does it.
 
         Raises:
-            ValueError: when the step is no whole number or a metric no finite one; nothing is written then.
+            ValueError: when the step is no whole number, a metric no finite one, or the trial not of this search.
             JournalError: when the journal cannot be written.
         """
         number, found = whole_step(step), checked(metrics)
         with self._ledger.lock:
             if not self._is_running(trial):
+                if not 0 <= trial.id < len(self.history):
+                    raise ValueError(f"There is no trial {trial.id} to report on.")
                 self._say_late(trial, number)
                 return False
             trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found)
@@ -352,8 +353,8 @@ class Search:
         show = sys.stderr.isatty() if progress is None else progress
         self._ended = None
         try:
-            if retry_failed:
-                self._reopen_failed()
+            for trial_id in self._ledger.reopen_failed() if retry_failed else ():
+                self._attempts.start_anew(trial_id)
             self._again = [trial.id for trial in self.history.running]
             loop = self._loop(limits)
             answers = self.stopper is not None
@@ -372,12 +373,6 @@ class Search:
         if self._ended == "strategy" and trials is not None:
             self._say_why_early(trials)
         return self.result()
-
-    def _reopen_failed(self) -> None:
-        failed = [trial.id for trial in self.history.finished if trial.state is TrialState.FAILED]
-        self._ledger.reopen(sorted(failed))
-        for trial_id in failed:
-            self._attempts.start_anew(trial_id)
 
     def _loop(self, limits: Limits) -> Loop:
         return Loop(
@@ -405,13 +400,3 @@ class Search:
     def result(self) -> Result:
         """Return what has been found so far."""
         return Result(self.space, self.history, self._ended)
-
-
-def _whole(name: str, value: int, low: int = 0) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if number < low:
-        raise ValueError(f"{name} must be a whole number from {low}, not {value!r}.")
-    return number
