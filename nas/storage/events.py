@@ -76,6 +76,17 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
         history.update(trial)
 
 
+def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
+    """Bring a history up to date with one event, and return the trial that it leads to.
+
+    Raises:
+        JournalError, ValueError: as :func:`changed`; the history is as it was then.
+    """
+    trial = changed(history, event)
+    enter(history, event, trial)
+    return trial
+
+
 def replay(history: History, events: Iterable[Mapping[str, Any]]) -> None:
     """Bring a history up to date with a journal's events.
 
@@ -84,7 +95,7 @@ def replay(history: History, events: Iterable[Mapping[str, Any]]) -> None:
     """
     for number, event in enumerate(events, 1):
         try:
-            enter(history, event, changed(history, event))
+            apply(history, event)
         except (IndexError, KeyError, TypeError, ValueError) as problem:
             raise JournalError(
                 f"Event {number} of the journal, {short(dict(event))}, does not fit what stands before it "
