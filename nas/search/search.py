@@ -29,14 +29,14 @@ from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import first_ones, propose
+from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.header import FORMAT, check_header, library_version
 from autopanoptic.nas.storage.journal import Journal, JournalError
-from autopanoptic.nas.strategy import Strategy, exhausted
+from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -371,7 +371,8 @@ class Search:
             self.close()
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
-            self._say_why_early(trials)
+            why = why_no_more(self.space, self.history)
+            logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
         return self.result()
 
     def _loop(self, limits: Limits) -> Loop:
@@ -391,11 +392,6 @@ class Search:
         # A search that had ended already leaves its journal as it is.
         if self.journal is not None and end_of(self.journal.events) != reason:
             self._ledger.record("ended", reason=reason)
-
-    def _say_why_early(self, trials: int) -> None:
-        everything = exhausted(self.space, self.history)
-        why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
-        logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
 
     def result(self) -> Result:
         """Return what has been found so far."""
