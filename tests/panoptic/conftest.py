@@ -1,13 +1,17 @@
-"""Small data for the tests of training, evaluation and the pipeline."""
+"""Small data and networks for the tests of the panoptic task."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
 
+from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,20 @@ def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def datasets(scene_folder: Path) -> Datasets:
     """The scenes, opened."""
     return find_splits(scene_folder).open()
+
+
+@pytest.fixture(scope="session")
+def config() -> PanopticConfig:
+    return PanopticConfig.scenes(3, 2)
+
+
+@pytest.fixture
+def network(config: PanopticConfig) -> PanopticNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return PanopticNetwork(config)
+
+
+@pytest.fixture
+def supernet(network: PanopticNetwork) -> Supernet:
+    return Supernet(network)

@@ -5,9 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from autopanoptic.nas import ModelSpace, Supernet
-from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.nas import ModelSpace
 
 THINGS, STUFF = 3, 2
 
@@ -48,20 +46,3 @@ class PartSpace(ModelSpace):
 def in_space() -> Callable[[Callable[[], nn.Module]], Any]:
     """Builds a part of the network as it stands in a search space."""
     return lambda build: PartSpace(build).part
-
-
-@pytest.fixture(scope="session")
-def config() -> PanopticConfig:
-    return PanopticConfig.scenes(THINGS, STUFF)
-
-
-@pytest.fixture
-def network(config: PanopticConfig) -> PanopticNetwork:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return PanopticNetwork(config)
-
-
-@pytest.fixture
-def supernet(network: PanopticNetwork) -> Supernet:
-    return Supernet(network)
