@@ -16,6 +16,7 @@ from autopanoptic.panoptic import report, stages
 from autopanoptic.panoptic.data.layout import Datasets
 from autopanoptic.panoptic.evaluator import Validation
 from autopanoptic.panoptic.settings import Settings
+from autopanoptic.panoptic.side_by_side import retrain_all
 
 SETTINGS = "settings.json"
 
@@ -69,7 +70,7 @@ class Pipeline:
             "hand-made": stages.hand_made(supernet.space),
         }
         with self._stage("retraining"):
-            reports = self._retrain(supernet, chosen, datasets, progress=progress)
+            reports = self._retrain(chosen, datasets)
         self._finish(reports, searched, drawn)
         return reports
 
@@ -109,20 +110,19 @@ class Pipeline:
         shown = "no result" if value is None else f"{value:.1f}"
         self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
-    def _retrain(
-        self, supernet: Supernet, chosen: dict[str, Architecture], datasets: Datasets, *, progress: bool
-    ) -> dict[str, report.NetworkReport]:
+    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
         settings, device = self.settings, stages.device_of(self.settings)
         config = stages.network_config(settings, datasets.train.categories, searched=True)
         val = stages.batches_of(settings, datasets.val, config.image_divisor)
         validation = Validation(datasets.val, val, settings.rules)
         costs = stages.costs(settings, datasets, config)
         one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
+        folder = self.folder / "networks"
+        networks = retrain_all(settings, chosen, datasets, folder, self.console)
         reports = {}
         for name, architecture in chosen.items():
-            folder = self.folder / "networks" / name
-            network = stages.retrain(settings, architecture, datasets, folder, name, progress=progress).to(device)
-            quality = report.evaluate(network, validation, datasets.val, folder / "pictures")
+            network = networks[name].to(device)
+            quality = report.evaluate(network, validation, datasets.val, folder / name / "pictures")
             reports[name] = report.NetworkReport(
                 name,
                 architecture,

@@ -56,7 +56,9 @@ class Settings:
         precision: ``"32-true"`` or ``"bf16-mixed"``.
         workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
             that its candidates depend on this number; those of the other strategies do not.
-        threads: Threads of the training on a CPU; the workers share as many.
+        threads: Threads of a training on a CPU; the workers share as many.
+        trainings: Threads over all the networks that are compared, which train side by side in a process each on a
+            CPU; with 1 one trains after the other. The networks do not depend on it.
         seed: Non-negative.
 
     Raises:
@@ -83,6 +85,7 @@ class Settings:
     precision: str = "32-true"
     workers: int = 1
     threads: int = 1
+    trainings: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +98,7 @@ class Settings:
             raise ValueError(f"objective={self.objective!r} is none of {', '.join(METRICS)}")
         if self.preset == "coco" and self.data is None:
             raise ValueError("the coco preset needs data in COCO panoptic format: give its folder")
-        for name in ("trials", "workers", "threads"):
+        for name in ("trials", "workers", "threads", "trainings"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.seed < 0 or self.recalibration_batches < 0:
@@ -124,6 +127,8 @@ class Settings:
             retrain=replace(small, passes=12 if quick else 200),
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
+            # All three at once, so that no core waits for the last one.
+            trainings=3,
         )
 
     @classmethod
@@ -138,7 +143,8 @@ class Settings:
         scenes = cls.for_scenes(quick=quick)
         found = replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
         if not overfit:
-            return found
+            # Eight images of this size in a batch take too much memory to train several networks at once.
+            return replace(found, trainings=1)
         as_it_is = partial(replace, batch_size=2, flip=0.0)
         return replace(
             found,

@@ -323,16 +323,29 @@ def answer_of(settings: Settings, space: SearchSpace, result: Result) -> Archite
 
 
 def retrain(
-    settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
+    settings: Settings,
+    architecture: Architecture,
+    datasets: Datasets,
+    folder: Path,
+    *,
+    report: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
-    """Train the stand-alone network of an architecture from scratch."""
+    """Train the stand-alone network of an architecture from scratch.
+
+    Args:
+        settings: Of the run.
+        architecture: Of the network.
+        datasets: Of the run.
+        folder: Where the network goes, and where its training goes on from.
+        report: Called with the number of passes done, after each.
+    """
     if (folder / WEIGHTS).exists():
         return load_network(folder)
     with seeded(settings.seed):
         network = new_network(network_config(settings, datasets.train.categories, searched=True), architecture)
     train(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
-        hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
+        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
     )  # fmt: skip
     save_network(network, architecture, folder)
     return network
