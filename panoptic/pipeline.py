@@ -118,7 +118,7 @@ class Pipeline:
         costs = stages.costs(settings, datasets, config)
         one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
-        networks = retrain_all(settings, chosen, datasets, folder, self.console)
+        networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
         reports = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
@@ -137,6 +137,7 @@ class Pipeline:
     def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(stages.device_of(self.settings)), "torch": torch.__version__}
         report.write(self.folder, reports, searched, drawn, extra)
-        self.console.print(report.table(reports, "Retrained from scratch with equal steps, measured on val"))
+        start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
+        self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
         self.console.print(report.verdict(reports))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")

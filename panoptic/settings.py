@@ -48,6 +48,8 @@ class Settings:
         warmup: Training of one path before the others join; None to start them all from scratch.
         supernet: Training of the supernet.
         retrain: Training of the networks that are compared.
+        start: Weights with which they begin: ``"scratch"``, drawn from the seed, or ``"supernet"``, their paths'
+            in the trained supernet, which the coco preset cannot take, because it makes those networks wider.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
         stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
@@ -78,6 +80,7 @@ class Settings:
     warmup: Recipe | None = None
     supernet: Recipe = field(default_factory=Recipe.coco_supernet)
     retrain: Recipe = field(default_factory=Recipe.coco_retrain)
+    start: Literal["scratch", "supernet"] = "scratch"
     recalibration_batches: int = 8
     stuff_area: int = 64 * 64
     merge_order: Literal["score", "reference"] = "score"
@@ -98,6 +101,13 @@ class Settings:
             raise ValueError(f"objective={self.objective!r} is none of {', '.join(METRICS)}")
         if self.preset == "coco" and self.data is None:
             raise ValueError("the coco preset needs data in COCO panoptic format: give its folder")
+        if self.start not in ("scratch", "supernet"):
+            raise ValueError(f"start={self.start!r}: networks start from scratch or from the supernet's weights")
+        if self.preset == "coco" and self.start == "supernet":
+            raise ValueError(
+                "the coco preset retrains networks that are wider than the supernet: they cannot start from its "
+                "weights; take start='scratch'"
+            )
         for name in ("trials", "workers", "threads", "trainings"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -125,6 +135,7 @@ class Settings:
             warmup=small,
             supernet=replace(small, passes=12 if quick else 252),
             retrain=replace(small, passes=12 if quick else 200),
+            start="supernet",
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
             # All three at once, so that no core waits for the last one.

@@ -25,7 +25,12 @@ class TrainingError(SearchError):
 
 
 def retrain_all(
-    settings: Settings, chosen: Mapping[str, Architecture], datasets: Datasets, folder: Path, console: Console
+    settings: Settings,
+    chosen: Mapping[str, Architecture],
+    datasets: Datasets,
+    folder: Path,
+    supernet: Path,
+    console: Console,
 ) -> dict[str, PanopticNetwork]:
     """Train the networks of some architectures, as many at a time as the settings say.
 
@@ -38,6 +43,7 @@ def retrain_all(
         chosen: Architectures by the names of their folders.
         datasets: Of the run.
         folder: Holds a folder for each name.
+        supernet: The folder of the trained supernet, whose weights the networks may start from.
         console: Shows a bar for each training, where it is a terminal.
 
     Raises:
@@ -46,7 +52,8 @@ def retrain_all(
     trained: dict[Architecture, str] = {}
     for name, architecture in chosen.items():
         trained.setdefault(architecture, name)
-    training = _Training(settings, datasets, {architecture: folder / name for architecture, name in trained.items()})
+    folders = {architecture: folder / name for architecture, name in trained.items()}
+    training = _Training(settings, datasets, folders, supernet)
     open_ones = {name: one for one, name in trained.items() if not (folder / name / WEIGHTS).exists()}
     with _bars(open_ones, settings.retrain.passes, console) as report:
         _run(training, open_ones, executor_of(settings, len(open_ones)), report)
@@ -69,14 +76,16 @@ def executor_of(settings: Settings, trainings: int) -> Executor:
 class _Training:
     """Trains the network of an architecture into its folder; for an executor."""
 
-    def __init__(self, settings: Settings, datasets: Datasets, folders: Mapping[Architecture, Path]) -> None:
-        self.settings, self.datasets = settings, datasets
+    def __init__(
+        self, settings: Settings, datasets: Datasets, folders: Mapping[Architecture, Path], supernet: Path
+    ) -> None:
+        self.settings, self.datasets, self.supernet = settings, datasets, supernet.absolute()
         self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         with _threads(self.settings.threads):
             stages.retrain(
-                self.settings, architecture, self.datasets, self.folders[architecture],
+                self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 report=lambda done: report(done, {}),
             )  # fmt: skip
         return {}

@@ -63,7 +63,7 @@ class PyramidRoIAlign(nn.Module):
         rois = convert_boxes_to_roi_format(boxes)
         levels = self.map_levels(boxes)
         channels = x[next(iter(self.scales))].shape[1]
-        pooled = rois.new_zeros((len(rois), channels, self.side, self.side))
+        pooled: Tensor = rois.new_zeros((len(rois), channels, self.side, self.side))
         for index, level in enumerate(self.scales):
             chosen = torch.where(levels == index)[0]
             pooled[chosen] = self._pool(x, level, rois[chosen])
