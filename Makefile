@@ -1,4 +1,4 @@
-# Everything runs in .venv, which is made when it is missing or when pyproject.toml has changed.
+# Everything runs in .venv, which is made when it is missing or when pyproject.toml or setup.py has changed.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
@@ -30,7 +30,7 @@ docs: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	$(BIN)/mkdocs build --strict
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[dev]"

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.quality import PanopticQuality
-from autopanoptic.panoptic.segments import PanopticMap, Segment
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
+from autopanoptic.panoptic.quality.metric import PanopticQuality
 
 T = TypeVar("T")
 CATEGORIES = Categories([Category(i, f"category {i}", i <= 80, (i, i, i)) for i in range(1, 134)])

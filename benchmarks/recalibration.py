@@ -23,12 +23,12 @@ from rich.table import Table
 from scipy import stats
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.evaluator import Metrics
-from autopanoptic.panoptic.data.batches import Batch, training_batches
-from autopanoptic.panoptic.data.layout import Datasets, find_splits
-from autopanoptic.panoptic.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.settings import Settings
-from autopanoptic.panoptic.stages import batches_of, build, device_of, network_config, network_of
+from autopanoptic.nas.evaluation.evaluator import Metrics
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.stages import batches_of, build, device_of, network_config, network_of
 
 
 def load(run: Path) -> tuple[Settings, Datasets, Supernet]:

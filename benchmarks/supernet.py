@@ -24,8 +24,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.costs import Timing
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.nas.costs.latency import Timing
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 

@@ -26,7 +26,7 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
-from autopanoptic.strategies.base import unseen
+from autopanoptic.nas.strategy import unseen
 from autopanoptic.strategies.testing import check_strategy
 
 

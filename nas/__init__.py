@@ -9,100 +9,102 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autopanoptic.nas.additive import AdditiveCost as AdditiveCost
-    from autopanoptic.nas.architecture import Architecture as Architecture
-    from autopanoptic.nas.architecture import Option as Option
-    from autopanoptic.nas.choice import Choice as Choice
-    from autopanoptic.nas.constrained import InfeasibleError as InfeasibleError
-    from autopanoptic.nas.costs import FlopCount as FlopCount
-    from autopanoptic.nas.costs import Latency as Latency
-    from autopanoptic.nas.costs import ParameterCount as ParameterCount
-    from autopanoptic.nas.evaluator import Evaluator as Evaluator
-    from autopanoptic.nas.evaluator import FunctionEvaluator as FunctionEvaluator
-    from autopanoptic.nas.evaluator import Report as Report
-    from autopanoptic.nas.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
+    from autopanoptic.nas.costs.flops import FlopCount as FlopCount
+    from autopanoptic.nas.costs.latency import Latency as Latency
+    from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
+    from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
+    from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
+    from autopanoptic.nas.evaluation.evaluator import Report as Report
+    from autopanoptic.nas.evaluation.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.evaluation.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
+    from autopanoptic.nas.evaluation.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
-    from autopanoptic.nas.history import History as History
-    from autopanoptic.nas.journal import Journal as Journal
-    from autopanoptic.nas.journal import JournalError as JournalError
-    from autopanoptic.nas.lightning import SupernetModule as SupernetModule
-    from autopanoptic.nas.mutables import InputChoice as InputChoice
-    from autopanoptic.nas.mutables import LayerChoice as LayerChoice
-    from autopanoptic.nas.mutables import ModelSpace as ModelSpace
-    from autopanoptic.nas.mutables import Repeat as Repeat
-    from autopanoptic.nas.objective import Constraint as Constraint
-    from autopanoptic.nas.objective import Objective as Objective
-    from autopanoptic.nas.optuna_export import export_optuna as export_optuna
-    from autopanoptic.nas.paths import FairPaths as FairPaths
-    from autopanoptic.nas.paths import PathSampler as PathSampler
-    from autopanoptic.nas.paths import SandwichPaths as SandwichPaths
-    from autopanoptic.nas.paths import UniformPaths as UniformPaths
-    from autopanoptic.nas.recalibrate import recalibrated as recalibrated
-    from autopanoptic.nas.result import Result as Result
-    from autopanoptic.nas.search import Search as Search
-    from autopanoptic.nas.search import SearchError as SearchError
-    from autopanoptic.nas.space import SearchSpace as SearchSpace
-    from autopanoptic.nas.stopping import Stopper as Stopper
-    from autopanoptic.nas.supernet import Supernet as Supernet
-    from autopanoptic.nas.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
-    from autopanoptic.nas.training_evaluator import TrainingEvaluator as TrainingEvaluator
-    from autopanoptic.nas.trial import Trial as Trial
-    from autopanoptic.nas.trial import TrialState as TrialState
-    from autopanoptic.nas.warm_start import warm_start as warm_start
-    from autopanoptic.strategies.base import Strategy as Strategy
-    from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
+    from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
+    from autopanoptic.nas.results.result import Result as Result
+    from autopanoptic.nas.search.search import Search as Search
+    from autopanoptic.nas.search.search import SearchError as SearchError
+    from autopanoptic.nas.search.warm_start import warm_start as warm_start
+    from autopanoptic.nas.space.architecture import Architecture as Architecture
+    from autopanoptic.nas.space.architecture import Option as Option
+    from autopanoptic.nas.space.choice import Choice as Choice
+    from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
+    from autopanoptic.nas.space.space import SearchSpace as SearchSpace
+    from autopanoptic.nas.stopping.base import Stopper as Stopper
+    from autopanoptic.nas.stopping.racing import Racing as Racing
+    from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
+    from autopanoptic.nas.storage.journal import Journal as Journal
+    from autopanoptic.nas.storage.journal import JournalError as JournalError
+    from autopanoptic.nas.strategy import Strategy as Strategy
+    from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
+    from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
+    from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
+    from autopanoptic.nas.supernet.mutables import ModelSpace as ModelSpace
+    from autopanoptic.nas.supernet.mutables import Repeat as Repeat
+    from autopanoptic.nas.supernet.paths import FairPaths as FairPaths
+    from autopanoptic.nas.supernet.paths import PathSampler as PathSampler
+    from autopanoptic.nas.supernet.paths import SandwichPaths as SandwichPaths
+    from autopanoptic.nas.supernet.paths import UniformPaths as UniformPaths
+    from autopanoptic.nas.supernet.supernet import Supernet as Supernet
+    from autopanoptic.nas.supernet.training import SupernetModule as SupernetModule
+    from autopanoptic.nas.trials.history import History as History
+    from autopanoptic.nas.trials.objective import Constraint as Constraint
+    from autopanoptic.nas.trials.objective import Objective as Objective
+    from autopanoptic.nas.trials.trial import Trial as Trial
+    from autopanoptic.nas.trials.trial import TrialState as TrialState
+    from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
-    from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
-    from autopanoptic.strategies.path_priority import PathPriority as PathPriority
-    from autopanoptic.strategies.racing import Racing as Racing
+    from autopanoptic.strategies.optuna.sampler import OptunaSampler as OptunaSampler
+    from autopanoptic.strategies.path_priority.path_priority import PathPriority as PathPriority
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
-    from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _NAMES = {
-    "autopanoptic.nas.additive": ["AdditiveCost"],
-    "autopanoptic.nas.architecture": ["Architecture", "Option"],
-    "autopanoptic.nas.choice": ["Choice"],
-    "autopanoptic.nas.constrained": ["InfeasibleError"],
-    "autopanoptic.nas.costs": ["FlopCount", "Latency", "ParameterCount"],
-    "autopanoptic.nas.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.costs.additive": ["AdditiveCost"],
+    "autopanoptic.nas.costs.flops": ["FlopCount"],
+    "autopanoptic.nas.costs.latency": ["Latency"],
+    "autopanoptic.nas.costs.parameters": ["ParameterCount"],
+    "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
+    "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
-    "autopanoptic.nas.history": ["History"],
-    "autopanoptic.nas.journal": ["Journal", "JournalError"],
-    "autopanoptic.nas.lightning": ["SupernetModule"],
-    "autopanoptic.nas.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
-    "autopanoptic.nas.objective": ["Constraint", "Objective"],
-    "autopanoptic.nas.optuna_export": ["export_optuna"],
-    "autopanoptic.nas.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
-    "autopanoptic.nas.recalibrate": ["recalibrated"],
-    "autopanoptic.nas.result": ["Result"],
-    "autopanoptic.nas.search": ["Search", "SearchError"],
-    "autopanoptic.nas.space": ["SearchSpace"],
-    "autopanoptic.nas.stopping": ["Stopper"],
-    "autopanoptic.nas.supernet": ["Supernet"],
-    "autopanoptic.nas.supernet_evaluator": ["SupernetEvaluator"],
-    "autopanoptic.nas.training_evaluator": ["TrainingEvaluator"],
-    "autopanoptic.nas.trial": ["Trial", "TrialState"],
-    "autopanoptic.nas.warm_start": ["warm_start"],
-    "autopanoptic.strategies.base": ["Strategy"],
-    "autopanoptic.strategies.bayesian_optimization": ["BayesianOptimization"],
+    "autopanoptic.nas.results.optuna_export": ["export_optuna"],
+    "autopanoptic.nas.results.result": ["Result"],
+    "autopanoptic.nas.search.search": ["Search", "SearchError"],
+    "autopanoptic.nas.search.warm_start": ["warm_start"],
+    "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
+    "autopanoptic.nas.space.choice": ["Choice"],
+    "autopanoptic.nas.space.constrained": ["InfeasibleError"],
+    "autopanoptic.nas.space.space": ["SearchSpace"],
+    "autopanoptic.nas.stopping.base": ["Stopper"],
+    "autopanoptic.nas.stopping.racing": ["Racing"],
+    "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
+    "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
+    "autopanoptic.nas.strategy": ["Strategy"],
+    "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
+    "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
+    "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
+    "autopanoptic.nas.supernet.supernet": ["Supernet"],
+    "autopanoptic.nas.supernet.training": ["SupernetModule"],
+    "autopanoptic.nas.trials.history": ["History"],
+    "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
+    "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],
+    "autopanoptic.strategies.bayesian.bayesian_optimization": ["BayesianOptimization"],
     "autopanoptic.strategies.evolution": ["Evolution"],
     "autopanoptic.strategies.grid_search": ["GridSearch"],
     "autopanoptic.strategies.local_search": ["LocalSearch"],
     "autopanoptic.strategies.nsga2": ["NSGA2"],
-    "autopanoptic.strategies.optuna_sampler": ["OptunaSampler"],
-    "autopanoptic.strategies.path_priority": ["PathPriority"],
-    "autopanoptic.strategies.racing": ["Racing"],
+    "autopanoptic.strategies.optuna.sampler": ["OptunaSampler"],
+    "autopanoptic.strategies.path_priority.path_priority": ["PathPriority"],
     "autopanoptic.strategies.random_search": ["RandomSearch"],
     "autopanoptic.strategies.regularized_evolution": ["RegularizedEvolution"],
-    "autopanoptic.strategies.successive_halving": ["SuccessiveHalving"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from autopanoptic.nas.journal import JournalError
-from autopanoptic.nas.search import SearchError
+from autopanoptic.nas.search.search import SearchError
+from autopanoptic.nas.storage.journal import JournalError
 
 GROUP = "autopanoptic.commands"
 """The entry-point group of tasks: the name is the command, the object a ``typer.Typer``."""
@@ -118,8 +118,8 @@ def show(
     save: Annotated[Path | None, typer.Option(help="File for the best architecture, as JSON.")] = None,
 ) -> None:
     """Show what a search has found."""
-    from autopanoptic.nas.report import print_report, write_plots
-    from autopanoptic.nas.result import Result
+    from autopanoptic.nas.results.result import Result
+    from autopanoptic.nas.results.terminal import print_report, write_plots
 
     result = Result.from_journal(journal)
     print_report(result, journal, top=top, options=options)
@@ -137,7 +137,7 @@ def export_optuna(
     study_name: Annotated[str | None, typer.Option(help="The study; by default named as the journal is.")] = None,
 ) -> None:
     """Write a search into an Optuna storage, or bring it up to date there, for optuna-dashboard to show."""
-    from autopanoptic.nas.optuna_export import export_optuna as export
+    from autopanoptic.nas.results.optuna_export import export_optuna as export
 
     study = export(journal, storage_url, study_name)
     typer.echo(f"Study {study.study_name!r} has {len(study.trials)} trials. See it by: optuna-dashboard {storage_url}")

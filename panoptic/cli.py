@@ -104,7 +104,7 @@ def search(
 def _run(settings: Any, folder: Path, console: Console) -> None:
     import torch
 
-    from autopanoptic.panoptic.pipeline import Pipeline
+    from autopanoptic.panoptic.stages.pipeline import Pipeline
 
     torch.set_num_threads(settings.threads)
     console.print(f"Run {folder}, seed {settings.seed}", markup=False)
@@ -113,8 +113,8 @@ def _run(settings: Any, folder: Path, console: Console) -> None:
 
 def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     """Return the folder and the settings of a new run."""
-    from autopanoptic.panoptic.data.layout import find_splits
-    from autopanoptic.panoptic.settings import Settings
+    from autopanoptic.panoptic.data.coco.layout import find_splits
+    from autopanoptic.panoptic.stages.settings import Settings
 
     data, quick = values["data"], values["quick"]
     if values["preset"] is PresetName.coco:
@@ -166,8 +166,8 @@ def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
     """Return the folder and the settings of the run to go on with."""
-    from autopanoptic.panoptic.pipeline import SETTINGS
-    from autopanoptic.panoptic.settings import Settings
+    from autopanoptic.panoptic.stages.pipeline import SETTINGS
+    from autopanoptic.panoptic.stages.settings import Settings
 
     given = [p for p in context.params if _is_given(context, p)]
     changed = sorted(set(given) - {"resume", "name"})

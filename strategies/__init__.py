@@ -9,32 +9,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autopanoptic.strategies.base import Strategy as Strategy
-    from autopanoptic.strategies.bayesian_optimization import BayesianOptimization as BayesianOptimization
+    from autopanoptic.nas.strategy import Strategy as Strategy
+    from autopanoptic.strategies.bayesian.bayesian_optimization import BayesianOptimization as BayesianOptimization
     from autopanoptic.strategies.evolution import Evolution as Evolution
     from autopanoptic.strategies.grid_search import GridSearch as GridSearch
     from autopanoptic.strategies.local_search import LocalSearch as LocalSearch
     from autopanoptic.strategies.nsga2 import NSGA2 as NSGA2
-    from autopanoptic.strategies.optuna_sampler import OptunaSampler as OptunaSampler
-    from autopanoptic.strategies.path_priority import PathPriority as PathPriority
-    from autopanoptic.strategies.racing import Racing as Racing
+    from autopanoptic.strategies.optuna.sampler import OptunaSampler as OptunaSampler
+    from autopanoptic.strategies.path_priority.path_priority import PathPriority as PathPriority
     from autopanoptic.strategies.random_search import RandomSearch as RandomSearch
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
-    from autopanoptic.strategies.successive_halving import SuccessiveHalving as SuccessiveHalving
 
 _MODULE_OF = {
-    "BayesianOptimization": "autopanoptic.strategies.bayesian_optimization",
+    "BayesianOptimization": "autopanoptic.strategies.bayesian.bayesian_optimization",
     "Evolution": "autopanoptic.strategies.evolution",
     "GridSearch": "autopanoptic.strategies.grid_search",
     "LocalSearch": "autopanoptic.strategies.local_search",
     "NSGA2": "autopanoptic.strategies.nsga2",
-    "OptunaSampler": "autopanoptic.strategies.optuna_sampler",
-    "PathPriority": "autopanoptic.strategies.path_priority",
-    "Racing": "autopanoptic.strategies.racing",
+    "OptunaSampler": "autopanoptic.strategies.optuna.sampler",
+    "PathPriority": "autopanoptic.strategies.path_priority.path_priority",
     "RandomSearch": "autopanoptic.strategies.random_search",
     "RegularizedEvolution": "autopanoptic.strategies.regularized_evolution",
-    "Strategy": "autopanoptic.strategies.base",
-    "SuccessiveHalving": "autopanoptic.strategies.successive_halving",
+    "Strategy": "autopanoptic.nas.strategy",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.constrained import InfeasibleError
-from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
-from autopanoptic.strategies.memo import HistoryMemo
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.constrained import InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.trials.history import History
 
 CROSSOVERS = 10
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.constrained import InfeasibleError
-from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.strategies.base import Strategy
-from autopanoptic.strategies.memo import HistoryMemo
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.constrained import InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy
+from autopanoptic.nas.trials.history import History
 
 
 class _Walk:

@@ -10,13 +10,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Objective
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy, require_count, unseen
-from autopanoptic.strategies.memo import HistoryMemo
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, unseen
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 Rank: TypeAlias = tuple[float, float]
 """The violation of the constraints and, where there is none, the negated gain; less is better."""

@@ -9,13 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.history import History
-from autopanoptic.nas.pareto import crowding, fronts
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
-from autopanoptic.strategies.base import Strategy, require_count, require_probability, unseen
-from autopanoptic.strategies.memo import HistoryMemo
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.pareto import crowding, fronts
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
 class Survivor(NamedTuple):

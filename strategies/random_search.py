@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.strategies.base import Strategy, unseen
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy, unseen
+from autopanoptic.nas.trials.history import History
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from autopanoptic.nas import Architecture, Choice, SearchSpace
-from autopanoptic.nas.architecture import Option
+from autopanoptic.nas.space.architecture import Option
 from benchmarks.strategies.table import Table
 
 DATASETS = ("cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv")

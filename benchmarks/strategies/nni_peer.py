@@ -51,10 +51,10 @@ class Nni(Contestant):
 
 @cache
 def _nni() -> SimpleNamespace:
-    """Import NNI quietly; see :mod:`autopanoptic.nas._nni`."""
+    """Import NNI quietly; see :mod:`autopanoptic.nas.supernet._nni`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import autopanoptic.nas._nni  # noqa: F401  # sets NNI's framework before the imports below
+        import autopanoptic.nas.supernet._nni  # noqa: F401  # sets NNI's framework before the imports below
 
         mutable = importlib.import_module("nni.mutable")
         space = importlib.import_module("nni.nas.space")

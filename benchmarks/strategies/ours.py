@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autopanoptic.nas import Search, SearchSpace
-from autopanoptic.nas.objective import objectives_of
-from autopanoptic.strategies.base import Strategy
+from autopanoptic.nas.strategy import Strategy
+from autopanoptic.nas.trials.objective import objectives_of
 from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
 
-SHARED = ("autopanoptic.strategies.base", "autopanoptic.strategies.memo")
+SHARED = ("autopanoptic.nas.strategy", "autopanoptic.nas.strategy")
 
 
 @dataclass(frozen=True)

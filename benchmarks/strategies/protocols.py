@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autopanoptic.nas.pareto import hypervolume
+from autopanoptic.nas.trials.pareto import hypervolume
 from benchmarks.strategies.problem import Contestant, Problem
 from benchmarks.strategies.table import Table
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.nas import SearchSpace
-from autopanoptic.nas.architecture import Option
+from autopanoptic.nas.space.architecture import Option
 
 Column = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.evaluator import Evaluator, Metrics, StopTrial
-from autopanoptic.nas.metrics import checked
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, StopTrial
+from autopanoptic.nas.evaluation.metrics import checked
+from autopanoptic.nas.space.architecture import Architecture
 
 OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
 """Takes (trial id, step, metrics) and returns whether the trial shall stop."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.evaluator import Evaluator
+from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
+from autopanoptic.nas.space.architecture import Architecture
 
 
 class InlineExecutor:

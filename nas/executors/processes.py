@@ -19,9 +19,9 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.evaluator import Evaluator, Metrics
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
+from autopanoptic.nas.space.architecture import Architecture
 
 SECONDS_TO_END = 5.0
 READY = "ready"

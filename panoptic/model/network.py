@@ -10,15 +10,15 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
-from autopanoptic.panoptic.config import PanopticConfig
-from autopanoptic.panoptic.data.batches import Target
-from autopanoptic.panoptic.model.backbone import Backbone
-from autopanoptic.panoptic.model.fusion import Fusion, modulate
-from autopanoptic.panoptic.model.neck import Neck
+from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
+from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
+from autopanoptic.panoptic.model.heads.rpn import build_rpn
+from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
+from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
-from autopanoptic.panoptic.model.roi import Detections, PanopticRoIHeads
-from autopanoptic.panoptic.model.rpn import build_rpn
-from autopanoptic.panoptic.model.segmentation import SegmentationHead, label_pixels, segmentation_loss
 from autopanoptic.panoptic.model.shapes import Features, Sizes
 
 

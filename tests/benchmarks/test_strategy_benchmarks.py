@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from autopanoptic.nas.pareto import hypervolume
+from autopanoptic.nas.trials.pareto import hypervolume
 from benchmarks.strategies import contestants, npz, report, runner, summary
 from benchmarks.strategies.cli import app
 from benchmarks.strategies.nni_peer import Nni

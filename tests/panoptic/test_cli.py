@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.cli import app
-from autopanoptic.panoptic.pipeline import Pipeline
-from autopanoptic.panoptic.settings import Settings
+from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.stages.settings import Settings
 
 runner = CliRunner()
 

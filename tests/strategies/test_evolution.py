@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.objective import Objective
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import Evolution
-from autopanoptic.strategies.simulation import Outcome, Simulation, completed, score
+from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, score
 
 SPACE = SearchSpace(Choice(f"c{i}", ["a", "b", "c", "d"]) for i in range(12))
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.search import Search
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.search.search import Search
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.local_search import LocalSearch, Neighborhood
-from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from autopanoptic.strategies.testing import CHECKS, Check
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from tests.spaces import nested_spaces
 
 BITS = SearchSpace(Choice(label, [0, 1]) for label in "abc")

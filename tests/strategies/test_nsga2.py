@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.history import History
-from autopanoptic.nas.objective import Constraint, Objective
-from autopanoptic.nas.pareto import fronts, hypervolume
-from autopanoptic.nas.search import Search
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.search.search import Search
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.pareto import fronts, hypervolume
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RandomSearch, Strategy, nsga2
 from autopanoptic.strategies.nsga2 import NSGA2, Survivor, constrained_fronts, select, tournament
-from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from autopanoptic.strategies.testing import CHECKS, Check
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
 from tests.spaces import nested_spaces
 
 SPACE = SearchSpace(Choice(f"c{i}", range(6)) for i in range(12))

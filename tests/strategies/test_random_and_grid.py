@@ -7,16 +7,16 @@ import pickle
 import numpy as np
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.constrained import ConstrainedSpace, InfeasibleError
-from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import InfeasibleError
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import unseen
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import GridSearch, RandomSearch
-from autopanoptic.strategies.base import unseen
-from autopanoptic.strategies.simulation import VALUE, Simulation, propose
 from autopanoptic.strategies.testing import NESTED, SMALL, SMALL_NESTED
+from autopanoptic.strategies.testing.simulation import VALUE, Simulation, propose
 
 HUGE = SearchSpace(Choice(f"c{i}", [0, 1, 2, 3]) for i in range(60))
 
@@ -62,7 +62,7 @@ def test_grid_search_steps_through_a_huge_space_without_looking_back() -> None:
 
 
 def test_grid_search_says_again_that_nothing_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autopanoptic.nas.constrained.ENUMERABLE", 2000)
+    monkeypatch.setattr("autopanoptic.nas.space.constrained.ENUMERABLE", 2000)
     space = HUGE.where(lambda architecture: sum(architecture.values()) == 0, "no cost")  # type: ignore[arg-type]
     strategy, history = GridSearch(), History(VALUE)
     first = propose(strategy, space, history, 0)
@@ -126,11 +126,11 @@ def test_unseen_says_that_a_large_space_has_too_few_accepted_architectures() -> 
     for number in range(4):
         history.add(Trial(number, space.canonical({choice.label: number for choice in HUGE.choices})))
 
-    class KnowsTheFour(ConstrainedSpace):
+    class KnowsTheFour(SearchSpace):
         def sample(self, rng: np.random.Generator) -> Architecture:
             return history[int(rng.integers(4))].architecture
 
-    drawing = KnowsTheFour(space.choices, space.accepts, "all equal")
+    drawing = KnowsTheFour(space.choices, constraint=space.constraint)
     with pytest.raises(InfeasibleError, match="1000 draws in a row had been tried before, among 4 trials"):
         unseen(drawing, history, np.random.default_rng(0))
 

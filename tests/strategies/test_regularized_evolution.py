@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autopanoptic.nas.architecture import Architecture
-from autopanoptic.nas.choice import Choice
-from autopanoptic.nas.history import History
-from autopanoptic.nas.space import SearchSpace
-from autopanoptic.nas.trial import Trial, TrialState
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RegularizedEvolution
-from autopanoptic.strategies.simulation import VALUE, Outcome, Simulation
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation
 
 SPACE = SearchSpace(Choice(f"c{i}", range(6)) for i in range(20))
 

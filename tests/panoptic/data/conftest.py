@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco import CocoPanoptic
-from autopanoptic.panoptic.segments import id_to_rgb
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.segments import id_to_rgb
 
 CATEGORIES = [
     {"id": 10, "name": "sky", "isthing": 0, "color": [70, 130, 180]},

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import FlopCount, ParameterCount, Supernet
-from autopanoptic.panoptic.config import PanopticConfig
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 LOSSES = {"objectness", "rpn_box", "classification", "box", "mask", "segmentation", "total"}

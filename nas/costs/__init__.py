@@ -1,0 +1,1 @@
+"""Costs of an architecture that need no training."""

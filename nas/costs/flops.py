@@ -1,0 +1,48 @@
+"""Floating-point operations, counted on the meta device: nothing is allocated, the supernet itself is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.supernet.supernet import Supernet
+
+
+class FlopCount:
+    """The floating-point operations of one forward pass of an architecture's subnet.
+
+    A multiply and an add together count as one operation, as papers on architecture search and fvcore count them, so
+    the figures compare with published ones. Convolutions, matrix products and attention are counted, element-wise
+    operations are not.
+
+    Args:
+        supernet: whose architectures are counted; its network's ``forward`` must run on the meta device.
+        *inputs: example inputs; only shapes and types matter.
+        unit: what one is worth; 1e9 gives GFLOPs.
+        formulas: operations that torch's ``FlopCounterMode`` does not know, as for its ``custom_mapping`` (which
+            counts a multiply and an add as two).
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        *inputs: torch.Tensor,
+        unit: float = 1.0,
+        formulas: Mapping[Any, Callable[..., int]] | None = None,
+    ) -> None:
+        self._meta = supernet.meta()
+        self._meta.module.eval()
+        self._inputs = [value.to("meta") for value in inputs]
+        self._formulas = dict(formulas or {})
+        self.unit = unit
+
+    def __call__(self, architecture: Mapping[str, Option]) -> float:
+        """Return the count."""
+        self._meta.activate(architecture)
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
+            self._meta.module(*self._inputs)
+        return float(counter.get_total_flops()) / 2 / self.unit

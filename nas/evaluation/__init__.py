@@ -1,0 +1,1 @@
+"""Evaluators: they turn an architecture into metrics."""

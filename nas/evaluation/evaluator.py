@@ -1,0 +1,93 @@
+"""Evaluators: they turn an architecture into named metrics."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from autopanoptic.nas.space.architecture import Architecture
+
+Metrics: TypeAlias = Mapping[str, float]
+
+
+class StopTrial(Exception):
+    """Raised by ``report`` when a stopping rule ends the trial; evaluators let it pass."""
+
+
+class Report(Protocol):
+    """Publishes a partial result of the running trial."""
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        """Publish metrics after a number of steps (epochs, chunks of images: the evaluator's own unit).
+
+        Raises:
+            StopTrial: when a stopping rule ends the trial.
+            ValueError: when a metric is not a finite number; where the evaluator lets it pass, the trial fails.
+        """
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Turns an architecture into named metrics.
+
+    An exception fails the trial and is recorded with its traceback; the search goes on. To run in another process an
+    evaluator must be picklable by cloudpickle.
+    """
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        """Return the metrics of an architecture; finite numbers, among them every objective."""
+
+
+class FunctionEvaluator:
+    """Evaluates with any function.
+
+    Args:
+        function: takes an architecture, or an architecture and ``report`` (see :func:`with_report`); returns a mapping
+            of metrics or one number.
+        metric: the name of that number.
+
+    Raises:
+        TypeError: when ``function`` cannot be called.
+    """
+
+    def __init__(self, function: Callable[..., Metrics | float], metric: str = "value") -> None:
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(
+                f"An evaluator must be a function or have evaluate(architecture, report), not {function!r}."
+            )
+        self.function = function
+        self.metric = metric
+        self._call = with_report(function)
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        """Call the function."""
+        found = self._call(architecture, report)
+        return found if isinstance(found, Mapping) else {self.metric: found}
+
+
+def evaluator_of(value: Any, metric: str) -> Evaluator | None:
+    """Return the evaluator that a user gave, or one of a function that they gave.
+
+    Raises:
+        TypeError: when it is neither.
+    """
+    if value is None or (isinstance(value, Evaluator) and not isinstance(value, type)):
+        return value
+    return FunctionEvaluator(value, metric)
+
+
+def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
+    """Return a function of a value and ``report`` that calls one which may do without ``report``.
+
+    ``report`` is passed on where the function has a parameter of that name, or a second one without a default.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return lambda value, report: function(value)
+    if "report" in parameters and parameters["report"].kind is not inspect.Parameter.POSITIONAL_ONLY:
+        return lambda value, report: function(value, report=report)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters.values() if p.kind in positional and p.default is p.empty]
+    return function if len(required) > 1 else lambda value, report: function(value)

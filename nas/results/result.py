@@ -1,0 +1,186 @@
+"""What a search has found."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.nas.costs.table import constraints_of
+from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.journal import Journal, JournalError
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import objectives_of
+from autopanoptic.nas.trials.pareto import hypervolume
+from autopanoptic.nas.trials.trial import Trial
+
+
+class Result:
+    """What a search has found so far.
+
+    Args:
+        space: the search space.
+        history: the search's trials.
+        ended: why the search ended: ``"trials"`` (as many as asked for), ``"seconds"`` (the time was up) or
+            ``"strategy"`` (it has nothing more to propose, as where every architecture has been tried); None while it
+            runs, and after an interruption.
+    """
+
+    def __init__(self, space: SearchSpace, history: History, ended: str | None = None) -> None:
+        self.space = space
+        self.history = history
+        self.ended = ended
+
+    def __repr__(self) -> str:
+        best = self.history.best
+        completed = self.history.n_completed
+        return f"Result({len(self.history)} trials, {completed} completed, ended={self.ended!r}, best={best})"
+
+    @classmethod
+    def from_journal(cls, path: str | Path) -> Result:
+        """Read the result of a finished or running search from its journal.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            JournalError: when it is damaged or empty.
+        """
+        if not Path(path).exists():
+            raise FileNotFoundError(f"There is no journal {path}.")
+        events = Journal(path).events
+        header = events[0] if events else {}
+        if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
+            raise JournalError(f"{path} does not begin with the description of a search.")
+        history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
+        replay(history, events)
+        return cls(SearchSpace.from_json(header["space"]), history, end_of(events))
+
+    @property
+    def best(self) -> Trial:
+        """The best completed trial by the first objective that breaks no constraint, the earliest of equals.
+
+        Raises:
+            ValueError: when no trial completed, or all that did break a constraint.
+        """
+        best = self.history.best
+        if best is None and self.history.n_completed:
+            nearest = self.history.ranked()[0]
+            limits = " and ".join(map(str, self.history.constraints))
+            raise ValueError(
+                f"None of the {self.history.n_completed} completed trials keeps {limits}; trial {nearest.id} comes "
+                f"nearest, with {dict(nearest.metrics)}."
+            )
+        if best is None:
+            raise ValueError(f"None of the {len(self.history)} trials completed, so there is no best one.")
+        return best
+
+    def pareto(self) -> list[Trial]:
+        """Return the completed trials that break no constraint and that no other dominates, in order of the trials."""
+        return self.history.pareto()
+
+    def hypervolume(self, reference: Mapping[str, float]) -> float:
+        """Return the volume of objective values that the Pareto front dominates, up to a reference point.
+
+        Args:
+            reference: a value of every objective, in its own unit, that is just not good enough any more, such as
+                ``{"accuracy": 60, "latency_ms": 40}``. Trials that are worse than it in anything add nothing.
+
+        Raises:
+            ValueError: when the names are not those of the objectives, or a value is not finite.
+        """
+        names = [objective.name for objective in self.history.objectives]
+        if set(reference) != set(names):
+            raise ValueError(f"The reference needs a value of each objective of {names}, not of {list(reference)}.")
+        corner = [objective.gain(reference) for objective in self.history.objectives]
+        return hypervolume([self.history.gains(trial) for trial in self.pareto()], corner)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dictionary per trial: trial, state, seconds, its metrics, and its options by label.
+
+        A metric or a label whose name is taken by what stands before it is marked, as in ``"seconds (metric)"``.
+        """
+        rows, metrics = [], {name for trial in self.history.completed for name in trial.metrics}
+        for trial in self.history:
+            row: dict[str, Any] = {"trial": trial.id, "state": trial.state.value, "seconds": trial.seconds}
+            taken = set(row)
+            row.update({_marked(name, "metric", taken): value for name, value in trial.metrics.items()})
+            taken |= metrics
+            row.update({_marked(name, "option", taken): value for name, value in trial.architecture.items()})
+            rows.append(row)
+        return rows
+
+    def table(self) -> Any:
+        """Return :meth:`rows` as a ``pandas.DataFrame``, or as they are where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError:
+            return self.rows()
+        return pandas.DataFrame(self.rows())
+
+    def option_counts(self, top: int | None = None) -> dict[str, dict[Option, int]]:
+        """Return how often each option of each choice stands among the best completed trials.
+
+        Args:
+            top: how many of the best; all completed trials by default.
+        """
+        ranked = self.history.ranked()[:top]
+        counts = {choice.label: Counter(dict.fromkeys(choice.options, 0)) for choice in self.space.choices}
+        for trial in ranked:
+            for label, option in trial.architecture.items():
+                counts[label][option] += 1
+        return {label: dict(counter) for label, counter in counts.items()}
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """Return everything as a JSON object, and write it to a file where a path is given."""
+        best = self.history.best
+        values = {
+            "objectives": {objective.name: objective.direction for objective in self.history.objectives},
+            "space": self.space.to_json(),
+            "ended": self.ended,
+            "best": None if best is None else best.id,
+            "pareto": [trial.id for trial in self.pareto()],
+            "trials": [
+                {
+                    "id": trial.id,
+                    "state": trial.state.value,
+                    "architecture": trial.architecture.to_json(),
+                    "metrics": dict(trial.metrics),
+                    "seconds": trial.seconds,
+                    "error": trial.error,
+                }
+                for trial in self.history
+            ],
+        }
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(json.dumps(values, indent=1) + "\n")
+        return values
+
+    def plot_history(self, path: str | Path) -> Path:
+        """Draw the first objective of each trial and the best so far, as a PNG file."""
+        from autopanoptic.nas.results import plots
+
+        return plots.history(self.history, Path(path))
+
+    def plot_pareto(self, path: str | Path) -> Path:
+        """Draw two metrics of all trials against each other, with the Pareto front, as a PNG file.
+
+        Raises:
+            ValueError: when the search has fewer than two objectives.
+        """
+        from autopanoptic.nas.results import plots
+
+        return plots.pareto(self.history, Path(path))
+
+    def plot_options(self, path: str | Path, top: int | None = None) -> Path:
+        """Draw how often each option stands among the ``top`` best trials, as a PNG file."""
+        from autopanoptic.nas.results import plots
+
+        return plots.options(self.option_counts(top), Path(path))
+
+
+def _marked(name: str, kind: str, taken: set[str]) -> str:
+    return f"{name} ({kind})" if name in taken else name

@@ -1,0 +1,1 @@
+"""Search spaces: choices, architectures, symmetries, constraints, size."""

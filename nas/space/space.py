@@ -1,0 +1,378 @@
+"""Search spaces: finite sets of choices, some of which exist only under an option of another."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
+from autopanoptic.nas.space.size import count_architectures, rounded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Canonical: TypeAlias = Callable[[Architecture], Mapping[str, Option]]
+MUTATION_ATTEMPTS = 100
+
+
+class SearchSpace:
+    """A finite, ordered set of choices; parents come before the choices that depend on them.
+
+    All randomness comes from the generator that is passed in. Every architecture that a method returns is canonical:
+    it has exactly the active choices, in the space's order, and where the space has symmetries it is the representative
+    of its class.
+
+    Args:
+        choices: the choices, in any order.
+        canonical: maps an architecture to the one representative of all that are the same network (isomorphic graphs,
+            say), so that a search tries each network once. None where there are no such symmetries.
+        constraint: what every random architecture, neighbour and step of a walk satisfies; ``size`` still counts the
+            whole space, since the number of accepted architectures is not known without trying them all. See
+            :meth:`where`.
+
+    Raises:
+        ValueError: for repeated labels, a condition on a label or an option that is not there, or conditions that
+            form a cycle.
+    """
+
+    def __init__(
+        self,
+        choices: Iterable[Choice],
+        canonical: Canonical | None = None,
+        constraint: SpaceConstraint | None = None,
+    ) -> None:
+        self.choices = _parents_first(list(choices))
+        self.constraint = constraint
+        self._representative = canonical
+        # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
+        self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
+        self._first = {choice.label: choice.options[0] for choice in self.choices}
+        self._parents = {parent for choice in self.choices for parent, _ in choice.conditions}
+        self._columns = _columns(self.choices)
+        self._counts = np.array([len(choice.options) for choice in self.choices])
+        self._weighted = {
+            index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.choices)} choices, {rounded(self.size)} architectures)"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SearchSpace)
+            and self.choices == other.choices
+            and self._representative == other._representative
+            and self.constraint == other.constraint
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.choices)
+
+    def __getitem__(self, label: str) -> Choice:
+        """Return the choice of that label; KeyError when there is none."""
+        for choice in self.choices:
+            if choice.label == label:
+                return choice
+        raise KeyError(f"The space has no choice {label!r}; it has {[c.label for c in self.choices]}.")
+
+    @cached_property
+    def size(self) -> int:
+        """The number of architectures, counted exactly; a constraint and symmetries are not regarded."""
+        return count_architectures(self.choices)
+
+    def __iter__(self) -> Iterator[Architecture]:
+        """Yield every accepted architecture once, in lexicographic order of the options; of a class its representative.
+
+        Raises:
+            InfeasibleError: after 100,000 refusals of the constraint in a row.
+        """
+        return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.size)
+
+    def _walk(self) -> Iterator[Architecture]:
+        found = (Architecture(options) for options in self._extend(0, {}))
+        if self._representative is None:
+            return found
+        return (architecture for architecture in found if self.representative(architecture) == architecture)
+
+    def __contains__(self, architecture: object) -> bool:
+        """Return whether this is a canonical architecture of the space that its constraint accepts."""
+        try:
+            return isinstance(architecture, Architecture) and (
+                self.canonical(architecture) == architecture and self.accepts(architecture)
+            )
+        except ValueError:
+            return False
+
+    def _extend(self, index: int, options: dict[str, Option]) -> Iterator[dict[str, Option]]:
+        if index == len(self.choices):
+            yield options
+            return
+        choice = self.choices[index]
+        if not choice.active(options):
+            yield from self._extend(index + 1, options)
+            return
+        for option in choice.options:
+            yield from self._extend(index + 1, {**options, choice.label: option})
+
+    def accepts(self, architecture: Architecture) -> bool:
+        """Return whether the space's constraint, if it has one, allows the canonical architecture."""
+        return self.constraint is None or self.constraint.accept(architecture)
+
+    def canonical(self, values: Mapping[str, Option]) -> Architecture:
+        """Return the architecture of the values: of its class the representative, without inactive choices.
+
+        Raises:
+            ValueError: names an unknown label, a missing choice or an unknown option.
+        """
+        return self.representative(self.without_inactive(values))
+
+    def representative(self, architecture: Architecture) -> Architecture:
+        """Return the representative of an architecture's class: itself where the space has no symmetries.
+
+        Raises:
+            ValueError: when the space's function returns what is not in the space or is not its own representative.
+        """
+        if self._representative is None:
+            return architecture
+        found = self.without_inactive(self._representative(architecture))
+        if self._representative(found) != found:
+            raise ValueError(
+                f"canonical= must map a representative to itself, but it maps {dict(architecture)} to {dict(found)}, "
+                f"and that to {dict(self._representative(found))}."
+            )
+        return found
+
+    def without_inactive(self, values: Mapping[str, Option]) -> Architecture:
+        """Return the architecture of the values without the choices that they leave inactive, symmetries aside.
+
+        Raises:
+            ValueError: names an unknown label, a missing choice or an unknown option.
+        """
+        options: dict[str, Option] = {}
+        for choice in self.choices:
+            if not choice.active(options):
+                continue
+            if choice.label not in values:
+                raise ValueError(f"The architecture lacks choice {choice.label!r}, one of {list(choice.options)}.")
+            option = values[choice.label]
+            if option not in self._options[choice.label]:
+                raise ValueError(f"Choice {choice.label!r} has no option {option!r}; it has {list(choice.options)}.")
+            options[choice.label] = self._options[choice.label][option]
+        if len(options) < len(values):
+            unknown = [label for label in values if label not in self._options]
+            if unknown:
+                raise ValueError(f"The space has no choice {unknown[0]!r}; it has {[c.label for c in self.choices]}.")
+        return Architecture(options)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Return an accepted architecture whose every choice is drawn by its weights, uniformly where it has none.
+
+        Raises:
+            InfeasibleError: after 1,000 refusals of the constraint in a row; states the acceptance rate so far.
+        """
+        return self._accepted(lambda: self._complete({}, rng), SAMPLE_ATTEMPTS)
+
+    def _accepted(self, make: Callable[[], Architecture], attempts: int) -> Architecture:
+        return make() if self.constraint is None else self.constraint.first_accepted(make, attempts)
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
+        """Return a different accepted architecture.
+
+        Args:
+            architecture: the parent.
+            rng: the source of randomness.
+            rate: each active choice changes with this probability, and at least one does; None changes exactly one
+                (Real et al. 2019). Options are drawn by their weights, also of choices that become active.
+
+        Raises:
+            ValueError: when no choice of the parent has a second option, or the rate is not in [0, 1].
+            InfeasibleError: when 100 mutations in a row are the parent by the space's symmetries, or are refused by
+                the constraint.
+        """
+        return self._accepted(lambda: self._mutation(architecture, rng, rate), CHILD_ATTEMPTS)
+
+    def _mutation(self, architecture: Architecture, rng: np.random.Generator, rate: float | None) -> Architecture:
+        if rate is not None and not 0 <= rate <= 1:
+            raise ValueError(f"The mutation rate must be in [0, 1], not {rate}.")
+        labels = architecture.keys()
+        genes = [choice for choice in self.choices if choice.label in labels and len(choice.options) > 1]
+        if not genes:
+            raise ValueError(f"No choice of {architecture!r} has a second option, so it cannot be mutated.")
+        for _ in range(MUTATION_ATTEMPTS):
+            chosen = [] if rate is None else list(itertools.compress(genes, (rng.random(len(genes)) < rate).tolist()))
+            options = dict(architecture.items())
+            for choice in chosen or [genes[rng.integers(len(genes))]]:
+                options[choice.label] = _another(choice, architecture[choice.label], rng)
+            child = self._complete(options, rng)
+            if child != architecture:
+                return child
+        raise InfeasibleError(
+            f"{MUTATION_ATTEMPTS} mutations of {architecture!r} are all the same by the symmetries of the space."
+        )
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return an accepted architecture that takes each choice from either parent with equal probability.
+
+        A choice that only one parent makes comes from that one.
+
+        Raises:
+            InfeasibleError: when the constraint refuses 100 children in a row.
+        """
+        return self._accepted(lambda: self._child(a, b, rng), CHILD_ATTEMPTS)
+
+    def _child(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        from_b = (rng.random(len(self.choices)) >= 0.5).tolist()
+        others = dict(b.items())
+        options = {**others, **dict(a.items())}
+        for choice, taken in zip(self.choices, from_b, strict=True):
+            if taken and choice.label in others:
+                options[choice.label] = others[choice.label]
+        return self._complete(options, rng)
+
+    def _complete(self, options: Mapping[str, Option], rng: np.random.Generator) -> Architecture:
+        """Return the canonical form of the options, the missing ones drawn by their weights."""
+        drawn = rng.random(len(self.choices))
+        indices = (drawn * self._counts).astype(int).tolist()
+        for index, cumulated in self._weighted.items():
+            # Rounding may leave the last sum a little below 1.
+            indices[index] = int(cumulated[:-1].searchsorted(drawn[index], side="right"))
+        complete: dict[str, Option] = {}
+        for choice, index in zip(self.choices, indices, strict=True):
+            if not choice.conditions or choice.active(complete):
+                label = choice.label
+                complete[label] = options[label] if label in options else choice.options[index]
+        return self.representative(Architecture(complete))
+
+    def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield every architecture with one active choice changed, each once, in the space's order.
+
+        Choices that become active take their first option; those can be changed in a further step.
+        """
+        found = self._neighbors(architecture)
+        if self._representative is not None:  # several changes may lead to one network, or back to the same
+            found = (neighbor for neighbor in dict.fromkeys(found) if neighbor != architecture)
+        return found
+
+    def _neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
+        for choice in self.choices:
+            if choice.label not in architecture:
+                continue
+            for option in choice.options:
+                if option != architecture[choice.label]:
+                    neighbor = self.changed(architecture, choice.label, option)
+                    if self.accepts(neighbor):
+                        yield neighbor
+
+    def changed(self, architecture: Architecture, label: str, option: Option) -> Architecture:
+        """Return a canonical architecture with one active choice changed, whether or not a constraint accepts it.
+
+        Choices that become active take their first option.
+
+        Args:
+            architecture: a canonical architecture.
+            label: a choice that it makes.
+            option: one of the choice's options.
+        """
+        options = architecture.replace(label, option)
+        if label in self._parents:
+            return self.canonical({**self._first, **options})
+        return self.representative(Architecture(options))
+
+    def encode(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
+        """Return the one-hot encoding of canonical architectures.
+
+        Returns:
+            An array of shape (n, sum of the options' counts) of 0 and 1; an inactive choice has only zeros.
+        """
+        rows, columns, width = list(architectures), self._columns, int(self._counts.sum())
+        ones = [row * width + columns[label][option] for row, a in enumerate(rows) for label, option in a.items()]
+        encoded = np.zeros((len(rows), width))
+        encoded.reshape(-1)[ones] = 1
+        return encoded
+
+    @property
+    def unconstrained(self) -> SearchSpace:
+        """The space without its constraint: the same choices and symmetries."""
+        return self if self.constraint is None else SearchSpace(self.choices, self._representative)
+
+    def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
+        """Return the part of the space that a condition accepts besides the constraint that it has already.
+
+        Args:
+            accept: decides on a canonical architecture.
+            description: stands in error messages.
+        """
+        condition = SpaceConstraint(accept, description)
+        whole = condition if self.constraint is None else self.constraint.and_also(condition)
+        return SearchSpace(self.choices, self._representative, whole)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""
+        return [choice.to_json() for choice in self.choices]
+
+    @classmethod
+    def from_json(cls, values: Iterable[Mapping[str, Any]]) -> SearchSpace:
+        """Read a space back from :meth:`to_json`."""
+        return SearchSpace(Choice.from_json(value) for value in values)
+
+    @classmethod
+    def from_module(cls, module: nn.Module) -> SearchSpace:
+        """Read the space of a network built with :class:`LayerChoice`, :class:`InputChoice` and :class:`Repeat`.
+
+        Raises:
+            ValueError: for a label that stands twice without ``tied=True``, or a mutable that cannot be switched.
+        """
+        from autopanoptic.nas.supernet.sites import choices_of
+
+        return SearchSpace(choices_of(module))
+
+
+def _columns(choices: Sequence[Choice]) -> dict[str, dict[Option, int]]:
+    """Return, by label and option, the column of the one-hot encoding."""
+    numbers = itertools.count()
+    return {choice.label: {option: next(numbers) for option in choice.options} for choice in choices}
+
+
+def _another(choice: Choice, option: Option, rng: np.random.Generator) -> Option:
+    """Return another option of a choice, drawn by the weights."""
+    others = [other for other in choice.options if other != option]
+    if choice.weights is None:
+        return others[rng.integers(len(others))]
+    weights = [weight for other, weight in zip(choice.options, choice.weights, strict=True) if other != option]
+    return others[rng.choice(len(others), p=np.array(weights) / sum(weights))]
+
+
+def _parents_first(choices: list[Choice]) -> tuple[Choice, ...]:
+    by_label = {choice.label: choice for choice in choices}
+    if len(by_label) < len(choices):
+        labels = [choice.label for choice in choices]
+        raise ValueError(
+            f"Choices need different labels; repeated: {sorted({x for x in labels if labels.count(x) > 1})}."
+        )
+    for choice in choices:
+        for parent, allowed in choice.conditions:
+            if parent not in by_label:
+                raise ValueError(f"Choice {choice.label!r} depends on {parent!r}, which is not in the space.")
+            missing = [option for option in allowed if option not in by_label[parent].options]
+            if missing:
+                raise ValueError(
+                    f"Choice {choice.label!r} depends on option {missing[0]!r} of {parent!r}, "
+                    f"which has {list(by_label[parent].options)}."
+                )
+    ordered: dict[str, Choice] = {}
+    waiting = choices
+    while waiting:
+        ready = [c for c in waiting if all(parent in ordered for parent, _ in c.conditions)]
+        if not ready:
+            raise ValueError(f"The conditions of {sorted(c.label for c in waiting)} form a cycle.")
+        first = ready[0]
+        ordered[first.label] = first
+        waiting = [c for c in waiting if c is not first]
+    return tuple(ordered.values())

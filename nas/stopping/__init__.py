@@ -1,0 +1,1 @@
+"""Stopping rules: when to end a trial early."""

@@ -1,0 +1,1 @@
+"""What a search writes down, and how it is read back."""

@@ -1,0 +1,169 @@
+"""What a search strategy is, and what strategies share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from autopanoptic.nas.hyperparameters import ShownHyperparameters
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.constrained import ENUMERABLE, InfeasibleError
+from autopanoptic.nas.space.size import rounded
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+
+Value = TypeVar("Value")
+
+CHILD_ATTEMPTS = 50
+SAMPLE_ATTEMPTS = 1000
+
+
+class Strategy(ShownHyperparameters, ABC):
+    """Decides the next architecture; a function of the space and the history.
+
+    The contract:
+
+    - :meth:`propose` depends on its arguments alone: the same space, history and generator state give the same
+      architecture. A strategy keeps no random state; a cache is allowed where it can be rebuilt from the history
+      (:class:`HistoryMemo` keeps one).
+    - It only reads the history, in which the running trials are visible too. It never changes an architecture.
+    - Its architectures are canonical, in the space, accepted by the space's constraint, and not in the history.
+    - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have.
+    - Trial n is proposed with ``numpy.random.default_rng([seed, n])``, so that a resumed search goes on exactly as
+      the uninterrupted one would have.
+    - Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A
+      dataclass has such a ``repr``; so has any class whose public attributes are its parameters.
+
+    :func:`autopanoptic.strategies.testing.check_strategy` tests all of this.
+    """
+
+    @abstractmethod
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return the architecture of trial ``len(history)``.
+
+        Returns:
+            None to wait for running trials, or, while none runs, to end the search.
+        """
+
+    def check(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+        """Refuse a space or objectives that the strategy cannot search; called when a search is made.
+
+        Raises:
+            ValueError: says what the strategy cannot do.
+        """
+
+
+class HistoryMemo(Generic[Value]):
+    """Keeps values that a strategy has worked out from a history, and drops them with the history.
+
+    It is a cache, never the truth: every value must follow from the history, so that a resumed search works it out
+    again. Searches that share a strategy do not see each other's values, and a copied or pickled strategy starts with
+    an empty memo.
+    """
+
+    def __init__(self) -> None:
+        self._values: WeakKeyDictionary[History, dict[Hashable, Value]] = WeakKeyDictionary()
+
+    def get(self, history: History, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value kept under a key of a history, made when it is first asked for."""
+        known = self._values.setdefault(history, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]
+
+    def __reduce__(self) -> tuple[type[HistoryMemo[Value]], tuple[()]]:
+        return type(self), ()
+
+
+def unseen(
+    space: SearchSpace,
+    history: History,
+    rng: np.random.Generator,
+    make: Callable[[], Architecture] | None = None,
+) -> Architecture | None:
+    """Return an architecture that has no trial yet.
+
+    Tries ``make`` 50 times; where all of its children are known or break the constraint, draws from the whole space;
+    where 1,000 draws (fewer in a smaller space) are known or refused, looks through the space if it has at most 100,000
+    architectures.
+
+    Args:
+        space: where to draw from.
+        history: what is known.
+        rng: the source of randomness.
+        make: makes a child; None to draw from the space at once.
+
+    Returns:
+        None when every architecture has been tried.
+
+    Raises:
+        InfeasibleError: when the space's constraint refuses nearly everything; states the acceptance rate.
+    """
+    if len(history) >= space.size:
+        return None
+    for _ in range(CHILD_ATTEMPTS if make else 0):
+        assert make is not None
+        try:
+            child = make()
+        except InfeasibleError:
+            break
+        if child not in history:
+            return child
+    return _draw_unseen(space, history, rng)
+
+
+def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+    try:
+        for _ in range(min(SAMPLE_ATTEMPTS, space.size)):  # to look through a small space costs less than draws
+            architecture = space.sample(rng)
+            if architecture not in history:
+                return architecture
+    except InfeasibleError:
+        if space.size > ENUMERABLE:
+            raise
+    if space.size > ENUMERABLE:
+        raise InfeasibleError(
+            f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
+            f"{rounded(space.size)} architectures that is too large to look through. Widen the constraint, or ask for "
+            "fewer trials."
+        )
+    return _any_of_the_rest(space, history, rng)
+
+
+def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+    rest = [architecture for architecture in space if architecture not in history]
+    if not rest and not len(history):
+        raise InfeasibleError(f"None of the {space.size} architectures satisfies the constraint of {space!r}.")
+    return rest[rng.integers(len(rest))] if rest else None
+
+
+def exhausted(space: SearchSpace, history: History) -> bool:
+    """Return whether every architecture has a trial; of a space above 100,000 only where it is plain by the number."""
+    if len(history) >= space.size:
+        return True
+    return space.size <= ENUMERABLE and all(architecture in history for architecture in space)
+
+
+def require_count(owner: str, name: str, value: object, low: int = 1) -> None:
+    """Refuse a parameter that is not a whole number of at least ``low``.
+
+    Raises:
+        ValueError: names the parameter and its value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{owner} needs {name} to be a whole number of at least {low}, not {value!r}.")
+
+
+def require_probability(owner: str, name: str, value: object) -> None:
+    """Refuse a parameter that is not a number from 0 to 1.
+
+    Raises:
+        ValueError: names the parameter and its value.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{owner} needs {name} to be a number from 0 to 1, not {value!r}.")

@@ -1,0 +1,140 @@
+"""Reads the choices of a network that is built with NNI's mutable modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.space.choice import Choice, Condition
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.mutables import InputChoice
+
+Place: TypeAlias = tuple[Condition, ...]
+"""The conditions under which a place in the network is reached, outermost first; all hold together."""
+
+
+@dataclass
+class Site:
+    """All places in a network at which one choice is made."""
+
+    label: str
+    values: dict[Option, Any]
+    modules: list[nn.Module] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    tied: bool = True
+    weights: tuple[float, ...] | None = None
+
+    def choice(self) -> Choice:
+        """Return the search space's choice: active while any of its places is."""
+        conditions = () if () in self.places else dict.fromkeys(place[-1] for place in self.places)
+        return Choice(self.label, self.values, list(conditions), self.weights)
+
+
+def choices_of(module: nn.Module) -> list[Choice]:
+    """Return the choices of a network, in the order of its modules."""
+    return [site.choice() for site in sites_of(module).values()]
+
+
+def sites_of(module: nn.Module) -> dict[str, Site]:
+    """Return the places of every choice by label.
+
+    Raises:
+        ValueError: for a label that stands twice without ``tied=True``, different options under one label, tied
+            choices of which one is reached without the other and holds choices of its own, a label that NNI made up,
+            or a mutable module that cannot be switched in place.
+    """
+    sites: dict[str, Site] = {}
+    for mutable, place in _walk(module, ()):
+        label, values = mutable.label, mutable_values(mutable)
+        if "/" in label:
+            raise ValueError(f"Label {label!r} has a '/', as labels have that NNI makes up; give an explicit one.")
+        weights = getattr(mutable, "option_weights", None)
+        site = sites.setdefault(label, Site(label, values, weights=weights))
+        if list(site.values) != list(values):
+            raise ValueError(f"Label {label!r} stands for {list(site.values)} and for {list(values)}; rename one.")
+        if site.weights != weights:
+            raise ValueError(f"Label {label!r} has the weights {site.weights} and {weights}; give all the same.")
+        if not any(known is mutable for known in site.modules):
+            site.modules.append(mutable)
+            site.tied = site.tied and getattr(mutable, "tied", False)
+        site.places.append(place)
+        if len(site.modules) > 1 and not site.tied:
+            raise ValueError(
+                f"Label {label!r} stands at {len(site.modules)} choices. Give each its own label, or tied=True to "
+                "all of them if they shall always take the same option. (Inside Repeat, build the label from the "
+                "index.)"
+            )
+    _check_parents(sites)
+    return sites
+
+
+def _check_parents(sites: dict[str, Site]) -> None:
+    """Check that the last condition of each place says it all.
+
+    A choice of a search space knows one label and its options. Where a tied parent is reached at two places and only
+    one holds the child, the parent's option does not tell whether the child is there.
+    """
+    for site in sites.values():
+        known = [set(place) for place in site.places]
+        for last in dict.fromkeys(place[-1] for place in site.places if place):
+            for parent in sites[last[0]].places:
+                if not any(place <= {*parent, last} for place in known):
+                    raise ValueError(
+                        f"Choice {site.label!r} stands inside {last[0]!r}, which is tied and also stands where "
+                        f"{site.label!r} does not. Give the two places different labels, or the same choices inside."
+                    )
+
+
+def _walk(module: nn.Module, place: Place) -> Iterator[tuple[Any, Place]]:
+    if isinstance(module, _nni.LayerChoice):
+        yield module, place
+        for name in module.names:
+            yield from _walk(module[name], (*place, (module.label, (name,))))
+    elif isinstance(module, _nni.InputChoice):
+        yield module, place
+    elif isinstance(module, _nni.Repeat):
+        yield from _walk_repeat(module, place)
+    else:
+        _refuse_other_mutables(module)
+        # named_children() would hide a module that is registered under a second name.
+        for child in module._modules.values():
+            if child is not None:
+                yield from _walk(child, place)
+
+
+def _walk_repeat(module: Any, place: Place) -> Iterator[tuple[Any, Place]]:
+    if module.label is not None:
+        yield module, place
+    elif not isinstance(module.depth_choice, int):
+        raise ValueError(f"Repeat with depth {module.depth_choice!r}: use a number or (fewest, most).")
+    for index, block in enumerate(module.blocks):
+        if index < module.min_depth:
+            yield from _walk(block, place)
+        else:
+            deeper = tuple(range(index + 1, module.max_depth + 1))
+            yield from _walk(block, (*place, (module.label, deeper)))
+
+
+def _refuse_other_mutables(module: nn.Module) -> None:
+    if isinstance(module, _nni.MutableModule) and (
+        not isinstance(module, _nni.ModelSpace) or getattr(module, "_mutables", None)
+    ):
+        raise ValueError(
+            f"{type(module).__name__} cannot be switched in place; express it with LayerChoice, InputChoice or Repeat."
+        )
+
+
+def mutable_values(module: Any) -> dict[Option, Any]:
+    """Return NNI's value of each option of a mutable module."""
+    if isinstance(module, _nni.LayerChoice):
+        return {name: name for name in module.names}
+    if isinstance(module, _nni.InputChoice):
+        selections = InputChoice.combinations(module.n_candidates, module.n_chosen)
+        if module.n_chosen == 1:
+            return {indices[0]: list(indices) for indices in selections}
+        return {"+".join(map(str, indices)): list(indices) for indices in selections}
+    return {depth: depth for depth in range(module.min_depth, module.max_depth + 1)}

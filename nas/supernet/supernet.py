@@ -1,0 +1,221 @@
+"""Weight sharing: one network that holds every option, of which one path at a time is active."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.sites import sites_of
+
+
+class Supernet:
+    """One network that holds every option's weights; activating an architecture selects a path in place.
+
+    Args:
+        module: a network built with :class:`LayerChoice`, :class:`InputChoice` and :class:`Repeat`.
+
+    Attributes:
+        module: the network; calling it runs the active path.
+        space: its search space.
+
+    Raises:
+        TypeError: when the module is not a :class:`ModelSpace`.
+        ValueError: when its choices cannot be read; see :meth:`SearchSpace.from_module`.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        if not isinstance(module, _nni.ModelSpace):
+            raise TypeError(f"A supernet's network must derive from ModelSpace, not {type(module).__name__}.")
+        self.module: nn.Module = module
+        self._sites = sites_of(module)
+        self.space = SearchSpace(site.choice() for site in self._sites.values())
+        self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
+        self._active = self.activate(self._defaults)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the active path."""
+        return self.module(*args, **kwargs)
+
+    @property
+    def active(self) -> Architecture:
+        """The architecture that runs."""
+        return self._active
+
+    def activate(self, architecture: Mapping[str, Option]) -> Architecture:
+        """Switch to an architecture in place; copies and allocates no tensor.
+
+        Returns:
+            The canonical form of the architecture.
+
+        Raises:
+            ValueError: when it is not in the space; the active path then stays as it was.
+        """
+        canonical = self.space.canonical(architecture)
+        for label, option in canonical.items():
+            site = self._sites[label]
+            for mutable in site.modules:
+                attribute = "_dry_run_depth" if isinstance(mutable, _nni.Repeat) else "_dry_run_choice"
+                # nn.Module.__setattr__ looks for parameters first, which costs more than the switch itself.
+                mutable.__dict__[attribute] = site.values[option]
+        self._active = canonical
+        return canonical
+
+    def active_modules(self) -> Iterator[nn.Module]:
+        """Yield each module of the active path once."""
+        seen: set[int] = set()
+        for _, module in _subnet_modules(self.module, ""):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield module
+
+    def subnet(self, architecture: Mapping[str, Option], *, inherit: bool = True) -> nn.Module:
+        """Build the stand-alone network of an architecture.
+
+        The constructor of the network's class is called again with the same arguments.
+
+        Args:
+            architecture: what to build.
+            inherit: whether to copy the supernet's weights, buffers and modes, onto their devices; the rest of the
+                supernet is neither copied nor allocated. Else the network is initialised by its own constructor, on
+                torch's default device and from its global generator.
+
+        Raises:
+            ValueError: when the architecture is not in the space.
+            RuntimeError: when the class cannot be built again on its own, or builds a network whose weights differ
+                from the path's.
+        """
+        canonical = self.space.canonical(architecture)
+        if not inherit:
+            return self._build(canonical)
+        with _on_meta(type(self.module)):
+            network = self._build(canonical).train(self.module.training)
+        active = self._active
+        try:
+            self.activate(canonical)
+            self._copy_into(network)
+        finally:
+            self.activate(active)
+        return network
+
+    def _build(self, canonical: Architecture) -> nn.Module:
+        sample = {
+            label: self._sites[label].values[canonical.get(label, default)] for label, default in self._defaults.items()
+        }
+        with _nni.CONSTRUCTION_LOCK, _nni.model_context(sample):
+            return self._construct()
+
+    def _construct(self) -> nn.Module:
+        """Call the constructor again, and check that it made everything anew."""
+        space: Any = self.module
+        network: nn.Module = type(space)(*space.trace_args, **space.trace_kwargs)
+        ours = {id(tensor) for tensor in _tensors(space)}
+        if any(id(tensor) in ours for tensor in _tensors(network)):
+            raise RuntimeError(
+                f"{type(space).__name__} was given a module or a parameter as an argument, which a second network "
+                "would share with the supernet. Make it inside the constructor, from numbers and names."
+            )
+        return network
+
+    def _copy_into(self, network: nn.Module) -> None:
+        """Give every tensor of a network on the meta device the value of the active path's."""
+        modules = dict(network.named_modules(remove_duplicate=False))
+        copies: dict[int, Any] = {}
+        for path, source in _subnet_modules(self.module, ""):
+            if path not in modules:
+                raise RuntimeError(f"{type(self.module).__name__} builds no module {path!r} for this architecture.")
+            modules[path].training = source.training
+            _copy_tensors(source, modules[path], path, copies)
+        left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
+        if left:
+            raise RuntimeError(f"{type(self.module).__name__} builds {left[0]!r}, which the supernet's path lacks.")
+
+    def meta(self) -> Supernet:
+        """Return the same supernet on the meta device: shapes without memory, for counting.
+
+        Raises:
+            RuntimeError: when the class cannot be built again on its own.
+        """
+        with _on_meta(type(self.module)):
+            return Supernet(self._construct())
+
+
+@contextmanager
+def _on_meta(network: type) -> Iterator[None]:
+    """Build on the meta device, and say what to do where a constructor needs the values of its tensors."""
+    try:
+        with torch.device("meta"):
+            yield
+    except (NotImplementedError, RuntimeError, TypeError) as problem:
+        if "meta" not in str(problem):
+            raise
+        raise RuntimeError(
+            f"{network.__name__} cannot be built without memory, on the meta device: {problem} Work out numbers in the "
+            "constructor without tensors, for example by numpy."
+        ) from problem
+
+
+def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[int, Any]) -> None:
+    for kind in ("_parameters", "_buffers"):
+        found, wanted = getattr(source, kind), getattr(target, kind)
+        for name, tensor in wanted.items():
+            if tensor is None:
+                continue
+            if found.get(name) is None or found[name].shape != tensor.shape:
+                raise RuntimeError(f"The subnet's {path}.{name} does not fit the supernet's path.")
+            # Tensors that the supernet ties stay tied.
+            wanted[name] = copies.setdefault(id(found[name]), _clone(found[name]))
+    for name, value in list(vars(target).items()):
+        if name not in ("_parameters", "_buffers", "_modules") and _holds_meta(
+            value
+        ):  # tensors that are neither parameters nor buffers, such as anchors
+            setattr(target, name, copy.deepcopy(getattr(source, name)))
+
+
+def _clone(tensor: torch.Tensor) -> torch.Tensor:
+    copied = tensor.detach().clone()
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(copied, requires_grad=tensor.requires_grad)
+    return copied
+
+
+def _holds_meta(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.is_meta
+    if isinstance(value, dict):
+        return any(_holds_meta(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(_holds_meta(item) for item in value)
+
+
+def _subnet_modules(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name in the subnet, module of the supernet) along the active path.
+
+    A LayerChoice gives its place to the chosen candidate; the blocks of a Repeat move up by one name.
+    """
+    if isinstance(module, _nni.LayerChoice):
+        yield from _subnet_modules(module[module._dry_run_choice], name)
+    elif isinstance(module, _nni.Repeat):
+        for index in range(module._dry_run_depth):
+            yield from _subnet_modules(module.blocks[index], _join(name, str(index)))
+    elif not isinstance(module, _nni.InputChoice):
+        yield name, module
+        # named_children() would hide a module that is registered under a second name.
+        for child_name, child in module._modules.items():
+            if child is not None:
+                yield from _subnet_modules(child, _join(name, child_name))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,1 @@
+"""Trials, their history, and what ranks them."""

@@ -1,0 +1,173 @@
+"""The history of a search: all its trials in order, read-only for strategies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.pareto import fronts, ranking
+from autopanoptic.nas.trials.trial import Trial, TrialState
+
+
+class History(Sequence[Trial]):
+    """All trials of one search; ``history[n]`` is trial n.
+
+    Strategies only read it. :class:`Search` writes it through :meth:`add` and :meth:`update`.
+
+    Args:
+        objectives: what ranks the trials; the first is the main one.
+        constraints: bounds on metrics. A trial that breaks one is worse than every trial that breaks none.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
+        self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
+        self._trials: list[Trial] = []
+        self._of: dict[Architecture, int] = {}
+        self._finished: list[int] = []
+        self._completed: list[int] = []
+        self._running: dict[int, None] = {}
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | Sequence[Trial]:
+        return self._trials[index]
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    def __contains__(self, item: object) -> bool:
+        """Return whether a trial has this architecture, whatever became of it."""
+        return item in self._of
+
+    def trial_of(self, architecture: Architecture) -> Trial | None:
+        """Return the trial of an architecture, or None where it has not been tried."""
+        index = self._of.get(architecture)
+        return None if index is None else self._trials[index]
+
+    @property
+    def running(self) -> list[Trial]:
+        """The trials that have no result yet, in the order they were asked for."""
+        return [self._trials[index] for index in self._running]
+
+    @property
+    def finished(self) -> list[Trial]:
+        """The completed, failed and stopped trials, in the order in which they ended."""
+        return [self._trials[index] for index in self._finished]
+
+    @property
+    def completed(self) -> list[Trial]:
+        """The completed trials, in the order in which they ended."""
+        return [self._trials[index] for index in self._completed]
+
+    @property
+    def n_completed(self) -> int:
+        """The number of completed trials."""
+        return len(self._completed)
+
+    def last_completed(self, count: int) -> list[Trial]:
+        """Return the ``count`` trials that completed last, oldest first."""
+        return [self._trials[index] for index in self._completed[-count:]] if count else []
+
+    def gains(self, trial: Trial) -> tuple[float, ...]:
+        """Return a completed trial's objectives, each negated where less is better, so that more is better."""
+        return tuple(objective.gain(trial.metrics) for objective in self.objectives)
+
+    def violation(self, trial: Trial) -> float:
+        """Return by how much a completed trial breaks the constraints: 0 where it breaks none.
+
+        The sum, over the constraints, of what lies beyond the bound, relative to the bound where that is not 0.
+        """
+        return sum(constraint.violation(trial.metrics[constraint.name]) for constraint in self.constraints)
+
+    def ranked(self, trials: Iterable[Trial] | None = None) -> list[Trial]:
+        """Return completed trials from best to worst.
+
+        One objective ranks by value, several by non-dominated front and crowding distance; ties keep their order.
+        Trials that break constraints come last, by :meth:`violation` (constraint domination, Deb et al. 2002, VI).
+
+        Args:
+            trials: what to rank; every completed trial by default.
+        """
+        found = [t for t in (self.completed if trials is None else trials) if t.state is TrialState.COMPLETED]
+        if not self.constraints:
+            return self._by_objectives(found)
+        violations = {trial.id: self.violation(trial) for trial in found}
+        feasible = self._by_objectives([trial for trial in found if not violations[trial.id]])
+        broken = [trial for trial in found if violations[trial.id]]
+        return feasible + sorted(broken, key=lambda trial: violations[trial.id])
+
+    def _by_objectives(self, trials: list[Trial]) -> list[Trial]:
+        if len(self.objectives) == 1:
+            main = self.objectives[0]
+            return sorted(trials, key=lambda trial: main.gain(trial.metrics), reverse=True)
+        if not trials:
+            return []
+        return [trials[index] for index in ranking([self.gains(trial) for trial in trials])]
+
+    def _feasible(self) -> list[Trial]:
+        return [trial for trial in self.completed if not self.violation(trial)] if self.constraints else self.completed
+
+    @property
+    def best(self) -> Trial | None:
+        """The best completed trial by the main objective within the constraints, the earliest of equals; or None."""
+        main = self.objectives[0]
+        return max(self._feasible(), key=lambda trial: (main.gain(trial.metrics), -trial.id), default=None)
+
+    def pareto(self) -> list[Trial]:
+        """Return the completed trials that break no constraint and that no other such trial dominates, by id."""
+        found = sorted(self._feasible(), key=lambda trial: trial.id)
+        if not found:
+            return []
+        front = fronts([self.gains(trial) for trial in found])
+        return [trial for trial, number in zip(found, front, strict=True) if number == 0]
+
+    def add(self, trial: Trial) -> None:
+        """Append a running trial.
+
+        Raises:
+            ValueError: when its id is not the next number, or its architecture has a trial already.
+        """
+        if trial.id != len(self._trials) or trial.state is not TrialState.RUNNING:
+            raise ValueError(f"The next trial must be running and have id {len(self._trials)}, not {trial}.")
+        if trial.architecture in self._of:
+            raise ValueError(f"Trial {self._of[trial.architecture]} has this architecture already: {trial}.")
+        self._trials.append(trial)
+        self._of[trial.architecture] = trial.id
+        self._running[trial.id] = None
+
+    def update(self, trial: Trial) -> None:
+        """Replace a running trial by its later state.
+
+        Raises:
+            ValueError: when the trial is not running, has another architecture now, or is completed without a finite
+                value of every objective and constraint.
+        """
+        if trial.id not in self._running:
+            raise ValueError(f"Trial {trial.id} is not running, so it cannot become {trial.state.value}.")
+        if trial.architecture != self._trials[trial.id].architecture:
+            raise ValueError(f"Trial {trial.id} is of {self._trials[trial.id].architecture}, not {trial.architecture}.")
+        if trial.state is TrialState.COMPLETED:
+            self._check_metrics(trial)
+        self._trials[trial.id] = trial
+        if trial.state is TrialState.RUNNING:
+            return
+        del self._running[trial.id]
+        self._finished.append(trial.id)
+        if trial.state is TrialState.COMPLETED:
+            self._completed.append(trial.id)
+
+    def _check_metrics(self, trial: Trial) -> None:
+        for name in [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]:
+            if name not in trial.metrics:
+                raise ValueError(f"Trial {trial.id} has no {name!r}; its metrics are {sorted(trial.metrics)}.")
+            if not math.isfinite(trial.metrics[name]):
+                raise ValueError(f"Trial {trial.id} has {name!r} = {trial.metrics[name]}, which cannot be ranked.")

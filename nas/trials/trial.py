@@ -1,0 +1,44 @@
+"""A trial: one architecture given to an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from autopanoptic.nas.space.architecture import Architecture
+
+NO_METRICS: Mapping[str, float] = MappingProxyType({})
+
+
+class TrialState(str, Enum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture given to an evaluator; immutable, a new one replaces it as it goes on.
+
+    Attributes:
+        id: its number in the search, from 0.
+        architecture: what is evaluated.
+        state: running, then completed, failed or stopped (ended early by a stopping rule).
+        metrics: what the evaluator and the cost functions returned; finite numbers.
+        reports: partial results in the order they came, as (step, metrics).
+        error: why it failed, with the traceback.
+        seconds: how long the evaluation took.
+    """
+
+    id: int
+    architecture: Architecture
+    state: TrialState = TrialState.RUNNING
+    metrics: Mapping[str, float] = field(default_factory=lambda: NO_METRICS)
+    reports: tuple[tuple[int, Mapping[str, float]], ...] = field(default=(), repr=False)
+    error: str | None = field(default=None, repr=False)
+    seconds: float = 0.0

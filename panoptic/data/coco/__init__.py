@@ -1,0 +1,1 @@
+"""The COCO panoptic format: reading, checking, finding splits."""

@@ -1,0 +1,79 @@
+"""Checks of a data set's pixels against its JSON, before hours of training depend on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, id_problems
+from autopanoptic.panoptic.data.problems import DatasetError
+
+
+def check(
+    dataset: CocoPanoptic,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Decodes images and PNGs and compares them with the JSON.
+
+    Found are damaged files, sizes other than the JSON's, ids that are in the PNG but not in the JSON and the
+    reverse, and areas that differ from the PNG's: a wrong area makes PQ wrong, even larger than 1. What the
+    JSON alone tells (duplicated ids, unknown categories, unpaired images and annotations) and which files
+    are missing is checked whenever a `CocoPanoptic` is made.
+
+    An image takes about 10 ms, so COCO's 118,000 take 20 minutes: check all of a set of a few thousand
+    images, and a sample of a larger one.
+
+    Args:
+        dataset: What to check.
+        limit: Images to check, drawn without replacement; None checks all.
+        seed: Decides the draw.
+        progress: Called with the images done and the images to do, after each one.
+
+    Raises:
+        DatasetError: With all problems found; the message lists the first ten.
+        ValueError: If the limit is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit={limit}: at least one image must be checked, or None for all")
+    indices = np.arange(len(dataset))
+    if limit is not None and limit < len(dataset):
+        indices = np.sort(np.random.default_rng(seed).choice(len(dataset), size=limit, replace=False))
+    problems: list[str] = []
+    for done, index in enumerate(indices.tolist(), start=1):
+        problems += image_problems(dataset, index)
+        if progress is not None:
+            progress(done, len(indices))
+    if problems:
+        raise DatasetError(dataset.source, problems)
+
+
+def image_problems(dataset: CocoPanoptic, index: int) -> list[str]:
+    """Says what is wrong with the pixels of one image: nothing, if the list is empty."""
+    problems = []
+    try:
+        dataset.image(index)
+    except (OSError, ValueError) as error:
+        problems.append(str(error))
+    try:
+        problems += _segment_problems(dataset, index)
+    except (OSError, ValueError) as error:
+        problems.append(str(error))
+    return problems
+
+
+def _segment_problems(dataset: CocoPanoptic, index: int) -> list[str]:
+    ids, segments = dataset.ids(index), dataset.annotations.segments(index)
+    compact = compact_ids(ids, [segment.id for segment in segments])
+    path = dataset.png_path(index)
+    problems = [f"{path}: {problem}" for problem in id_problems(ids, compact, segments)]
+    areas = np.bincount(compact.ravel(), minlength=len(segments) + 1)[1:].tolist()
+    problems += [
+        f"{path}: segment {segment.id} has {area} pixels, but the JSON's area is {segment.area}"
+        for segment, area in zip(segments, areas, strict=True)
+        if area not in (0, segment.area)
+    ]
+    return problems

@@ -1,0 +1,239 @@
+"""Reader of data sets in the COCO panoptic format (images, PNGs, JSON)."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autopanoptic.panoptic.data.categories import THING, VOID, Categories
+from autopanoptic.panoptic.data.coco.annotations import Annotations, read_annotations
+from autopanoptic.panoptic.data.coco.images import read_ids, read_image
+from autopanoptic.panoptic.data.problems import DatasetError
+from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its targets; H and W are its size.
+
+    Attributes:
+        image: (3, H, W) uint8, RGB.
+        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels; x2 and y2 are exclusive ends.
+        labels: (N,) int64 in 1..T.
+        masks: (N, H, W) bool, the visible pixels of each instance; crowds are left out.
+        semantic: (H, W) uint8: stuff labels 1..S, 0 for any thing (crowds too), 255 for void.
+        image_id: The id in the JSON.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    labels: Tensor
+    masks: Tensor
+    semantic: Tensor
+    image_id: int
+
+
+class CocoPanoptic(Dataset[Sample]):
+    """One split of a data set in the COCO panoptic format.
+
+    The JSON and the presence of all files are checked on construction, the pixels when they are read (see
+    `autopanoptic.panoptic.data.coco.checks.check` for checking all of them up front).
+
+    Args:
+        images: Folder of the images.
+        segmentations: Folder of the PNGs, id = R + 256 G + 256^2 B.
+        annotations: The JSON.
+
+    Attributes:
+        categories: The categories of the data set.
+        image_ids: (n,) int64.
+        sizes: (n, 2) int64, height and width of each image in pixels.
+
+    Raises:
+        FileNotFoundError: If the JSON or a folder is missing.
+        DatasetError: With everything that is wrong in the JSON, and with the files that are missing.
+    """
+
+    def __init__(self, images: str | Path, segmentations: str | Path, annotations: str | Path) -> None:
+        self.images, self.segmentations = Path(images), Path(segmentations)
+        self.source = str(annotations)
+        self.annotations: Annotations = read_annotations(Path(annotations))
+        problems = [
+            *_missing(self.images, self.annotations.image_files, "image"),
+            *_missing(self.segmentations, self.annotations.png_files, "PNG"),
+        ]
+        if problems:
+            raise DatasetError(self.source, problems)
+
+    @property
+    def categories(self) -> Categories:
+        """The categories of the data set."""
+        return self.annotations.categories
+
+    @property
+    def image_ids(self) -> npt.NDArray[np.int64]:
+        """(n,) ids of the images, in the order of the JSON."""
+        return self.annotations.image_ids
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(n, 2) height and width of each image in pixels, as the JSON states them."""
+        return self.annotations.sizes
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads and decodes one image and its targets.
+
+        Raises:
+            IndexError: If there is no such index.
+            FileNotFoundError: If a file has vanished since construction.
+            ValueError: If a file is damaged, sizes differ, or the PNG's ids are not those of the JSON.
+        """
+        ids = self.ids(index)
+        segments = self.annotations.segments(index)
+        compact = compact_ids(ids, [segment.id for segment in segments])
+        self._require_same_ids(index, ids, compact, segments)
+        masks, boxes, labels = _instances(compact, segments, self.categories)
+        return Sample(
+            image=torch.from_numpy(self.image(index)).permute(2, 0, 1).contiguous(),
+            boxes=torch.from_numpy(boxes),
+            labels=torch.from_numpy(labels),
+            masks=torch.from_numpy(masks),
+            semantic=torch.from_numpy(_semantic_values(segments, self.categories)[compact]),
+            image_id=int(self.image_ids[index]),
+        )
+
+    def image(self, index: int) -> npt.NDArray[np.uint8]:
+        """Returns the (H, W, 3) RGB image; raises as `__getitem__`."""
+        path = self.image_path(index)
+        return self._require_size(path, index, read_image(path))
+
+    def ids(self, index: int) -> npt.NDArray[np.uint32]:
+        """Returns the (H, W) segment ids of the PNG, 0 for void; raises as `__getitem__`."""
+        path = self.png_path(index)
+        return self._require_size(path, index, read_ids(path))
+
+    def truth(self, index: int) -> PanopticMap:
+        """Returns the annotation for evaluation: ids as in the PNG, areas and crowds as in the JSON."""
+        return PanopticMap(self.ids(index), self.annotations.segments(index))
+
+    def image_path(self, index: int) -> Path:
+        """Returns where image ``index`` lies."""
+        return self.images / self.annotations.image_files[self._checked(index)]
+
+    def png_path(self, index: int) -> Path:
+        """Returns where the PNG of image ``index`` lies."""
+        return self.segmentations / self.annotations.png_files[self._checked(index)]
+
+    def subset(self, indices: Sequence[int]) -> CocoPanoptic:
+        """Returns the data set of these images only, in this order, without reading the JSON again."""
+        part = copy.copy(self)
+        part.annotations = self.annotations.take([self._checked(i) for i in indices])
+        return part
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is outside 0..{len(self) - 1} of {self.source}")
+        return index
+
+    def _require_size(self, path: Path, index: int, pixels: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
+        height, width = self.sizes[index]
+        if pixels.shape[:2] != (height, width):
+            raise ValueError(
+                f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels, but {self.source} says {width}x{height}"
+            )
+        return pixels
+
+    def _require_same_ids(
+        self,
+        index: int,
+        ids: npt.NDArray[np.uint32],
+        compact: npt.NDArray[np.int32],
+        segments: Sequence[Segment],
+    ) -> None:
+        problems = id_problems(ids, compact, segments)
+        if problems:
+            raise DatasetError(str(self.png_path(index)), problems)
+
+
+def compact_ids(ids: npt.NDArray[np.uint32], known: Sequence[int]) -> npt.NDArray[np.int32]:
+    """Renumbers a map of segment ids by their position.
+
+    Args:
+        ids: (H, W) ids in 0..256^3 - 1, 0 for void.
+        known: The ids of the segments, each once.
+
+    Returns:
+        (H, W) with k + 1 where the id is ``known[k]``, and 0 elsewhere.
+    """
+    # Neighbouring pixels mostly share an id, which makes a binary search faster than a table of 2^24 entries.
+    values = np.array([*known, MAX_ID + 1], dtype=np.uint32)
+    order = np.argsort(values).astype(np.int32)
+    ranks = np.searchsorted(values[order], ids)
+    return np.where(values[order][ranks] == ids, order[ranks] + 1, 0)
+
+
+def id_problems(ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], segments: Sequence[Segment]) -> list[str]:
+    """Says which ids are in the PNG but not in the JSON, and the reverse."""
+    unknown = np.unique(ids[(compact == 0) & (ids != 0)])
+    areas = np.bincount(compact.ravel(), minlength=len(segments) + 1)
+    absent = [segment.id for segment, area in zip(segments, areas[1:], strict=True) if area == 0]
+    return [
+        *(f"the PNG holds id {i}, which the JSON does not have" for i in unknown),
+        *(f"the JSON has segment {i}, which no pixel of the PNG holds" for i in absent),
+    ]
+
+
+def _missing(folder: Path, names: Iterable[str], kind: str) -> list[str]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder of {kind} files")
+    # One listing is much faster than a question per file; names with sub-folders are asked one by one.
+    present = set(os.listdir(folder))
+    absent = (name for name in names if name not in present and not (folder / name).is_file())
+    return [f"{kind} file {folder / name} is missing" for name in absent]
+
+
+def _instances(
+    compact: npt.NDArray[np.int32], segments: Sequence[Segment], categories: Categories
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Returns masks (N, H, W), boxes (N, 4) and labels (N,) of the things that are no crowds."""
+    rows = [k for k, s in enumerate(segments) if categories[s.category_id].isthing and not s.iscrowd]
+    masks = compact == np.array(rows, dtype=np.int32).reshape(-1, 1, 1) + 1
+    labels = [categories.thing_label[segments[k].category_id] for k in rows]
+    return masks, mask_boxes(masks), np.array(labels, dtype=np.int64)
+
+
+def mask_boxes(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Returns the tight boxes (N, 4) of masks (N, H, W): x1, y1, and the exclusive ends x2, y2.
+
+    The box of an empty mask is meaningless.
+    """
+    columns: npt.NDArray[np.bool_] = np.any(masks, axis=1)
+    rows: npt.NDArray[np.bool_] = np.any(masks, axis=2)
+    ends = [
+        columns.argmax(axis=1),
+        rows.argmax(axis=1),
+        columns.shape[1] - columns[:, ::-1].argmax(axis=1),
+        rows.shape[1] - rows[:, ::-1].argmax(axis=1),
+    ]
+    return np.stack(ends, axis=1).astype(np.float32)
+
+
+def _semantic_values(segments: Sequence[Segment], categories: Categories) -> npt.NDArray[np.uint8]:
+    """Returns the value of each compact id in the semantic map; compact id 0 is void."""
+    labels = [categories.stuff_label.get(segment.category_id, THING) for segment in segments]
+    return np.array([VOID, *labels], dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Fusion between foreground and background."""

@@ -1,0 +1,1 @@
+"""Proposals, boxes, masks and semantics."""

@@ -1,0 +1,65 @@
+"""The region proposal network (Ren et al. 2015) over P2..P6: torchvision's, with fixed strides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.sampling import SeededSampler
+from autopanoptic.panoptic.model.shapes import FeatureShape
+
+
+class FixedStrideAnchors(AnchorGenerator):
+    """Anchors at the pyramid's true strides.
+
+    torchvision divides the padded image's size by the map's, which misplaces P6 unless images are padded to
+    multiples of 64.
+
+    Args:
+        sizes: Anchor side in pixels of each level.
+        ratios: Height over width, the same for all levels.
+        strides: Stride in pixels of each level.
+    """
+
+    def __init__(self, sizes: Sequence[int], ratios: Sequence[float], strides: Sequence[int]) -> None:
+        super().__init__(tuple((size,) for size in sizes), (tuple(ratios),) * len(sizes))
+        self.strides = [[stride, stride] for stride in strides]
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """The same float32 anchors (A, 4), as x1, y1, x2, y2 in pixels, for every image."""
+        self.set_cell_anchors(torch.float32, feature_maps[0].device)
+        anchors = torch.cat(self.grid_anchors([x.shape[-2:] for x in feature_maps], self.strides))
+        return [anchors] * len(image_list.image_sizes)
+
+
+class FullPrecisionRPNHead(RPNHead):
+    """torchvision's head whose outputs are float32 under autocast, for boxes need more than 8 bits."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits (B, A, H, W) and box deltas (B, 4 A, H, W) of each level."""
+        logits, deltas = super().forward(x)
+        return [t.float() for t in logits], [t.float() for t in deltas]
+
+
+def build_rpn(config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> RegionProposalNetwork:
+    """The proposal network for a pyramid; its ``fg_bg_sampler`` is a `SeededSampler`."""
+    shapes = list(input_shape.values())
+    rpn = RegionProposalNetwork(
+        FixedStrideAnchors(config.anchor_sizes, config.anchor_ratios, [shape.stride for shape in shapes]),
+        FullPrecisionRPNHead(shapes[0].channels, len(config.anchor_ratios)),
+        fg_iou_thresh=config.rpn_foreground_iou,
+        bg_iou_thresh=config.rpn_background_iou,
+        batch_size_per_image=config.rpn_samples,
+        positive_fraction=config.rpn_positive_fraction,
+        pre_nms_top_n={"training": config.rpn_pre_nms_train, "testing": config.rpn_pre_nms_test},
+        post_nms_top_n={"training": config.rpn_post_nms_train, "testing": config.rpn_post_nms_test},
+        nms_thresh=config.rpn_nms_iou,
+    )
+    rpn.fg_bg_sampler = SeededSampler(config.rpn_samples, config.rpn_positive_fraction)
+    return rpn

@@ -1,0 +1,88 @@
+"""The background branch: a shared searched head over P2..P5 and a semantic score (Kirillov et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autopanoptic.panoptic.data.categories import VOID
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.operators import head_layer
+from autopanoptic.panoptic.model.shapes import Features, FeatureShape
+
+
+class SegmentationHead(nn.Module):
+    """Searched layers ``segmentation.0`` onwards, shared over the levels, and the score over all of them.
+
+    Attributes:
+        output_shape: Channels and strides of the branch's features at P2..P5.
+    """
+
+    def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
+        super().__init__()
+        in_shape = {level: shape for level, shape in input_shape.items() if level != "p6"}
+        channels = config.segmentation_channels
+        width, layers = config.pyramid_channels, []
+        for index in range(config.segmentation_layers):
+            layers.append(head_layer(width, channels, config.norm_groups, f"segmentation.{index}"))
+            width = channels
+        self.layers = nn.Sequential(*layers)
+        self.output_shape = {level: FeatureShape(channels, s.stride) for level, s in in_shape.items()}
+        self.score = nn.Conv2d(channels * len(in_shape), config.num_stuff + 1, 1)
+
+    def forward(self, pyramid: Features) -> Features:
+        """The branch's features at P2..P5."""
+        return {level: self.layers(pyramid[level]) for level in self.output_shape}
+
+    def classify(self, features: Features) -> Tensor:
+        """Logits (B, 1 + S, H / 4, W / 4) from the (modulated) features; channel 0 is "any thing".
+
+        The published network upsamples every level to P2's size, concatenates and scores. Upsampling and a 1x1
+        convolution commute, so each level is scored at its own size, with its own part of the kernel.
+        """
+        parts = self.score.weight.chunk(len(features), dim=1)
+        finest, *coarser = (functional.conv2d(x, part) for x, part in zip(features.values(), parts, strict=True))
+        logits = finest + self.score.bias[:, None, None]  # type: ignore[index]
+        for scores in coarser:
+            logits = logits + functional.interpolate(
+                scores, size=finest.shape[-2:], mode="bilinear", align_corners=True
+            )
+        return logits
+
+
+def to_pixels(logits: Tensor) -> Tensor:
+    """Logits at stride 4 to logits at every pixel: (B, K, H / 4, W / 4) to (B, K, H, W)."""
+    return functional.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
+    """Cross-entropy per labelled pixel; zero when no pixel is labelled.
+
+    Args:
+        logits: (B, 1 + S, H / 4, W / 4).
+        semantic: Labels 0..S (B, H, W), 255 where there is none (void and padding).
+    """
+    target = semantic.long()
+    total = functional.cross_entropy(to_pixels(logits).float(), target, ignore_index=VOID, reduction="sum")
+    return total / (target != VOID).sum().clamp(min=1)
+
+
+def label_pixels(logits: Tensor, size: tuple[int, int], original_size: tuple[int, int]) -> Tensor:
+    """Semantic labels of one image at its original size.
+
+    Args:
+        logits: One image's logits (1 + S, H / 4, W / 4), padding included.
+        size: The image's height and width without padding.
+        original_size: Height and width of the wanted map.
+
+    Returns:
+        int64 labels 0..S, (original height, original width).
+    """
+    height, width = size
+    true = to_pixels(logits[None])[:, :, :height, :width]
+    if size != original_size:
+        true = functional.interpolate(true, size=original_size, mode="bilinear", align_corners=False)
+    return torch.argmax(true[0], dim=0)

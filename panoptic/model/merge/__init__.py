@@ -1,0 +1,1 @@
+"""Merging instances and semantics into one panoptic map."""

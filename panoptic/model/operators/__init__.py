@@ -1,0 +1,1 @@
+"""The operators that a layer of a head chooses from."""

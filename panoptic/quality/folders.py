@@ -1,0 +1,134 @@
+"""Panoptic quality of files in the COCO panoptic format, as panopticapi's command line measures it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
+from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.quality.report import QualityReport
+
+
+def evaluate_folders(
+    truth_json: str | Path,
+    truth_pngs: str | Path,
+    prediction_json: str | Path,
+    prediction_pngs: str | Path,
+    categories: Categories | None = None,
+    *,
+    check_truth: bool = True,
+    workers: int = 1,
+) -> QualityReport:
+    """Measures predictions on disk.
+
+    Every image of the truth needs a prediction; predictions for other images are ignored. Image ids that
+    occur twice in a file are refused, where panopticapi takes the last prediction.
+
+    Args:
+        truth_json: The annotations.
+        truth_pngs: The folder of their PNGs.
+        prediction_json: The predictions; their segments need no area and no iscrowd.
+        prediction_pngs: The folder of their PNGs.
+        categories: The categories; those that truth_json lists when None.
+        check_truth: As in `PanopticQuality`.
+        workers: Threads that read and measure at a time.
+
+    Raises:
+        FileNotFoundError: When a file is missing.
+        ValueError: When a file is damaged or not in the format, an image has no prediction, or
+            `PanopticQuality.update` refuses an image; the message names the file or the image.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    truth, prediction = _load(Path(truth_json)), _load(Path(prediction_json))
+    if categories is None:
+        categories = Categories.from_json(_list(truth, "categories", truth_json))
+    truths, predictions = _by_image(truth, truth_json), _by_image(prediction, prediction_json)
+    absent = [image_id for image_id in truths if image_id not in predictions]
+    if absent:
+        raise ValueError(
+            f"{prediction_json}: no prediction for {len(absent)} of {len(truths)} images, as {absent[0]!r}"
+        )
+    pairs = [(truths[image_id], predictions[image_id]) for image_id in truths]
+    measure = partial(_measure, (Path(truth_pngs), Path(prediction_pngs)), categories, check_truth)
+    total = PanopticQuality(categories, check_truth=check_truth)
+    with ThreadPoolExecutor(workers) as pool:
+        # One share per thread: decoding and counting release the lock, and few maps are in memory.
+        for part in pool.map(measure, [pairs[worker::workers] for worker in range(workers)]):
+            total += part
+    return total.compute()
+
+
+def _measure(
+    folders: tuple[Path, Path],
+    categories: Categories,
+    check_truth: bool,
+    pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> PanopticQuality:
+    quality = PanopticQuality(categories, check_truth=check_truth)
+    for truth, prediction in pairs:
+        try:
+            quality.update(
+                _read_map(folders[0], truth, ("id", "category_id", "area")),
+                _read_map(folders[1], prediction, ("id", "category_id")),
+            )
+        except ValueError as error:
+            raise ValueError(f"image {truth['image_id']}: {error}") from error
+    return quality
+
+
+def _read_map(folder: Path, annotation: Mapping[str, Any], needed: Sequence[str]) -> PanopticMap:
+    ids = read_ids(folder / annotation["file_name"])
+    return PanopticMap(ids, tuple(_segment(entry, needed) for entry in annotation["segments_info"]))
+
+
+def _segment(entry: Any, needed: Sequence[str]) -> Segment:
+    """A segment of the JSON, without area or crowd where these are not needed and not there."""
+    missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
+    if missing:
+        raise ValueError(f"segment {entry!r} lacks {', '.join(missing)}")
+    area = entry.get("area", 0)
+    if not all(type(value) is int for value in (entry["id"], entry["category_id"])):
+        raise ValueError(f"segment {entry!r}: id and category_id must be integers")
+    if type(area) not in (int, float):
+        raise ValueError(f"segment {entry['id']}: the area {area!r} is no number of pixels")
+    return Segment(entry["id"], entry["category_id"], area, entry.get("iscrowd", 0) == 1)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such JSON of panoptic segmentations") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: a COCO panoptic JSON is an object, not a {type(content).__name__}")
+    return content
+
+
+def _list(content: Mapping[str, Any], key: str, source: str | Path) -> list[Any]:
+    values = content.get(key)
+    if not isinstance(values, list):
+        raise ValueError(f"{source}: the key {key!r} is missing or not a list")
+    return values
+
+
+def _by_image(content: Mapping[str, Any], source: str | Path) -> dict[int | str, Mapping[str, Any]]:
+    found: dict[int | str, Mapping[str, Any]] = {}
+    for position, entry in enumerate(_list(content, "annotations", source)):
+        needed = ("image_id", "file_name", "segments_info")
+        missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise ValueError(f"{source}: annotation {position} lacks {', '.join(missing)}")
+        if entry["image_id"] in found:
+            raise ValueError(f"{source}: image {entry['image_id']} is annotated more than once")
+        found[entry["image_id"]] = entry
+    return found

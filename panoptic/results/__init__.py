@@ -1,0 +1,1 @@
+"""What a run leaves: pictures, exported and saved networks."""

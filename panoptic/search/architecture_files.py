@@ -1,0 +1,124 @@
+"""Architectures that ship with the package, and Auto-Panoptic's published result files.
+
+A published file is a JSON list of ``{"backbone": [...], "head": [...], "inter": [...]}`` with option indices: a block
+each; the mask layers, then the segmentation layers; the units ``f2b``, then ``b2f``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
+
+_OPTIONS = {"backbone": BLOCK_OPTIONS, "head": HEAD_OPTIONS, "inter": FUSION_OPTIONS}
+_UNITS = [f"f2b.p{level}" for level in range(2, 6)] + [f"b2f.p{level}" for level in range(2, 7)]
+
+
+def shipped() -> list[str]:
+    """Names of the architectures that ship with the package."""
+    folder = resources.files("autopanoptic.panoptic.search") / "architectures"
+    return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+
+
+def load_shipped(name: str) -> Architecture:
+    """An architecture that Auto-Panoptic found: ``"coco_3.8g"`` or ``"ade_3.8g"``.
+
+    Their networks are ``PanopticConfig.coco(80, 53, searched=True)`` and ``PanopticConfig.coco(100, 50,
+    searched=True)``.
+
+    Raises:
+        ValueError: No architecture of this name ships.
+    """
+    if name not in shipped():
+        raise ValueError(f"no architecture {name!r} ships with the package; there are {', '.join(shipped())}")
+    with resources.as_file(resources.files("autopanoptic.panoptic.search") / "architectures" / f"{name}.json") as path:
+        return Architecture.load(path)
+
+
+def read_published(path: str | Path, config: PanopticConfig | None = None) -> list[Architecture]:
+    """Read the architectures of a published result file.
+
+    Args:
+        path: The JSON file.
+        config: The network they are for; None for `PanopticConfig.coco`, as published.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no such list, or does not fit the config.
+    """
+    text = Path(path).read_text()
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(records, list) or not records:
+        raise ValueError(f"{path} must hold a list of objects with backbone, head and inter")
+    try:
+        return [from_published(record, config) for record in records]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write_published(
+    path: str | Path, architectures: Iterable[Mapping[str, Any]], config: PanopticConfig | None = None
+) -> None:
+    """Write architectures as a published result file; `read_published` gives them back.
+
+    Raises:
+        ValueError: An architecture does not fit the config.
+    """
+    records = [to_published(architecture, config) for architecture in architectures]
+    Path(path).write_text(json.dumps(records) + "\n")
+
+
+def from_published(record: Mapping[str, Sequence[int]], config: PanopticConfig | None = None) -> Architecture:
+    """The architecture of one published object of option indices.
+
+    Raises:
+        ValueError: A part is missing, has another length than the config's network, or an index is out of range.
+    """
+    options: dict[str, Any] = {}
+    for part, labels in _labels(config or PanopticConfig.coco()).items():
+        indices = record.get(part) if isinstance(record, Mapping) else None
+        if not isinstance(indices, list) or len(indices) != len(labels):
+            raise ValueError(f"{part!r} must be a list of {len(labels)} option indices, not {indices!r}")
+        for label, index in zip(labels, indices, strict=True):
+            if type(index) is not int or not 0 <= index < len(_OPTIONS[part]):
+                raise ValueError(f"{part!r} holds {index!r}; indices go from 0 to {len(_OPTIONS[part]) - 1}")
+            options[label] = _OPTIONS[part][index]
+    return Architecture(options)
+
+
+def to_published(architecture: Mapping[str, Any], config: PanopticConfig | None = None) -> dict[str, list[int]]:
+    """The published object of one architecture.
+
+    Raises:
+        ValueError: The architecture lacks a choice of the config's network, holds another (such as ``neck``, which
+            the published format cannot express), or an option is unknown.
+    """
+    parts = _labels(config or PanopticConfig.coco())
+    wanted = {label for labels in parts.values() for label in labels}
+    if wanted != set(architecture):
+        odd = sorted(wanted.symmetric_difference(architecture))
+        raise ValueError(f"the published format holds exactly the network's choices; they differ in {odd}")
+    return {part: [_index(part, label, architecture[label]) for label in parts[part]] for part in parts}
+
+
+def _index(part: str, label: str, option: object) -> int:
+    if option not in _OPTIONS[part]:
+        raise ValueError(f"{label} has no option {option!r}; there are {', '.join(_OPTIONS[part])}")
+    return _OPTIONS[part].index(str(option))
+
+
+def _labels(config: PanopticConfig) -> dict[str, list[str]]:
+    """Labels of the choices in each published part, in the published order."""
+    mask = [f"mask.{index}" for index in range(config.mask_layers)]
+    segmentation = [f"segmentation.{index}" for index in range(config.segmentation_layers)]
+    backbone = [f"backbone.{index}" for index in range(sum(config.stage_depths))]
+    return {"backbone": backbone, "head": mask + segmentation, "inter": _UNITS}

@@ -1,0 +1,1 @@
+"""The bridge from panoptic networks to the search."""

@@ -1,0 +1,138 @@
+"""From a network or a candidate to panoptic quality, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import torch
+from torch import nn
+
+from autopanoptic.nas import Supernet, SupernetEvaluator
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.quality.report import QualityReport
+
+IN_MEMORY = 2**28
+"""Bytes of decoded truth up to which a data set's is kept from one network to the next."""
+
+
+class Validation:
+    """Measures networks on one set of images.
+
+    The truth is decoded when it is first needed, and kept if all of it takes at most `IN_MEMORY` bytes.
+
+    Args:
+        dataset: Where the truth comes from.
+        batches: Its images, all of them in the data set's order; gone through once per network.
+        rules: How instances and stuff are merged.
+        report_every: Publishes the metrics so far after every so many batches; None for never.
+    """
+
+    def __init__(
+        self,
+        dataset: CocoPanoptic,
+        batches: Iterable[Batch],
+        rules: MergeRules | None = None,
+        report_every: int | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.batches = batches
+        self.rules = rules or MergeRules()
+        self.report_every = report_every
+        self._keep_truth = 4 * int(dataset.sizes.prod(axis=1).sum()) <= IN_MEMORY
+        self._truths: dict[int, PanopticMap] = {}
+
+    def __call__(self, network: nn.Module, report: Report | None = None) -> Metrics:
+        """Return pq, sq, rq, pq_things, ... in percent."""
+        return self.quality(network, report).metrics()
+
+    def quality(
+        self,
+        network: nn.Module,
+        report: Report | None = None,
+        keep: Callable[[int, PanopticMap], None] | None = None,
+    ) -> QualityReport:
+        """Return the full report of a network.
+
+        Args:
+            network: A `PanopticNetwork`, on the device where it shall run; its modes are put back afterwards.
+            report: Where metrics are published on the way.
+            keep: Takes the index of each image and its predicted map.
+
+        Raises:
+            ValueError: If the batches are not the images of the data set, all of them and in its order.
+        """
+        quality = PanopticQuality(self.dataset.categories)
+        index = 0
+        with evaluating(network), torch.no_grad():
+            for number, batch in enumerate(self.batches, 1):
+                self._require_images(number, batch, index)
+                for found in predict(cast("PanopticNetwork", network), batch):
+                    panoptic = self._merge(found)
+                    quality.update(self._truth(index), panoptic)
+                    if keep is not None:
+                        keep(index, panoptic)
+                    index += 1
+                if report is not None and self.report_every and number % self.report_every == 0:
+                    report(number, quality.compute().metrics())
+        if index != len(self.dataset):
+            raise ValueError(
+                f"the batches end after {index} of the {len(self.dataset)} images of {self.dataset.source}"
+            )
+        return quality.compute()
+
+    def _require_images(self, number: int, batch: Batch, index: int) -> None:
+        expected = self.dataset.image_ids[index : index + len(batch)].tolist()
+        if batch.image_ids != expected:
+            raise ValueError(
+                f"batch {number} holds the images {batch.image_ids}, but from index {index} on the data set "
+                f"{self.dataset.source} has {expected}; give its batches without shuffling, as evaluation_batches does"
+            )
+
+    def _truth(self, index: int) -> PanopticMap:
+        known = self._truths.get(index)
+        truth = self.dataset.truth(index) if known is None else known
+        if self._keep_truth:
+            self._truths[index] = truth
+        return truth
+
+    def _merge(self, found: Prediction) -> PanopticMap:
+        return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
+
+
+def predict(network: PanopticNetwork, batch: Batch) -> list[Prediction]:
+    """Return what a network in eval mode says about a batch, on the network's device."""
+    device = next(network.parameters()).device
+    batch = batch.to(device, non_blocking=True)
+    return network.predict(batch.images, batch.sizes, batch.original_sizes)
+
+
+class PanopticEvaluator(SupernetEvaluator):
+    """One-shot evaluation of candidates: activate, recalibrate batch norm, predict, merge, PQ.
+
+    Batch norm is in the backbone alone, so recalibration runs only that, on images without targets.
+
+    Args:
+        supernet: Of a `PanopticNetwork`, with trained weights.
+        validation: The images to measure on.
+        recalibrate_with: Batches for the path's batch-norm statistics, gone through once for each candidate: a list, or
+            a loader where they are too many to keep. None keeps the supernet's own statistics.
+    """
+
+    def __init__(
+        self, supernet: Supernet, validation: Validation, recalibrate_with: Iterable[Batch] | None = None
+    ) -> None:
+        super().__init__(supernet, validation, recalibrate_with=recalibrate_with, forward=_run_backbone)
+
+
+def _run_backbone(network: nn.Module, batch: Batch) -> None:
+    device = next(network.parameters()).device
+    cast("PanopticNetwork", network).backbone(batch.images.to(device))

@@ -1,0 +1,143 @@
+"""The whole panoptic search: data, supernet, search, retraining, comparison."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.search.evaluator import Validation
+from autopanoptic.panoptic.stages import report, stages
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.side_by_side import retrain_all
+
+SETTINGS = "settings.json"
+
+
+class Pipeline:
+    """A run of the panoptic search in one folder; what is done there already is not done again.
+
+    The folder gets ``settings.json``, ``data/`` (generated scenes), ``supernet/``, the journals ``search.jsonl`` and
+    ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures, ``architecture.json``, ``search.json``,
+    ``metrics.json`` and plots.
+
+    Args:
+        settings: What to run.
+        folder: Where; made if it is missing.
+        console: What is happening is told here.
+
+    Raises:
+        FileExistsError: If the folder holds a run with other settings.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.console = console or Console()
+        saved = folder / SETTINGS
+        if saved.exists() and Settings.load(saved) != settings:
+            raise FileExistsError(f"{folder} holds a run with other settings; resume that one, or choose another name.")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not saved.exists():
+            settings.save(saved)
+        self._clock = folder / "seconds.json"
+        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
+
+    def run(self) -> dict[str, report.NetworkReport]:
+        """Run every stage that is not done yet, print the comparison and return it."""
+        progress = self.console.is_terminal
+        with self._stage("data"):
+            datasets = stages.prepare(self.settings, self.folder, self.console)
+            self._describe(datasets)
+            stages.check_feasible(self.settings, datasets)
+        with self._stage("supernet"):
+            supernet = stages.train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
+        with self._stage("search"):
+            searched = self._search(supernet, datasets, progress=progress)
+            answer = stages.answer_of(self.settings, supernet.space, searched)
+            self._say("answer", searched, answer)
+            drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
+        chosen = {
+            "searched": answer,
+            "random": drawn.best.architecture,
+            "hand-made": stages.hand_made(supernet.space),
+        }
+        with self._stage("retraining"):
+            reports = self._retrain(chosen, datasets)
+        self._finish(reports, searched, drawn)
+        return reports
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self.console.rule(name, align="left")
+        start = time.monotonic()
+        yield
+        seconds = time.monotonic() - start
+        # A resumed stage adds to what it took before; a call that was killed is not counted.
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self._clock.write_text(json.dumps(self.seconds))
+        self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
+
+    def _describe(self, datasets: Datasets) -> None:
+        categories = datasets.train.categories
+        self.console.print(
+            f"{len(datasets.train)} images to train on, {len(datasets.nas_val)} to compare candidates on, "
+            f"{len(datasets.val)} to report on; "
+            f"{len(categories.things)} thing and {len(categories.stuff)} stuff classes"
+        )
+        if datasets.overfit:
+            self.console.print(
+                "[yellow]All three splits are the same images: the figures show whether they were memorised, "
+                "not how good the networks are.[/yellow]"
+            )
+
+    def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
+        journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
+        result = stages.search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
+        name = self.settings.strategy if baseline is None else "random draws"
+        self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
+        return result
+
+    def _say(self, what: str, result: Result, architecture: Architecture) -> None:
+        value = report.on_nas_val(result, architecture)
+        shown = "no result" if value is None else f"{value:.1f}"
+        self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
+
+    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
+        settings, device = self.settings, stages.device_of(self.settings)
+        config = stages.network_config(settings, datasets.train.categories, searched=True)
+        val = stages.batches_of(settings, datasets.val, config.image_divisor)
+        validation = Validation(datasets.val, val, settings.rules)
+        costs = stages.costs(settings, datasets, config)
+        one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
+        folder = self.folder / "networks"
+        networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
+        reports = {}
+        for name, architecture in chosen.items():
+            network = networks[name].to(device)
+            quality = report.evaluate(network, validation, datasets.val, folder / name / "pictures")
+            reports[name] = report.NetworkReport(
+                name,
+                architecture,
+                quality,
+                gflops=costs["gflops"](architecture),
+                mparams=costs["mparams"](architecture),
+                latency_ms=report.latency(network, one),
+            )
+            self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
+        return reports
+
+    def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
+        extra = {"seconds": self.seconds, "device": str(stages.device_of(self.settings)), "torch": torch.__version__}
+        report.write(self.folder, reports, searched, drawn, extra)
+        start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
+        self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
+        self.console.print(report.verdict(reports))
+        self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")

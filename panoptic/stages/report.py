@@ -1,0 +1,147 @@
+"""What a run of the panoptic search has to show: a table, metrics as JSON, plots and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from autopanoptic.nas import Architecture, Result
+from autopanoptic.nas.costs.latency import measure
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.quality.report import QualityReport
+from autopanoptic.panoptic.results.overlay import side_by_side
+from autopanoptic.panoptic.search.evaluator import Validation, predict
+
+PICTURES = 4
+
+
+@dataclass(frozen=True)
+class NetworkReport:
+    """A retrained network on val.
+
+    Attributes:
+        name: How it was chosen.
+        architecture: Which it is.
+        quality: Its panoptic quality.
+        gflops: Of one image, a multiply and an add as one operation.
+        mparams: Millions of parameters.
+        latency_ms: Median time to find everything in one image, in milliseconds.
+    """
+
+    name: str
+    architecture: Architecture
+    quality: QualityReport
+    gflops: float
+    mparams: float
+    latency_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as a JSON object."""
+        return {
+            "architecture_id": self.architecture.id,
+            "architecture": self.architecture.to_json(),
+            **self.quality.metrics(),
+            "gflops": self.gflops,
+            "mparams": self.mparams,
+            "latency_ms": self.latency_ms,
+            "quality": self.quality.to_json(),
+        }
+
+
+def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPanoptic, pictures: Path) -> QualityReport:
+    """Measure a network on a split, and draw its first images."""
+    first: dict[int, PanopticMap] = {}
+
+    def keep(index: int, panoptic: PanopticMap) -> None:
+        if index < PICTURES:
+            first[index] = panoptic
+
+    quality = validation.quality(network, keep=keep)
+    for index, panoptic in first.items():
+        path = pictures / f"{dataset.image_ids[index]}.png"
+        side_by_side(dataset.image(index), dataset.truth(index), panoptic, dataset.categories, path)
+    return quality
+
+
+def latency(network: PanopticNetwork, image: Batch) -> float:
+    """Return the median milliseconds that a network needs to find everything in a batch of one image."""
+    device = next(network.parameters()).device
+    image = image.to(device)
+    with evaluating(network), torch.inference_mode():
+        return measure(lambda: predict(network, image), device=device, warmup=3, repeats=11).median
+
+
+def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
+    """Return the comparison of the networks for a terminal."""
+    found = Table(title=title)
+    found.add_column("network")
+    for column in ("PQ", "PQ things", "PQ stuff", "GFLOPs", "parameters", "latency"):
+        found.add_column(column, justify="right")
+    best = max(report.quality.all.pq for report in reports.values())
+    for name, report in reports.items():
+        quality = report.quality
+        found.add_row(
+            name,
+            f"{100 * quality.all.pq:.1f}",
+            f"{100 * quality.things.pq:.1f}",
+            f"{100 * quality.stuff.pq:.1f}",
+            f"{report.gflops:.3g}",
+            f"{report.mparams:.2f} M",
+            f"{report.latency_ms:.1f} ms",
+            style="bold" if quality.all.pq == best else None,
+        )
+    return found
+
+
+def verdict(reports: Mapping[str, NetworkReport]) -> str:
+    """Say how the searched network compares, whichever way that is."""
+    parts = [_compared(reports["searched"], reports[name]) for name in ("random", "hand-made")]
+    return f"The searched network is {' and '.join(parts)} (one training each; differences of a few PQ are noise)."
+
+
+def _compared(own: NetworkReport, other: NetworkReport) -> str:
+    if own.architecture == other.architecture:
+        return f"the {other.name} one itself"
+    difference = round(100 * (own.quality.all.pq - other.quality.all.pq), 1)
+    if difference == 0:
+        return f"equal to the {other.name} one"
+    return f"{abs(difference):.1f} PQ {'above' if difference > 0 else 'below'} the {other.name} one"
+
+
+def on_nas_val(result: Result, architecture: Architecture) -> float | None:
+    """Return a candidate's objective as a path of the supernet; None where it has no result."""
+    trial = result.history.trial_of(architecture)
+    return None if trial is None else trial.metrics.get(result.history.objectives[0].name)
+
+
+def write(
+    folder: Path, reports: Mapping[str, NetworkReport], searched: Result, drawn: Result, extra: Mapping[str, Any]
+) -> None:
+    """Write metrics, architectures and plots to a run's folder."""
+    reports["searched"].architecture.save(folder / "architecture.json")
+    searched.to_json(folder / "search.json")
+    searched.plot_history(folder / "history.png")
+    searched.plot_options(folder / "options.png", top=max(1, searched.history.n_completed // 4))
+    objective = searched.history.objectives[0].name
+    values = {
+        **extra,
+        "objective": objective,
+        "search": {
+            "candidates": searched.history.n_completed,
+            "best_on_nas_val": searched.best.metrics[objective],
+            "answer_on_nas_val": on_nas_val(searched, reports["searched"].architecture),
+        },
+        "random": {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]},
+        "networks": {name: report.to_json() for name, report in reports.items()},
+    }
+    (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")

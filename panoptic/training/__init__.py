@@ -1,0 +1,1 @@
+"""Training panoptic networks and supernets by Lightning."""

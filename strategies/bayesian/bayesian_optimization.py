@@ -1,0 +1,181 @@
+"""Bayesian optimisation with a Gaussian process over architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, unseen
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.strategies.bayesian.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
+from autopanoptic.strategies.bayesian.gaussian_process import (
+    Array,
+    GaussianProcess,
+    Hyperparameters,
+    choice_of_columns,
+    fit,
+)
+
+TRIALS = 500
+FIT_TRIALS = 200
+REFITS = 20
+AUGMENTATION = 0.05
+
+
+@dataclass(frozen=True)
+class BayesianOptimization(Strategy):
+    """Models the trials by a Gaussian process, and tries what promises the largest improvement.
+
+    The first ``initial`` trials are random. From then on:
+
+    - Targets: the trials are ranked, and the ranks become normal scores, so that neither the scale of a metric nor a
+      few bad trials matter. Trials that break a constraint rank below all others, by :meth:`History.violation`.
+      Stopped trials count as the worst completed one, failed ones not at all.
+    - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`.
+      The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
+      with each trial, from 40 trials on with every second, from 60 on with every third, and so on.
+    - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
+      if they had given the mean (Kriging believer), so that workers spread.
+    - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
+      random architectures, and a local search from both; see
+      :func:`autopanoptic.strategies.bayesian.acquisition.climb`.
+      Either way a constraint is only asked about those that come to be the best.
+    - Many trials: of more than 500 the model takes the best half and a spread of the rest (a subset of data), of more
+      than 200 the relevances are learned from such a part.
+
+    With several objectives each proposal draws weights and ranks by their augmented Tchebycheff function (Knowles 2006,
+    "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective optimization
+    problems", section III), its weights uniform on the simplex.
+
+    Where choices have weights, expected improvement is multiplied by ``prior ** (beta / n)`` after n trials (Hvarfner
+    et al. 2022, "piBO: augmenting acquisition functions with user beliefs for Bayesian optimization", equation 6). The
+    prior is the product of the options' probabilities, each divided by the mean of its choice's, so that a choice
+    without weights says nothing and a branch is not less likely for having many choices.
+
+    Args:
+        initial: random trials to begin with.
+        candidates: mutations and random architectures with which the search of a large space begins.
+        beta: how much the weights of options matter; 0 not at all.
+
+    Raises:
+        ValueError: for counts below 1 or a beta that is negative or not finite.
+    """
+
+    initial: int = 5
+    candidates: int = 500
+    beta: float = 10.0
+    _fits: HistoryMemo[Hyperparameters] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
+    _wholes: HistoryMemo[WholeSpace] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require_count("BayesianOptimization", "initial", self.initial)
+        require_count("BayesianOptimization", "candidates", self.candidates)
+        if not isinstance(self.beta, (int, float)) or isinstance(self.beta, bool) or not 0 <= self.beta < np.inf:
+            raise ValueError(f"BayesianOptimization needs beta to be a finite number from 0, not {self.beta!r}.")
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
+        if len(history) < self.initial or not history.n_completed:
+            return unseen(space, history, rng)
+        acquisition = self.acquisition(space, history, rng)
+        if space.size <= WHOLE:
+            whole = self._wholes.get(history, space, lambda: WholeSpace(space))
+            return whole.best(history, acquisition, rng)
+        parents = [trial.architecture for trial in history.ranked()[:PARENTS]]
+        found = climb(space, history, acquisition, parents, rng, self.candidates)
+        return unseen(space, history, rng) if found is None else found
+
+    def acquisition(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Acquisition:
+        """Return what the next proposal maximises; ``rng`` draws the weights of several objectives.
+
+        At least one trial must have completed.
+        """
+        weights = rng.dirichlet(np.ones(len(history.objectives))) if len(history.objectives) > 1 else np.ones(1)
+        observed = [t for t in history.finished if t.state in (TrialState.COMPLETED, TrialState.STOPPED)]
+        learned = self._learn(space, history, observed, weights)
+        encoded, targets = _data(space, history, observed, weights, TRIALS)
+        process = GaussianProcess(learned, encoded, targets)
+        running = space.encode(trial.architecture for trial in history.running)
+        best = float(process.mean(encoded).max())
+        return Acquisition(process.believing(running), best, log_prior(space) * (self.beta / len(observed)))
+
+    def _learn(
+        self, space: SearchSpace, history: History, observed: Sequence[Trial], weights: Array
+    ) -> Hyperparameters:
+        """Return the hyperparameters, kept from the last refit where there is one objective."""
+
+        def learn(count: int) -> Hyperparameters:
+            encoded, targets = _data(space, history, observed[:count], weights, FIT_TRIALS)
+            return fit(encoded, targets, choice_of_columns(space))
+
+        if len(weights) > 1:
+            return learn(len(observed))
+        count = last_refit(len(observed))
+        return self._fits.get(history, (space, count), lambda: learn(count))
+
+
+def last_refit(count: int) -> int:
+    """Return after how many trials the hyperparameters in use after ``count`` trials were learned.
+
+    They are learned anew about 20 times while the number of trials doubles.
+    """
+    return count - count % max(1, count // REFITS)
+
+
+def _data(
+    space: SearchSpace, history: History, trials: Sequence[Trial], weights: Array, most: int
+) -> tuple[Array, Array]:
+    """Return the encodings, shape (n, columns), and normal scores, shape (n,), of at most ``most`` trials."""
+    targets = normal_scores(levels(history, trials, weights))
+    rows = subset(targets, most)
+    return space.encode(trials[row].architecture for row in rows), targets[rows]
+
+
+def subset(targets: Array, most: int) -> NDArray[np.intp]:
+    """Return the rows of the best ``most // 2`` targets and of as many others, evenly spread over the ranks."""
+    if len(targets) <= most:
+        return np.arange(len(targets))
+    order = np.argsort(-targets, kind="stable")
+    best, rest = order[: most // 2], order[most // 2 :]
+    spread = np.linspace(0, len(rest) - 1, most - most // 2).round().astype(np.intp)
+    return np.concatenate([best, rest[spread]])
+
+
+def normal_scores(values: Array) -> Array:
+    """Return the normal quantiles of the ranks, ``rank / (n + 1)``; equal values share their mean rank."""
+    ranks = stats.rankdata(values)
+    return np.asarray(special.ndtri(ranks / (len(ranks) + 1)))
+
+
+def levels(history: History, trials: Sequence[Trial], weights: Array) -> Array:
+    """Return a number for each completed or stopped trial by which it ranks, larger for better ones."""
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
+    broken = {trial.id: history.violation(trial) for trial in completed}
+    feasible = [trial for trial in completed if not broken[trial.id]]
+    keys = {number: (0, -violation) for number, violation in broken.items()}
+    utilities = _utilities(history, feasible, weights)
+    keys.update({trial.id: (1, utility) for trial, utility in zip(feasible, utilities, strict=True)})
+    number_of = {key: number for number, key in enumerate(sorted(set(keys.values())))}
+    return np.array([float(number_of[keys[trial.id]]) if trial.id in keys else 0.0 for trial in trials])
+
+
+def _utilities(history: History, trials: Sequence[Trial], weights: Array) -> list[float]:
+    """Return the gain of trials, with several objectives minus the augmented Tchebycheff distance from the ideal."""
+    gains = np.array([history.gains(trial) for trial in trials]).reshape(len(trials), len(weights))
+    if len(weights) == 1 or not trials:
+        return [float(gain) for gain in gains.ravel()]
+    span = np.ptp(gains, axis=0)
+    losses = weights * (gains.max(0) - gains) / np.where(span > 0, span, 1)
+    return [float(-value) for value in losses.max(1) + AUGMENTATION * losses.sum(1)]
+
+
+def log_prior(space: SearchSpace) -> Array:
+    """Return, for each column of the encoding, the log probability of the option relative to its choice's mean."""
+    return np.concatenate([np.log(np.array(choice.probabilities) * len(choice.options)) for choice in space.choices])

@@ -1,0 +1,1 @@
+"""Path priority (Auto-Panoptic, NeurIPS 2020)."""

@@ -1,0 +1,160 @@
+"""Path-priority search."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy, require_count, unseen
+from autopanoptic.nas.supernet.fairness import cycle_length
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Objective
+from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first, climbs, nth_best, rank_points
+
+FAIR_ATTEMPTS = 50
+SUM_ATTEMPTS = 100
+CLIMBS = 5
+
+
+@dataclass(frozen=True)
+class PathPriority(Strategy):
+    """Scores every option by the ranks of the architectures it stood in, and builds the answers from the scores.
+
+    Wu et al. 2020, "Auto-Panoptic: cooperative multi-component architecture search for panoptic segmentation",
+    section 3.4. A cycle has lcm(option counts) trials and is fair: each option of a choice stands in equally many of
+    them. In a cycle of c completed trials the ranked ones give c - 1, c - 2, ..., 0 points to all of their options.
+    After the last cycle the answers are tried too, unless a cycle has tried them already: the first takes the best
+    option of every choice, the second the second best, and so on. Then the search ends.
+
+    A cycle is dealt one trial at a time from the history: each choice takes, at random, one of the options that
+    stand in the fewest trials of the cycle so far. A conditional choice is dealt among the trials in which it is made,
+    where the uses of its options differ by at most one. Where 50 deals are all known or break the constraint, which is
+    usual for a cycle's last trial under a constraint (it has to take what is left), a random architecture takes part in
+    its place that has been moved as near to the fair deal as the constraint lets it, choice by choice; the scores are
+    corrected for unequal use (:func:`~autopanoptic.strategies.path_priority.scoreboard.rank_points`).
+
+    Dealing does not wait for results; the answers wait until every trial of the cycles has ended.
+
+    Args:
+        cycles: fair cycles before the answers.
+        top: the number of answers.
+        answer: ``"options"`` builds answer k from the k-th best option of each choice, as the paper does (a choice
+            with fewer options gives its last); ``"sum"`` takes the k architectures whose scores have the largest sum.
+            An answer that breaks the constraint is replaced by the next by sum, and where 100 of these break it too,
+            by what the trials with the largest sums reach through single changes that raise the sum.
+
+    Raises:
+        ValueError: for counts below 1 or another ``answer``.
+    """
+
+    cycles: int = 5
+    top: int = 1
+    answer: Literal["options", "sum"] = "options"
+
+    def __post_init__(self) -> None:
+        require_count("PathPriority", "cycles", self.cycles)
+        require_count("PathPriority", "top", self.top)
+        if self.answer not in ("options", "sum"):
+            raise ValueError(f"PathPriority needs answer to be 'options' or 'sum', not {self.answer!r}.")
+
+    def check(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+        """Refuse several objectives: points come from one ranking."""
+        if len(objectives) != 1:
+            raise ValueError(
+                f"PathPriority ranks by one objective, not {[objective.name for objective in objectives]}. "
+                "Bound the others by constraints, or take Evolution."
+            )
+
+    def trials(self, space: SearchSpace) -> int:
+        """Return the number of trials that the cycles take; the answers come on top."""
+        return self.cycles * cycle_length(space)
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        """Return the next member of the current cycle, then the answers, then None."""
+        trials = self.trials(space)
+        if len(history) < trials:
+            position = len(history) % cycle_length(space)
+            members = [trial.architecture for trial in history[len(history) - position :]]
+            return _next_member(space, history, members, rng)
+        if any(trial.id < trials for trial in history.running):
+            return None
+        return next((found for found in self.answers(space, history) if found not in history), None)
+
+    def scoreboard(self, space: SearchSpace, history: History) -> Scores:
+        """Return the points of every choice's options; cycles that are not complete count as far as they go."""
+        return rank_points(space, history, self._cycles(space, history))
+
+    def answers(self, space: SearchSpace, history: History) -> list[Architecture]:
+        """Return the ``top`` architectures by the scoreboard, best first; also those that a cycle has tried.
+
+        They may be asked for at any time. Empty while no trial of a cycle has completed, and shorter than ``top`` where
+        the constraint leaves fewer to be found.
+        """
+        ranked = history.ranked(trial for cycle in self._cycles(space, history) for trial in cycle)
+        if not ranked:
+            return []
+        scores = self.scoreboard(space, history)
+        others = itertools.chain(
+            itertools.islice(best_first(space, scores), SUM_ATTEMPTS),
+            climbs(space, scores, (trial.architecture for trial in ranked), CLIMBS * self.top),
+        )
+        found: dict[Architecture, None] = {}
+        for rank in range(self.top):
+            wanted = [nth_best(space, scores, rank)] if self.answer == "options" else []
+            for architecture in map(space.canonical, itertools.chain(wanted, others)):
+                if architecture not in found and space.accepts(architecture):
+                    found[architecture] = None
+                    break
+        return list(found)
+
+    def _cycles(self, space: SearchSpace, history: History) -> Iterator[Sequence[Trial]]:
+        length = cycle_length(space)
+        for start in range(0, min(self.trials(space), len(history)), length):
+            yield history[start : start + length]
+
+
+def _next_member(
+    space: SearchSpace, history: History, members: Sequence[Architecture], rng: np.random.Generator
+) -> Architecture | None:
+    """Return what joins the members of a cycle; None when the space is exhausted."""
+    uses = Counter(item for architecture in members for item in architecture.items())
+    refused: set[Architecture] = set()
+    for _ in range(FAIR_ATTEMPTS):
+        architecture = _deal(space, uses, rng)
+        if architecture not in history and architecture not in refused:
+            if space.accepts(architecture):
+                return architecture
+            refused.add(architecture)
+    return _towards(space, history, _deal(space, uses, rng), rng)
+
+
+def _deal(space: SearchSpace, uses: Counter[tuple[str, Option]], rng: np.random.Generator) -> Architecture:
+    """Return an architecture in which each choice takes one of its options that are used least so far."""
+    options: dict[str, Option] = {}
+    for choice in space.choices:
+        if choice.active(options):
+            least = min(uses[choice.label, option] for option in choice.options)
+            fair = [option for option in choice.options if uses[choice.label, option] == least]
+            options[choice.label] = fair[rng.integers(len(fair))]
+    return space.canonical(options)
+
+
+def _towards(space: SearchSpace, history: History, deal: Architecture, rng: np.random.Generator) -> Architecture | None:
+    """Return a random new architecture that has been moved towards a deal, choice by choice, while it is accepted."""
+    found = unseen(space, history, rng)
+    if found is None:
+        return None
+    options = {**deal, **found}
+    for label in rng.permutation(list(deal)):
+        moved = space.canonical({**options, label: deal[label]})
+        if moved == found or (moved not in history and space.accepts(moved)):
+            options[label], found = deal[label], moved
+    return found

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.nas import FlopCount, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
+from autopanoptic.nas.costs import latency as latency_module
+from autopanoptic.nas.costs.latency import Timing, measure, time_forward
+
+
+class Known(ModelSpace):
+    """8x8 pixels: conv 1 to 4 (3x3), then one of two layers at 4x4, repeated 1 or 2 times, then a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.body = Repeat(self.layer, (1, 2), label="depth")
+        self.head = nn.Linear(4 * 16, 10)
+
+    def layer(self, index: int) -> nn.Module:
+        full = nn.Conv2d(4, 4, 3, padding=1)
+        return LayerChoice({"full": full, "depthwise": nn.Conv2d(4, 4, 5, padding=2, groups=4)}, label=f"op{index}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(self.norm(self.stem(x)).relu()).flatten(1))
+
+
+STEM, HEAD = 16 * 4 * 9, 64 * 10
+FULL, DEPTHWISE = 16 * 4 * 4 * 9, 16 * 4 * 25
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ({"depth": 1, "op0": "full"}, STEM + FULL + HEAD),
+        ({"depth": 1, "op0": "depthwise"}, STEM + DEPTHWISE + HEAD),
+        ({"depth": 2, "op0": "full", "op1": "depthwise"}, STEM + FULL + DEPTHWISE + HEAD),
+    ],
+)
+def test_flops_of_a_known_network(architecture: Any, expected: int) -> None:
+    supernet = Supernet(Known())
+    assert FlopCount(supernet, torch.zeros(1, 1, 8, 8))(architecture) == expected
+    assert FlopCount(supernet, torch.zeros(3, 1, 8, 8), unit=1e3)(architecture) == 3 * expected / 1e3
+
+
+def test_flops_of_other_operations_by_formula() -> None:
+    supernet = Supernet(Known())
+    relu = torch.ops.aten.relu
+
+    def formula(shape: Any, *args: Any, **kwargs: Any) -> int:
+        return 2 * int(np.prod(shape))
+
+    plain = FlopCount(supernet, torch.zeros(1, 1, 8, 8))({"depth": 1, "op0": "full"})
+    more = FlopCount(supernet, torch.zeros(1, 1, 8, 8), formulas={relu: formula})({"depth": 1, "op0": "full"})
+    assert more - plain == 4 * 16
+
+
+def test_parameters_equal_the_subnets(supernet: Supernet) -> None:
+    rng = np.random.default_rng(0)
+    count = ParameterCount(supernet)
+    for architecture in (supernet.space.sample(rng) for _ in range(50)):
+        own = sum(parameter.numel() for parameter in supernet.subnet(architecture).parameters())
+        assert count(architecture) == own
+    assert ParameterCount(supernet, unit=1e6)(architecture) == own / 1e6
+
+
+def test_shared_parameters_count_once() -> None:
+    class Shared(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(3, 3)
+            self.b = nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+            self.op = LayerChoice([nn.Identity(), nn.Linear(3, 3)], label="op")
+
+    count = ParameterCount(Supernet(Shared()))
+    assert count({"op": 0}) == 9 + 3 + 3
+    assert count({"op": 1}) == 9 + 3 + 3 + 12
+
+
+def test_counting_allocates_nothing_and_leaves_the_supernet_alone() -> None:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class OnMetaAlone(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            found = function(*args, **(kwargs or {}))
+            for value in found if isinstance(found, (tuple, list)) else [found]:
+                assert not isinstance(value, torch.Tensor) or value.is_meta, function
+            return found
+
+    supernet = Supernet(Known())
+    active = supernet.activate({"depth": 1, "op0": "full"})
+    inputs = torch.zeros(1, 1, 8, 8)
+    with OnMetaAlone():
+        flops, parameters = FlopCount(supernet, inputs), ParameterCount(supernet)
+        other = {"depth": 2, "op0": "depthwise", "op1": "full"}
+        assert flops(other) > parameters(other) > 0
+    assert supernet.active == active
+    assert supernet.module.training
+
+
+def test_costs_refuse_what_is_not_in_the_space() -> None:
+    supernet = Supernet(Known())
+    for cost in (ParameterCount(supernet), FlopCount(supernet, torch.zeros(1, 1, 8, 8))):
+        with pytest.raises(ValueError, match="no option 'dense'"):
+            cost({"depth": 1, "op0": "dense"})
+
+
+def test_measure_leaves_out_the_warm_up() -> None:
+    calls: list[int] = []
+
+    def run() -> None:
+        calls.append(1)
+        time.sleep(0.05 if len(calls) <= 2 else 0.002)
+
+    timing = measure(run, device=torch.device("cpu"), warmup=2, repeats=9)
+    assert len(calls) == 11
+    assert len(timing.milliseconds) == 9
+    assert 2 <= timing.median < 40
+    with pytest.raises(ValueError, match="repeats must be at least 1"):
+        measure(run, device=torch.device("cpu"), repeats=0)
+
+
+def test_percentiles() -> None:
+    timing = Timing((4.0, 1.0, 3.0, 2.0, 10.0))
+    assert timing.median == 3
+    assert [timing.percentile(p) for p in (0, 50, 100)] == [1, 3, 10]
+
+
+def test_latency_is_that_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(latency_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    class Slow(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            clock[0] += 0.004
+            return x
+
+    class Two(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.op = LayerChoice({"fast": nn.Identity(), "slow": Slow()}, label="op")
+
+        def forward(self, x: Tensor) -> Tensor:
+            assert not self.training
+            assert torch.is_inference_mode_enabled()
+            return self.op(x)
+
+    supernet = Supernet(Two())
+    latency = Latency(supernet, [torch.zeros(1)], warmup=1, repeats=5)
+    assert latency({"op": "slow"}) == pytest.approx(4)
+    assert latency({"op": "fast"}) == 0
+    assert len(latency.timing({"op": "fast"}).milliseconds) == 5
+    assert supernet.active == {"op": "fast"}
+    assert supernet.module.training
+    highest = Latency(supernet, [torch.zeros(1)], repeats=4, percentile=100)
+    assert highest({"op": "slow"}) == pytest.approx(4)
+
+
+def test_latency_is_checked(supernet: Supernet) -> None:
+    with pytest.raises(ValueError, match="needs example inputs"):
+        Latency(supernet, [])
+    for wrong in ({"repeats": 0}, {"percentile": 101.0}, {"percentile": -1.0}):
+        with pytest.raises(ValueError, match="repeats >= 1 and 0 <= percentile <= 100"):
+            Latency(supernet, [torch.zeros(1)], **wrong)  # type: ignore[arg-type]
+
+
+def test_time_of_a_fixed_network(supernet: Supernet, images: Tensor) -> None:
+    network = supernet.subnet(supernet.active).train()
+    assert time_forward(network, [images], warmup=0, repeats=2).median > 0
+    assert network.training

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autopanoptic.nas import (
+    Architecture,
+    Choice,
+    GridSearch,
+    History,
+    Journal,
+    JournalError,
+    RandomSearch,
+    RegularizedEvolution,
+    Result,
+    Search,
+    SearchSpace,
+)
+from autopanoptic.nas.storage import journal as journal_module
+
+
+def value(architecture: Architecture) -> float:
+    return sum(option for option in architecture.values() if isinstance(option, int))
+
+
+def states(history: History) -> list[str]:
+    return [trial.state.value for trial in history]
+
+
+def architectures(search: Search) -> list[Architecture]:
+    return [trial.architecture for trial in search.history]
+
+
+def reporting(architecture: Architecture, report: Callable[..., None]) -> float:
+    for step in range(3):
+        report(step, {"value": value(architecture)})
+    return value(architecture)
+
+
+def test_journal_resumes_to_the_same_search(space: SearchSpace, tmp_path: Path) -> None:
+    whole = Search(space, RegularizedEvolution(8, 3), value)
+    whole.run(40)
+    for trials in (7, 8, 25, 40):
+        part = Search(space, RegularizedEvolution(8, 3), value, journal=tmp_path / "j")
+        part.run(trials)
+    assert architectures(part) == architectures(whole)
+    assert states(Result.from_journal(tmp_path / "j").history) == ["completed"] * 40
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_journal_cut_after_any_record_goes_on_as_if_nothing_had_happened(
+    space: SearchSpace, tmp_path: Path, cut: int
+) -> None:
+    path = tmp_path / "j"
+
+    def search() -> Search:
+        return Search(space, RegularizedEvolution(4, 2), reporting, journal=path)
+
+    search().run(12)
+    whole = [(t.architecture, t.metrics, t.reports) for t in Result.from_journal(path).history]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: cut * 4]) + lines[cut * 4][:9])
+    search().run(12)
+    assert [(t.architecture, t.metrics, t.reports) for t in Result.from_journal(path).history] == whole
+
+
+def test_finished_journal_is_left_as_it_is(space: SearchSpace, tmp_path: Path) -> None:
+    Search(space, RandomSearch(), value, journal=tmp_path / "j").run(5)
+    before = (tmp_path / "j").read_bytes()
+    result = Search(space, RandomSearch(), value, journal=tmp_path / "j").run(5)
+    assert len(result.history) == 5
+    assert result.ended == "trials"
+    assert (tmp_path / "j").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, "its seed is 0, this one's is 1"),
+        ({"strategy": GridSearch()}, r"its strategy is 'RandomSearch\(\)', this one's is 'GridSearch\(\)'"),
+        ({"objectives": {"value": "min"}}, "its objectives is {'value': 'max'}"),
+        ({"constraints": {"n": (0, 2.0000001)}}, r"its constraints is {'n': \[0, 2\]}, .* {'n': \[0, 2.0000001\]}"),
+        ({"initial": [{"op": "pool", **{f"k{i}": 1 for i in range(6)}}]}, "its initial is"),
+        (
+            {"space": SearchSpace([Choice("op", ["pool", "conv"]), *(Choice(f"k{i}", [0, 1]) for i in range(7))])},
+            r"its space is {'label': 'size'.*, this one's is {'label': 'k0'",
+        ),
+    ],
+)
+def test_journal_of_another_search_is_refused(
+    space: SearchSpace, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    def make(**values: Any) -> Search:
+        values = {"space": space, "strategy": RandomSearch(), "constraints": {"n": (0, 2)}, **values}
+        return Search(evaluator=value, costs={"n": lambda a: 1}, journal=tmp_path / "j", **values)
+
+    make().run(2)
+    make()
+    with pytest.raises(JournalError, match=message):
+        make(**changed)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"event": "completed", "trial": 7, "metrics": {"value": 1}, "seconds": 1}, "IndexError"),
+        ({"event": "completed", "trial": 0, "metrics": {"value": 1}}, "not running"),
+        ({"event": "asked", "trial": 9, "architecture": {"op": "pool"}}, "next trial must be running and have id 2"),
+        ({"event": "failed"}, "KeyError: 'trial'"),
+        ({"event": "promoted", "trial": 1}, "Unknown event 'promoted'"),
+    ],
+)
+def test_journal_that_makes_no_sense_is_refused(
+    space: SearchSpace, tmp_path: Path, event: dict[str, Any], message: str
+) -> None:
+    with Search(space, RandomSearch(), journal=tmp_path / "j") as search:
+        for _ in range(2):
+            trial = search.ask()
+            assert trial is not None
+            if trial.id == 0:
+                search.tell(trial, {"value": 1})
+    with (tmp_path / "j").open("a") as file:
+        file.write(json.dumps(event) + "\n")
+    with pytest.raises(JournalError, match=message):
+        Search(space, RandomSearch(), value, journal=tmp_path / "j")
+
+
+def test_two_searches_on_one_journal_do_not_mix(space: SearchSpace, tmp_path: Path) -> None:
+    first, second = (Search(space, RandomSearch(), value, journal=tmp_path / "j") for _ in range(2))
+    first.run(3)
+    with pytest.raises(JournalError, match="has changed since this search read it"):
+        second.run(3)
+    assert len(second.history) == 0
+    assert len(Result.from_journal(tmp_path / "j").history) == 3
+    first.run(4)
+
+    def nested(architecture: Architecture) -> float:
+        with pytest.raises(JournalError, match="being written by another search"):
+            Search(space, RandomSearch(), value, journal=tmp_path / "j").run(9)
+        return 1.0
+
+    Search(space, RandomSearch(), nested, journal=tmp_path / "j").run(5)
+    assert len(Result.from_journal(tmp_path / "j").history) == 5
+
+
+def test_full_disk_ends_the_search_and_loses_nothing(
+    space: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j"
+    written = journal_module._write
+
+    def full_after_ten(file: Any, line: bytes) -> None:
+        written(file, line if len(path.read_text().splitlines()) < 10 else line[:7])
+        if len(path.read_text().splitlines()) >= 10 and not path.read_text().endswith("\n"):
+            raise OSError(28, "No space left on device")
+
+    search = Search(space, RegularizedEvolution(4, 2), value, journal=path)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "_write", full_after_ten)
+        with pytest.raises(JournalError, match="No space left on device"):
+            search.run(20)
+    kept = [trial.architecture for trial in Result.from_journal(path).history]
+    assert len(kept) >= 4
+    assert kept == architectures(search)
+    search.run(20)  # the same object goes on when there is room again
+    whole = Search(space, RegularizedEvolution(4, 2), value)
+    whole.run(20)
+    assert architectures(search) == architectures(whole)
+    assert architectures(Search(space, RegularizedEvolution(4, 2), value, journal=path)) == architectures(whole)
+
+
+def test_interrupt_ends_at_once_and_the_search_goes_on(space: SearchSpace, tmp_path: Path) -> None:
+    def interrupted_once(architecture: Architecture) -> float:
+        if len(search.history) == 5 and not pressed:
+            pressed.append(1)
+            raise KeyboardInterrupt
+        return value(architecture)
+
+    pressed: list[int] = []
+    search = Search(space, RegularizedEvolution(4, 2), interrupted_once, journal=tmp_path / "j")
+    with pytest.raises(KeyboardInterrupt):
+        search.run(10)
+    assert Result.from_journal(tmp_path / "j").ended is None
+    assert states(Result.from_journal(tmp_path / "j").history) == ["completed"] * 4 + ["running"]
+    assert json.loads((tmp_path / "j").read_text().splitlines()[-1])["event"] == "interrupted"
+    whole = Search(space, RegularizedEvolution(4, 2), value)
+    whole.run(10)
+    resumed = Search(space, RegularizedEvolution(4, 2), value, journal=tmp_path / "j")
+    resumed.run(7)
+    assert architectures(resumed) == architectures(whole)[:7]
+    with pytest.raises(JournalError, match="has changed"):
+        search.run(10)
+
+
+def test_interrupt_while_an_event_is_written_comes_after_it(
+    space: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def pressing(handle: int) -> None:
+        sync(handle)
+        os.kill(os.getpid(), 2)
+
+    search = Search(space, RandomSearch(), value, journal=tmp_path / "j")
+    search.run(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.os, "fsync", pressing)
+        with pytest.raises(KeyboardInterrupt):
+            search.run(5)
+    assert states(Search(space, RandomSearch(), value, journal=tmp_path / "j").history) == states(search.history)
+    search.run(5)  # what is in memory and on the disk agree, so the same object may go on
+    assert states(search.history) == ["completed"] * 5
+    assert len(Journal(tmp_path / "j").events) > 10

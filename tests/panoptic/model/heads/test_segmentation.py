@@ -1,0 +1,67 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.segmentation import (
+    SegmentationHead,
+    label_pixels,
+    segmentation_loss,
+    to_pixels,
+)
+from autopanoptic.panoptic.model.shapes import FeatureShape
+
+
+@pytest.fixture
+def head(config: PanopticConfig, in_space: Callable[..., Any]) -> SegmentationHead:
+    shapes = {f"p{level}": FeatureShape(48, 2**level) for level in range(2, 7)}
+    head: SegmentationHead = in_space(lambda: SegmentationHead(config, shapes))
+    return head
+
+
+def test_scoring_each_level_equals_scoring_the_concatenation(head: SegmentationHead) -> None:
+    features = {f"p{level}": torch.randn(2, 24, 64 // 2**level, 96 // 2**level) for level in range(2, 6)}
+    size = features["p2"].shape[-2:]
+    upsampled = [functional.interpolate(x, size=size, mode="bilinear", align_corners=True) for x in features.values()]
+    expected = head.score(torch.cat(upsampled, dim=1))
+    torch.testing.assert_close(head.classify(features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_are_shared_over_the_levels(head: SegmentationHead) -> None:
+    x = torch.randn(1, 48, 8, 8)
+    features = head({f"p{level}": x for level in range(2, 7)})
+    assert list(features) == list(head.output_shape) == ["p2", "p3", "p4", "p5"]
+    for out in features.values():
+        assert out.shape == (1, 24, 8, 8)
+        torch.testing.assert_close(out, features["p2"])
+
+
+def test_the_loss_is_the_mean_over_labelled_pixels() -> None:
+    logits = torch.randn(2, 3, 4, 4)
+    semantic = torch.full((2, 16, 16), 255, dtype=torch.uint8)
+    semantic[0, 3, 5], semantic[1, 0, 0] = 2, 0
+    log_probability = to_pixels(logits).log_softmax(dim=1)
+    expected = -(log_probability[0, 2, 3, 5] + log_probability[1, 0, 0, 0]) / 2
+    torch.testing.assert_close(segmentation_loss(logits, semantic), expected)
+
+
+def test_the_loss_without_a_labelled_pixel_is_zero_and_differentiable() -> None:
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 16, 16), 255, dtype=torch.uint8))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+
+
+def test_labels_come_from_the_true_part_at_the_original_size() -> None:
+    logits = torch.zeros(3, 8, 8)
+    logits[1, :, :2], logits[2, :, 2:4] = 5, 5
+    logits[0, :, 4:] = 50  # padding
+    labels = label_pixels(logits, (32, 14), (64, 28))
+    assert labels.shape == (64, 28)
+    assert labels.dtype == torch.int64
+    assert (labels[:, :14] == 1).all()
+    assert (labels[:, 18:24] == 2).all()

@@ -1,0 +1,96 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.architecture_files import (
+    from_published,
+    load_shipped,
+    read_published,
+    shipped,
+    to_published,
+    write_published,
+)
+
+# The first stage and the heads of COCO_3.8G, as the paper's repository tells them.
+COCO_START = [3, 2, 0, 2, 1, 3, 2, 0]
+COCO_HEAD, COCO_INTER = [4, 1, 2, 3, 2, 3, 0], [2, 0, 0, 0, 1, 1, 1, 2, 0]
+
+
+def test_both_published_architectures_ship() -> None:
+    assert shipped() == ["ade_3.8g", "coco_3.8g"]
+    assert all(len(load_shipped(name)) == 56 for name in shipped())
+
+
+def test_the_shipped_architecture_has_the_published_indices() -> None:
+    record = to_published(load_shipped("coco_3.8g"))
+    assert record["backbone"][:8] == COCO_START
+    assert record["head"] == COCO_HEAD
+    assert record["inter"] == COCO_INTER
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'\.\./x'.*ade_3.8g, coco_3.8g"):
+        load_shipped("../x")
+
+
+@pytest.mark.parametrize("name", ["ade_3.8g", "coco_3.8g"])
+def test_published_files_round_trip(tmp_path: Path, name: str) -> None:
+    architecture = load_shipped(name)
+    path = tmp_path / "result.json"
+    write_published(path, [architecture, architecture])
+    assert read_published(path) == [architecture, architecture]
+    assert list(json.loads(path.read_text())[0]) == ["backbone", "head", "inter"]
+
+
+def test_another_network_splits_the_head_by_its_own_depth() -> None:
+    config = PanopticConfig.scenes(3, 2)
+    record = {"backbone": [0, 1, 2, 3, 0, 1], "head": [1, 2, 3, 4], "inter": [0, 1, 2] * 3}
+    architecture = from_published(record, config)
+    assert [architecture[label] for label in ("mask.0", "mask.1", "segmentation.0")] == ["dw5", "df3", "df5"]
+    assert (architecture["f2b.p5"], architecture["b2f.p2"]) == ("r4", "r8")
+    assert to_published(architecture, config) == record
+
+
+@pytest.mark.parametrize(
+    ("part", "indices", "message"),
+    [
+        ("backbone", [0] * 39, "'backbone' must be a list of 40 option indices"),
+        ("head", None, "'head' must be a list of 7"),
+        ("head", [0] * 6 + [6], "'head' holds 6; indices go from 0 to 5"),
+        ("inter", [0] * 8 + [True], "'inter' holds True"),
+    ],
+)
+def test_a_bad_published_file_is_refused(tmp_path: Path, part: str, indices: list[int] | None, message: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps([{**to_published(load_shipped("coco_3.8g")), part: indices}]))
+    with pytest.raises(ValueError, match=f"bad.json: {message}"):
+        read_published(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"backbone": []}', "[3]"])
+def test_another_json_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"other.json"):
+        read_published(path)
+
+
+def test_what_the_format_cannot_hold_is_refused() -> None:
+    architecture = load_shipped("coco_3.8g")
+    with pytest.raises(ValueError, match=r"differ in \['neck'\]"):
+        to_published({**architecture, "neck": "fpn"})
+    with pytest.raises(ValueError, match=r"mask\.0 has no option 'r4'"):
+        to_published(Architecture({**architecture, "mask.0": "r4"}))
+
+
+def test_reading_architectures_loads_no_torch() -> None:
+    code = (
+        "import sys; from autopanoptic.panoptic.search.architecture_files import load_shipped; "
+        "load_shipped('coco_3.8g'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,149 @@
+"""Candidates and networks measured by panoptic quality."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from autopanoptic.nas import StopTrial, Supernet
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.stages.stages import build, hand_made
+
+
+def no_report(step: int, metrics: Metrics) -> None:
+    raise AssertionError("nothing asked for reports")
+
+
+@pytest.fixture(scope="module")
+def network(datasets: Datasets) -> PanopticNetwork:
+    categories = datasets.train.categories
+    return build(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), seed=0)
+
+
+@pytest.fixture(scope="module")
+def batches(datasets: Datasets) -> list[Batch]:
+    return list(evaluation_batches(datasets.nas_val, Transform(None, None, flip=0), batch_size=2, divisor=32))
+
+
+class Oracle(torch.nn.Module):
+    """Knows the truth, and so must reach 100."""
+
+    def __init__(self, dataset: CocoPanoptic) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.parameter = torch.nn.Parameter(torch.zeros(()))
+        self.index = 0
+
+    def predict(self, images: torch.Tensor, sizes: object, original_sizes: object) -> list[Prediction]:
+        found = []
+        for _ in images:
+            sample = self.dataset[self.index]
+            self.index += 1
+            scores = torch.ones(len(sample.labels))
+            semantic = torch.where(sample.semantic == 255, 0, sample.semantic).long()
+            found.append(Prediction(sample.boxes, scores, sample.labels, sample.masks, semantic))
+        return found
+
+
+def test_the_truth_itself_scores_a_hundred(datasets: Datasets, batches: list[Batch]) -> None:
+    validation = Validation(datasets.nas_val, batches, MergeRules(stuff_area=0))
+    metrics = validation(Oracle(datasets.nas_val))
+    assert metrics["pq"] == pytest.approx(100.0)
+    assert metrics["pq_things"] == pytest.approx(100.0)
+    assert metrics["pq_stuff"] == pytest.approx(100.0)
+
+
+def test_every_image_is_kept_under_its_index(datasets: Datasets, batches: list[Batch]) -> None:
+    kept: dict[int, PanopticMap] = {}
+    Validation(datasets.nas_val, batches).quality(Oracle(datasets.nas_val), keep=kept.__setitem__)
+    assert sorted(kept) == list(range(len(datasets.nas_val)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (slice(None, None, -1), r"batch 1 holds the images \[\d+, \d+\], but from index 0 on .* has \[\d+, \d+\]"),
+        (slice(1), "the batches end after 2 of the 4 images"),
+        ([0, 1, 1], "batch 3 holds .* but from index 4 on .* has \\[\\]"),
+    ],
+)
+def test_batches_of_other_images_are_refused(
+    datasets: Datasets, batches: list[Batch], chosen: slice | list[int], message: str
+) -> None:
+    given = batches[chosen] if isinstance(chosen, slice) else [batches[i] for i in chosen]
+    with pytest.raises(ValueError, match=message):
+        Validation(datasets.nas_val, given)(Oracle(datasets.nas_val))
+
+
+@pytest.mark.parametrize(("limit", "decoded"), [(None, 4), (4 * 64 * 64 * 4, 4), (4 * 64 * 64 * 4 - 1, 8)])
+def test_a_small_truth_is_decoded_once(
+    datasets: Datasets, batches: list[Batch], monkeypatch: pytest.MonkeyPatch, limit: int | None, decoded: int
+) -> None:
+    if limit is not None:
+        monkeypatch.setattr("autopanoptic.panoptic.search.evaluator.IN_MEMORY", limit)
+    seen = []
+
+    class Counting(CocoPanoptic):
+        def truth(self, index: int) -> PanopticMap:
+            seen.append(index)
+            return super().truth(index)
+
+    dataset = Counting(datasets.nas_val.images, datasets.nas_val.segmentations, datasets.nas_val.source)
+    validation = Validation(dataset, batches)
+    assert seen == []
+    first, again = (validation(Oracle(datasets.nas_val)) for _ in range(2))
+    assert len(seen) == decoded
+    assert first == again
+
+
+def test_partial_results_are_reported_and_may_stop_the_trial(datasets: Datasets, batches: list[Batch]) -> None:
+    steps = []
+
+    def report(step: int, metrics: Metrics) -> None:
+        steps.append((step, "pq" in metrics))
+        if step == 2:
+            raise StopTrial
+
+    validation = Validation(datasets.nas_val, batches, report_every=1)
+    with pytest.raises(StopTrial):
+        validation(Oracle(datasets.nas_val), report)
+    assert steps == [(1, True), (2, True)]
+
+
+def test_an_evaluation_leaves_the_supernet_as_it_was(
+    datasets: Datasets, network: PanopticNetwork, batches: list[Batch]
+) -> None:
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    evaluator = PanopticEvaluator(Supernet(network), Validation(datasets.nas_val, batches), batches[:1])
+    metrics = evaluator.evaluate(hand_made(evaluator.supernet.space), no_report)
+    assert {"pq", "sq", "rq"} <= set(metrics)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(module.training for module in network.modules())
+
+
+def test_recalibration_changes_the_statistics_that_a_candidate_sees(
+    datasets: Datasets, network: PanopticNetwork, batches: list[Batch]
+) -> None:
+    seen: list[float] = []
+
+    class Looking(Validation):
+        def __call__(self, network: torch.nn.Module, report: Report | None = None) -> Metrics:
+            seen.append(float(network.get_buffer("backbone.stem.1.running_mean").abs().sum()))
+            return {"pq": 0.0}
+
+    supernet = Supernet(network)
+    for recalibrate_with in (None, batches):
+        evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), recalibrate_with)
+        evaluator.evaluate(hand_made(supernet.space), no_report)
+    assert seen[0] != seen[1]

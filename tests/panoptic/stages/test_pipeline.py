@@ -1,0 +1,148 @@
+"""The whole search, small: what it writes, and that a kill in the middle changes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from autopanoptic.nas import Architecture, InfeasibleError, Result
+from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
+from autopanoptic.panoptic.stages.report import NetworkReport
+from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
+from autopanoptic.panoptic.training.recipe import Recipe
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "panoptic_search.py"
+RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
+SETTINGS_OF_TEST = replace(
+    Settings.for_scenes(),
+    scenes=SceneCounts(4, 2, 2),
+    warmup=RECIPE,
+    supernet=replace(RECIPE, passes=2),
+    retrain=RECIPE,
+    trials=13,
+    recalibration_batches=1,
+    trainings=1,  # several at a time are the matter of test_side_by_side.py
+    device="cpu",
+)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, NetworkReport]]:
+    torch.set_num_threads(SETTINGS_OF_TEST.threads)
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, Pipeline(SETTINGS_OF_TEST, folder, quiet()).run()
+
+
+def test_the_folder_holds_all_results(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    folder, reports = finished
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics["networks"]) == set(reports) == {"searched", "random", "hand-made"}
+    for name, values in metrics["networks"].items():
+        assert values["pq"] == pytest.approx(100 * reports[name].quality.all.pq)
+        assert values["gflops"] > 0 < values["latency_ms"]
+        assert 0.3 < values["mparams"] < 1.5
+        assert len(list((folder / "networks" / name / "pictures").glob("*.png"))) == 2
+    assert Architecture.load(folder / "architecture.json") == reports["searched"].architecture
+    for plot in ("history.png", "options.png"):
+        assert (folder / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_found_network_is_loaded_by_its_folder(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    folder, reports = finished
+    network = load_network(folder / "networks" / "searched")
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == pytest.approx(1e6 * reports["searched"].mparams)
+    stored = torch.load(folder / "networks" / "searched" / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused(
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
+) -> None:
+    source = finished[0] / "networks"
+    for name, owner in (("config.json", "searched"), ("architecture.json", "hand-made"), ("weights.pt", "searched")):
+        shutil.copy(source / owner / name, tmp_path / name)
+    with pytest.raises(ValueError, match="does not hold the weights of this network"):
+        load_network(tmp_path)
+
+
+def test_the_answer_comes_from_the_journal(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    folder, reports = finished
+    result = Result.from_journal(folder / "search.jsonl")
+    assert result.history.n_completed in (12, 13)  # the answer may have stood in the cycle
+    assert reports["searched"].architecture in result.history
+    assert {"pq", "gflops", "mparams"} <= set(result.best.metrics)
+    drawn = Result.from_journal(folder / "random.jsonl")
+    assert drawn.history.n_completed == len(result.history)
+    assert drawn.best.architecture == reports["random"].architecture
+
+
+def test_a_finished_run_is_only_reported_again(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    folder, reports = finished
+    again = Pipeline(SETTINGS_OF_TEST, folder, quiet()).run()
+    assert {n: r.quality.all for n, r in again.items()} == {n: r.quality.all for n, r in reports.items()}
+
+
+def test_other_settings_are_refused(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
+    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+        Pipeline(replace(SETTINGS_OF_TEST, seed=1), finished[0], quiet())
+
+
+def command(folder: Path) -> list[str]:
+    return [sys.executable, str(EXAMPLE), "--resume", "--name", folder.name]
+
+
+def completed(journal: Path) -> int:
+    return journal.read_text().count('"completed"') if journal.exists() else 0
+
+
+def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Path) -> None:
+    few = replace(SETTINGS_OF_TEST, trials=12)
+    with pytest.raises(ValueError, match="12 trials and one for its answer; trials is 12"):
+        Pipeline(few, tmp_path / "few", quiet()).run()
+    tight = replace(SETTINGS_OF_TEST, max_flops=0.01)
+    with pytest.raises(InfeasibleError, match=r"break the constraint gflops <= 0.01; 0 of 1000"):
+        Pipeline(tight, tmp_path / "tight", quiet()).run()
+    assert not list(tmp_path.glob("*/supernet"))
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_during_the_search_changes_nothing(
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path, workers: int
+) -> None:
+    folder = tmp_path / "runs" / "killed"
+    folder.mkdir(parents=True)
+    replace(SETTINGS_OF_TEST, workers=workers).save(folder / SETTINGS)
+    process = subprocess.Popen(command(folder), cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while completed(folder / "search.jsonl") < 3:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert completed(folder / "search.jsonl") < 12
+    subprocess.run(command(folder), cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    whole = finished[0]
+    assert (folder / "architecture.json").read_text() == (whole / "architecture.json").read_text()
+
+    def trials(path: Path) -> list[tuple[Architecture, dict[str, float]]]:
+        return [(t.architecture, dict(t.metrics)) for t in Result.from_journal(path).history]
+
+    assert trials(folder / "search.jsonl") == trials(whole / "search.jsonl")

@@ -1,0 +1,202 @@
+"""Training panoptic networks: what it changes, that it resumes exactly, and how it fails."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from lightning.pytorch.plugins import TorchSyncBatchNorm
+from torch import Tensor
+
+from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.batches import training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.trainer import Hardware, PanopticModule, _trainer, train
+
+TRANSFORM = Transform(None, None)
+RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
+QUIET = Hardware("cpu", progress=False, checkpoint_every=2)
+
+
+@pytest.fixture
+def network(datasets: Datasets) -> PanopticNetwork:
+    categories = datasets.train.categories
+    return build(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), seed=0)
+
+
+def weights(network: PanopticNetwork) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+class Interrupted(FairPaths):
+    """Fair paths that break off at a pass."""
+
+    def path(self, step: int) -> Architecture:
+        if step == 3:
+            raise RuntimeError("power cut")
+        return super().path(step)
+
+
+def test_an_interrupted_training_resumes_to_the_same_weights(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+) -> None:
+    space = Supernet(network).space
+    start = weights(network)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "a", paths=FairPaths(space), hardware=QUIET)
+    whole = weights(network)
+    network.load_state_dict(start)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=Interrupted(space), hardware=QUIET)
+    network.load_state_dict(start)  # a new process would begin from these
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=FairPaths(space), hardware=QUIET)
+    assert_equal(weights(network), whole)
+
+
+def test_a_finished_training_is_only_loaded(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    start = weights(network)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    once = weights(network)
+    network.load_state_dict(start)
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    assert_equal(weights(network), once)
+
+
+def test_a_path_leaves_the_other_options_alone(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    supernet = Supernet(network)
+    path = hand_made(supernet.space)
+    start = weights(network)
+    supernet.activate(path)
+    used = {id(p) for module in supernet.active_modules() for p in module.parameters(recurse=False)}
+
+    class OnePath:
+        cycle = 1
+
+        def path(self, step: int) -> Architecture:
+            return path
+
+    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, paths=OnePath(), hardware=QUIET)
+    for name, parameter in network.named_parameters():
+        assert id(parameter) in used or torch.equal(parameter, start[name]), name
+    assert not torch.equal(network.state_dict()["rpn.head.cls_logits.weight"], start["rpn.head.cls_logits.weight"])
+
+
+def test_accumulation_updates_once_a_cycle(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supernet = Supernet(network)
+    start = weights(network)
+    recipe = replace(RECIPE, accumulate=True, optimizer="sgd", learning_rate=1e-3, weight_decay=0.0, warmup=0)
+    first, second = itertools.islice(supernet.space, 2)
+    paths = SandwichPaths(supernet.space, first, second, random=0)
+    steps = []
+
+    class Counted(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            steps.append({name: value.grad for name, value in network.named_parameters() if value.grad is not None})
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "SGD", Counted)
+    train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=paths, hardware=QUIET)
+    assert len(steps) == 2  # four passes, two of them a cycle
+    assert any(not torch.equal(parameter, start[name]) for name, parameter in network.named_parameters())
+
+
+def test_passes_that_are_no_whole_number_of_cycles_are_refused(network: PanopticNetwork) -> None:
+    recipe = replace(RECIPE, passes=30, accumulate=True)
+    with pytest.raises(ValueError, match=r"passes=30 is no multiple of the 12 paths .* the last 6 .* Take 36 passes"):
+        PanopticModule(network, recipe, FairPaths(Supernet(network).space))
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "cuda", "expected"),
+    [(2, "gpu", True, True), (2, "auto", True, True), (2, "auto", False, False), (2, "cpu", True, False),
+     (1, "gpu", True, False)],
+)  # fmt: skip
+def test_batch_norm_is_synchronised_over_several_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, accelerator: str, cuda: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
+    options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), "training")
+    assert options["sync_batchnorm"] == expected  # type: ignore[index]
+
+
+def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
+    supernet = Supernet(network)
+    path = hand_made(supernet.space)
+    images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
+
+    def features() -> list[Tensor]:
+        supernet.activate(path)
+        with torch.no_grad():
+            return list(network.backbone.eval()(images).values())
+
+    before, names = features(), list(network.state_dict())
+    sync = TorchSyncBatchNorm()
+    sync.apply(network)
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in supernet.active_modules())
+    sync.revert(network)
+    for ours, theirs in zip(features(), before, strict=True):
+        assert torch.equal(ours, theirs)
+    assert list(network.state_dict()) == names
+
+
+def test_a_loss_that_is_not_finite_names_the_pass_and_the_path(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        network.rpn.head.cls_logits.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match=r"pass 0 is nan, on path [0-9a-f]{10}"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+
+
+def test_the_sampling_of_a_pass_depends_on_the_seed_alone(
+    datasets: Datasets, network: PanopticNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PanopticModule, "log_dict", lambda *_: None)  # there is no trainer
+    batch = next(iter(training_batches(datasets.train, TRANSFORM, batch_size=4, divisor=32)))
+    first, again, other = (PanopticModule(network.train(), RECIPE, seed=seed) for seed in (0, 0, 1))
+    torch.manual_seed(1)
+    value = first._total(network, batch)
+    torch.manual_seed(2)
+    assert torch.equal(value, again._total(network, batch))
+    assert not torch.equal(value, other._total(network, batch))
+
+
+def test_an_interrupt_comes_through(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    class Pressed(FairPaths):
+        def path(self, step: int) -> Architecture:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            network,
+            datasets.train,
+            TRANSFORM,
+            RECIPE,
+            tmp_path,
+            paths=Pressed(Supernet(network).space),
+            hardware=QUIET,
+        )
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="logger must be 'csv' or 'tensorboard', not 'wandb'"):
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=replace(QUIET, logger="wandb"))

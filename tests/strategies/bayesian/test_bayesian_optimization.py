@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from autopanoptic.nas.search.search import Search
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.pareto import hypervolume
+from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.strategies import BayesianOptimization, RandomSearch
+from autopanoptic.strategies.bayesian import bayesian_optimization as module
+from autopanoptic.strategies.bayesian.bayesian_optimization import last_refit, levels, log_prior, normal_scores, subset
+from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check
+from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
+from tests.spaces import nested_spaces
+
+TWO = (Objective("gain"), Objective("loss", "min"))
+LARGE = SearchSpace(Choice(f"c{i}", range(5)) for i in range(12))
+
+
+def small() -> BayesianOptimization:
+    return BayesianOptimization(initial=4, candidates=30)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_it_conforms(check: Check) -> None:
+    check(small, max_trials=20)
+
+
+@settings(max_examples=15, deadline=None)
+@given(space=nested_spaces(), seed=st.integers(0, 2**32), workers=st.integers(1, 5), large=st.booleans())
+def test_searches_are_valid_end_and_resume(space: SearchSpace, seed: int, workers: int, large: bool) -> None:
+    def some_end_badly(trial: Trial) -> Outcome:
+        state = {1: TrialState.FAILED, 2: TrialState.STOPPED}.get(trial.id % 5)
+        return completed(trial) if state is None else (state, {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WHOLE", 0 if large else 50_000)
+        search = Simulation(small(), space, seed, outcome=some_end_badly, workers=workers).run(30)
+        events, expected = search.calls[len(search.calls) // 2]
+        assert propose(small(), space, replay(search.objectives, search.events[:events]), seed) == expected
+    assert len(search.history) == min(30, space.size)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_resumed_search_under_a_constraint_proposes_the_same(seed: int) -> None:
+    # Two values only, so that many candidates tie, most of which the constraint refuses.
+    def flat(trial: Trial) -> Outcome:
+        return TrialState.COMPLETED, {"value": float(trial.architecture["op0"] == "conv")}
+
+    part = FLAT.where(lambda found: list(found.values()).count("skip") >= 5, "skips >= 5")
+    search = Simulation(small(), part, seed, outcome=flat).run(14)
+    for events, expected in search.calls[4:]:
+        assert propose(small(), part, replay(search.objectives, search.events[:events]), seed) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"initial": 0}, "initial to be a whole number of at least 1, not 0"),
+        ({"candidates": 0.5}, r"candidates to be a whole number of at least 1, not 0\.5"),
+        ({"beta": -1.0}, r"beta to be a finite number from 0, not -1\.0"),
+        ({"beta": math.inf}, "not inf"),
+        ({"beta": math.nan}, "not nan"),
+        ({"beta": True}, "not True"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BayesianOptimization(**given)
+
+
+def test_it_proposes_the_arg_max_of_expected_improvement() -> None:
+    search = Simulation(BayesianOptimization(), NESTED).run(25)
+    rest = [architecture for architecture in NESTED if architecture not in search.history]
+    acquisition = BayesianOptimization().acquisition(NESTED, search.history, np.random.default_rng(0))
+    mean, sd = acquisition.process.predict(NESTED.encode(rest))
+    z = (mean - acquisition.best) / sd
+    improvement = sd * (z * stats.norm.cdf(z) + stats.norm.pdf(z))
+    found = propose(BayesianOptimization(), NESTED, search.history, 0)
+    assert found is not None
+    assert improvement[rest.index(found)] == pytest.approx(improvement.max(), rel=1e-5)
+
+
+def test_targets_are_the_normal_quantiles_of_the_ranks() -> None:
+    found = normal_scores(np.array([30.0, -1e9, 30.0, 4.0]))
+    assert stats.norm.cdf(found) == pytest.approx(np.array([3.5, 1, 3.5, 2]) / 5)
+
+
+def test_proposals_depend_on_the_order_of_the_values_alone() -> None:
+    def scaled(trial: Trial) -> Outcome:
+        state, metrics = completed(trial)
+        return state, {"value": math.exp(3 * metrics["value"]) - 1e4}
+
+    plain, other = Simulation(small(), FLAT).run(30), Simulation(small(), FLAT, outcome=scaled).run(30)
+    assert plain.architectures == other.architectures
+
+
+def history_of(trials: list[tuple[TrialState, dict[str, float]]], *objectives: Objective) -> History:
+    history = History(objectives, [Constraint("cost", None, 1.0)])
+    for architecture, (state, metrics) in zip(FLAT, trials, strict=False):
+        trial = Trial(len(history), architecture)
+        history.add(trial)
+        history.update(Trial(trial.id, architecture, state, metrics))
+    return history
+
+
+def test_stopped_trials_rank_as_the_worst_and_violations_below_all_that_are_allowed() -> None:
+    done = TrialState.COMPLETED
+    history = history_of(
+        [
+            (done, {"value": 1.0, "cost": 0.5}),
+            (done, {"value": 9.0, "cost": 3.0}),
+            (TrialState.STOPPED, {}),
+            (done, {"value": 2.0, "cost": 1.0}),
+            (done, {"value": 7.0, "cost": 2.0}),
+        ],
+        Objective("value"),
+    )
+    assert levels(history, history.finished, np.ones(1)).tolist() == [2, 0, 0, 3, 1]
+
+
+def test_several_objectives_rank_by_the_augmented_tchebycheff_function() -> None:
+    points = [(0.0, 0.0), (10.0, 4.0), (4.0, 1.0), (10.0, 2.0)]
+    history = history_of([(TrialState.COMPLETED, {"gain": a, "loss": b, "cost": 0}) for a, b in points], *TWO)
+    weights = np.array([0.7, 0.3])
+    losses = [np.array([0.7 * (10 - a) / 10, 0.3 * b / 4]) for a, b in points]
+    expected = [loss.max() + 0.05 * loss.sum() for loss in losses]
+    assert stats.rankdata(levels(history, history.finished, weights)) == pytest.approx(5 - stats.rankdata(expected))
+
+
+def test_weights_of_the_objectives_differ_from_proposal_to_proposal() -> None:
+    def rival(trial: Trial) -> Outcome:
+        options = [int(option) for option in trial.architecture.values()]
+        return TrialState.COMPLETED, {"gain": float(sum(options)), "loss": float(sum(o**2 for o in options))}
+
+    history = Simulation(RandomSearch(), LARGE, objectives=TWO, outcome=rival).run(30).history
+    generators = [np.random.default_rng([0, number]) for number in (0, 0, 1)]
+    one, same, other = (BayesianOptimization().acquisition(LARGE, history, rng).process.targets for rng in generators)
+    assert one.tolist() == same.tolist()
+    assert one.tolist() != other.tolist()
+
+
+def test_it_finds_more_of_the_front_than_twice_as_many_random_trials() -> None:
+    def rival(trial: Trial) -> Outcome:
+        options = [int(option) for option in trial.architecture.values()]
+        return TrialState.COMPLETED, {"gain": float(sum(options)), "loss": float(sum(o**3 for o in options))}
+
+    reference = np.array([0.0, -12 * 64.0])
+    found, drawn = (
+        Simulation(strategy, LARGE, objectives=TWO, outcome=rival).run(trials).history
+        for strategy, trials in ((small(), 40), (RandomSearch(), 80))
+    )
+    mine, random = (hypervolume(np.array([h.gains(t) for t in h.completed]), reference) for h in (found, drawn))
+    assert mine > random
+
+
+def test_a_subset_has_the_best_half_and_a_spread_of_the_rest() -> None:
+    targets = np.random.default_rng(0).permutation(1000).astype(float)
+    rows = subset(targets, 100)
+    kept = np.sort(targets[rows])[::-1]
+    assert len(set(rows.tolist())) == 100
+    assert kept[:50].tolist() == list(range(999, 949, -1))
+    assert kept[-1] == 0
+    assert np.diff(-kept[50:]).max() < 21
+    assert subset(targets, 1000).tolist() == list(range(1000))
+
+
+def test_the_relevances_are_kept_between_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    fit = module.fit
+    monkeypatch.setattr(module, "fit", lambda x, *rest: (counts.append(len(x)), fit(x, *rest))[1])
+    Simulation(BayesianOptimization(), FLAT).run(64)
+    assert counts == sorted(set(map(last_refit, range(5, 64))))
+    assert [last_refit(count) for count in (5, 39, 41, 59, 61, 500)] == [5, 39, 40, 58, 60, 500]
+
+
+def test_running_trials_spread_the_proposals() -> None:
+    serial = Simulation(BayesianOptimization(), LARGE).run(20)
+    batch = Simulation(BayesianOptimization(), LARGE)
+    for event in serial.events:
+        (batch.start if event.state is TrialState.RUNNING else lambda _: None)(event.architecture)
+        if event.state is not TrialState.RUNNING:
+            batch.history.update(event)
+    for _ in range(6):
+        assert batch.ask() is not None
+    assert len(batch.history.running) == 6
+    pending = LARGE.encode(trial.architecture for trial in batch.history.running)
+    rng = np.random.default_rng(0)
+    believing = BayesianOptimization().acquisition(LARGE, batch.history, rng).process
+    without = BayesianOptimization().acquisition(LARGE, serial.history, rng).process
+    assert believing.mean(pending) == pytest.approx(without.mean(pending), abs=1e-6)
+    assert (believing.predict(pending)[1] < 0.9 * without.predict(pending)[1]).all()
+
+
+def test_weights_of_options_count_and_fade() -> None:
+    space = SearchSpace([Choice("a", ["x", "y"], weights=[9, 1]), Choice("b", range(3))])
+    assert log_prior(space) == pytest.approx(np.log([1.8, 0.2, 1, 1, 1]))
+    for trials in (2, 4):
+        search = Simulation(RandomSearch(), space).run(trials)
+        prior = BayesianOptimization(beta=6.0).acquisition(space, search.history, np.random.default_rng(0)).log_prior
+        assert prior == pytest.approx(log_prior(space) * 6 / trials)
+
+
+def test_it_finds_the_optimum_of_a_large_space_in_few_trials() -> None:
+    def smooth(trial: Trial) -> Outcome:
+        options = [int(option) for option in trial.architecture.values()]
+        return TrialState.COMPLETED, {"value": -float(sum((o - i % 5) ** 2 for i, o in enumerate(options)))}
+
+    assert LARGE.size > module.WHOLE
+    best = Simulation(BayesianOptimization(), LARGE, outcome=smooth).run(70).history.best
+    drawn = Simulation(RandomSearch(), LARGE, outcome=smooth).run(70).history.best
+    assert best is not None
+    assert drawn is not None
+    assert best.metrics["value"] >= -2 > drawn.metrics["value"]
+
+
+def test_an_interrupted_search_goes_on_to_the_same_trials(tmp_path: Path) -> None:
+    def evaluate(architecture: Architecture) -> float:
+        return float(sum(int(option) * (i + 1) for i, option in enumerate(architecture.values())))
+
+    whole = Search(LARGE, small(), evaluate, seed=3).run(25)
+    path = tmp_path / "search.jsonl"
+    Search(LARGE, small(), evaluate, seed=3, journal=path).run(11)
+    resumed = Search(LARGE, small(), evaluate, seed=3, journal=path).run(25)
+    assert [trial.architecture for trial in resumed.history] == [trial.architecture for trial in whole.history]
+
+
+def test_copies_propose_the_same_and_show_their_parameters() -> None:
+    strategy = BayesianOptimization(initial=3, beta=0.0)
+    assert repr(strategy) == "BayesianOptimization(initial=3, candidates=500, beta=0.0)"
+    search = Simulation(strategy, FLAT).run(12)
+    expected = propose(strategy, FLAT, search.history, 0)
+    for other in (copy.deepcopy(strategy), pickle.loads(pickle.dumps(strategy))):
+        assert other == strategy
+        assert propose(other, FLAT, search.history, 0) == expected
