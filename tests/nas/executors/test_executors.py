@@ -248,9 +248,9 @@ def stubborn(architecture: Architecture) -> float:
 
 def test_worker_that_ignores_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from autopanoptic.nas import FunctionEvaluator
-    from autopanoptic.nas.executors import processes
+    from autopanoptic.nas.executors import launch
 
-    monkeypatch.setattr(processes, "SECONDS_TO_END", 0.3)
+    monkeypatch.setattr(launch, "SECONDS_TO_END", 0.3)
     executor = ProcessExecutor(1)
     executor.start(FunctionEvaluator(stubborn), lambda *_: False)
     executor.submit(0, Architecture({"path": str(tmp_path / "pid")}))
