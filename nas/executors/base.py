@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 import traceback
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
-from autopanoptic.nas.evaluation.metrics import checked
+from autopanoptic.nas.evaluation.metrics import checked, whole_step
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.journal import JournalError
 
@@ -51,8 +50,8 @@ class Executor(Protocol):
     def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Get ready to run an evaluator; called before the first :meth:`submit` of each run.
 
-        With ``answers=False`` nobody stops trials: what ``on_report`` returns is of no account, and an evaluation need
-        not wait for it.
+        With ``answers=False`` no rule stops trials, so that an evaluation need not wait for what ``on_report`` returns;
+        where that is True all the same, the trial ends as soon as the executor can see to it.
         """
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
@@ -84,7 +83,7 @@ def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_
     unwritten: list[JournalError] = []
 
     def report(step: int, metrics: Metrics) -> None:
-        number, found = _whole(step), checked(metrics)
+        number, found = whole_step(step), checked(metrics)
         try:
             stop = on_report(trial_id, number, found)
         except JournalError as problem:
@@ -116,10 +115,3 @@ def failed(trial_id: int, problem: BaseException, seconds: float = 0.0) -> Outco
     error = "".join(traceback.format_exception(problem))
     types = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(problem).__mro__)
     return Outcome(trial_id, error=error, seconds=seconds, error_types=types)
-
-
-def _whole(step: int) -> int:
-    try:
-        return operator.index(step)
-    except TypeError:
-        raise ValueError(f"The step of a report must be a whole number, not {step!r}.") from None

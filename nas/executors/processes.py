@@ -138,6 +138,9 @@ class ProcessExecutor:
         if message.awaits_answer:
             with suppress(OSError):  # it died since
                 worker.pipe.send(stop)
+        elif stop and self.abandon(message.trial_id):
+            seconds = time.perf_counter() - worker.since
+            self._outcomes.append(Outcome(message.trial_id, stopped=True, seconds=seconds))
 
     def _replace(self, server: WorkerServer, worker: _Worker) -> None:
         worker.pipe.close()
@@ -174,8 +177,11 @@ class ProcessExecutor:
         self._start_all()
 
     def abandon(self, trial_id: int) -> bool:
-        """End an evaluation with all the processes that it has started, and replace its worker."""
-        self._outcomes = deque(outcome for outcome in self._outcomes if outcome.trial_id != trial_id)
+        """End an evaluation with all the processes that it has started, and replace its worker.
+
+        Returns:
+            False where the trial is not under way; it may have ended, its outcome being next.
+        """
         worker = next((w for w in self._workers if w.trial_id == trial_id), None)
         if worker is None or self._server is None:
             return False
