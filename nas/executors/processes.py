@@ -34,8 +34,8 @@ class ProcessExecutor:
 
     One more process imports the program and the modules that the evaluator needs, and then forks the workers; so a
     program that uses them is a file, and keeps its own work under ``if __name__ == "__main__":``. Where a fork would
-    not be safe (on other systems than Linux, or where an import starts threads or opens a GPU), each worker imports
-    everything anew.
+    not be safe (on other systems than Linux, or where an import starts threads, opens a file or a GPU), each worker
+    imports everything anew.
 
     A worker that dies is replaced, and its trial is reported as such. So is, after a trial that failed, one that uses
     CUDA: a device's error stays with the process. A worker leads a group of processes; what an evaluator starts

@@ -10,19 +10,16 @@ import importlib
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
+from autopanoptic.nas.executors.forks import why_not_fork
 from autopanoptic.nas.executors.groups import end_groups, kill_group
 from autopanoptic.nas.executors.worker import Settings, work
-
-DEVICE_FILES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def serve(control: Connection, seconds_to_end: float) -> None:
     with suppress(EOFError):
         modules, settings = control.recv()
         _import(modules)
-        obstacle = why_not_fork()
+        obstacle = why_not_fork({control.fileno()})
         control.send(Ready(obstacle))
         _Server(control, settings, forks=obstacle is None).serve(seconds_to_end)
     os._exit(0)  # what the program registers to be done at its end is not for this process to do
@@ -80,28 +77,6 @@ def _import(modules: Collection[str]) -> None:
     for name in sorted(modules):
         with suppress(Exception):  # the worker that needs it fails with a better message
             importlib.import_module(name)
-
-
-def why_not_fork() -> str | None:
-    """Return why this process must not be forked; None when it may be.
-
-    A fork copies the calling thread alone: locks that others hold stay locked, and OpenMP waits for threads that are
-    not there. A device's driver does not survive it either.
-    """
-    if sys.platform != "linux":
-        return f"forks are not safe on {sys.platform}"
-    threads = len(os.listdir("/proc/self/task")) - 1
-    if threads:
-        return f"the program, or a module that the evaluator needs, starts {threads} thread(s) while it is imported"
-    device = next((path for path in map(_target, Path("/proc/self/fd").iterdir()) if path.startswith(DEVICE_FILES)), "")
-    return f"the program, or a module that the evaluator needs, opens {device} while it is imported" if device else None
-
-
-def _target(link: Path) -> str:
-    try:
-        return os.readlink(link)
-    except OSError:  # the descriptor of the listing itself
-        return ""
 
 
 class _Server:

@@ -82,14 +82,34 @@ def test_what_the_evaluator_needs_is_imported_once(imported_by: Path) -> None:
     assert not workers & {*others, driver}
 
 
-def test_an_import_that_starts_a_thread_forbids_forks(imported_by: Path, caplog: pytest.LogCaptureFixture) -> None:
-    thread = "threading.Thread(target=time.sleep, args=(20,), daemon=True).start()\n"
-    function = function_of(imported_by.parent, "starts_a_thread", MODULE + thread)
+OBSTACLES = {
+    "threading.Thread(target=time.sleep, args=(20,), daemon=True).start()": "starts 1 thread",
+    "import torch; torch.set_num_threads(3); torch.ones(900, 900) @ torch.ones(900, 900)": "starts ",
+    "FILE = open(__file__)": "opens /",
+    "import socket; ENDS = socket.socketpair()": "opens socket",
+    "DEVICE = open('/dev/full')": "opens /dev/full",  # a GPU's file is as much of a device
+}
+
+
+@pytest.mark.parametrize("line", OBSTACLES)
+def test_imports_after_which_a_fork_is_not_safe(line: str, imported_by: Path, caplog: pytest.LogCaptureFixture) -> None:
+    there = f"\nif os.getpid() != {os.getpid()}:\n    {line}\n"
+    function = function_of(imported_by.parent, f"forbids_forks_{list(OBSTACLES).index(line)}", MODULE + there)
     with caplog.at_level(logging.WARNING):
         workers = {int(one["pid"]) for one in metrics(function, 2)}
-    assert "starts 1 thread(s) while it is imported" in caplog.text
+    assert f"the evaluator needs, {OBSTACLES[line]}" in caplog.text
+    assert "while it is imported" in caplog.text
     assert len(workers) == 2
     assert workers < set(map(int, imported_by.read_text().split()))
+
+
+def test_a_log_that_an_import_opens_is_no_obstacle(imported_by: Path, caplog: pytest.LogCaptureFixture) -> None:
+    line = 'import logging; HANDLER = logging.FileHandler(os.environ["IMPORTED_BY"] + ".log")\n'
+    function = function_of(imported_by.parent, "opens_a_log", MODULE + line)
+    metrics(function, 2)
+    assert len(imported_by.read_text().split()) == 2
+    assert caplog.text == ""
+    sys.modules["opens_a_log"].HANDLER.close()
 
 
 def test_an_import_that_fails_fails_the_trials_and_says_why(imported_by: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,3 +168,26 @@ def test_needs_are_what_the_pickle_imports_and_not_what_it_holds() -> None:
     assert {"torch", "random", "pathlib", "numpy.linalg"} <= modules
     assert not modules & {__name__, "__main__", "lightning", "scipy"}
     assert isinstance(cloudpickle.loads(pickled).path, Path)
+
+
+def lists_descriptors(architecture: Architecture) -> float:
+    found = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    Path(str(architecture["path"])).write_text("\n".join(map(str, found)))
+    return 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_have_no_descriptors_of_the_driver_or_of_each_other(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w") as journal:
+        os.set_inheritable(journal.fileno(), True)
+        executor = ProcessExecutor(3)
+        executor.start(FunctionEvaluator(lists_descriptors), lambda *_: False)
+        for number in range(3):
+            executor.submit(number, Architecture({"path": str(tmp_path / f"descriptors{number}")}))
+        assert [outcome and outcome.error for outcome in (executor.wait(60) for _ in range(3))] == [None] * 3
+        executor.stop()
+    lists = [set((tmp_path / f"descriptors{number}").read_text().split()) for number in range(3)]
+    assert not any(str(tmp_path / "journal") in one for one in lists)
+    sockets = [{target for target in one if target.startswith("socket:")} for one in lists]
+    assert all(len(one) == 1 for one in sockets), sockets
+    assert len(set.union(*sockets)) == 3
