@@ -121,6 +121,9 @@ def _interrupt_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    from multiprocessing import resource_tracker  # Windows has none
+
+    resource_tracker.ensure_running()  # the first process to be started starts it too, and that unblocks Ctrl-C
     former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -151,6 +151,29 @@ def test_what_evaluators_have_started_ends_with_the_program(tmp_path: Path, numb
     assert error.count("Traceback") == (number is signal.SIGINT), error
 
 
+SLOW_IMPORT = """
+import os, sys, time
+from pathlib import Path
+
+if __name__ != "__main__":
+    Path(sys.argv[1], "pids.tmp").write_text(str(os.getpid()))
+    Path(sys.argv[1], "pids.tmp").rename(Path(sys.argv[1], "pids0"))
+    time.sleep(3600)
+"""
+
+
+def test_an_interrupt_while_the_program_is_imported_ends_all(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(SLOW_IMPORT + PROGRAM)
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        pid = int(content(tmp_path / "pids0"))
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    wait_for_end([pid])
+    assert error.count("Traceback") == 1, error
+    assert error.rstrip().endswith("KeyboardInterrupt")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_are_begun_anew_when_the_process_that_starts_them_dies(tmp_path: Path, number: int) -> None:
     executor = ProcessExecutor(2)
