@@ -25,7 +25,6 @@ from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.space.architecture import Architecture, Option
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
@@ -207,7 +206,7 @@ class Search:
                 return architecture
         raise SearchError(
             f"{type(self.strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried "
-            f"before or breaks a constraint, after {number} trials of a space of {rounded(self.space.size)}. "
+            f"before or breaks a constraint, after {number} trials of a space of {self.space.counted}. "
             "A strategy returns None when it has nothing new."
         )
 

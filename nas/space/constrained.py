@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.space.size import rounded
+from autopanoptic.nas.space.size import Size
 
 SAMPLE_ATTEMPTS = 1000
 CHILD_ATTEMPTS = 100
@@ -62,8 +62,8 @@ class SpaceConstraint:
             f"({self._accepted / self._tried:.2%}). Widen the constraint or the space."
         )
 
-    def of_walk(self, architectures: Iterator[Architecture], size: int) -> Iterator[Architecture]:
-        """Yield the accepted ones of a walk through a space of ``size`` architectures.
+    def of_walk(self, architectures: Iterator[Architecture], size: Size) -> Iterator[Architecture]:
+        """Yield the accepted ones of a walk through a space of that size.
 
         Raises:
             InfeasibleError: after 100,000 refusals in a row, so that a walk through a huge space ends.
@@ -76,5 +76,5 @@ class SpaceConstraint:
             elif (refused := refused + 1) > ENUMERABLE:
                 raise InfeasibleError(
                     f"{ENUMERABLE} architectures in a row break the constraint {self.description}, in a space of "
-                    f"{rounded(size)} that is too large to look through. Widen the constraint or the space."
+                    f"{size} that is too large to look through. Widen the constraint or the space."
                 )

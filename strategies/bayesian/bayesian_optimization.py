@@ -85,7 +85,7 @@ class BayesianOptimization(Strategy):
         if len(history) < self.initial or not history.n_completed:
             return unseen(space, history, rng)
         acquisition = self.acquisition(space, history, rng)
-        if space.size <= WHOLE:
+        if space.has_at_most(WHOLE):
             whole = self._wholes.get(history, space, lambda: WholeSpace(space))
             return whole.best(history, acquisition, rng)
         parents = [trial.architecture for trial in history.ranked()[:PARENTS]]
