@@ -137,8 +137,6 @@ def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator)
 
 def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
     rest = [architecture for architecture in space if architecture not in history]
-    if not rest and not len(history):
-        raise InfeasibleError(f"None of the {space.counted} architectures satisfies the constraint of {space!r}.")
     return rest[rng.integers(len(rest))] if rest else None
 
 

@@ -123,7 +123,7 @@ class Search:
         events = [] if self.journal is None else self.journal.events
         if self.journal is not None and events:
             check_header(self.journal.path, events[0], self._header())
-            replay(self.history, events)
+            replay(self.history, events, self.space)
         self._deaths = Counter(event["trial"] for event in events if event["event"] == "died")
         self._again = [trial.id for trial in self.history.running]
         self._ended = end_of(events)
@@ -133,9 +133,9 @@ class Search:
         found = list(dict.fromkeys(self.space.canonical(values) for values in architectures))
         for architecture in found:
             if not self.space.accepts(architecture):
-                costs = self.costs.of(architecture)
-                limits = " and ".join(map(str, self.costs.constraints))
-                raise ValueError(f"The initial architecture {architecture.id} has {costs}, which breaks {limits}.")
+                assert self.space.constraint is not None
+                why = self.costs.refusal(architecture) or f"it breaks {self.space.constraint.description}"
+                raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
         return found
 
     def _header(self) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class SearchSpace:
         """Yield every accepted architecture once, in lexicographic order of the options; of a class its representative.
 
         Raises:
-            InfeasibleError: after 100,000 refusals of the constraint in a row.
+            InfeasibleError: where the constraint refuses everything, or 100,000 architectures in a row.
         """
         return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.counted)
 
@@ -219,7 +219,7 @@ class SearchSpace:
             chosen = [] if rate is None else list(itertools.compress(genes, (rng.random(len(genes)) < rate).tolist()))
             options = dict(architecture.items())
             for choice in chosen or [genes[rng.integers(len(genes))]]:
-                options[choice.label] = _another(choice, architecture[choice.label], rng)
+                options[choice.label] = choice.another(architecture[choice.label], rng)
             child = self._complete(options, rng)
             if child != architecture:
                 return child
@@ -308,14 +308,17 @@ class SearchSpace:
         """The space without its constraint: the same choices and symmetries."""
         return self if self.constraint is None else SearchSpace(self.choices, self._representative)
 
-    def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
+    def where(
+        self, accept: Callable[[Architecture], bool], description: str, explain: Callable[[], str] = str
+    ) -> SearchSpace:
         """Return the part of the space that a condition accepts besides the constraint that it has already.
 
         Args:
             accept: decides on a canonical architecture.
             description: stands in error messages.
+            explain: what these say besides where nearly everything is refused, as a sentence; empty for nothing.
         """
-        condition = SpaceConstraint(accept, description)
+        condition = SpaceConstraint(accept, description, explain)
         whole = condition if self.constraint is None else self.constraint.and_also(condition)
         return SearchSpace(self.choices, self._representative, whole)
 
@@ -338,12 +341,3 @@ class SearchSpace:
         from autopanoptic.nas.supernet.sites import choices_of
 
         return SearchSpace(choices_of(module))
-
-
-def _another(choice: Choice, option: Option, rng: np.random.Generator) -> Option:
-    """Return another option of a choice, drawn by the weights."""
-    others = [other for other in choice.options if other != option]
-    if choice.weights is None:
-        return others[rng.integers(len(others))]
-    weights = [weight for other, weight in zip(choice.options, choice.weights, strict=True) if other != option]
-    return others[rng.choice(len(others), p=np.array(weights) / sum(weights))]
