@@ -56,6 +56,14 @@ class Strategy(ShownHyperparameters, ABC):
             ValueError: says what the strategy cannot do.
         """
 
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Return what a user should know who gives the strategy so many trials in all; None where they suit it.
+
+        :meth:`Search.run` logs it as a warning before it begins. A strategy that learns nothing before trial
+        ``trials`` says so here, and how to mend it.
+        """
+        return None
+
 
 class HistoryMemo(Generic[Value]):
     """Keeps values that a strategy has worked out from a history, and drops them with the history.
@@ -145,6 +153,20 @@ def exhausted(space: SearchSpace, history: History) -> bool:
     if space.has_at_most(len(history)):
         return True
     return space.has_at_most(ENUMERABLE) and all(architecture in history for architecture in space)
+
+
+def too_few_trials(owner: str, trials: int, random: int, mend: str) -> str | None:
+    """Return the advice for a strategy whose first trials are random; None where there are more trials than these.
+
+    Args:
+        owner: the strategy's name.
+        trials: all there shall be.
+        random: how many the strategy draws at random before it learns.
+        mend: what to do about it.
+    """
+    if trials > random:
+        return None
+    return f"{owner} draws its first {random} trials at random, so {trials} trials are random search. {mend}"
 
 
 def require_count(owner: str, name: str, value: object, low: int = 1) -> None:

@@ -258,8 +258,8 @@ class Search:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
-        before ``trials``, as where every architecture has been tried, a warning is logged; :attr:`Result.ended` says
-        why a search ended.
+        before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
+        to say of so many trials (:meth:`Strategy.advise`). :attr:`Result.ended` says why a search ended.
 
         Args:
             trials: how many in all, those of an earlier run from the journal included; None for no limit.
@@ -275,6 +275,9 @@ class Search:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         deadline = None if seconds is None else time.monotonic() + seconds
         show = sys.stderr.isatty() if progress is None else progress
+        advice = None if trials is None else self.strategy.advise(self.space, trials)
+        if advice is not None:
+            logger.warning("%s", advice)
         self._ended = None
         try:
             self.executor.start(self.evaluator, self._on_report)
