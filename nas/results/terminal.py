@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from autopanoptic.nas.results.result import Result
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.trials.trial import Trial
 
 ENDINGS = {
@@ -49,7 +48,7 @@ def _summary(result: Result) -> str:
     states = Counter(trial.state.value for trial in result.history)
     counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
     ending = ENDINGS.get(result.ended, result.ended)
-    return f"{len(result.history)} trials of a space of {rounded(result.space.size)}: {counts} ({ending})"
+    return f"{len(result.history)} trials of a space of {result.space.counted}: {counts} ({ending})"
 
 
 def _trials(result: Result, trials: Iterable[Trial], title: str) -> Table:

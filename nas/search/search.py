@@ -25,7 +25,6 @@ from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.space.architecture import Architecture, Option
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
@@ -124,7 +123,7 @@ class Search:
         events = [] if self.journal is None else self.journal.events
         if self.journal is not None and events:
             check_header(self.journal.path, events[0], self._header())
-            replay(self.history, events)
+            replay(self.history, events, self.space)
         self._deaths = Counter(event["trial"] for event in events if event["event"] == "died")
         self._again = [trial.id for trial in self.history.running]
         self._ended = end_of(events)
@@ -134,9 +133,9 @@ class Search:
         found = list(dict.fromkeys(self.space.canonical(values) for values in architectures))
         for architecture in found:
             if not self.space.accepts(architecture):
-                costs = self.costs.of(architecture)
-                limits = " and ".join(map(str, self.costs.constraints))
-                raise ValueError(f"The initial architecture {architecture.id} has {costs}, which breaks {limits}.")
+                assert self.space.constraint is not None
+                why = self.costs.refusal(architecture) or f"it breaks {self.space.constraint.description}"
+                raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
         return found
 
     def _header(self) -> dict[str, Any]:
@@ -207,7 +206,7 @@ class Search:
                 return architecture
         raise SearchError(
             f"{type(self.strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried "
-            f"before or breaks a constraint, after {number} trials of a space of {rounded(self.space.size)}. "
+            f"before or breaks a constraint, after {number} trials of a space of {self.space.counted}. "
             "A strategy returns None when it has nothing new."
         )
 
@@ -259,8 +258,8 @@ class Search:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
-        before ``trials``, as where every architecture has been tried, a warning is logged; :attr:`Result.ended` says
-        why a search ended.
+        before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
+        to say of so many trials (:meth:`Strategy.advise`). :attr:`Result.ended` says why a search ended.
 
         Args:
             trials: how many in all, those of an earlier run from the journal included; None for no limit.
@@ -276,6 +275,9 @@ class Search:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         deadline = None if seconds is None else time.monotonic() + seconds
         show = sys.stderr.isatty() if progress is None else progress
+        advice = None if trials is None else self.strategy.advise(self.space, trials)
+        if advice is not None:
+            logger.warning("%s", advice)
         self._ended = None
         try:
             self.executor.start(self.evaluator, self._on_report)

@@ -198,11 +198,11 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
     if settings.strategy == "regularized-evolution":
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
-    cycles = (trials - 1) // cycle_length(space)
+    length = PathPriority().length(space)
+    cycles = (trials - 1) // length
     if cycles < 1:
         raise ValueError(
-            f"path-priority needs at least one fair cycle of {cycle_length(space)} trials and one for its answer; "
-            f"trials is {trials}"
+            f"path-priority needs at least one fair cycle of {length} trials and one for its answer; trials is {trials}"
         )
     return PathPriority(cycles=cycles)
 
