@@ -93,7 +93,7 @@ def next_member(
     rng: np.random.Generator,
     draw: Callable[[], Architecture | None],
     *,
-    known: Container[Architecture] = (),
+    known: Container[object] = (),
     before: Uses | None = None,
 ) -> Architecture | None:
     """Return what joins the members of a cycle.
@@ -143,7 +143,7 @@ def _least(label: str, options: Sequence[Option], uses: Uses) -> list[Option]:
 
 def _towards(
     space: SearchSpace,
-    known: Container[Architecture],
+    known: Container[object],
     fair: Architecture,
     found: Architecture | None,
     rng: np.random.Generator,
