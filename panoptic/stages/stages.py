@@ -248,7 +248,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(cycle_length(whole))
+    settings.supernet.check_cycle(FairPaths(whole).cycle)
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
@@ -317,7 +317,7 @@ def _recalibration(settings: Settings, dataset: CocoPanoptic, divisor: int) -> I
         return None
     small = settings.preset == "scenes"
     loader = training_batches(
-        dataset, settings.transform(), batch_size=settings.supernet.batch_size if small else 2, divisor=divisor,
+        dataset, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
     )  # fmt: skip
     return list(loader) if small else loader
