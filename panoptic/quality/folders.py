@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.report import QualityReport

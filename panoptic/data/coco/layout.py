@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 
 LARGEST_CUT = 5000
@@ -38,9 +39,9 @@ class Location:
     segmentations: Path
     annotations: Path
 
-    def open(self) -> CocoPanoptic:
-        """Reads the JSON and checks that all files exist; raises as `CocoPanoptic`."""
-        return CocoPanoptic(self.images, self.segmentations, self.annotations)
+    def open(self, orientation: Orientation = "apply") -> CocoPanoptic:
+        """Reads the JSON and checks that all files exist; orientation and errors as of `CocoPanoptic`."""
+        return CocoPanoptic(self.images, self.segmentations, self.annotations, orientation=orientation)
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,30 @@ class Splits:
     val: Location
     overfit: bool = False
 
-    def open(self, seed: int = 0) -> Datasets:
+    def open(self, seed: int = 0, *, orientation: Orientation = "apply") -> Datasets:
         """Opens the splits.
 
         Without a nas_val split of its own, nas_val is cut from train: 5,000 images, or a tenth if that is less,
         drawn by the seed from the images in the order of their ids. Images that a given nas_val shares with
         train are left out of train.
 
+        Args:
+            seed: Decides the cut.
+            orientation: As of `CocoPanoptic`, for all splits.
+
         Raises:
             FileNotFoundError: If a file or folder is missing.
             ValueError: If a split breaks the format, the splits' categories differ, or train is too small to cut.
         """
-        whole = self.train.open()
+        whole = self.train.open(orientation)
         if self.overfit:
             return Datasets(whole, whole, whole, overfit=True)
         if self.nas_val is None:
             train, nas_val = cut(whole, seed)
         else:
-            nas_val = self.nas_val.open()
+            nas_val = self.nas_val.open(orientation)
             train = _without(whole, nas_val) if self.nas_val.images == self.train.images else whole
-        val = self.val.open()
+        val = self.val.open(orientation)
         for other in (nas_val, val):
             if other.categories != whole.categories:
                 raise ValueError(f"{other.source} has other categories than {whole.source}; splits must share them")

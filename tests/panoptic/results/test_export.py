@@ -11,7 +11,7 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.coco.annotations import read_annotations
-from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.folders import evaluate_folders
 from autopanoptic.panoptic.quality.metric import PanopticQuality

@@ -35,6 +35,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"max_flops": -1.0}, "not -1.0 GFLOPs"),
         ({"preset": "coco"}, "needs data in COCO panoptic format"),
         ({"seed": -1}, "seed -1"),
+        ({"orientation": "upright"}, "orientation='upright' is none of apply, ignore"),
     ],
 )
 def test_refusals(changes: dict[str, object], message: str) -> None:

@@ -3,11 +3,12 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autopanoptic.panoptic.data.coco.annotations import read_annotations
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.problems import DatasetError
+from autopanoptic.panoptic.data.problems import DatasetError, DatasetWarning
 
 IDS = np.array([[1, 1, 2], [3, 3, 2]])
 
@@ -165,3 +166,37 @@ def test_annotations_take_matches_segments(folder):
     for indices in ([], [1], [2, 0], [0, 1, 2], [2, 2]):
         part = annotations.take(indices)
         assert [part.segments(k) for k in range(len(part))] == [annotations.segments(i) for i in indices]
+
+
+def turn(path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
+def test_images_that_are_turned_are_named_in_a_warning(folder):
+    dataset = filled(folder, 4).open()
+    turn(dataset.image_path(1), 3)
+    turn(dataset.image_path(3), 9)
+    with pytest.warns(
+        DatasetWarning, match=r"2 remarks\n.*2\.png: its EXIF orientation is 3, and it is turned"
+    ) as found:
+        check(dataset)
+    (warning,) = found
+    assert [remark.split(": ")[0] for remark in warning.message.remarks] == [
+        str(dataset.image_path(1)),
+        str(dataset.image_path(3)),
+    ]
+    assert pickle.loads(pickle.dumps(warning.message)).remarks == warning.message.remarks
+
+
+def test_the_warning_comes_beside_an_error(folder):
+    dataset = filled(folder, 2).open()
+    turn(dataset.image_path(0), 6)  # 3x2 pixels become 2x3
+    with pytest.warns(DatasetWarning, match="1 remark"), pytest.raises(DatasetError, match="orientation='ignore'"):
+        check(dataset)
+    folder.orientation = "ignore"
+    with pytest.warns(DatasetWarning, match="is read as it is stored; if its PNG is not, .*'apply'"):
+        check(folder.open())

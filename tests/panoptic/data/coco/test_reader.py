@@ -219,3 +219,53 @@ def test_coco_sample(coco_sample):
         assert sample.masks.flatten(1).sum(1).tolist() == [s.area for s in plain]
         assert int((sample.semantic == 0).sum()) == sum(s.area for s in things)
         assert int((sample.semantic == 255).sum()) == int((truth.ids == 0).sum())
+
+
+def stored_turned(path, orientation):
+    """Stores an image such that viewers show what it showed before."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation: Image.Transpose
+    with Image.open(path) as image:
+        upright = np.array(image)
+    turned = Image.fromarray(upright)
+    if orientation > 1:
+        turned = turned.transpose(Image.Transpose(back[orientation]))
+    turned.save(path, exif=exif)
+    return upright
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_images_fit_their_masks_sizes_and_batches(folder, orientation):
+    folder.add(IDS, {1: 10, LARGE: 5, 2: 12, 3: 1, 4: 1})
+    upright = stored_turned(folder.images / "1.png", orientation)
+    dataset = folder.open()
+    np.testing.assert_array_equal(dataset.image(0), upright)
+    sample = dataset[0]
+    assert tuple(sample.image.shape[1:]) == tuple(sample.semantic.shape) == tuple(dataset.sizes[0]) == (4, 5)
+
+
+def test_the_orientation_is_a_setting(folder):
+    ids = np.array([[1, 1, 2], [1, 2, 2]])
+    folder.add(ids, {1: 10, 2: 5})
+    stored_turned(folder.images / "1.png", 3)
+    upright = folder.open().image(0)
+    folder.orientation = "ignore"
+    dataset = folder.open()
+    np.testing.assert_array_equal(dataset.image(0), upright[::-1, ::-1])
+    assert dataset.subset([0]).orientation == "ignore"
+    folder.orientation = "turn"
+    with pytest.raises(ValueError, match="orientation='turn' is none of 'apply', 'ignore'"):
+        folder.open()
+
+
+@pytest.mark.parametrize(("setting", "other"), [("apply", "ignore"), ("ignore", "apply")])
+def test_sizes_of_the_other_convention_are_refused_with_the_way_out(folder, setting, other):
+    folder.add(np.array([[1, 1, 2], [1, 2, 2]]), {1: 10, 2: 5})
+    stored_turned(folder.images / "1.png", 6)
+    if setting == "apply":
+        entry = folder.json["images"][0]
+        entry["height"], entry["width"] = entry["width"], entry["height"]
+    folder.orientation = setting
+    with pytest.raises(ValueError, match=rf"EXIF orientation is 6: orientation='{other}' gives that size"):
+        folder.open().image(0)
