@@ -104,10 +104,12 @@ class PanopticQuality:
         return QualityReport.of({category: CategoryQuality(tp, fp, fn, iou) for category, (tp, fp, fn), iou in rows})
 
     def __iadd__(self, other: PanopticQuality) -> PanopticQuality:
-        if self.categories != other.categories:
-            raise ValueError("accumulators of different categories cannot be added")
-        self._iou += other._iou
-        self._hits += other._hits
+        difference = self.categories.difference(other.categories)
+        if difference is not None:
+            raise ValueError(f"accumulators of different categories cannot be added: {difference}")
+        places = [other._index[category.id] for category in self.categories]
+        self._iou += other._iou[places]
+        self._hits += other._hits[places]
         return self
 
     def __add__(self, other: PanopticQuality) -> PanopticQuality:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autopanoptic.panoptic.data.categories import THING, VOID, Categories
-from autopanoptic.panoptic.data.coco.annotations import Annotations, read_annotations
+from autopanoptic.panoptic.data.coco.annotations import Annotations, ImageIds, read_annotations
 from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation, StoredImage, read_stored
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.data.image_id import ImageId
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
@@ -43,7 +44,7 @@ class Sample:
     labels: Tensor
     masks: Tensor
     semantic: Tensor
-    image_id: int
+    image_id: ImageId
 
 
 class CocoPanoptic(Dataset[Sample]):
@@ -93,8 +94,8 @@ class CocoPanoptic(Dataset[Sample]):
         return self.annotations.categories
 
     @property
-    def image_ids(self) -> npt.NDArray[np.int64]:
-        """(n,) ids of the images, in the order of the JSON."""
+    def image_ids(self) -> ImageIds:
+        """(n,) ids of the images, int64 or text, in the order of the JSON."""
         return self.annotations.image_ids
 
     @property
@@ -124,7 +125,7 @@ class CocoPanoptic(Dataset[Sample]):
             labels=torch.from_numpy(labels),
             masks=torch.from_numpy(masks),
             semantic=torch.from_numpy(_semantic_values(segments, self.categories)[compact]),
-            image_id=int(self.image_ids[index]),
+            image_id=self.image_ids[index].item(),
         )
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
@@ -167,6 +168,19 @@ class CocoPanoptic(Dataset[Sample]):
         part = copy.copy(self)
         part.annotations = self.annotations.take([self._checked(i) for i in indices])
         return part
+
+    def with_categories_of(self, other: CocoPanoptic) -> CocoPanoptic:
+        """Returns this data set with the order, and so the labels, and the colours of another's categories.
+
+        Raises:
+            ValueError: If the categories differ otherwise; the message names the first that does.
+        """
+        difference = self.categories.difference(other.categories)
+        if difference is not None:
+            raise ValueError(f"{self.source} has other categories than {other.source}: {difference}")
+        alike = copy.copy(self)
+        alike.annotations = replace(self.annotations, categories=other.categories)
+        return alike
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):

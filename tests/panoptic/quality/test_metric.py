@@ -355,3 +355,14 @@ def test_tensors_and_arrays_give_the_same():
     pairs = [an_adversarial_pair(seed) for seed in range(30)]
     tensors = [[PanopticMap(torch.from_numpy(m.ids.astype(np.int32)), m.segments) for m in pair] for pair in pairs]
     assert str(measured(tensors, check_truth=False)) == str(measured(pairs, check_truth=False))
+
+
+def test_accumulators_of_categories_in_another_order_add_up():
+    pair = an_adversarial_pair(5)
+    turned = Categories(list(CATEGORIES)[::-1])
+    parts = [PanopticQuality(categories, check_truth=False) for categories in (CATEGORIES, turned)]
+    for part in parts:
+        part.update(*pair)
+    twice = measured([pair, pair], check_truth=False)
+    assert (parts[0] + parts[1]).compute() == twice
+    assert dict((parts[1] + parts[0]).compute().per_category) == dict(twice.per_category)
