@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from autopanoptic.nas.search.search import SearchError
+from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.storage.journal import JournalError
 
 GROUP = "autopanoptic.commands"

@@ -12,6 +12,7 @@ from autopanoptic.nas.costs.table import constraints_of
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.header import check_format
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import objectives_of
@@ -54,6 +55,7 @@ class Result:
         header = events[0] if events else {}
         if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
             raise JournalError(f"{path} does not begin with the description of a search.")
+        check_format(path, header)
         history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
         space = SearchSpace.from_json(header["space"])
         replay(history, events, space)

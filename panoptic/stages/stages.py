@@ -34,7 +34,6 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
-from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.checks import check
