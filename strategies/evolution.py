@@ -11,7 +11,7 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, too_few_trials, unseen
 from autopanoptic.nas.trials.elite import Elite
 from autopanoptic.nas.trials.history import History
 
@@ -89,6 +89,11 @@ class Evolution(Strategy):
                 f"Evolution needs mutations + crossovers = population, not {self.mutations} + {self.crossovers} "
                 f"for a population of {self.population}."
             )
+
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where there is no second generation."""
+        mend = f"Take a smaller population, such as Evolution({max(2, trials // 4)}), or more trials."
+        return too_few_trials("Evolution", trials, self.population, mend)
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, too_few_trials, unseen
 from autopanoptic.nas.trials.dominance import fronts
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.pareto import crowding_within
@@ -73,6 +73,11 @@ class NSGA2(Strategy):
         require_probability("NSGA2", "crossover_rate", self.crossover_rate)
         if self.mutation_rate is not None:
             require_probability("NSGA2", "mutation_rate", self.mutation_rate)
+
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where there is no second generation."""
+        mend = f"Take a smaller population, such as NSGA2({max(2, trials // 4)}), or more trials."
+        return too_few_trials("NSGA2", trials, self.population, mend)
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""

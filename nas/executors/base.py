@@ -50,8 +50,8 @@ class Executor(Protocol):
     def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Get ready to run an evaluator; called before the first :meth:`submit` of each run.
 
-        With ``answers=False`` nobody stops trials: what ``on_report`` returns is of no account, and an evaluation need
-        not wait for it.
+        With ``answers=False`` no rule stops trials, so that an evaluation need not wait for what ``on_report`` returns;
+        where that is True all the same, the trial ends as soon as the executor can see to it.
         """
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:

@@ -71,8 +71,9 @@ class Result:
             raise JournalError(f"{path} does not begin with the description of a search.")
         check_format(path, header)
         history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
-        replay(history, events)
-        return cls(SearchSpace.from_json(header["space"]), history, end_of(events))
+        space = SearchSpace.from_json(header["space"])
+        replay(history, events, space)
+        return cls(space, history, end_of(events))
 
     @property
     def best(self) -> Trial:

@@ -9,7 +9,6 @@ import numpy as np
 from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.space.architecture import Architecture, Option
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import Strategy, exhausted
 from autopanoptic.nas.trials.history import History
@@ -35,7 +34,7 @@ def propose(strategy: Strategy, space: SearchSpace, history: History, seed: int)
             return architecture
     raise SearchError(
         f"{type(strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried before or "
-        f"breaks a constraint, after {number} trials of a space of {rounded(space.size)}. "
+        f"breaks a constraint, after {number} trials of a space of {space.counted}. "
         "A strategy returns None when it has nothing new."
     )
 
@@ -51,10 +50,9 @@ def first_ones(
     found = list(dict.fromkeys(space.canonical(values) for values in architectures))
     for architecture in found:
         if not space.accepts(architecture):
-            limits = " and ".join(map(str, costs.constraints))
-            raise ValueError(
-                f"The initial architecture {architecture.id} has {costs.of(architecture)}, which breaks {limits}."
-            )
+            assert space.constraint is not None
+            why = costs.refusal(architecture) or f"it breaks {space.constraint.description}"
+            raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
     return found
 
 

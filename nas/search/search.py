@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,17 +12,12 @@ from typing import Any
 
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
-from autopanoptic.nas.evaluation.metrics import (
-    MissingObjectiveError,
-    check_complete,
-    checked,
-    checked_seconds,
-    whole_step,
-)
+from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
+from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
@@ -118,6 +112,7 @@ class Search:
             )
         self.objectives = objectives_of(objectives)
         self.costs = CostTable(costs or {}, constraints or ())
+        self._completion = Completion(self.costs, self.objectives)
         self.space = self.costs.constrained(space)
         self.strategy = strategy
         self.evaluator = evaluator_of(evaluator, self.objectives[0].name)
@@ -139,7 +134,7 @@ class Search:
         if self.journal is not None and events:
             parametrised = {"strategy": strategy, "stopper": stopper}
             check_header(self.journal.path, events[0], header, parametrised)
-            replay(history, events)
+            replay(history, events, self.space)
             initial = events[0].get("initial", [])
         self.initial = first_ones(initial, self.space, self.costs)
         header["initial"] = [architecture.to_json() for architecture in self.initial]
@@ -293,28 +288,13 @@ class Search:
 
     def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
         try:
-            found = {**self._costs_of(trial), **checked(metrics)}
-            check_complete(found, self.objectives, self.costs.constraints)
+            found = self._completion.metrics(trial.architecture, metrics)
         except MissingObjectiveError as problem:
             self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
         return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
-
-    def cost_problem(self, trial: Trial) -> str | None:
-        """Return why a cost of a trial's architecture cannot be worked out; None where all can."""
-        try:
-            self._costs_of(trial)
-        except ValueError as problem:
-            return str(problem)
-        return None
-
-    def _costs_of(self, trial: Trial) -> dict[str, float]:
-        try:
-            return self.costs.of(trial.architecture)
-        except Exception as problem:
-            raise ValueError(f"A cost could not be worked out.\n{traceback.format_exc()}") from problem
 
     def run(
         self,
@@ -330,8 +310,8 @@ class Search:
         Trials that were asked for and not told of, by :meth:`ask` or in a run that was interrupted, are run first.
 
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
-        before ``trials``, as where every architecture has been tried, a warning is logged; :attr:`Result.ended` says
-        why a search ended.
+        before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
+        to say of so many trials (:meth:`Strategy.advise`). :attr:`Result.ended` says why a search ended.
 
         Args:
             trials: how many in all, those of an earlier run from the journal included; None for no limit.
@@ -351,6 +331,9 @@ class Search:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
         show = sys.stderr.isatty() if progress is None else progress
+        advice = None if trials is None else self.strategy.advise(self.space, trials)
+        if advice is not None:
+            logger.warning("%s", advice)
         self._ended = None
         try:
             for trial_id in self._ledger.reopen_failed() if retry_failed else ():
@@ -382,6 +365,7 @@ class Search:
             self.executor,
             limits,
             self._attempts,
+            self._completion,
             ordered=self.ordered,
             max_failures=self.max_failures,
             rule=repr(self.stopper),

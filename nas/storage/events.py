@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState, reports_of
@@ -87,20 +88,31 @@ def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
     return trial
 
 
-def replay(history: History, events: Iterable[Mapping[str, Any]]) -> None:
+def replay(history: History, events: Iterable[Mapping[str, Any]], space: SearchSpace) -> None:
     """Bring a history up to date with a journal's events.
+
+    Args:
+        history: is changed.
+        events: as they stand in the file.
+        space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
 
     Raises:
         JournalError: names the first event that does not fit those before it.
     """
     for number, event in enumerate(events, 1):
         try:
-            apply(history, event)
+            apply(history, _in_space(event, space))
         except (IndexError, KeyError, TypeError, ValueError) as problem:
             raise JournalError(
                 f"Event {number} of the journal, {short(dict(event))}, does not fit what stands before it "
                 f"({type(problem).__name__}: {problem}). Restore the file or delete it."
             ) from problem
+
+
+def _in_space(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
+    if event["event"] != "asked":
+        return event
+    return {**event, "architecture": space.without_inactive(event["architecture"])}
 
 
 def end_of(events: Sequence[Mapping[str, Any]]) -> str | None:
