@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.merge.merge import MergeRules
@@ -37,6 +38,8 @@ class Settings:
     Attributes:
         preset: ``"scenes"``, a small network for a CPU, or ``"coco"``, the paper's.
         data: Folder in COCO panoptic format; None to generate scenes.
+        orientation: Whether the data's images are turned by their EXIF orientation (``"apply"``) or read as they are
+            stored (``"ignore"``); see `CocoPanoptic`.
         difficulty: Of generated scenes, ``"easy"`` or ``"varied"``.
         scenes: How many to generate.
         short_side: Images are resized to it, in pixels; None keeps their size.
@@ -69,6 +72,7 @@ class Settings:
 
     preset: Preset = "scenes"
     data: str | None = None
+    orientation: Orientation = "apply"
     difficulty: str = "easy"
     scenes: SceneCounts = field(default_factory=SceneCounts)
     short_side: int | None = None
@@ -121,6 +125,8 @@ class Settings:
         for side in (self.short_side, self.long_side):
             if side is not None and side < 32:
                 raise ValueError(f"images must be resized to at least 32 pixels a side, not {side}")
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation={self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
         level(self.difficulty)
         if self.max_flops is not None and not self.max_flops > 0:
             raise ValueError(f"max_flops must be positive, not {self.max_flops} GFLOPs")
@@ -167,7 +173,7 @@ class Settings:
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:
         """The paper's network, sizes and schedules; meant for GPUs."""
-        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=500)
+        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=63)
 
     @property
     def rules(self) -> MergeRules:

@@ -34,7 +34,6 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
-from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.checks import check
@@ -81,7 +80,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
             )
     else:
         root = Path(settings.data)
-    datasets = find_splits(root).open(settings.seed)
+    datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)
     if settings.data is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
@@ -198,11 +197,11 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
     if settings.strategy == "regularized-evolution":
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
-    cycles = (trials - 1) // cycle_length(space)
+    length = PathPriority().length(space)
+    cycles = (trials - 1) // length
     if cycles < 1:
         raise ValueError(
-            f"path-priority needs at least one fair cycle of {cycle_length(space)} trials and one for its answer; "
-            f"trials is {trials}"
+            f"path-priority needs at least one fair cycle of {length} trials and one for its answer; trials is {trials}"
         )
     return PathPriority(cycles=cycles)
 
@@ -248,7 +247,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(cycle_length(whole))
+    settings.supernet.check_cycle(FairPaths(whole).cycle)
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
@@ -317,7 +316,7 @@ def _recalibration(settings: Settings, dataset: CocoPanoptic, divisor: int) -> I
         return None
     small = settings.preset == "scenes"
     loader = training_batches(
-        dataset, settings.transform(), batch_size=settings.supernet.batch_size if small else 2, divisor=divisor,
+        dataset, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
     )  # fmt: skip
     return list(loader) if small else loader

@@ -81,12 +81,13 @@ class PanopticModule(SupernetModule):
         super().__init__(
             supernet,
             self._total,
-            lambda _: recipe.make_optimizer(network, sampler.cycle),
+            lambda _: recipe.make_optimizer(network),
             sampler,
             scheduler=recipe.make_scheduler(sampler.cycle),
             accumulate=recipe.accumulate,
-            # The recipe's learning rates are those for the sum of a cycle's gradients.
+            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
             reduction="sum",
+            divide_rates=recipe.accumulate,
             clip=recipe.clip,
         )
         self.seed = seed
