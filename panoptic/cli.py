@@ -45,6 +45,13 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class OrientationName(str, Enum):
+    """What to do with the orientation that an image's EXIF states."""
+
+    apply = "apply"
+    ignore = "ignore"
+
+
 @app.callback()
 def _task() -> None:
     """Panoptic segmentation: the joint search of a whole network."""
@@ -70,11 +77,17 @@ def search(
     recalibration_batches: Annotated[
         int | None, typer.Option(min=0, help="Batches for a candidate's batch-norm statistics; 0: the supernet's own.")
     ] = None,
+    orientation: Annotated[
+        OrientationName, typer.Option(help="Turn images by their EXIF orientation, or read them as they are stored.")
+    ] = OrientationName.apply,
     difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the training on a CPU, which the workers share.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a training on a CPU, which the workers share.")] = 1,
+    trainings: Annotated[
+        int | None, typer.Option(min=1, help="Threads over all compared networks, which train side by side on a CPU.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
@@ -126,11 +139,13 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "strategy": values["strategy"].value,
         "objective": values["objective"],
         "max_flops": values["max_flops"],
+        "orientation": values["orientation"].value,
         "difficulty": values["difficulty"],
         "device": values["device"].value,
         "precision": values["precision"],
         "threads": values["threads"],
         "workers": values["workers"] or WORKERS,
+        "trainings": values["trainings"] or settings.trainings,
         "seed": values["seed"],
         "trials": values["trials"] or settings.trials,
         "short_side": values["image_size"] or settings.short_side,

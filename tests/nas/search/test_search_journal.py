@@ -89,7 +89,6 @@ def test_finished_journal_is_left_as_it_is(space: SearchSpace, tmp_path: Path) -
         ({"strategy": GridSearch()}, r"its strategy is 'RandomSearch\(\)', this one's is 'GridSearch\(\)'"),
         ({"objectives": {"value": "min"}}, "its objectives is {'value': 'max'}"),
         ({"constraints": {"n": (0, 2.0000001)}}, r"its constraints is {'n': \[0, 2\]}, .* {'n': \[0, 2.0000001\]}"),
-        ({"initial": [{"op": "pool", **{f"k{i}": 1 for i in range(6)}}]}, "its initial is"),
         (
             {"space": SearchSpace([Choice("op", ["pool", "conv"]), *(Choice(f"k{i}", [0, 1]) for i in range(7))])},
             r"its space is {'label': 'size'.*, this one's is {'label': 'k0'",
@@ -112,7 +111,7 @@ def test_journal_of_another_search_is_refused(
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"event": "completed", "trial": 7, "metrics": {"value": 1}, "seconds": 1}, "IndexError"),
+        ({"event": "completed", "trial": 7, "metrics": {"value": 1}, "seconds": 1}, "There is no trial 7"),
         ({"event": "completed", "trial": 0, "metrics": {"value": 1}}, "not running"),
         ({"event": "asked", "trial": 9, "architecture": POOL}, "next trial must be running and have id 2"),
         ({"event": "asked", "trial": 2, "architecture": {"op": "pool"}}, "lacks choice 'k0'"),
