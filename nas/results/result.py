@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from autopanoptic.nas.trials.trial import Trial
 class Result:
     """What a search has found so far.
 
+    It can be pickled and copied. A pickled one keeps the choices of its space, as one read from a journal does, but not
+    the functions on it (constraints on costs, ``canonical``), which may not travel.
+
     Args:
         space: the search space.
         history: the search's trials.
@@ -40,6 +44,16 @@ class Result:
         best = self.history.best
         completed = self.history.n_completed
         return f"Result({len(self.history)} trials, {completed} completed, ended={self.ended!r}, best={best})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"space": self.space.to_json(), "history": self.history, "ended": self.ended}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.space = SearchSpace.from_json(state["space"])
+        self.history, self.ended = state["history"], state["ended"]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Result:
+        return Result(self.space, deepcopy(self.history, memo), self.ended)
 
     @classmethod
     def from_journal(cls, path: str | Path) -> Result:

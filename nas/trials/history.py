@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
+import numpy as np
+
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.trials.dominance import first_front
 from autopanoptic.nas.trials.objective import Constraint, Objective
-from autopanoptic.nas.trials.pareto import fronts, ranking
+from autopanoptic.nas.trials.pareto import ranking
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
@@ -128,8 +131,8 @@ class History(Sequence[Trial]):
         found = sorted(self._feasible(), key=lambda trial: trial.id)
         if not found:
             return []
-        front = fronts([self.gains(trial) for trial in found])
-        return [trial for trial, number in zip(found, front, strict=True) if number == 0]
+        front = first_front([self.gains(trial) for trial in found])
+        return [found[index] for index in np.flatnonzero(front)]
 
     def check_add(self, trial: Trial) -> None:
         """Refuse what :meth:`add` cannot take, for the reasons given there; changes nothing."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas import Architecture, History, Journal, JournalError, Objective
+from autopanoptic.nas import Architecture, Choice, History, Journal, JournalError, Objective, SearchSpace
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.storage.events import replay
 from autopanoptic.nas.trials.trial import TrialState
@@ -26,7 +26,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def on_disk(path: Path) -> History:
     history = History(MAX)
-    replay(history, Journal(path).events)
+    replay(history, Journal(path).events, SearchSpace([Choice("a", range(3))]))
     return history
 
 
