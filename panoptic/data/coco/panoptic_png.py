@@ -1,17 +1,30 @@
-"""Decoding of PNGs whose colours are segment ids."""
+"""Decoding of PNGs whose colours are segment ids.
+
+Plain PNGs (RGB, 8 bits, not interlaced: what every writer of the format makes) are inflated by libdeflate and
+unfiltered straight to ids by a compiled kernel, some ten times as fast as by Pillow. Pillow decodes the others
+and says what is wrong with damaged ones.
+"""
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from deflate import DeflateError, zlib_decompress
 from PIL import Image
 
 from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS
 from autopanoptic.panoptic.data.segments import rgb_to_id
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PLAIN = [8, 2, 0, 0, 0]
+"""Bits, colour type RGB, compression, filters and interlacing of a plain PNG's header."""
+MAX_PIXELS = 2**28
+"""Of a plain PNG, where Pillow has no limit."""
 _BIT_DEPTH = 24
 """Where a PNG's header holds the bits of a channel."""
 
@@ -29,7 +42,48 @@ def read_ids(path: Path) -> npt.NDArray[np.uint32]:
         content = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
-    return rgb_to_id(_colors(content, path))
+    ids = _plain_ids(content)
+    return rgb_to_id(_colors(content, path)) if ids is None else ids
+
+
+def _plain_ids(content: bytes) -> npt.NDArray[np.uint32] | None:
+    """Decodes a plain PNG; None for any other or a damaged one."""
+    plain = _deflated(content)
+    if plain is None:
+        return None
+    height, width, deflated = plain
+    size = height * (1 + 3 * width)
+    try:
+        raw = zlib_decompress(deflated, size)
+    except DeflateError:
+        return None
+    if len(raw) != size:
+        return None
+    from autopanoptic.panoptic.data.coco.png_filters import packed
+
+    ids, is_known = packed(np.frombuffer(raw, np.uint8), height, width)
+    return ids if is_known else None
+
+
+def _deflated(content: bytes) -> tuple[int, int, bytes] | None:
+    """Height, width and compressed rows of a plain PNG whose chunks are whole; None for another."""
+    if content[:8] != _SIGNATURE or content[12:16] != b"IHDR" or len(content) < 33:
+        return None
+    width, height, *kind = struct.unpack_from(">IIBBBBB", content, 16)
+    if kind != _PLAIN or not 0 < width * height <= (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
+        return None
+    view, parts, start = memoryview(content), [], 8
+    while start + 12 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, start)
+        end = start + 12 + length
+        if content[end - 4 : end] != zlib.crc32(view[start + 4 : end - 4]).to_bytes(4, "big"):
+            return None
+        if name == b"IDAT":
+            parts.append(content[start + 8 : end - 4])
+        if name == b"IEND":
+            return height, width, parts[0] if len(parts) == 1 else b"".join(parts)
+        start = end
+    return None
 
 
 def _colors(content: bytes, path: Path) -> npt.NDArray[np.uint8]:
