@@ -78,32 +78,38 @@ def _measure(
     for truth, prediction in pairs:
         try:
             quality.update(
-                _read_map(folders[0], truth, ("id", "category_id", "area")),
-                _read_map(folders[1], prediction, ("id", "category_id")),
+                _read_map(folders[0], truth, with_area=True),
+                _read_map(folders[1], prediction, with_area=False),
             )
         except ValueError as error:
             raise ValueError(f"image {truth['image_id']!r}: {error}") from error
     return quality
 
 
-def _read_map(folder: Path, annotation: Mapping[str, Any], needed: Sequence[str]) -> PanopticMap:
+def _read_map(folder: Path, annotation: Mapping[str, Any], *, with_area: bool) -> PanopticMap:
     ids = read_ids(folder / annotation["file_name"])
-    return PanopticMap(ids, tuple(_segment(entry, needed) for entry in annotation["segments_info"]))
+    return PanopticMap(ids, tuple([_segment(entry, with_area) for entry in annotation["segments_info"]]))
 
 
-def _segment(entry: Any, needed: Sequence[str]) -> Segment:
-    """A segment of the JSON, without area or crowd where these are not needed and not there."""
+def _segment(entry: Any, with_area: bool) -> Segment:
+    """A segment of the JSON, whose area may be missing where it is not needed, and its crowd everywhere."""
+    if isinstance(entry, dict):
+        segment_id, category_id = entry.get("id"), entry.get("category_id")
+        area, iscrowd = entry.get("area", "missing" if with_area else 0), entry.get("iscrowd", 0)
+        if type(segment_id) is type(category_id) is int and type(area) in (int, float) and is_crowd_flag(iscrowd):
+            return Segment(segment_id, category_id, area, bool(iscrowd))
+    raise ValueError(_fault(entry, ("id", "category_id", "area") if with_area else ("id", "category_id")))
+
+
+def _fault(entry: Any, needed: Sequence[str]) -> str:
     missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
     if missing:
-        raise ValueError(f"segment {entry!r} lacks {', '.join(missing)}")
-    area, iscrowd = entry.get("area", 0), entry.get("iscrowd", 0)
-    if not all(type(value) is int for value in (entry["id"], entry["category_id"])):
-        raise ValueError(f"segment {entry!r}: id and category_id must be integers")
-    if type(area) not in (int, float):
-        raise ValueError(f"segment {entry['id']}: the area {area!r} is no number of pixels")
-    if not is_crowd_flag(iscrowd):
-        raise ValueError(f"segment {entry['id']}: iscrowd {iscrowd!r} is neither 0 nor 1")
-    return Segment(entry["id"], entry["category_id"], area, bool(iscrowd))
+        return f"segment {entry!r} lacks {', '.join(missing)}"
+    if not all(type(entry[key]) is int for key in ("id", "category_id")):
+        return f"segment {entry!r}: id and category_id must be integers"
+    if type(entry.get("area", 0)) not in (int, float):
+        return f"segment {entry['id']}: the area {entry['area']!r} is no number of pixels"
+    return f"segment {entry['id']}: iscrowd {entry['iscrowd']!r} is neither 0 nor 1"
 
 
 def _load(path: Path) -> dict[str, Any]:

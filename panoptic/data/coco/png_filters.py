@@ -36,13 +36,14 @@ def packed(raw: Bytes, height: int, width: int) -> tuple[NDArray[np.uint32], boo
         (height, width) colours, R + 256 G + 256^2 B; and False if a filter is none of 0 to 4.
     """
     blocks, stride = (width + 7) // 8, 1 + 3 * width
-    colors = np.empty(height * width, np.uint32)
-    # Whole blocks, whose last pixels may lie beyond the row; the first row has zeros above.
-    above, own = np.zeros(8 * blocks, np.uint32), np.zeros(8 * blocks, np.uint32)
+    # Rows are done in whole blocks; what the last one writes beyond its row, the next row overwrites.
+    colors = np.empty(height * width + 8, np.uint32)
+    above = np.zeros(8 * blocks, np.uint32)
     padded = np.zeros(24 * blocks, np.uint8)
     words, differences = padded.view(np.uint64), np.zeros(8, np.uint32)
     for y in range(height):
         _copy(raw[y * stride + 1 : (y + 1) * stride], padded)
+        own = colors[y * width : y * width + 8 * blocks]
         kind = raw[y * stride]
         if kind == 0:
             _unfilter_none(words, own, differences)
@@ -55,10 +56,9 @@ def packed(raw: Bytes, height: int, width: int) -> tuple[NDArray[np.uint32], boo
         elif kind == 4:
             _unfilter_paeth(words, own, above, differences)
         else:
-            return colors.reshape(height, width), False
-        _copy(own[:width], colors[y * width : (y + 1) * width])
-        above, own = own, above
-    return colors.reshape(height, width), True
+            return colors[: height * width].reshape(height, width), False
+        above = own
+    return colors[: height * width].reshape(height, width), True
 
 
 @njit(cache=True, nogil=True)
