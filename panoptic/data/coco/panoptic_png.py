@@ -1,8 +1,8 @@
 """Decoding of PNGs whose colours are segment ids.
 
-Plain PNGs (RGB, 8 bits, not interlaced: what every writer of the format makes) are inflated by libdeflate and
-unfiltered straight to ids by a compiled kernel, some ten times as fast as by Pillow. Pillow decodes the others
-and says what is wrong with damaged ones.
+Plain PNGs (RGB, 8 bits, not interlaced, with at most 255 segments: nearly all there are) are inflated by
+libdeflate and unfiltered by a compiled kernel, some ten times as fast as by Pillow. Pillow decodes the others and
+says what is wrong with damaged ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,15 +39,47 @@ def read_ids(path: Path) -> npt.NDArray[np.uint32]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not an RGB PNG of 8 bits a channel, or is damaged or truncated.
     """
+    content = _read(path)
+    coded = _decode_plain(content)
+    return rgb_to_id(_colors(content, path)) if coded is None else coded.decoded()
+
+
+class CodedIds(NamedTuple):
+    """A map of segment ids in bytes, a quarter of its size, and measured in half the time.
+
+    Attributes:
+        codes: (H, W) uint8, each pixel's index in ids.
+        ids: (n,) uint32, each once; the first is void, 0, whether a pixel holds it or not.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    ids: npt.NDArray[np.uint32]
+
+    def decoded(self) -> npt.NDArray[np.uint32]:
+        """Returns the ids of the pixels, (H, W)."""
+        from autopanoptic.panoptic.data.coco.png_filters import decoded
+
+        ids: npt.NDArray[np.uint32] = decoded(self.codes, self.ids)
+        return ids
+
+
+def read_coded_ids(path: Path) -> CodedIds | None:
+    """Decodes a plain panoptic PNG; None for one that only `read_ids` can read, or say what is wrong with it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return _decode_plain(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
-    ids = _plain_ids(content)
-    return rgb_to_id(_colors(content, path)) if ids is None else ids
 
 
-def _plain_ids(content: bytes) -> npt.NDArray[np.uint32] | None:
+def _decode_plain(content: bytes) -> CodedIds | None:
     """Decodes a plain PNG; None for any other or a damaged one."""
     plain = _deflated(content)
     if plain is None:
@@ -59,10 +92,10 @@ def _plain_ids(content: bytes) -> npt.NDArray[np.uint32] | None:
         return None
     if len(raw) != size:
         return None
-    from autopanoptic.panoptic.data.coco.png_filters import packed
+    from autopanoptic.panoptic.data.coco.png_filters import coded
 
-    ids, is_known = packed(np.frombuffer(raw, np.uint8), height, width)
-    return ids if is_known else None
+    codes, ids, is_valid = coded(np.frombuffer(raw, np.uint8), height, width)
+    return CodedIds(codes, ids) if is_valid else None
 
 
 def _deflated(content: bytes) -> tuple[int, int, bytes] | None:

@@ -84,9 +84,15 @@ def test_every_filter_decodes_as_pillow_does(seed, size, filters):
     rng = np.random.default_rng(seed)
     rows = [bytes([kind]) + mostly_zero(rng, 3 * width).tobytes() for kind in filters[:height]]
     content = a_png(rows, width)
-    ids = panoptic_png._plain_ids(content)
-    assert ids.dtype == np.uint32
-    np.testing.assert_array_equal(ids, by_pillow(content))
+    expected = by_pillow(content)
+    coded = panoptic_png._decode_plain(content)
+    colors = set(np.unique(expected).tolist()) | {0}
+    assert (coded is None) == (len(colors) > 256)
+    if coded is not None:
+        assert (coded.codes.dtype, coded.ids.dtype, coded.ids[0]) == (np.uint8, np.uint32, 0)
+        assert sorted(coded.ids.tolist()) == sorted(colors)
+        np.testing.assert_array_equal(coded.decoded(), expected)
+        np.testing.assert_array_equal(coded.ids[coded.codes], expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,7 +103,7 @@ def test_maps_of_segments_survive_pillow(tmp_path_factory, seed, size, level):
     ids = np.repeat(np.repeat(rng.choice(listed, size), 7, axis=0), 5, axis=1)[: size[0], : size[1]]
     path = tmp_path_factory.mktemp("png") / "a.png"
     Image.fromarray(id_to_rgb(ids)).save(path, compress_level=level, optimize=bool(level == 9))
-    np.testing.assert_array_equal(panoptic_png._plain_ids(path.read_bytes()), ids)
+    np.testing.assert_array_equal(panoptic_png.read_coded_ids(path).decoded(), ids)
     np.testing.assert_array_equal(read_ids(path), ids)
 
 
@@ -112,7 +118,7 @@ def test_rows_in_several_chunks_and_other_chunks_between(tmp_path):
     data = content[start + 8 : start + 8 + length]
     parts = [a_chunk(b"IDAT", data[i : i + 7]) for i in range(0, length, 7)]
     cut = content[:start] + a_chunk(b"tEXt", b"a\0b") + b"".join(parts) + content[start + 12 + length :]
-    np.testing.assert_array_equal(panoptic_png._plain_ids(cut), by_pillow(content))
+    np.testing.assert_array_equal(panoptic_png._decode_plain(cut).decoded(), by_pillow(content))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +134,7 @@ def test_odd_files_are_left_to_pillow(tmp_path, image):
     image.save(path)
     if image.mode == "RGB":
         path.write_bytes(interlaced(np.array(image)))
-    assert panoptic_png._plain_ids(path.read_bytes()) is None
+    assert panoptic_png._decode_plain(path.read_bytes()) is None
     np.testing.assert_array_equal(read_ids(path), rgb_to_id(np.array(image.convert("RGB"))))
 
 
@@ -159,7 +165,7 @@ DAMAGES = {
 def test_damaged_files_are_refused_by_name(tmp_path, damage):
     path = tmp_path / "a.png"
     path.write_bytes(damage(a_plain_png()))
-    assert panoptic_png._plain_ids(path.read_bytes()) is None
+    assert panoptic_png._decode_plain(path.read_bytes()) is None
     with pytest.raises(ValueError, match=r"a\.png: cannot be decoded"):
         read_ids(path)
 
@@ -176,3 +182,18 @@ def test_any_damage_is_refused_or_read_as_pillow_reads_it(tmp_path_factory, plac
     except ValueError:
         return
     np.testing.assert_array_equal(ids, by_pillow(path.read_bytes()))
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 5000])
+def test_more_segments_than_bytes_tell_apart(tmp_path, count):
+    ids = np.random.default_rng(0).permutation(2**24 - 1)[:count] + 1
+    ids = np.resize(ids, (80, 90))
+    Image.fromarray(id_to_rgb(ids)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_ids(tmp_path / "a.png"), ids)
+    assert (panoptic_png.read_coded_ids(tmp_path / "a.png") is None) == (count > 255)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    for read in (read_ids, panoptic_png.read_coded_ids):
+        with pytest.raises(FileNotFoundError, match=r"none\.png: there is no such file"):
+            read(tmp_path / "none.png")
