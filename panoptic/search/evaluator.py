@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
@@ -118,7 +119,8 @@ def predict(network: PanopticNetwork, batch: Batch) -> list[Prediction]:
 class PanopticEvaluator(SupernetEvaluator):
     """One-shot evaluation of candidates: activate, recalibrate batch norm, predict, merge, PQ.
 
-    Batch norm is in the backbone alone, so recalibration runs only that, on images without targets.
+    Recalibration runs the backbone alone, on images without targets, where all batch norms are in it, as in the
+    published network; else the whole network, as for a prediction.
 
     Args:
         supernet: Of a `PanopticNetwork`, with trained weights.
@@ -130,9 +132,17 @@ class PanopticEvaluator(SupernetEvaluator):
     def __init__(
         self, supernet: Supernet, validation: Validation, recalibrate_with: Iterable[Batch] | None = None
     ) -> None:
-        super().__init__(supernet, validation, recalibrate_with=recalibrate_with, forward=_run_backbone)
+        super().__init__(supernet, validation, recalibrate_with=recalibrate_with, forward=run_norms)
 
 
-def _run_backbone(network: nn.Module, batch: Batch) -> None:
-    device = next(network.parameters()).device
-    cast("PanopticNetwork", network).backbone(batch.images.to(device))
+def run_norms(network: nn.Module, batch: Batch) -> None:
+    """Run at least the part of a `PanopticNetwork` in eval mode that has batch norms."""
+    found = cast("PanopticNetwork", network)
+    if _norms(found) == _norms(found.backbone):
+        found.backbone(batch.images.to(next(network.parameters()).device))
+    else:
+        predict(found, batch)
+
+
+def _norms(module: nn.Module) -> int:
+    return sum(isinstance(part, _BatchNorm) for part in module.modules())

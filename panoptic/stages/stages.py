@@ -34,7 +34,6 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
-from autopanoptic.nas.supernet.fairness import cycle_length
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.checks import check
@@ -58,6 +57,8 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.trainer import Hardware, train
 
+SUPERNET = "supernet.pt"
+"""File of a trained supernet's weights."""
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
 IN_MEMORY = 500
@@ -156,7 +157,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     """Train the supernet: one path first where the settings say so, then fair cycles of all."""
     network = build(network_config(settings, datasets.train.categories), settings.seed)
     supernet = Supernet(network)
-    weights = folder / "supernet.pt"
+    weights = folder / SUPERNET
     if weights.exists():
         load_weights(network, weights)
         return supernet
@@ -196,11 +197,11 @@ def strategy_of(settings: Settings, space: SearchSpace) -> Strategy:
     if settings.strategy == "regularized-evolution":
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
-    cycles = (trials - 1) // cycle_length(space)
+    length = PathPriority().length(space)
+    cycles = (trials - 1) // length
     if cycles < 1:
         raise ValueError(
-            f"path-priority needs at least one fair cycle of {cycle_length(space)} trials and one for its answer; "
-            f"trials is {trials}"
+            f"path-priority needs at least one fair cycle of {length} trials and one for its answer; trials is {trials}"
         )
     return PathPriority(cycles=cycles)
 
@@ -246,7 +247,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(cycle_length(whole))
+    settings.supernet.check_cycle(FairPaths(whole).cycle)
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
@@ -315,7 +316,7 @@ def _recalibration(settings: Settings, dataset: CocoPanoptic, divisor: int) -> I
         return None
     small = settings.preset == "scenes"
     loader = training_batches(
-        dataset, settings.transform(), batch_size=settings.supernet.batch_size if small else 2, divisor=divisor,
+        dataset, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
     )  # fmt: skip
     return list(loader) if small else loader
@@ -330,19 +331,44 @@ def answer_of(settings: Settings, space: SearchSpace, result: Result) -> Archite
 
 
 def retrain(
-    settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
+    settings: Settings,
+    architecture: Architecture,
+    datasets: Datasets,
+    folder: Path,
+    supernet: Path,
+    *,
+    report: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
-    """Train the stand-alone network of an architecture from scratch."""
+    """Train the stand-alone network of an architecture.
+
+    Args:
+        settings: Of the run.
+        architecture: Of the network.
+        datasets: Of the run.
+        folder: Where the network goes, and where its training goes on from.
+        supernet: The folder of the trained supernet, whose weights the network may start from.
+        report: Called with the number of passes done, after each.
+    """
     if (folder / WEIGHTS).exists():
         return load_network(folder)
-    with seeded(settings.seed):
-        network = new_network(network_config(settings, datasets.train.categories, searched=True), architecture)
+    config = network_config(settings, datasets.train.categories, searched=True)
+    network = _started(settings, config, architecture, supernet)
     train(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
-        hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
+        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
     )  # fmt: skip
     save_network(network, architecture, folder)
     return network
+
+
+def _started(settings: Settings, config: PanopticConfig, architecture: Architecture, folder: Path) -> PanopticNetwork:
+    """Return an architecture's network as its training begins."""
+    if settings.start == "scratch":
+        with seeded(settings.seed):
+            return new_network(config, architecture)
+    network = build(config, settings.seed)
+    load_weights(network, folder / SUPERNET)
+    return cast("PanopticNetwork", Supernet(network).subnet(architecture))
 
 
 @contextmanager

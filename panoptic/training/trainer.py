@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,12 +81,13 @@ class PanopticModule(SupernetModule):
         super().__init__(
             supernet,
             self._total,
-            lambda _: recipe.make_optimizer(network, sampler.cycle),
+            lambda _: recipe.make_optimizer(network),
             sampler,
             scheduler=recipe.make_scheduler(sampler.cycle),
             accumulate=recipe.accumulate,
-            # The recipe's learning rates are those for the sum of a cycle's gradients.
+            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
             reduction="sum",
+            divide_rates=recipe.accumulate,
             clip=recipe.clip,
         )
         self.seed = seed
@@ -136,6 +137,7 @@ def train(
     hardware: Hardware | None = None,
     seed: int = 0,
     title: str = "training",
+    report: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network in place; goes on from the last checkpoint that an interrupted call left in the folder.
 
@@ -149,6 +151,7 @@ def train(
         hardware: What to run on.
         seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
+        report: Called with the number of passes done, after each.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
@@ -159,18 +162,22 @@ def train(
     module = PanopticModule(network, recipe, paths, seed)
     last = folder / "last.ckpt"
     with _quiet(), _interruptible():
-        trainer = _trainer(folder, data.epochs, hardware, title)
+        trainer = _trainer(folder, data.epochs, hardware, title, report)
         trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
 
 
-def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> lightning.Trainer:
+def _trainer(
+    folder: Path, epochs: int, hardware: Hardware, title: str, report: Callable[[int], None] | None = None
+) -> lightning.Trainer:
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
     ]
     if hardware.progress:
         callbacks.append(_Progress(title))
+    if report is not None:
+        callbacks.append(_Reporting(report))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
@@ -199,6 +206,16 @@ def _logger(folder: Path, kind: str) -> Logger:
     if kind == "csv":
         return CSVLogger(folder, name="log")
     raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")
+
+
+class _Reporting(Callback):
+    """Tells how far a training is."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report = report
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        self.report(int(cast("PanopticModule", pl_module).passes))
 
 
 class _Progress(RichProgressBar):

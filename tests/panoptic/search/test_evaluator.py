@@ -147,3 +147,23 @@ def test_recalibration_changes_the_statistics_that_a_candidate_sees(
         evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), recalibrate_with)
         evaluator.evaluate(hand_made(supernet.space), no_report)
     assert seen[0] != seen[1]
+
+
+def test_a_batch_norm_in_a_head_sees_the_batches_too(datasets: Datasets, batches: list[Batch]) -> None:
+    categories = datasets.train.categories
+    network = build(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), seed=0)
+    logits = network.rpn.head.cls_logits
+    network.rpn.head.cls_logits = torch.nn.Sequential(torch.nn.BatchNorm2d(logits.in_channels), logits)
+    seen: list[int] = []
+
+    class Looking(Validation):
+        def __call__(self, network: torch.nn.Module, report: Report | None = None) -> Metrics:
+            seen.extend(int(m.num_batches_tracked) for m in supernet.active_modules()
+                        if isinstance(m, torch.nn.BatchNorm2d))  # fmt: skip
+            return {"pq": 0.0}
+
+    supernet = Supernet(network)
+    evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), batches)
+    evaluator.evaluate(hand_made(supernet.space), no_report)
+    assert seen
+    assert all(count >= len(batches) for count in seen)
