@@ -45,14 +45,8 @@ from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
-from autopanoptic.panoptic.results.saved import (
-    WEIGHTS,
-    load_network,
-    load_weights,
-    new_network,
-    save_network,
-    save_weights,
-)
+from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, new_network, save_network
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.stages.settings import Settings
