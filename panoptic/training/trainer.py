@@ -16,7 +16,7 @@ from typing import Any, cast
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -26,7 +26,9 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.record import keep_record, record_of
 
 CHUNK = 24
 """Passes between two checkpoints, unless the hardware setting says otherwise."""
@@ -137,7 +139,10 @@ def train(
     seed: int = 0,
     title: str = "training",
 ) -> None:
-    """Train a network in place; goes on from the last checkpoint that an interrupted call left in the folder.
+    """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
+
+    The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the network's
+    initial weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
@@ -152,23 +157,27 @@ def train(
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
-        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
+        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles;
+            if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
     hardware = hardware or Hardware()
     data = _TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
     module = PanopticModule(network, recipe, paths, seed)
-    last = folder / "last.ckpt"
+    last = newest_checkpoint(folder)
+    record = record_of(
+        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
+        checkpoint_every=hardware.checkpoint_every,
+    )  # fmt: skip
+    keep_record(folder, record, begun=last is not None)
     with _quiet(), _interruptible():
         trainer = _trainer(folder, data.epochs, hardware, title)
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
 
 
 def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> lightning.Trainer:
-    callbacks: list[Callback] = [
-        ModelCheckpoint(folder, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    ]
+    callbacks: list[Callback] = [KeepTwo(folder)]
     if hardware.progress:
         callbacks.append(_Progress(title))
     return lightning.Trainer(
