@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor, nn
+from torch.multiprocessing import ProcessRaisedException
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
@@ -32,6 +35,13 @@ from autopanoptic.panoptic.training.record import keep_record, record_of
 
 CHUNK = 24
 """Passes between two checkpoints, unless the hardware setting says otherwise."""
+LOGGERS = ("lightning.pytorch", "lightning.fabric")
+ADVICE = (
+    ".*does not have many workers.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    "GPU available but not used.*",
+    "Checkpoint directory .* exists and is not empty.*",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,9 @@ class Hardware:
 
     Attributes:
         accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-        devices: How many; each gets an equal part of a batch. On several GPUs batch norm takes its statistics
+        devices: How many; each gets an equal part of a batch. Several train in a spawned process each, which end with
+            the training, so that one process goes on behind `train`; as ever with spawned processes, a program
+            needs the guard ``if __name__ == "__main__":``. On several GPUs batch norm takes its statistics
             over all of them (SyncBN); on several CPU processes, which torch does not offer that for, each over its
             own part.
         precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
@@ -83,9 +95,10 @@ class PanopticModule(SupernetModule):
         super().__init__(
             supernet,
             self._total,
-            lambda _: recipe.make_optimizer(network, sampler.cycle),
+            # Named functions, because the module may be sent to other processes.
+            partial(_optimizer, recipe, network, sampler.cycle),
             sampler,
-            scheduler=recipe.make_scheduler(sampler.cycle),
+            scheduler=partial(_scheduler, recipe, sampler.cycle),
             accumulate=recipe.accumulate,
             # The recipe's learning rates are those for the sum of a cycle's gradients.
             reduction="sum",
@@ -101,6 +114,14 @@ class PanopticModule(SupernetModule):
         )
         self.log_dict({name: loss.detach() for name, loss in losses.items() if name != "total"})
         return losses["total"]
+
+
+def _optimizer(recipe: Recipe, network: PanopticNetwork, cycle: int, _: Iterable[nn.Parameter]) -> Optimizer:
+    return recipe.make_optimizer(network, cycle)
+
+
+def _scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer) -> LRScheduler:
+    return recipe.make_scheduler(cycle)(optimizer)
 
 
 class _TrainingData(lightning.LightningDataModule):
@@ -169,7 +190,7 @@ def train(
         checkpoint_every=hardware.checkpoint_every,
     )  # fmt: skip
     keep_record(folder, record, begun=last is not None)
-    with _quiet(), _interruptible():
+    with _quiet(), _interruptible(), _same_errors():
         trainer = _trainer(folder, data.epochs, hardware, title)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
@@ -178,13 +199,16 @@ def train(
 
 def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> lightning.Trainer:
     callbacks: list[Callback] = [KeepTwo(folder)]
+    if hardware.devices > 1:
+        callbacks.append(_QuietProcesses())
     if hardware.progress:
         callbacks.append(_Progress(title))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
-        strategy="ddp_find_unused_parameters_true" if hardware.devices > 1 else "auto",
+        # Spawned processes train and end; the program goes on once, in the process that called.
+        strategy="ddp_spawn_find_unused_parameters_true" if hardware.devices > 1 else "auto",
         sync_batchnorm=hardware.devices > 1 and _on_gpu(hardware),
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
@@ -237,20 +261,40 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def _same_errors() -> Iterator[None]:
+    """Raise the loss that is not finite, which has ended a process of several, as in this one."""
+    try:
+        yield
+    except ProcessRaisedException as error:
+        kind, _, text = str(error).strip().splitlines()[-1].partition(": ")
+        if kind == FloatingPointError.__name__:
+            raise FloatingPointError(text) from error
+        raise
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice and advertisements out of the terminal; errors still come through."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-        warnings.filterwarnings("ignore", message="GPU available but not used.*")
-        warnings.filterwarnings("ignore", message="The dirpath has changed.*")  # the run's folder was moved
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
+        _silence()
         try:
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _silence() -> None:
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _QuietProcesses(Callback):
+    """The same in the processes of several devices, which end with the training."""
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        _silence()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,18 @@ def test_batch_norm_is_synchronised_over_several_gpus(
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
     options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), "training")
     assert options["sync_batchnorm"] == expected  # type: ignore[index]
+    # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
+    assert options["strategy"].startswith("ddp_spawn") == (devices > 1)  # type: ignore[index]
+
+
+def test_a_training_can_be_sent_to_other_processes(network: PanopticNetwork) -> None:
+    space = Supernet(network).space
+    module = pickle.loads(pickle.dumps(PanopticModule(network, RECIPE, FairPaths(space))))
+    optimizers, _ = module.configure_optimizers()
+    trained = {id(parameter) for group in optimizers[0].param_groups for parameter in group["params"]}
+    assert trained == {id(parameter) for parameter in module.network.parameters()}
+    module.supernet.activate(hand_made(space))
+    assert set(module.supernet.active_modules()) <= set(module.network.modules())
 
 
 def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
