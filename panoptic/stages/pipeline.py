@@ -13,7 +13,6 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages import report, stages
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -114,9 +113,8 @@ class Pipeline:
     ) -> dict[str, report.NetworkReport]:
         settings, device = self.settings, stages.device_of(self.settings)
         config = stages.network_config(settings, datasets.train.categories, searched=True)
-        val = stages.batches_of(settings, datasets.val, config.image_divisor)
-        validation = Validation(datasets.val, val, settings.rules)
-        costs = stages.costs(settings, datasets, config)
+        validation = stages.validation_of(settings, datasets.val, config.image_divisor)
+        costs = stages.costs(settings, datasets)
         one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         reports = {}
         for name, architecture in chosen.items():
@@ -129,7 +127,7 @@ class Pipeline:
                 quality,
                 gflops=costs["gflops"](architecture),
                 mparams=costs["mparams"](architecture),
-                latency_ms=report.latency(network, one),
+                latency_ms=report.latency(network, one, settings.precision),
             )
             self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
         return reports

@@ -73,12 +73,12 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
     return quality
 
 
-def latency(network: PanopticNetwork, image: Batch) -> float:
+def latency(network: PanopticNetwork, image: Batch, precision: str = "32-true") -> float:
     """Return the median milliseconds that a network needs to find everything in a batch of one image."""
     device = next(network.parameters()).device
     image = image.to(device)
     with evaluating(network), torch.inference_mode():
-        return measure(lambda: predict(network, image), device=device, warmup=3, repeats=11).median
+        return measure(lambda: predict(network, image, precision), device=device, warmup=3, repeats=11).median
 
 
 def table(reports: Mapping[str, NetworkReport], title: str) -> Table:

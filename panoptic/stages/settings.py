@@ -12,12 +12,12 @@ from typing import Any, Literal, TypeAlias
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.precision import PRECISIONS
 from autopanoptic.panoptic.training.recipe import Recipe
 
 Preset: TypeAlias = Literal["scenes", "coco"]
 StrategyName: TypeAlias = Literal["path-priority", "evolution", "regularized-evolution", "random"]
 STRATEGIES: tuple[StrategyName, ...] = ("path-priority", "evolution", "regularized-evolution", "random")
-PRECISIONS = ("32-true", "bf16-mixed")
 METRICS = tuple(f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq"))
 
 
@@ -44,7 +44,8 @@ class Settings:
         strategy: One of `STRATEGIES`.
         trials: Candidates to evaluate.
         objective: One of `METRICS`.
-        max_flops: Most GFLOPs of a candidate, for one image of the size of nas_val's first; None for no limit.
+        max_flops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
+            one image of the size of nas_val's first; None for no limit.
         warmup: Training of one path before the others join; None to start them all from scratch.
         supernet: Training of the supernet.
         retrain: Training of the networks that are compared.
@@ -53,7 +54,7 @@ class Settings:
         stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
         merge_order: See `MergeRules`.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
         workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
             that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of the training on a CPU; the workers share as many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,7 @@ from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -54,8 +56,8 @@ from autopanoptic.panoptic.training.trainer import Hardware, train
 
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
-IN_MEMORY = 500
-"""Images up to which a split's batches are decoded once and kept."""
+IN_MEMORY = 2**30
+"""Bytes up to which batches are decoded once and kept."""
 
 
 def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
@@ -220,8 +222,9 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     }
 
 
-def costs(settings: Settings, datasets: Datasets, config: PanopticConfig) -> dict[str, Callable[[Architecture], float]]:
-    """Return `costs_of` for an image of the size of nas_val's first, as the network sees it."""
+def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Architecture], float]]:
+    """Return `costs_of` of the networks that are retrained, for an image of the size of nas_val's first."""
+    config = network_config(settings, datasets.train.categories, searched=True)
     divisor = config.image_divisor
     height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
     return costs_of(config, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
@@ -237,7 +240,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     config = network_config(settings, datasets.train.categories)
     with torch.device("meta"):
         whole = Supernet(PanopticNetwork(config)).space
-    space = CostTable(costs(settings, datasets, config), _constraints(settings)).constrained(whole)
+    space = CostTable(costs(settings, datasets), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
     settings.supernet.check_cycle(cycle_length(whole))
@@ -252,10 +255,23 @@ def batches_of(
 ) -> list[Batch] | torch.utils.data.DataLoader[Batch]:
     """Return a split's batches for evaluation, decoded once where they are few."""
     small = settings.preset == "scenes"
+    transform = settings.transform()
     loader = evaluation_batches(
-        dataset, settings.transform(), batch_size=8 if small else 2, divisor=divisor, workers=0 if small else 4
+        dataset, transform, batch_size=8 if small else 2, divisor=divisor, workers=0 if small else 4
     )
-    return list(loader) if len(dataset) <= IN_MEMORY else loader
+    return list(loader) if decoded_bytes(dataset, transform) <= IN_MEMORY else loader
+
+
+def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Validation:
+    """Return what measures networks on a split, in the run's precision and by its rules of merging."""
+    return Validation(dataset, batches_of(settings, dataset, divisor), settings.rules, precision=settings.precision)
+
+
+def decoded_bytes(dataset: CocoPanoptic, transform: Transform) -> int:
+    """Return about how much memory a data set's batches take: images, semantic maps and a mask for each segment."""
+    segments = np.diff(dataset.annotations.offsets)
+    pixels = [math.prod(transform.size(height, width)) for height, width in dataset.sizes.tolist()]
+    return sum(size * (3 * 4 + 1 + int(count)) for size, count in zip(pixels, segments, strict=True))
 
 
 def search(
@@ -280,14 +296,14 @@ def search(
     device = device_of(settings)
     network = network_of(supernet).to(device)
     divisor = network.config.image_divisor
-    validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.rules)
+    validation = validation_of(settings, datasets.nas_val, divisor)
     several = settings.workers > 1 and device.type == "cpu"
     search = Search(
         supernet.space,
         strategy_of(settings, supernet.space) if baseline is None else RandomSearch(),
         PanopticEvaluator(supernet, validation, _recalibration(settings, datasets.train, divisor)),
         objectives=settings.objective,
-        costs=costs(settings, datasets, network.config),
+        costs=costs(settings, datasets),
         constraints=_constraints(settings),
         executor=ProcessExecutor(settings.workers, max(1, settings.threads // settings.workers))
         if several

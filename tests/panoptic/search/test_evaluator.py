@@ -147,3 +147,25 @@ def test_recalibration_changes_the_statistics_that_a_candidate_sees(
         evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), recalibrate_with)
         evaluator.evaluate(hand_made(supernet.space), no_report)
     assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize(("precision", "lowered"), [("32-true", False), ("bf16-mixed", True)])
+def test_candidates_are_measured_in_the_given_precision(
+    datasets: Datasets, network: PanopticNetwork, batches: list[Batch], precision: str, lowered: bool
+) -> None:
+    seen: list[torch.dtype] = []
+    hook = network.neck.register_forward_pre_hook(lambda module, args: seen.append(args[0]["c5"].dtype))
+    recalibrated: list[torch.dtype] = []
+    stem = network.backbone.stem[0].register_forward_hook(lambda module, args, out: recalibrated.append(out.dtype))
+    validation = Validation(datasets.nas_val, batches[:2], precision=precision)
+    evaluator = PanopticEvaluator(Supernet(network), validation, batches[:1])
+    evaluator.evaluate(hand_made(evaluator.supernet.space), no_report)
+    hook.remove()
+    stem.remove()
+    assert {dtype == torch.bfloat16 for dtype in (*seen, *recalibrated)} == {lowered}
+    assert len(recalibrated) == len(seen) + 1
+
+
+def test_an_unknown_precision_is_refused(datasets: Datasets, network: PanopticNetwork, batches: list[Batch]) -> None:
+    with pytest.raises(ValueError, match="precision='16' is none of 32-true, bf16-mixed"):
+        Validation(datasets.nas_val, batches, precision="16")(network)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from autopanoptic.nas import Objective, SearchSpace
+from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.stages import stages
 from autopanoptic.panoptic.stages.settings import STRATEGIES, Settings
 from autopanoptic.panoptic.stages.stages import build, hand_made, strategy_of
 
@@ -62,3 +64,25 @@ def test_every_strategy_fits_its_trials(space: SearchSpace, name: str, trials: i
 def test_path_priority_needs_a_cycle_and_an_answer(space: SearchSpace) -> None:
     with pytest.raises(ValueError, match="12 trials and one for its answer; trials is 12"):
         strategy_of(replace(Settings.for_scenes(), trials=12), space)
+
+
+def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "costs_of", lambda config, height, width: config)
+    config = stages.costs(Settings.for_coco("d"), datasets)
+    assert config == PanopticConfig.coco(3, 3, searched=True)
+
+
+def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:
+    settings = replace(Settings.for_scenes(), precision="bf16-mixed")
+    assert stages.validation_of(settings, datasets.val, 32).precision == "bf16-mixed"
+
+
+def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.for_scenes()
+    size = stages.decoded_bytes(datasets.val, settings.transform())
+    kept = stages.batches_of(settings, datasets.val, 32)
+    assert isinstance(kept, list)
+    held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
+    assert 0.7 * size <= held <= size
+    monkeypatch.setattr(stages, "IN_MEMORY", size - 1)
+    assert not isinstance(stages.batches_of(settings, datasets.val, 32), list)
