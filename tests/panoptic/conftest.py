@@ -1,13 +1,60 @@
-"""Small data for the tests of training, evaluation and the pipeline."""
+"""Small data and networks for the tests of the panoptic task."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from autopanoptic.nas import ModelSpace, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
+
+THINGS, STUFF = 3, 2
+
+
+def make_batch(sizes: list[tuple[int, int]], things: list[int], padded: int = 96) -> dict[str, Any]:
+    """Random images with ``things[i]`` rectangles each, as the keyword arguments of ``losses``."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.zeros(len(sizes), 3, padded, padded)
+    semantic = torch.full((len(sizes), padded, padded), 255, dtype=torch.uint8)
+    targets = []
+    for index, ((height, width), count) in enumerate(zip(sizes, things, strict=True)):
+        images[index, :, :height, :width] = torch.randn(3, height, width, generator=generator)
+        semantic[index, :height, :width] = 1 + index % STUFF
+        corner = torch.rand(count, 2, generator=generator) * 30
+        boxes = torch.cat((corner, corner + 10 + torch.rand(count, 2, generator=generator) * 30), dim=1)
+        masks = torch.zeros(count, padded, padded, dtype=torch.uint8)
+        for mask, (x1, y1, x2, y2) in zip(masks, boxes.long().tolist(), strict=True):
+            mask[y1:y2, x1:x2] = 1
+        labels = torch.randint(1, THINGS + 1, (count,), generator=generator)
+        targets.append({"boxes": boxes, "labels": labels, "masks": masks})
+    return {"images": images, "sizes": sizes, "targets": targets, "semantic": semantic}
+
+
+@pytest.fixture(name="make_batch", scope="session")
+def _make_batch() -> Any:
+    return make_batch
+
+
+class PartSpace(ModelSpace):
+    """NNI makes choices inside a ModelSpace's constructor only."""
+
+    def __init__(self, build: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.part = build()
+
+
+@pytest.fixture(scope="session")
+def in_space() -> Callable[[Callable[[], nn.Module]], Any]:
+    """Builds a part of the network as it stands in a search space."""
+    return lambda build: PartSpace(build).part
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +68,20 @@ def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def datasets(scene_folder: Path) -> Datasets:
     """The scenes, opened."""
     return find_splits(scene_folder).open()
+
+
+@pytest.fixture(scope="session")
+def config() -> PanopticConfig:
+    return PanopticConfig.scenes(THINGS, STUFF)
+
+
+@pytest.fixture
+def network(config: PanopticConfig) -> PanopticNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return PanopticNetwork(config)
+
+
+@pytest.fixture
+def supernet(network: PanopticNetwork) -> Supernet:
+    return Supernet(network)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autopanoptic.nas import Architecture, Choice, RandomSearch, RegularizedEvolution, Search, SearchSpace
-from autopanoptic.nas.search import warm_start
+from autopanoptic.nas import Architecture, Choice, RandomSearch, RegularizedEvolution, Search, SearchSpace, warm_start
 
 OLD = SearchSpace([Choice("a", range(6)), Choice("b", range(6)), Choice("gone", ["x", "y"])])
 NEW = SearchSpace([Choice("a", range(5)), Choice("b", range(6))])

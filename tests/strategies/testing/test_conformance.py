@@ -25,7 +25,7 @@ from autopanoptic.strategies import (
     Strategy,
     testing,
 )
-from autopanoptic.strategies.testing import CHECKS, Check, check_strategy
+from autopanoptic.strategies.testing import CHECKS, Check, check_strategy, conformance
 from autopanoptic.strategies.testing.simulation import Simulation
 
 STRATEGIES: list[tuple[Callable[[], Strategy], tuple[Check, ...]]] = [
@@ -261,6 +261,8 @@ def test_check_strategy_runs_every_check_but_the_skipped() -> None:
 
 
 def test_stopped_trials_are_part_of_the_check() -> None:
-    outcomes = [testing._mostly_failed(3, {}, trial)[0] for trial in Simulation(Broken(), testing.FLAT).run(9).history]
+    outcomes = [
+        conformance._mostly_failed(3, {}, trial)[0] for trial in Simulation(Broken(), testing.FLAT).run(9).history
+    ]
     assert outcomes.count(TrialState.FAILED) == 1
     assert outcomes.count(TrialState.STOPPED) == 2
