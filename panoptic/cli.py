@@ -74,7 +74,10 @@ def search(
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the training on a CPU, which the workers share.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a training on a CPU, which the workers share.")] = 1,
+    trainings: Annotated[
+        int | None, typer.Option(min=1, help="Threads over all compared networks, which train side by side on a CPU.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
@@ -131,6 +134,7 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "precision": values["precision"],
         "threads": values["threads"],
         "workers": values["workers"] or WORKERS,
+        "trainings": values["trainings"] or settings.trainings,
         "seed": values["seed"],
         "trials": values["trials"] or settings.trials,
         "short_side": values["image_size"] or settings.short_side,

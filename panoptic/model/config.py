@@ -12,6 +12,9 @@ from typing import Any
 NECKS = ("fpn", "panet", "bifpn", "search")
 """Necks to build; ``"search"`` makes the neck a choice among the other three."""
 
+BACKBONE_INITS = ("published", "fan_in")
+"""How the backbone's kernels are drawn: as the published code does, or by their fan-in."""
+
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels P2 to P6, in pixels of the input image."""
 
@@ -30,6 +33,10 @@ class PanopticConfig:
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
         batch_norm_momentum: Momentum of the backbone's batch norms, in (0, 1].
+        backbone_init: Standard deviation of the kernels behind the stem, for groups of C input channels and kernels
+            of k x k: ``"fan_in"`` 1 / (C k^2); ``"published"`` 1 / C, as in the code of single-path one-shot, so that
+            depthwise kernels have 1. Steps of Adam's size hardly change those, for the batch norm takes their
+            scale out of the gradient.
         neck: One of `NECKS`.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
@@ -46,6 +53,11 @@ class PanopticConfig:
         box_hidden: Width of the box head's two hidden layers.
         box_norm: Whether group norms follow them, instead of biases.
         roi_sampling_ratio: Samples per RoIAlign bin and axis.
+        roi_aligned: Whether RoIAlign takes a cell's centre to lie half a cell from its edge, as boxes do; else, as in
+            the published code, features are read half a cell off.
+        mask_aligned: Whether mask targets are cut out and predicted masks put in place in the boxes' own
+            coordinates; else, as in the published code, targets are shifted by half a pixel and boxes are cut to
+            whole pixels, and perfect masks of 28 x 28 reach an IoU of 0.92 on things of 30 pixels.
         roi_canonical_size: Side in pixels of the RoI that is pooled from P4 (Lin et al. 2017, equation 1).
         anchor_sizes: Anchor side in pixels, one for each of P2..P6.
         anchor_ratios: Height over width of the anchors.
@@ -77,6 +89,7 @@ class PanopticConfig:
     stage_widths: tuple[int, int, int, int] = (96, 240, 480, 960)
     stage_depths: tuple[int, int, int, int] = (8, 8, 16, 8)
     batch_norm_momentum: float = 0.1
+    backbone_init: str = "published"
     neck: str = "fpn"
     pyramid_channels: int = 256
     norm_groups: int = 32
@@ -91,6 +104,8 @@ class PanopticConfig:
     box_hidden: int = 1024
     box_norm: bool = True
     roi_sampling_ratio: int = 2
+    roi_aligned: bool = False
+    mask_aligned: bool = False
     roi_canonical_size: int = 224
     anchor_sizes: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512)
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -143,17 +158,23 @@ class PanopticConfig:
             stem_width=16,
             stage_widths=(24, 48, 96, 128),
             stage_depths=(1, 2, 2, 1),
+            backbone_init="fan_in",
             pyramid_channels=48,
             norm_groups=8,
             segmentation_channels=24,
             segmentation_layers=2,
+            # With 0.3 stuff has hardly been learned when so short a training ends.
+            segmentation_loss_weight=1.0,
             mask_layers=2,
             mask_roi_size=10,
             box_hidden=128,
             # With group norm a box head of this size hardly tells classes apart within its first 100 steps.
             box_norm=False,
             roi_sampling_ratio=1,
-            anchor_sizes=(12, 18, 28, 44, 72),
+            roi_aligned=True,
+            mask_aligned=True,
+            # For 7 in 10 things of the scenes one of these overlaps enough to be positive.
+            anchor_sizes=(20, 30, 44, 64, 96),
             rpn_pre_nms_train=300,
             rpn_pre_nms_test=200,
             rpn_post_nms_train=150,
@@ -239,6 +260,8 @@ def _is_number(value: object) -> bool:
 def _shape_problems(config: PanopticConfig) -> Iterator[str]:
     if config.neck not in NECKS:
         yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
+    if config.backbone_init not in BACKBONE_INITS:
+        yield f"backbone_init must be one of {', '.join(BACKBONE_INITS)}, not {config.backbone_init!r}"
     if config.num_stuff > 254:
         yield f"num_stuff must be at most 254 (255 is void in the semantic map), not {config.num_stuff}"
     for width in config.stage_widths:

@@ -159,7 +159,8 @@ class PanopticNetwork(ModelSpace):
         (height, width), (original_height, original_width) = size, original_size
         scale = (original_width / width, original_height / height) * 2
         boxes = found.boxes * found.boxes.new_tensor(scale)
-        masks = paste_masks(found.masks, boxes, original_size, self.config.mask_threshold)
+        config = self.config
+        masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
         semantic = label_pixels(logits, size, original_size)
         return Prediction(boxes, found.scores, found.labels, masks, semantic)
 

@@ -30,7 +30,9 @@ class Prediction:
     semantic: Tensor
 
 
-def paste_masks(probabilities: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
+def paste_masks(
+    probabilities: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float, *, aligned: bool
+) -> Tensor:
     """Resize each mask into its box and cut it at a threshold.
 
     A few masks at a time, since the probabilities at full size take four times the memory of the result.
@@ -40,6 +42,8 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, size: tuple[int, int], thr
         boxes: (N, 4), x1, y1, x2, y2 in pixels of the map.
         size: Height and width of the map.
         threshold: Probability above which a pixel belongs to the mask.
+        aligned: Whether to sample the mask at each pixel's centre, with 0 around it; else boxes are cut to whole
+            pixels first, as in the published code.
 
     Returns:
         bool (N, height, width).
@@ -47,5 +51,25 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, size: tuple[int, int], thr
     masks = torch.zeros((len(boxes), *size), dtype=torch.bool, device=boxes.device)
     for start in range(0, len(boxes), PASTE_CHUNK):
         part = slice(start, start + PASTE_CHUNK)
-        masks[part] = paste_masks_in_image(probabilities[part, None], boxes[part], size)[:, 0] > threshold
+        if aligned:
+            pasted = _sampled(probabilities[part], boxes[part], size)
+        else:
+            pasted = paste_masks_in_image(probabilities[part, None], boxes[part], size)[:, 0]
+        masks[part] = pasted > threshold
     return masks
+
+
+def _sampled(probabilities: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear interpolation at the pixels' centres: its weights are a product of one for rows and one for columns."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    cells = probabilities.shape[-1]
+    return _weights(size[0], y1, y2, cells) @ probabilities @ _weights(size[1], x1, x2, cells).transpose(1, 2)
+
+
+def _weights(pixels: int, start: Tensor, end: Tensor, cells: int) -> Tensor:
+    """How much each cell between start and end counts at the centre of each pixel: (N, pixels, cells)."""
+    centres = torch.arange(pixels, device=start.device) + 0.5
+    # A box without extent covers no pixel's centre.
+    extent = (end - start).clamp(min=torch.finfo(start.dtype).eps)
+    place = (centres - start[:, None]) / extent[:, None] * cells - 0.5
+    return (1 - (place[:, :, None] - torch.arange(cells, device=start.device)).abs()).clamp(min=0)

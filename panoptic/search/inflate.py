@@ -168,12 +168,18 @@ def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moment
 
 
 def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
-    """A convolution that copies its input, and a batch norm that undoes itself for inputs of these moments."""
+    """A convolution that scales its input, and a batch norm that undoes both for inputs of these moments.
+
+    The scale is such that the kernel is as large as a freshly drawn one, so that training can change it as fast.
+    """
     convolution, norm = _convolution(branch, index), _norm(branch, index + 1)
+    scale = 1 / math.sqrt(convolution.weight[0].numel())
     nn.init.dirac_(convolution.weight, groups=convolution.groups)
-    norm.load_state_dict({**norm.state_dict(), "running_mean": moments.mean, "running_var": moments.variance})
+    convolution.weight.mul_(scale)
+    mean, variance = scale * moments.mean, scale**2 * moments.variance
+    norm.load_state_dict({**norm.state_dict(), "running_mean": mean, "running_var": variance})
     norm.bias.copy_(moments.mean)
-    norm.weight.copy_((moments.variance + norm.eps).sqrt())
+    norm.weight.copy_((variance + norm.eps).sqrt() / scale)
 
 
 def _moments_after(block: ShuffleBlock, entering: Moments) -> Moments:

@@ -15,6 +15,7 @@ from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.stages import report, stages
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.side_by_side import retrain_all
 
 SETTINGS = "settings.json"
 
@@ -68,7 +69,7 @@ class Pipeline:
             "hand-made": stages.hand_made(supernet.space),
         }
         with self._stage("retraining"):
-            reports = self._retrain(supernet, chosen, datasets, progress=progress)
+            reports = self._retrain(chosen, datasets)
         self._finish(reports, searched, drawn)
         return reports
 
@@ -108,19 +109,18 @@ class Pipeline:
         shown = "no result" if value is None else f"{value:.1f}"
         self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
-    def _retrain(
-        self, supernet: Supernet, chosen: dict[str, Architecture], datasets: Datasets, *, progress: bool
-    ) -> dict[str, report.NetworkReport]:
+    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
         settings, device = self.settings, stages.device_of(self.settings)
         config = stages.network_config(settings, datasets.train.categories, searched=True)
         validation = stages.validation_of(settings, datasets.val, config.image_divisor)
         costs = stages.costs(settings, datasets)
         one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
+        folder = self.folder / "networks"
+        networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
         reports = {}
         for name, architecture in chosen.items():
-            folder = self.folder / "networks" / name
-            network = stages.retrain(settings, architecture, datasets, folder, name, progress=progress).to(device)
-            quality = report.evaluate(network, validation, datasets.val, folder / "pictures")
+            network = networks[name].to(device)
+            quality = report.evaluate(network, validation, datasets.val, folder / name / "pictures")
             reports[name] = report.NetworkReport(
                 name,
                 architecture,
@@ -135,6 +135,7 @@ class Pipeline:
     def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(stages.device_of(self.settings)), "torch": torch.__version__}
         report.write(self.folder, reports, searched, drawn, extra)
-        self.console.print(report.table(reports, "Retrained from scratch with equal steps, measured on val"))
+        start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
+        self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
         self.console.print(report.verdict(reports))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")

@@ -49,6 +49,8 @@ class Settings:
         warmup: Training of one path before the others join; None to start them all from scratch.
         supernet: Training of the supernet.
         retrain: Training of the networks that are compared.
+        start: Weights with which they begin: ``"scratch"``, drawn from the seed, or ``"supernet"``, their paths'
+            in the trained supernet, which the coco preset cannot take, because it makes those networks wider.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
         stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
@@ -57,7 +59,9 @@ class Settings:
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
         workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
             that its candidates depend on this number; those of the other strategies do not.
-        threads: Threads of the training on a CPU; the workers share as many.
+        threads: Threads of a training on a CPU; the workers share as many.
+        trainings: Threads over all the networks that are compared, which train side by side in a process each on a
+            CPU; with 1 one trains after the other. The networks do not depend on it.
         seed: Non-negative.
 
     Raises:
@@ -77,6 +81,7 @@ class Settings:
     warmup: Recipe | None = None
     supernet: Recipe = field(default_factory=Recipe.coco_supernet)
     retrain: Recipe = field(default_factory=Recipe.coco_retrain)
+    start: Literal["scratch", "supernet"] = "scratch"
     recalibration_batches: int = 8
     stuff_area: int = 64 * 64
     merge_order: Literal["score", "reference"] = "score"
@@ -84,6 +89,7 @@ class Settings:
     precision: str = "32-true"
     workers: int = 1
     threads: int = 1
+    trainings: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,7 +102,14 @@ class Settings:
             raise ValueError(f"objective={self.objective!r} is none of {', '.join(METRICS)}")
         if self.preset == "coco" and self.data is None:
             raise ValueError("the coco preset needs data in COCO panoptic format: give its folder")
-        for name in ("trials", "workers", "threads"):
+        if self.start not in ("scratch", "supernet"):
+            raise ValueError(f"start={self.start!r}: networks start from scratch or from the supernet's weights")
+        if self.preset == "coco" and self.start == "supernet":
+            raise ValueError(
+                "the coco preset retrains networks that are wider than the supernet: they cannot start from its "
+                "weights; take start='scratch'"
+            )
+        for name in ("trials", "workers", "threads", "trainings"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.seed < 0 or self.recalibration_batches < 0:
@@ -123,8 +136,11 @@ class Settings:
             warmup=small,
             supernet=replace(small, passes=12 if quick else 252),
             retrain=replace(small, passes=12 if quick else 200),
+            start="supernet",
             recalibration_batches=2 if quick else 8,
             stuff_area=64,
+            # All three at once, so that no core waits for the last one.
+            trainings=3,
         )
 
     @classmethod
@@ -139,7 +155,8 @@ class Settings:
         scenes = cls.for_scenes(quick=quick)
         found = replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
         if not overfit:
-            return found
+            # Eight images of this size in a batch take too much memory to train several networks at once.
+            return replace(found, trainings=1)
         as_it_is = partial(replace, batch_size=2, flip=0.0)
         return replace(
             found,

@@ -54,6 +54,8 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.trainer import Hardware, train
 
+SUPERNET = "supernet.pt"
+"""File of a trained supernet's weights."""
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
 IN_MEMORY = 2**30
@@ -152,7 +154,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     """Train the supernet: one path first where the settings say so, then fair cycles of all."""
     network = build(network_config(settings, datasets.train.categories), settings.seed)
     supernet = Supernet(network)
-    weights = folder / "supernet.pt"
+    weights = folder / SUPERNET
     if weights.exists():
         load_weights(network, weights)
         return supernet
@@ -340,19 +342,44 @@ def answer_of(settings: Settings, space: SearchSpace, result: Result) -> Archite
 
 
 def retrain(
-    settings: Settings, architecture: Architecture, datasets: Datasets, folder: Path, title: str, *, progress: bool
+    settings: Settings,
+    architecture: Architecture,
+    datasets: Datasets,
+    folder: Path,
+    supernet: Path,
+    *,
+    report: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
-    """Train the stand-alone network of an architecture from scratch."""
+    """Train the stand-alone network of an architecture.
+
+    Args:
+        settings: Of the run.
+        architecture: Of the network.
+        datasets: Of the run.
+        folder: Where the network goes, and where its training goes on from.
+        supernet: The folder of the trained supernet, whose weights the network may start from.
+        report: Called with the number of passes done, after each.
+    """
     if (folder / WEIGHTS).exists():
         return load_network(folder)
-    with seeded(settings.seed):
-        network = new_network(network_config(settings, datasets.train.categories, searched=True), architecture)
+    config = network_config(settings, datasets.train.categories, searched=True)
+    network = _started(settings, config, architecture, supernet)
     train(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
-        hardware=hardware(settings, progress=progress), seed=settings.seed, title=f"retraining {title}",
+        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
     )  # fmt: skip
     save_network(network, architecture, folder)
     return network
+
+
+def _started(settings: Settings, config: PanopticConfig, architecture: Architecture, folder: Path) -> PanopticNetwork:
+    """Return an architecture's network as its training begins."""
+    if settings.start == "scratch":
+        with seeded(settings.seed):
+            return new_network(config, architecture)
+    network = build(config, settings.seed)
+    load_weights(network, folder / SUPERNET)
+    return cast("PanopticNetwork", Supernet(network).subnet(architecture))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -159,6 +159,7 @@ def train(
     hardware: Hardware | None = None,
     seed: int = 0,
     title: str = "training",
+    report: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
 
@@ -175,6 +176,7 @@ def train(
         hardware: What to run on.
         seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
+        report: Called with the number of passes done, after each.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
@@ -191,18 +193,22 @@ def train(
     )  # fmt: skip
     keep_record(folder, record, begun=last is not None)
     with _quiet(), _interruptible(), _same_errors():
-        trainer = _trainer(folder, data.epochs, hardware, title)
+        trainer = _trainer(folder, data.epochs, hardware, title, report)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
 
 
-def _trainer(folder: Path, epochs: int, hardware: Hardware, title: str) -> lightning.Trainer:
+def _trainer(
+    folder: Path, epochs: int, hardware: Hardware, title: str, report: Callable[[int], None] | None = None
+) -> lightning.Trainer:
     callbacks: list[Callback] = [KeepTwo(folder)]
     if hardware.devices > 1:
         callbacks.append(_QuietProcesses())
     if hardware.progress:
         callbacks.append(_Progress(title))
+    if report is not None:
+        callbacks.append(_Reporting(report))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
@@ -232,6 +238,16 @@ def _logger(folder: Path, kind: str) -> Logger:
     if kind == "csv":
         return CSVLogger(folder, name="log")
     raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")
+
+
+class _Reporting(Callback):
+    """Tells how far a training is."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report = report
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        self.report(int(cast("PanopticModule", pl_module).passes))
 
 
 class _Progress(RichProgressBar):

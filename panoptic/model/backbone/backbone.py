@@ -24,9 +24,12 @@ class ShuffleBlock(nn.Module):
         stride: 1 or 2.
         option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
         momentum: Momentum of the batch norms.
+        init: One of `autopanoptic.panoptic.model.config.BACKBONE_INITS`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, option: str, momentum: float) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, option: str, momentum: float, init: str = "published"
+    ) -> None:
         super().__init__()
         kernel, kept = int(option[-1]), in_channels if stride == 2 else in_channels // 2
         entering = in_channels if stride == 2 else in_channels - kept
@@ -37,6 +40,9 @@ class ShuffleBlock(nn.Module):
         if stride == 2:
             layers = (*_depthwise(kept, kernel, 2, momentum), *_pointwise(kept, kept, momentum))
             self.projection = nn.Sequential(*layers, nn.ReLU(inplace=True))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                _draw(module, init)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H / stride, W / stride)."""
@@ -63,7 +69,7 @@ class Backbone(nn.Module):
             blocks = []
             for position in range(depth):
                 stride = 2 if position == 0 else 1
-                blocks.append(_block_choice(in_channels, width, stride, index, config.batch_norm_momentum))
+                blocks.append(_block_choice(in_channels, width, stride, index, config))
                 in_channels, index = width, index + 1
             self.stages[f"c{stage + 2}"] = nn.Sequential(*blocks)
             self.output_shape[f"c{stage + 2}"] = FeatureShape(width, 4 * 2**stage)
@@ -85,8 +91,9 @@ def _stem(width: int, momentum: float) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU(inplace=True))
 
 
-def _block_choice(in_channels: int, width: int, stride: int, index: int, momentum: float) -> nn.Module:
-    options = {name: ShuffleBlock(in_channels, width, stride, name, momentum) for name in BLOCK_OPTIONS}
+def _block_choice(in_channels: int, width: int, stride: int, index: int, config: PanopticConfig) -> nn.Module:
+    momentum, init = config.batch_norm_momentum, config.backbone_init
+    options = {name: ShuffleBlock(in_channels, width, stride, name, momentum, init) for name in BLOCK_OPTIONS}
     choice: nn.Module = LayerChoice(options, label=f"backbone.{index}")
     return choice
 
@@ -101,11 +108,16 @@ def _depthwise(channels: int, kernel: int, stride: int, momentum: float) -> tupl
 
 
 def _normalised(convolution: nn.Conv2d, momentum: float) -> tuple[nn.Module, ...]:
-    """The convolution, drawn as in the code of single-path one-shot search, and its batch norm."""
-    # The norm takes the scale out of the output, but the scale decides how far a step turns the weights: with
-    # torch's default the backbone learns more slowly.
-    nn.init.normal_(convolution.weight, std=convolution.groups / convolution.in_channels)
     return convolution, nn.BatchNorm2d(convolution.out_channels, momentum=momentum)
+
+
+def _draw(convolution: nn.Conv2d, init: str) -> None:
+    """Draw a kernel behind which a batch norm stands, as `PanopticConfig.backbone_init` says."""
+    # The norm takes the scale out of the output, but the scale decides how far a step turns the weights: with
+    # torch's default the backbone learns more slowly, and with 1 a depthwise kernel stays as it was drawn.
+    channels = convolution.in_channels // convolution.groups
+    taps = convolution.weight[0, 0].numel() if init == "fan_in" else 1
+    nn.init.normal_(convolution.weight, std=1 / (channels * taps))
 
 
 def _shuffle_branch(

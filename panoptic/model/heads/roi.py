@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection import roi_heads
-from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops import roi_align
+from torchvision.ops._utils import convert_boxes_to_roi_format
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.data.loading.batches import Target
@@ -38,30 +39,49 @@ class Detections:
     masks: Tensor
 
 
-class PyramidRoIAlign(MultiScaleRoIAlign):
-    """RoIAlign from P2..P5 whose level scales are declared, not guessed from the first batch."""
+class PyramidRoIAlign(nn.Module):
+    """RoIAlign from P2..P5, each box from the level of its size (Lin et al. 2017, equation 1).
+
+    torchvision's `MultiScaleRoIAlign` guesses the levels' scales from the first batch and cannot align half pixels.
+
+    Args:
+        config: Samples per bin, canonical size and alignment.
+        input_shape: Channels and strides of the levels.
+        side: Of the pooled features.
+    """
 
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape], side: int) -> None:
-        super().__init__(list(input_shape), side, config.roi_sampling_ratio)
+        super().__init__()
+        self.scales = {level: 1 / shape.stride for level, shape in input_shape.items()}
+        self.side, self.sampling_ratio, self.aligned = side, config.roi_sampling_ratio, config.roi_aligned
         strides = [shape.stride for shape in input_shape.values()]
-        self.scales = [1 / stride for stride in strides]
         levels = [int(math.log2(stride)) for stride in (strides[0], strides[-1])]
         self.map_levels = LevelMapper(*levels, canonical_scale=config.roi_canonical_size)
 
     def forward(self, x: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
         """Pool float32 features of all boxes: (N over the batch, C, side, side)."""
-        pooled: Tensor = super().forward({level: t.float() for level, t in x.items()}, boxes, image_shapes)
+        rois = convert_boxes_to_roi_format(boxes)
+        levels = self.map_levels(boxes)
+        channels = x[next(iter(self.scales))].shape[1]
+        pooled: Tensor = rois.new_zeros((len(rois), channels, self.side, self.side))
+        for index, level in enumerate(self.scales):
+            chosen = torch.where(levels == index)[0]
+            pooled[chosen] = self._pool(x, level, rois[chosen])
         return pooled
 
     def pool_fixed(self, x: Features, count: int) -> Tensor:
         """Pool ``count`` times the whole finest map of each image, so that no shape depends on data."""
-        level, scale = self.featmap_names[0], self.scales[0]
-        features = x[level].float()
-        batch, _, height, width = features.shape
-        rois = features.new_zeros((batch * count, 5))
+        level, scale = next(iter(self.scales.items()))
+        batch, _, height, width = x[level].shape
+        rois = torch.zeros((batch * count, 5), device=x[level].device)
         rois[:, 0] = torch.arange(batch, device=rois.device).repeat_interleave(count)
         rois[:, 3], rois[:, 4] = width / scale, height / scale
-        pooled: Tensor = roi_align(features, rois, self.output_size, scale, self.sampling_ratio)
+        return self._pool(x, level, rois)
+
+    def _pool(self, x: Features, level: str, rois: Tensor) -> Tensor:
+        pooled: Tensor = roi_align(
+            x[level].float(), rois, self.side, self.scales[level], self.sampling_ratio, self.aligned
+        )
         return pooled
 
 
@@ -114,6 +134,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             mask_predictor=_mask_predictor(channels, num_classes),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
+        self.mask_aligned = config.mask_aligned
 
     def forward(self, features: Features, proposals: list[Tensor], image_shapes: Sizes) -> list[Detections]:
         """Detect things in the proposals of each image.
@@ -145,14 +166,15 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         classification, box = box_losses(logits, offsets, torch.cat(labels), torch.cat(deltas))
         positive = [label > 0 for label in labels]
         boxes = [image[chosen] for image, chosen in zip(sampled, positive, strict=True)]
-        mask = roi_heads.maskrcnn_loss(
-            self._mask_logits(features, boxes, image_shapes),
-            boxes,
-            [target["masks"] for target in targets],
-            [target["labels"] for target in targets],
-            [image[chosen] for image, chosen in zip(matched, positive, strict=True)],
-        )
-        return {"classification": classification, "box": box, "mask": mask}
+        logits = self._mask_logits(features, boxes, image_shapes)
+        things = [image[chosen] for image, chosen in zip(matched, positive, strict=True)]
+        each = zip(targets, boxes, things, strict=True)
+        wanted = [
+            mask_targets(target["masks"][thing], box, logits.shape[-1], aligned=self.mask_aligned)
+            for target, box, thing in each
+        ]
+        chosen = torch.cat([target["labels"][thing] for target, thing in zip(targets, things, strict=True)])
+        return {"classification": classification, "box": box, "mask": mask_loss(logits, chosen, torch.cat(wanted))}
 
     def dense(self, features: Features, num_boxes: int, num_masks: int) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits, box deltas and mask logits of a fixed number of RoIs per image."""
@@ -182,6 +204,38 @@ def box_losses(logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor) -
     of_class = deltas.view(-1, logits.shape[1], 4)[positive, labels[positive]]
     box = functional.smooth_l1_loss(of_class, wanted[positive], beta=1.0, reduction="sum") / count
     return classification, box
+
+
+def mask_targets(masks: Tensor, boxes: Tensor, side: int, *, aligned: bool) -> Tensor:
+    """Cut each mask out of the image along its box, in the resolution that the mask head predicts.
+
+    Args:
+        masks: (N, H, W), one for each box.
+        boxes: (N, 4), x1, y1, x2, y2 in pixels, the last two exclusive.
+        side: Of the targets, in cells.
+        aligned: Whether the centre of pixel i is at i + 0.5; else it is taken to be at i, as in the published code.
+
+    Returns:
+        The share of each cell that the mask covers, (N, side, side), 0 to 1.
+    """
+    each = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
+    rois = torch.cat((each[:, None], boxes), dim=1)
+    cut: Tensor = roi_align(masks[:, None].to(boxes.dtype), rois, side, aligned=aligned)
+    return cut[:, 0]
+
+
+def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the pixels of the true classes' masks; zero without any RoI.
+
+    Args:
+        logits: (N, 1 + T, M, M).
+        labels: (N,) in 1..T.
+        wanted: (N, M, M), 0 to 1.
+    """
+    if not len(labels):
+        return logits.sum() * 0
+    of_class = logits[torch.arange(len(labels), device=labels.device), labels]
+    return functional.binary_cross_entropy_with_logits(of_class, wanted)
 
 
 def _box_head(config: PanopticConfig) -> nn.Sequential:

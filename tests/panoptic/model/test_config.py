@@ -29,9 +29,20 @@ def test_presets_have_the_published_widths() -> None:
     assert sum(PanopticConfig.coco().stage_depths) == 40
 
 
+def test_the_published_network_keeps_the_published_forms() -> None:
+    for config in PRESETS[1:]:
+        assert (config.backbone_init, config.roi_aligned, config.mask_aligned) == ("published", False, False)
+        assert config.segmentation_loss_weight == 0.3
+    scenes = PRESETS[0]
+    assert (scenes.backbone_init, scenes.roi_aligned, scenes.mask_aligned) == ("fan_in", True, True)
+    assert scenes.segmentation_loss_weight == 1.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"backbone_init": "xavier"}, "backbone_init must be one of published, fan_in, not 'xavier'"),
+        ({"mask_aligned": 1}, "mask_aligned must be true or false, not 1"),
         ({"num_things": 0}, "num_things must be an integer of at least 1, not 0"),
         ({"num_things": True}, "num_things must be an integer"),
         ({"num_stuff": 255}, "at most 254"),

@@ -33,6 +33,7 @@ SETTINGS_OF_TEST = replace(
     retrain=RECIPE,
     trials=13,
     recalibration_batches=1,
+    trainings=1,  # several at a time are the matter of test_side_by_side.py
     device="cpu",
 )
 

@@ -37,6 +37,9 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"max_flops": -1.0}, "not -1.0 GFLOPs"),
         ({"preset": "coco"}, "needs data in COCO panoptic format"),
         ({"seed": -1}, "seed -1"),
+        ({"start": "imagenet"}, "start='imagenet'"),
+        ({"preset": "coco", "data": "d"}, "wider than the supernet"),
+        ({"trainings": 0}, "trainings must be at least 1, not 0"),
     ],
 )
 def test_refusals(changes: dict[str, object], message: str) -> None:

@@ -1,12 +1,15 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from autopanoptic.nas import FlopCount, LayerChoice, ModelSpace, ParameterCount, Supernet
 from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features
 from autopanoptic.panoptic.search.architecture_files import load_shipped
@@ -79,3 +82,43 @@ def test_stride_2_concatenates_projection_and_branch(option: str) -> None:
     assert out.shape == (2, 16, 4, 5)
     assert (out >= 0).all()
     assert block.projection[0].kernel_size == (int(option[-1]),) * 2
+
+
+def depthwise(module: nn.Module) -> list[nn.Conv2d]:
+    return [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1]
+
+
+def test_no_depthwise_kernel_is_drawn_larger_than_its_fan_in_asks_for(config: PanopticConfig) -> None:
+    found = depthwise(PanopticNetwork(replace(config, neck="search")))
+    assert len({m.kernel_size for m in found}) == 3
+    for convolution in found:
+        assert convolution.weight.detach().std() < 1.2 / convolution.kernel_size[0], convolution
+
+
+def test_training_changes_depthwise_kernels(config: PanopticConfig, make_batch: Callable[..., dict[str, Any]]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PanopticNetwork(config)
+    Supernet(network)  # activates the first path
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    kernel = depthwise(network.backbone)[0].weight
+    before = kernel.detach().clone()
+    batch = make_batch([(64, 64)] * 2, [2, 2], padded=64)
+    for step in range(5):
+        optimizer.zero_grad()
+        network.losses(**batch, generator=torch.Generator().manual_seed(step))["total"].backward()
+        optimizer.step()
+    # Five steps of 3e-3 are a tenth of a kernel of 1/9, and a hundredth of one of 1.
+    assert (kernel.detach() - before).norm() > 0.05 * before.norm()
+
+
+@pytest.mark.parametrize("option", BLOCK_OPTIONS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_kernels_are_drawn_as_asked_for(option: str, stride: int) -> None:
+    for init in ("published", "fan_in"):
+        block = ShuffleBlock(128, 128 * stride, stride, option, 0.1, init)
+        for convolution in (m for m in block.modules() if isinstance(m, nn.Conv2d)):
+            fan_in = convolution.weight[0].numel()
+            published = convolution.groups / convolution.in_channels
+            expected = published if init == "published" else 1 / fan_in
+            assert convolution.weight.detach().std() / expected == pytest.approx(1, abs=0.15)

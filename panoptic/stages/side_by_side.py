@@ -1,0 +1,141 @@
+"""Training the networks that are compared, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, SearchError
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.nas.executors.base import Executor
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.stages import stages
+from autopanoptic.panoptic.stages.settings import Settings
+
+
+class TrainingError(SearchError):
+    """A network that is to be compared could not be trained; the cause holds the traceback."""
+
+
+def retrain_all(
+    settings: Settings,
+    chosen: Mapping[str, Architecture],
+    datasets: Datasets,
+    folder: Path,
+    supernet: Path,
+    console: Console,
+) -> dict[str, PanopticNetwork]:
+    """Train the networks of some architectures, as many at a time as the settings say.
+
+    Each training goes on from what its folder holds, in a process of its own on a CPU and one after the other on a
+    GPU. The weights depend on the settings' seed and threads, not on what is trained beside them. Names that share an
+    architecture share one training.
+
+    Args:
+        settings: Of the run.
+        chosen: Architectures by the names of their folders.
+        datasets: Of the run.
+        folder: Holds a folder for each name.
+        supernet: The folder of the trained supernet, whose weights the networks may start from.
+        console: Shows a bar for each training, where it is a terminal.
+
+    Raises:
+        TrainingError: If a training fails; names it. The others keep what they have written.
+    """
+    trained: dict[Architecture, str] = {}
+    for name, architecture in chosen.items():
+        trained.setdefault(architecture, name)
+    folders = {architecture: folder / name for architecture, name in trained.items()}
+    training = _Training(settings, datasets, folders, supernet)
+    open_ones = {name: one for one, name in trained.items() if not (folder / name / WEIGHTS).exists()}
+    with _bars(open_ones, settings.retrain.passes, console) as report:
+        _run(training, open_ones, executor_of(settings, len(open_ones)), report)
+    networks = {}
+    for name, architecture in chosen.items():
+        networks[name] = load_network(folder / trained[architecture])
+        if not (folder / name / WEIGHTS).exists():
+            save_network(networks[name], architecture, folder / name)
+    return networks
+
+
+def executor_of(settings: Settings, trainings: int) -> Executor:
+    """Return what runs some trainings: processes on a CPU, where several fit into the settings' cores."""
+    at_a_time = min(trainings, settings.trainings // settings.threads)
+    if at_a_time > 1 and stages.device_of(settings).type == "cpu":
+        return ProcessExecutor(at_a_time, settings.threads)
+    return InlineExecutor()
+
+
+class _Training:
+    """Trains the network of an architecture into its folder; for an executor."""
+
+    def __init__(
+        self, settings: Settings, datasets: Datasets, folders: Mapping[Architecture, Path], supernet: Path
+    ) -> None:
+        self.settings, self.datasets, self.supernet = settings, datasets, supernet.absolute()
+        self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        with _threads(self.settings.threads):
+            stages.retrain(
+                self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
+                report=lambda done: report(done, {}),
+            )  # fmt: skip
+        return {}
+
+
+def _run(
+    training: _Training, chosen: Mapping[str, Architecture], executor: Executor, report: Callable[[str, int], None]
+) -> None:
+    names = list(chosen)
+
+    def on_report(index: int, done: int, _: Metrics) -> bool:
+        report(names[index], done)
+        return False
+
+    waiting = list(enumerate(names))
+    running = 0
+    try:
+        executor.start(training, on_report)
+        while waiting or running:
+            while waiting and running < executor.capacity:
+                index, name = waiting.pop(0)
+                executor.submit(index, chosen[name])
+                running += 1
+            outcome = executor.wait()
+            assert outcome is not None  # there is no timeout
+            running -= 1
+            if outcome.error is not None:
+                *_, problem = outcome.error.strip().splitlines()
+                name = names[outcome.trial_id]
+                raise TrainingError(f"training the network {name!r} failed: {problem}") from RuntimeError(outcome.error)
+    finally:
+        executor.stop()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Sums over several threads differ in their last bits from sums over one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _bars(names: Mapping[str, object], passes: int, console: Console) -> Iterator[Callable[[str, int], None]]:
+    """Show one bar for each training, and yield the function that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    with progress:
+        tasks = {name: progress.add_task(f"training {name}", total=passes) for name in names}
+        yield lambda name, done: progress.update(tasks[name], completed=done)

@@ -1,0 +1,150 @@
+"""Networks that train at the same time: the same weights as one by one, also after an interruption."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, Supernet
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.results.saved import save_weights
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.side_by_side import TrainingError, _run, _Training, executor_of, retrain_all
+from autopanoptic.panoptic.stages.stages import SUPERNET, build, hand_made, network_config, retrain
+from autopanoptic.panoptic.training.recipe import Recipe
+
+CHECKPOINT = 24
+SETTINGS = replace(
+    Settings.for_scenes(), retrain=Recipe(passes=CHECKPOINT + 1, batch_size=1, warmup=0), device="cpu", trainings=2
+)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def chosen(datasets: Datasets) -> dict[str, Architecture]:
+    space = Supernet(build(network_config(SETTINGS, datasets.train.categories), seed=0)).space
+    plain = hand_made(space)
+    other = space.canonical({**plain, "backbone.0": "xception3", "mask.0": "at3"})
+    return {"searched": plain, "random": other, "hand-made": plain}
+
+
+@pytest.fixture(scope="module")
+def supernet(datasets: Datasets, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("supernet")
+    save_weights(build(network_config(SETTINGS, datasets.train.categories), seed=7), folder / SUPERNET)
+    return folder
+
+
+def weights(folder: Path, names: Mapping[str, object]) -> dict[str, dict[str, Tensor]]:
+    return {name: torch.load(folder / name / "weights.pt", weights_only=True) for name in names}
+
+
+@pytest.fixture(scope="module")
+def one_by_one(
+    chosen: dict[str, Architecture], datasets: Datasets, supernet: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Tensor]]:
+    folder = tmp_path_factory.mktemp("one_by_one")
+    retrain_all(replace(SETTINGS, trainings=1), chosen, datasets, folder, supernet, quiet())
+    return weights(folder, chosen)
+
+
+def test_after_an_interruption_side_by_side_gives_what_one_by_one_gives(
+    chosen: dict[str, Architecture],
+    datasets: Datasets,
+    supernet: Path,
+    one_by_one: dict[str, dict[str, Tensor]],
+    tmp_path: Path,
+) -> None:
+    two = {name: chosen[name] for name in ("searched", "random")}
+    training = _Training(SETTINGS, datasets, {one: tmp_path / name for name, one in two.items()}, supernet)
+    done = dict.fromkeys(two, 0)
+
+    def interrupt(name: str, passes: int) -> None:
+        done[name] = passes
+        if passes > CHECKPOINT:
+            raise KeyboardInterrupt
+
+    executor = executor_of(SETTINGS, len(two))
+    assert isinstance(executor, ProcessExecutor)
+    assert executor.capacity == 2
+    with pytest.raises(KeyboardInterrupt):
+        _run(training, two, executor, interrupt)
+    assert min(done.values()) > 0  # both were under way
+    assert not multiprocessing.active_children()
+    assert list(tmp_path.glob("*/last.ckpt"))
+    assert len(list(tmp_path.glob("*/weights.pt"))) < 2
+
+    networks = retrain_all(SETTINGS, chosen, datasets, tmp_path, supernet, quiet())
+    found = weights(tmp_path, chosen)
+    for name in chosen:
+        assert [key for key in found[name] if not torch.equal(found[name][key], one_by_one[name][key])] == []
+        assert all(torch.equal(value, found[name][key]) for key, value in networks[name].state_dict().items())
+
+
+def test_what_is_trained_is_not_trained_again(
+    chosen: dict[str, Architecture], datasets: Datasets, supernet: Path, tmp_path: Path
+) -> None:
+    short = replace(SETTINGS, retrain=replace(SETTINGS.retrain, passes=1), trainings=1)
+    retrain_all(short, chosen, datasets, tmp_path, supernet, quiet())
+    (tmp_path / "random" / "weights.pt").unlink()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/weights.pt")}
+    assert len(before) == 2
+    retrain_all(short, chosen, datasets, tmp_path, supernet, quiet())
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not (tmp_path / "hand-made" / "last.ckpt").exists()  # it is the searched one's training
+
+
+@pytest.mark.parametrize("start", ["scratch", "supernet"])
+def test_networks_start_from_the_weights_asked_for(
+    chosen: dict[str, Architecture],
+    datasets: Datasets,
+    supernet: Path,
+    tmp_path: Path,
+    start: Literal["scratch", "supernet"],
+) -> None:
+    still = replace(SETTINGS.retrain, passes=1, learning_rate=1e-12)
+    network = retrain(
+        replace(SETTINGS, retrain=still, start=start), chosen["random"], datasets, tmp_path / "network", supernet
+    )
+    stored = torch.load(supernet / SUPERNET, weights_only=True)
+    kernels = [
+        value for name, value in stored.items() if "mask_head.0.0" in name and "at3" in name and value.dim() == 4
+    ]
+    (layer,) = [m for m in network.roi_heads.mask_head[0].modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(kernels) == 1
+    assert torch.allclose(layer.weight, kernels[0], atol=1e-6) == (start == "supernet")
+
+
+def test_a_training_that_fails_is_named(
+    chosen: dict[str, Architecture], datasets: Datasets, supernet: Path, tmp_path: Path
+) -> None:
+    wild = Recipe(passes=9, batch_size=1, warmup=0, learning_rate=1e30, clip=None)
+    with pytest.raises(TrainingError, match=r"the network 'searched' failed: FloatingPointError: The loss of pass \d"):
+        retrain_all(replace(SETTINGS, retrain=wild, trainings=1), chosen, datasets, tmp_path, supernet, quiet())
+
+
+@pytest.mark.parametrize(
+    ("trainings", "threads", "networks", "expected"),
+    [(3, 1, 3, 3), (3, 1, 2, 2), (4, 2, 3, 2), (3, 2, 3, 1), (1, 1, 3, 1)],
+)
+def test_threads_of_all_trainings_are_limited(trainings: int, threads: int, networks: int, expected: int) -> None:
+    executor = executor_of(replace(SETTINGS, trainings=trainings, threads=threads), networks)
+    assert executor.capacity == expected
+    assert isinstance(executor, InlineExecutor) == (expected == 1)
+    assert not isinstance(executor, ProcessExecutor) or executor.threads == threads
+
+
+def test_a_gpu_trains_one_network_at_a_time() -> None:
+    assert isinstance(executor_of(replace(SETTINGS, device="cuda"), 3), InlineExecutor)
