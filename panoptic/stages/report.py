@@ -92,9 +92,7 @@ def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
         quality = report.quality
         found.add_row(
             name,
-            f"{100 * quality.all.pq:.1f}",
-            f"{100 * quality.things.pq:.1f}",
-            f"{100 * quality.stuff.pq:.1f}",
+            *(f"{100 * mean.pq:.1f}" if mean.n else "-" for mean in (quality.all, quality.things, quality.stuff)),
             f"{report.gflops:.3g}",
             f"{report.mparams:.2f} M",
             f"{report.latency_ms:.1f} ms",

@@ -236,9 +236,13 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     """Refuse, before anything is trained, a search that could not even begin.
 
     Raises:
-        ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, or the
-            supernet's training ends within a cycle.
+        ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
+            supernet's training ends within a cycle, or the objective is that of a kind of category that the data lacks.
     """
+    categories = datasets.train.categories
+    for kind, found in (("things", categories.things), ("stuff", categories.stuff)):
+        if settings.objective.endswith(kind) and not found:
+            raise ValueError(f"objective={settings.objective!r}, but {datasets.train.source} has no category of {kind}")
     config = network_config(settings, datasets.train.categories)
     with torch.device("meta"):
         whole = Supernet(PanopticNetwork(config)).space

@@ -18,7 +18,7 @@ from torchvision.ops.poolers import LevelMapper
 from autopanoptic.panoptic.data.loading.batches import Target
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
-from autopanoptic.panoptic.model.operators.operators import head_layer
+from autopanoptic.panoptic.model.operators.known import head_layer
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
@@ -37,6 +37,12 @@ class Detections:
     scores: Tensor
     labels: Tensor
     masks: Tensor
+
+    @classmethod
+    def none(cls, device: torch.device) -> Detections:
+        """Nothing found."""
+        boxes, scores, masks = (torch.zeros(shape, device=device) for shape in ((0, 4), (0,), (0, 1, 1)))
+        return cls(boxes, scores, torch.zeros(0, dtype=torch.int64, device=device), masks)
 
 
 class PyramidRoIAlign(nn.Module):
@@ -126,10 +132,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             detections_per_img=config.detections_per_image,
             mask_roi_pool=PyramidRoIAlign(config, pooled_shape, config.mask_roi_size),
             mask_head=nn.Sequential(
-                *(
-                    head_layer(channels, channels, config.norm_groups, f"mask.{index}")
-                    for index in range(config.mask_layers)
-                )
+                *(head_layer(channels, channels, config, f"mask.{index}") for index in range(config.mask_layers))
             ),
             mask_predictor=_mask_predictor(channels, num_classes),
         )
