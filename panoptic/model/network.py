@@ -192,7 +192,8 @@ class PanopticNetwork(ModelSpace):
         if self.rpn is None or self.roi_heads is None:
             return [Detections.none(images.device) for _ in sizes]
         proposals, _ = self.rpn(ImageList(images, list(sizes)), pyramid)
-        return self.roi_heads(pyramid, proposals, sizes)
+        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes)
+        return found
 
     def _things_at(
         self, found: Detections, size: tuple[int, int], original_size: tuple[int, int]

@@ -39,7 +39,7 @@ def inherit(layer: nn.Conv2d, trained: TrainedKernel) -> None:
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> PanopticConfig:
-    monkeypatch.setattr(known, "_KNOWN", dict(known._KNOWN))
+    monkeypatch.setattr(known, "_KNOWN", {name: known.operator_of(name) for name in HEAD_OPTIONS})
     add_operator(HeadOperator("conv3", build, inherit))
     return replace(PanopticConfig.scenes(3, 3), head_operators=(*HEAD_OPTIONS, "conv3"))
 
