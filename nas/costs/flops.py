@@ -9,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.supernet.dataflow import follow
 from autopanoptic.nas.supernet.supernet import Supernet
 
 
@@ -17,14 +18,18 @@ class FlopCount:
 
     A multiply and an add together count as one operation, as papers on architecture search and fvcore count them, so
     the figures compare with published ones. Convolutions, matrix products and attention are counted, element-wise
-    operations are not.
+    operations are not. An operation counts where the network's output depends on its result, so a branch that no
+    :class:`InputChoice` takes costs nothing, although the network as it is written may still run it.
 
     Args:
         supernet: whose architectures are counted; its network's ``forward`` must run on the meta device.
-        *inputs: example inputs; only shapes and types matter.
+        *inputs: example inputs, of which only shapes and types matter; those of the supernet by default.
         unit: what one is worth; 1e9 gives GFLOPs.
         formulas: operations that torch's ``FlopCounterMode`` does not know, as for its ``custom_mapping`` (which
             counts a multiply and an add as two).
+
+    Raises:
+        ValueError: when neither this nor the supernet has inputs.
     """
 
     def __init__(
@@ -36,13 +41,17 @@ class FlopCount:
     ) -> None:
         self._meta = supernet.meta()
         self._meta.module.eval()
-        self._inputs = [value.to("meta") for value in inputs]
+        self._inputs = [value.to("meta") for value in inputs or supernet.inputs]
+        if not self._inputs:
+            raise ValueError("FlopCount needs example inputs: FlopCount(supernet, example).")
         self._formulas = dict(formulas or {})
         self.unit = unit
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count."""
         self._meta.activate(architecture)
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
-            self._meta.module(*self._inputs)
-        return float(counter.get_total_flops()) / 2 / self.unit
+        with FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
+            flow = follow(self._meta.module, self._inputs, flops=counter.get_total_flops)
+        unused = set(range(len(flow.operations))) - flow.live()
+        total = counter.get_total_flops() - sum(flow.operations[number].flops for number in unused)
+        return float(total) / 2 / self.unit

@@ -79,6 +79,7 @@ class Latency:
         repeats: runs that are.
         percentile: which part of the runs' times is returned, 0 to 100; 50 is the median.
 
+    A branch that the network runs although no output uses it takes its time, as it does in the stand-alone network.
     Times vary from run to run, so a search with a constraint on them is not exactly repeatable.
 
     Raises:

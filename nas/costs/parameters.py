@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.supernet.dataflow import follow
 from autopanoptic.nas.supernet.supernet import Supernet
 
 
@@ -13,15 +16,29 @@ class ParameterCount:
 
     Args:
         supernet: whose architectures are counted.
+        *inputs: example inputs, of which only shapes and types matter; those of the supernet by default. With them, a
+            parameter does not count that serves only what the network's output does not depend on, such as a branch
+            that no :class:`InputChoice` takes. Without, all parameters of the path's modules count.
         unit: what one is worth; 1e6 gives millions.
     """
 
-    def __init__(self, supernet: Supernet, unit: float = 1.0) -> None:
+    def __init__(self, supernet: Supernet, *inputs: Tensor, unit: float = 1.0) -> None:
         self._meta = supernet.meta()
+        self._meta.module.eval()
+        self._inputs = [value.to("meta") for value in inputs or supernet.inputs]
         self.unit = unit
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count; parameters that are shared within the subnet count once."""
         self._meta.activate(architecture)
         own = (p for module in self._meta.active_modules() for p in module.parameters(recurse=False))
-        return sum({id(p): p.numel() for p in own}.values()) / self.unit
+        sizes = {id(p): p.numel() for p in own}
+        for unused in self._unused() if self._inputs else ():
+            sizes.pop(unused, None)
+        return sum(sizes.values()) / self.unit
+
+    def _unused(self) -> frozenset[int]:
+        """Return the parameters that are read, but not for the output."""
+        flow = follow(self._meta.module, self._inputs)
+        read = frozenset[int]().union(*(operation.parameters for operation in flow.operations))
+        return read.difference(*(flow.operations[number].parameters for number in flow.live()))

@@ -5,6 +5,7 @@ A path depends on (seed, pass) alone, so every rank of a distributed run, and ev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -12,7 +13,10 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.supernet.fairness import cycle_length, fair_cycle
+from autopanoptic.nas.supernet.fairness import checked_length, fair_cycle, uses_of
+
+ERA = 16
+"""Cycles over which FairPaths evens out the uses; a path is found again after dealing at most as many."""
 
 
 class PathSampler(Protocol):
@@ -42,23 +46,51 @@ class UniformPaths:
 
 
 class FairPaths:
-    """Cycles of lcm(option counts) paths that use every option of a choice equally often.
+    """Cycles of paths that use every option of a choice equally often, to within one.
 
-    Strict fairness of FairNAS (Chu et al. 2021), as Auto-Panoptic trains its supernet.
+    Strict fairness of FairNAS (Chu et al. 2021), as Auto-Panoptic trains its supernet. A conditional choice is dealt
+    among the paths in which it is made; where a cycle cannot be exactly fair, options that had the worst of it so far
+    go first in the next ones, over 16 cycles. Every path is accepted by the space's constraint, which may make equal
+    uses impossible; then they are as near to equal as it allows.
+
+    Args:
+        space: where the paths come from.
+        seed: non-negative.
+        length: paths in a cycle. By default the least common multiple of the option counts, with which the options of
+            unconditional choices stand exactly equally often; where that is more than four times the largest count,
+            the largest count.
+
+    Raises:
+        ValueError: when ``length`` is less than 1.
     """
 
-    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+    def __init__(self, space: SearchSpace, seed: int = 0, length: int | None = None) -> None:
         self.space = space
         self.seed = seed
-        self.cycle = cycle_length(space)
-        self._known: tuple[int, list[Architecture]] = (-1, [])
+        self.cycle = checked_length(space, length)
+        self._start_era(-1)
 
     def path(self, step: int) -> Architecture:
-        """Return the architecture of forward pass ``step``, from 0."""
+        """Return the architecture of forward pass ``step``, from 0.
+
+        Raises:
+            InfeasibleError: when the space's constraint refuses nearly everything.
+        """
         number, place = divmod(step, self.cycle)
-        if self._known[0] != number:
-            self._known = (number, fair_cycle(self.space, np.random.default_rng([self.seed, number])))
-        return self._known[1][place]
+        era, index = divmod(number, ERA)
+        if era != self._era:
+            self._start_era(era)
+        while index >= len(self._dealt):
+            rng = np.random.default_rng([self.seed, era * ERA + len(self._dealt)])
+            cycle = fair_cycle(self.space, rng, self.cycle, before=self._uses)
+            self._uses.update(uses_of(cycle))
+            self._dealt.append(cycle)
+        return self._dealt[index][place]
+
+    def _start_era(self, era: int) -> None:
+        self._era = era
+        self._dealt: list[list[Architecture]] = []
+        self._uses: Counter[tuple[str, Option]] = Counter()
 
 
 class SandwichPaths:
@@ -72,7 +104,7 @@ class SandwichPaths:
         seed: the seed of the random paths.
 
     Raises:
-        ValueError: when an architecture is not in the space, or ``random`` is negative.
+        ValueError: when an architecture is not in the space or breaks its constraint, or ``random`` is negative.
     """
 
     def __init__(
@@ -86,7 +118,7 @@ class SandwichPaths:
         if random < 0:
             raise ValueError(f"The number of random paths must not be negative, it is {random}.")
         self.space = space
-        self.ends = (space.canonical(largest), space.canonical(smallest))
+        self.ends = (_accepted(space, "largest", largest), _accepted(space, "smallest", smallest))
         self.seed = seed
         self.cycle = 2 + random
 
@@ -94,3 +126,14 @@ class SandwichPaths:
         """Return the architecture of forward pass ``step``, from 0."""
         place = step % self.cycle
         return self.ends[place] if place < 2 else self.space.sample(np.random.default_rng([self.seed, step]))
+
+
+def _accepted(space: SearchSpace, end: str, architecture: Mapping[str, Option]) -> Architecture:
+    canonical = space.canonical(architecture)
+    if not space.accepts(canonical):
+        assert space.constraint is not None
+        raise ValueError(
+            f"The {end} path {dict(canonical)} breaks the constraint {space.constraint.description}. Give the {end} "
+            "architecture that keeps it, or the space without it (space.unconstrained)."
+        )
+    return canonical

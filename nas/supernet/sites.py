@@ -48,7 +48,7 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
             or a mutable module that cannot be switched in place.
     """
     sites: dict[str, Site] = {}
-    for mutable, place in _walk(module, ()):
+    for mutable, place in _mutables(module):
         label, values = mutable.label, mutable_values(mutable)
         if "/" in label:
             raise ValueError(f"Label {label!r} has a '/', as labels have that NNI makes up; give an explicit one.")
@@ -89,34 +89,44 @@ def _check_parents(sites: dict[str, Site]) -> None:
                     )
 
 
-def _walk(module: nn.Module, place: Place) -> Iterator[tuple[Any, Place]]:
+def modules_of(module: nn.Module, place: Place = ()) -> Iterator[tuple[nn.Module, Place]]:
+    """Yield every module of a network with the conditions under which it is reached, once for each of its names."""
+    yield module, place
     if isinstance(module, _nni.LayerChoice):
-        yield module, place
         for name in module.names:
-            yield from _walk(module[name], (*place, (module.label, (name,))))
-    elif isinstance(module, _nni.InputChoice):
-        yield module, place
+            yield from modules_of(module[name], (*place, (module.label, (name,))))
     elif isinstance(module, _nni.Repeat):
-        yield from _walk_repeat(module, place)
-    else:
-        _refuse_other_mutables(module)
+        for index, block in enumerate(module.blocks):
+            yield from modules_of(block, (*place, *_reached(module, index)))
+    elif not isinstance(module, _nni.InputChoice):
         # named_children() would hide a module that is registered under a second name.
         for child in module._modules.values():
             if child is not None:
-                yield from _walk(child, place)
+                yield from modules_of(child, place)
 
 
-def _walk_repeat(module: Any, place: Place) -> Iterator[tuple[Any, Place]]:
-    if module.label is not None:
-        yield module, place
-    elif not isinstance(module.depth_choice, int):
-        raise ValueError(f"Repeat with depth {module.depth_choice!r}: use a number or (fewest, most).")
-    for index, block in enumerate(module.blocks):
-        if index < module.min_depth:
-            yield from _walk(block, place)
+def _reached(repeat: Any, index: int) -> Place:
+    """Return the condition under which a block runs, none for those that always do."""
+    if index < repeat.min_depth:
+        return ()
+    return ((repeat.label, tuple(range(index + 1, repeat.max_depth + 1))),)
+
+
+def _mutables(network: nn.Module) -> Iterator[tuple[Any, Place]]:
+    for module, place in modules_of(network):
+        if isinstance(module, (_nni.LayerChoice, _nni.InputChoice)):
+            yield module, place
+        elif isinstance(module, _nni.Repeat):
+            _refuse_odd_depth(module)
+            if module.label is not None:
+                yield module, place
         else:
-            deeper = tuple(range(index + 1, module.max_depth + 1))
-            yield from _walk(block, (*place, (module.label, deeper)))
+            _refuse_other_mutables(module)
+
+
+def _refuse_odd_depth(repeat: Any) -> None:
+    if repeat.label is None and not isinstance(repeat.depth_choice, int):
+        raise ValueError(f"Repeat with depth {repeat.depth_choice!r}: use a number or (fewest, most).")
 
 
 def _refuse_other_mutables(module: nn.Module) -> None:

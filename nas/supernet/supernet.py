@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from autopanoptic.nas.space.architecture import Architecture, Option
-from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.space.space import Canonical, SearchSpace
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.sites import sites_of
+from autopanoptic.nas.supernet.unused import used_choices
 
 
 class Supernet:
@@ -21,23 +22,38 @@ class Supernet:
 
     Args:
         module: a network built with :class:`LayerChoice`, :class:`InputChoice` and :class:`Repeat`.
+        inputs: example inputs, of which only shapes and types matter. With them a choice is inactive while no
+            :class:`InputChoice` takes what comes of it, so that architectures which differ there alone are one. The
+            network is followed on the meta device, once and once more for each option that holds choices of its own;
+            what stands between a choice and an InputChoice is taken to pass its input on.
+        canonical: maps an architecture to the representative of all that are the same network for other reasons; see
+            :class:`SearchSpace`.
 
     Attributes:
         module: the network; calling it runs the active path.
         space: its search space.
+        inputs: the example inputs, on the meta device.
 
     Raises:
         TypeError: when the module is not a :class:`ModelSpace`.
         ValueError: when its choices cannot be read; see :meth:`SearchSpace.from_module`.
+        RuntimeError: with ``inputs``, when the class cannot be built again on its own.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(
+        self, module: nn.Module, inputs: Sequence[torch.Tensor] = (), canonical: Canonical | None = None
+    ) -> None:
         if not isinstance(module, _nni.ModelSpace):
             raise TypeError(f"A supernet's network must derive from ModelSpace, not {type(module).__name__}.")
         self.module: nn.Module = module
         self._sites = sites_of(module)
+        self.inputs = tuple(value.to("meta") for value in inputs)
         self.space = SearchSpace(site.choice() for site in self._sites.values())
         self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
+        if self.inputs and any(isinstance(m, _nni.InputChoice) for m in module.modules()):
+            self.space = SearchSpace(used_choices(self.meta(), self._sites))
+        if canonical is not None:
+            self.space = SearchSpace(self.space.choices, canonical)
         self._active = self.activate(self._defaults)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -59,7 +75,8 @@ class Supernet:
             ValueError: when it is not in the space; the active path then stays as it was.
         """
         canonical = self.space.canonical(architecture)
-        for label, option in canonical.items():
+        # Also what is inactive may run, where no output uses it, and shall not depend on the path before.
+        for label, option in {**self._defaults, **canonical}.items():
             site = self._sites[label]
             for mutable in site.modules:
                 attribute = "_dry_run_depth" if isinstance(mutable, _nni.Repeat) else "_dry_run_choice"
@@ -79,7 +96,8 @@ class Supernet:
     def subnet(self, architecture: Mapping[str, Option], *, inherit: bool = True) -> nn.Module:
         """Build the stand-alone network of an architecture.
 
-        The constructor of the network's class is called again with the same arguments.
+        The constructor of the network's class is called again with the same arguments. It may build, and its network
+        run, branches that no output uses; costs leave them out.
 
         Args:
             architecture: what to build.
@@ -144,7 +162,9 @@ class Supernet:
             RuntimeError: when the class cannot be built again on its own.
         """
         with _on_meta(type(self.module)):
-            return Supernet(self._construct())
+            found = Supernet(self._construct())
+        found.inputs, found.space = self.inputs, self.space
+        return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import lightning
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from autopanoptic.nas.supernet.paths import PathSampler
 from autopanoptic.nas.supernet.supernet import Supernet
+from autopanoptic.nas.supernet.uses import divided_rates, places_of_parameters, split_groups
 
 
 class SupernetModule(lightning.LightningModule):
@@ -32,9 +34,13 @@ class SupernetModule(lightning.LightningModule):
             nothing.
         reduction: how the gradients of a cycle are combined where they are accumulated, ``"mean"`` or ``"sum"``.
         clip: the largest norm of the gradient; None for no clipping.
+        divide_rates: whether, at each update of a cycle, the learning rate of every parameter is divided by how many
+            paths of the cycle use it (Auto-Panoptic, section 3.3). With gradients that are summed, the mean over a
+            parameter's own uses is what counts then. The optimizer gets a group for each set of parameters that the
+            same paths use.
 
     Raises:
-        ValueError: when the reduction is another.
+        ValueError: when the reduction is another, or rates shall be divided without ``accumulate``.
     """
 
     def __init__(
@@ -48,9 +54,12 @@ class SupernetModule(lightning.LightningModule):
         accumulate: bool = False,
         reduction: Literal["mean", "sum"] = "mean",
         clip: float | None = None,
+        divide_rates: bool = False,
     ) -> None:
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
+        if divide_rates and not accumulate:
+            raise ValueError("divide_rates=True divides by the uses in a cycle, so it needs accumulate=True.")
         super().__init__()
         self.automatic_optimization = False
         self.supernet = supernet
@@ -62,6 +71,7 @@ class SupernetModule(lightning.LightningModule):
         self.accumulate = accumulate
         self.reduction = reduction
         self.clip = clip
+        self._places = places_of_parameters(supernet.module) if divide_rates else None
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         self.passes: Tensor
         self._loaded_gradients: dict[str, Tensor] = {}
@@ -69,6 +79,8 @@ class SupernetModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and its schedule."""
         optimizer = self.optimizer(self.network.parameters())
+        if self._places is not None:
+            split_groups(optimizer, self._places)
         return optimizer if self.scheduler is None else ([optimizer], [self.scheduler(optimizer)])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -107,15 +119,22 @@ class SupernetModule(lightning.LightningModule):
         self.log("loss", loss.detach(), prog_bar=True)
         self.passes += 1
         if (step + 1) % cycle == 0:
-            self._update()
+            self._update(step + 1 - cycle)
 
-    def _update(self) -> None:
+    def _update(self, first: int) -> None:
+        """Step the optimizer after the cycle that begins at pass ``first``."""
         optimizer: Any = self.optimizers()
         if self.clip is not None:
             self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
-        optimizer.step()
+        with self._rates(optimizer, first):
+            optimizer.step()
         # Parameters off the path keep no gradient, so that momentum and decay leave them alone.
         optimizer.zero_grad(set_to_none=True)
         schedule: Any = self.lr_schedulers()
         if schedule is not None:
             schedule.step()
+
+    def _rates(self, optimizer: Optimizer, first: int) -> AbstractContextManager[None]:
+        if self._places is None:
+            return nullcontext()
+        return divided_rates(optimizer, self._places, map(self.paths.path, range(first, first + self.paths.cycle)))

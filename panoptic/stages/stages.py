@@ -249,7 +249,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     space = CostTable(costs(settings, datasets), _constraints(settings)).constrained(whole)
     strategy_of(settings, space).check(space, [Objective(settings.objective)])
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(cycle_length(whole))
+    settings.supernet.check_cycle(FairPaths(whole).cycle)
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:

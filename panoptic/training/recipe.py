@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 
@@ -11,8 +11,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-
-from autopanoptic.nas import LayerChoice
 
 Schedule: TypeAlias = Literal["cosine", "steps"]
 
@@ -34,8 +32,8 @@ class Recipe:
         milestones: Updates, for ``"steps"``.
         clip: Largest norm of the gradient; None for no clipping.
         accumulate: In a supernet, whether a cycle of paths makes one update, with the learning rate of each
-            parameter divided by its number of uses in a cycle (the paper's way); the passes must then be a
-            whole number of cycles. Else each path makes one.
+            parameter divided by the number of the cycle's paths that use it (the paper's way); the passes must
+            then be a whole number of cycles. Else each path makes one.
         flip: Probability of a horizontal flip.
 
     Raises:
@@ -124,19 +122,12 @@ class Recipe:
         """Return how often the optimizer steps, given the paths in a cycle."""
         return self.passes // cycle if self.accumulate else self.passes
 
-    def make_optimizer(self, network: nn.Module, cycle: int) -> Optimizer:
-        """Make the optimizer of a network's parameters.
-
-        Args:
-            network: Its parameters are grouped by kind and by their uses in a cycle.
-            cycle: Paths in a cycle.
-        """
+    def make_optimizer(self, network: nn.Module) -> Optimizer:
+        """Make the optimizer of a network's parameters, which are grouped by kind."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter, share in _shares(network):
+        for name, parameter in network.named_parameters():
             plain = parameter.ndim <= 1
-            rate = self.learning_rate * (self.bias_factor if name == "bias" and plain else 1.0)
-            # With the gradients of a cycle summed, the mean over a parameter's own uses is what counts.
-            rate /= cycle * share if self.accumulate else 1.0
+            rate = self.learning_rate * (self.bias_factor if name.rpartition(".")[2] == "bias" and plain else 1.0)
             groups.setdefault((rate, 0.0 if plain else self.weight_decay), []).append(parameter)
         described = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
         if self.optimizer == "sgd":
@@ -155,12 +146,3 @@ class Recipe:
         if self.schedule == "steps":
             return float(0.1 ** sum(update >= milestone for milestone in self.milestones))
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (update - self.warmup) / max(1, total - self.warmup))))
-
-
-def _shares(network: nn.Module, share: float = 1.0) -> Iterator[tuple[str, nn.Parameter, float]]:
-    """Yield (name, parameter, share of the paths of a fair cycle that use it)."""
-    for name, parameter in network.named_parameters(recurse=False):
-        yield name, parameter, share
-    inner = share / len(network.names) if isinstance(network, LayerChoice) else share
-    for child in network.children():
-        yield from _shares(child, inner)

@@ -96,12 +96,13 @@ class PanopticModule(SupernetModule):
             supernet,
             self._total,
             # Named functions, because the module may be sent to other processes.
-            partial(_optimizer, recipe, network, sampler.cycle),
+            partial(_optimizer, recipe, network),
             sampler,
             scheduler=partial(_scheduler, recipe, sampler.cycle),
             accumulate=recipe.accumulate,
-            # The recipe's learning rates are those for the sum of a cycle's gradients.
+            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
             reduction="sum",
+            divide_rates=recipe.accumulate,
             clip=recipe.clip,
         )
         self.seed = seed
@@ -116,8 +117,8 @@ class PanopticModule(SupernetModule):
         return losses["total"]
 
 
-def _optimizer(recipe: Recipe, network: PanopticNetwork, cycle: int, _: Iterable[nn.Parameter]) -> Optimizer:
-    return recipe.make_optimizer(network, cycle)
+def _optimizer(recipe: Recipe, network: PanopticNetwork, _: Iterable[nn.Parameter]) -> Optimizer:
+    return recipe.make_optimizer(network)
 
 
 def _scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer) -> LRScheduler:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import Strategy, require_count, unseen
-from autopanoptic.nas.supernet.fairness import cycle_length
+from autopanoptic.nas.supernet.fairness import cycle_length, next_member, uses_of
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first, climbs, nth_best, rank_points
 
-FAIR_ATTEMPTS = 50
 SUM_ATTEMPTS = 100
 CLIMBS = 5
 
@@ -82,8 +80,8 @@ class PathPriority(Strategy):
         trials = self.trials(space)
         if len(history) < trials:
             position = len(history) % cycle_length(space)
-            members = [trial.architecture for trial in history[len(history) - position :]]
-            return _next_member(space, history, members, rng)
+            uses = uses_of(trial.architecture for trial in history[len(history) - position :])
+            return next_member(space, uses, rng, lambda: unseen(space, history, rng), known=history)
         if any(trial.id < trials for trial in history.running):
             return None
         return next((found for found in self.answers(space, history) if found not in history), None)
@@ -119,42 +117,3 @@ class PathPriority(Strategy):
         length = cycle_length(space)
         for start in range(0, min(self.trials(space), len(history)), length):
             yield history[start : start + length]
-
-
-def _next_member(
-    space: SearchSpace, history: History, members: Sequence[Architecture], rng: np.random.Generator
-) -> Architecture | None:
-    """Return what joins the members of a cycle; None when the space is exhausted."""
-    uses = Counter(item for architecture in members for item in architecture.items())
-    refused: set[Architecture] = set()
-    for _ in range(FAIR_ATTEMPTS):
-        architecture = _deal(space, uses, rng)
-        if architecture not in history and architecture not in refused:
-            if space.accepts(architecture):
-                return architecture
-            refused.add(architecture)
-    return _towards(space, history, _deal(space, uses, rng), rng)
-
-
-def _deal(space: SearchSpace, uses: Counter[tuple[str, Option]], rng: np.random.Generator) -> Architecture:
-    """Return an architecture in which each choice takes one of its options that are used least so far."""
-    options: dict[str, Option] = {}
-    for choice in space.choices:
-        if choice.active(options):
-            least = min(uses[choice.label, option] for option in choice.options)
-            fair = [option for option in choice.options if uses[choice.label, option] == least]
-            options[choice.label] = fair[rng.integers(len(fair))]
-    return space.canonical(options)
-
-
-def _towards(space: SearchSpace, history: History, deal: Architecture, rng: np.random.Generator) -> Architecture | None:
-    """Return a random new architecture that has been moved towards a deal, choice by choice, while it is accepted."""
-    found = unseen(space, history, rng)
-    if found is None:
-        return None
-    options = {**deal, **found}
-    for label in rng.permutation(list(deal)):
-        moved = space.canonical({**options, label: deal[label]})
-        if moved == found or (moved not in history and space.accepts(moved)):
-            options[label], found = deal[label], moved
-    return found

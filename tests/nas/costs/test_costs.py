@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import FlopCount, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
+from autopanoptic.nas import FlopCount, InputChoice, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
 from autopanoptic.nas.costs import latency as latency_module
 from autopanoptic.nas.costs.latency import Timing, measure, time_forward
 
@@ -69,6 +69,44 @@ def test_parameters_equal_the_subnets(supernet: Supernet) -> None:
         own = sum(parameter.numel() for parameter in supernet.subnet(architecture).parameters())
         assert count(architecture) == own
     assert ParameterCount(supernet, unit=1e6)(architecture) == own / 1e6
+
+
+class Branch(ModelSpace):
+    """A layer that an InputChoice may leave out, after which the network goes on as written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(4, 4, bias=False)
+        self.branch = nn.Sequential(nn.Linear(4, 8, bias=False), LayerChoice([nn.ReLU(), nn.Linear(8, 8)], label="op"))
+        self.widen = nn.Linear(4, 8, bias=False)
+        self.take = InputChoice(2, label="take")
+        self.idle = nn.Linear(4, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.take([self.widen(x), self.branch(x)])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "flops", "parameters"),
+    [
+        ({"take": 0, "op": 1}, 16 + 32, 16 + 32),
+        ({"take": 1, "op": 0}, 16 + 32, 16 + 32),
+        ({"take": 1, "op": 1}, 16 + 32 + 64, 16 + 32 + 64 + 8),
+    ],
+)
+def test_costs_count_what_the_path_uses(architecture: Any, flops: int, parameters: int) -> None:
+    example, idle = torch.zeros(1, 4), 16  # what never runs is taken to be there for a reason
+    for supernet in (Supernet(Branch()), Supernet(Branch(), inputs=[example])):
+        assert FlopCount(supernet, example)(architecture) == flops
+        assert ParameterCount(supernet, example)(architecture) == parameters + idle
+    assert FlopCount(supernet)(architecture) == flops
+    assert ParameterCount(supernet)(architecture) == parameters + idle
+
+
+def test_flops_need_inputs() -> None:
+    with pytest.raises(ValueError, match=r"FlopCount needs example inputs: FlopCount\(supernet, example\)"):
+        FlopCount(Supernet(Branch()))
 
 
 def test_shared_parameters_count_once() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from autopanoptic.nas import Choice, FairPaths, PathSampler, SandwichPaths, SearchSpace, UniformPaths
+from autopanoptic.nas.supernet import paths
+from autopanoptic.nas.supernet.fairness import fair_cycle
 
 MIXED = SearchSpace([Choice("a", range(4)), Choice("b", range(6)), Choice("c", range(3)), Choice("d", [0])])
 
@@ -27,9 +29,9 @@ def test_fair_cycle_uses_every_option_equally_often() -> None:
     sampler = FairPaths(MIXED, seed=1)
     assert sampler.cycle == 12
     for cycle in range(5):
-        paths = paths_of(sampler, 12, 12 * cycle)
+        found = paths_of(sampler, 12, 12 * cycle)
         for choice in MIXED.choices:
-            counts = Counter(path[choice.label] for path in paths)
+            counts = Counter(path[choice.label] for path in found)
             assert counts == dict.fromkeys(choice.options, 12 // len(choice.options))
     assert paths_of(sampler, 12) != paths_of(sampler, 12, 12)
 
@@ -49,10 +51,50 @@ def test_uniform_paths_are_uniform() -> None:
 
 def test_fair_paths_of_a_conditional_space(space: SearchSpace) -> None:
     sampler = FairPaths(space)
-    paths = paths_of(sampler, 4 * sampler.cycle)
-    assert all(path in space for path in paths)
-    counts = Counter(path["op"] for path in paths)
+    found = paths_of(sampler, 4 * sampler.cycle)
+    assert all(path in space for path in found)
+    counts = Counter(path["op"] for path in found)
     assert counts["pool"] == counts["conv"]
+
+
+def test_fair_paths_deal_conditional_choices_among_the_paths_that_make_them() -> None:
+    kernels = [Choice("kernel", [3, 5, 7], ("op", "conv")), Choice("heads", [1, 2, 4, 8], ("op", "attention"))]
+    space = SearchSpace([Choice("op", ["conv", "pool", "attention"]), *kernels])
+    found = paths_of(FairPaths(space), 20 * FairPaths(space).cycle)
+    for choice in kernels:
+        counts = Counter(path[choice.label] for path in found if choice.label in path)
+        assert set(counts) == set(choice.options)
+        assert max(counts.values()) - min(counts.values()) <= 2
+
+
+@pytest.mark.parametrize("length", [1, 5, 7, 12, 13])
+def test_a_cycle_may_have_any_length(length: int) -> None:
+    sampler = FairPaths(MIXED, seed=3, length=length)
+    assert sampler.cycle == length
+    whole = Counter(path["b"] for path in paths_of(sampler, 16 * length))
+    assert max(whole.values()) - min(whole.values()) <= 1, "evened out over the cycles"
+    for cycle in range(16):
+        for choice in MIXED.choices:
+            counts = Counter(path[choice.label] for path in paths_of(sampler, length, cycle * length))
+            assert max(counts.values()) - min(counts[option] for option in choice.options) <= 1
+
+
+def test_a_resumed_training_finds_its_path_without_dealing_all_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    dealt = []
+    monkeypatch.setattr(paths, "fair_cycle", lambda *args, **kw: dealt.append(1) or fair_cycle(*args, **kw))
+    FairPaths(MIXED).path(10**6)
+    assert len(dealt) <= 16
+
+
+def test_paths_keep_the_constraint() -> None:
+    bound = MIXED.where(lambda a: sum(a.values()) <= 4, "a sum of at most 4")  # type: ignore[arg-type]
+    smallest = dict.fromkeys("abcd", 0)
+    sandwich = SandwichPaths(bound, {**smallest, "b": 4}, smallest)
+    for sampler in (FairPaths(bound), UniformPaths(bound), sandwich):
+        assert all(path in bound for path in paths_of(sampler, 100))
+    for ends in (({**smallest, "b": 5}, smallest), (smallest, {**smallest, "b": 5})):
+        with pytest.raises(ValueError, match=r"est path {'a': 0, 'b': 5, .* breaks the constraint a sum of at most 4"):
+            SandwichPaths(bound, *ends)
 
 
 def test_sandwich() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,42 @@ def test_gradients_of_a_cycle_are_combined_and_losses_logged_as_they_are(
     fit(training, batches, tmp_path)
     assert_same(training.network, by_hand(batches, accumulate=True, reduction=reduction).module)
     assert logged == seen
+
+
+@pytest.mark.parametrize("length", [4, 6])
+def test_rates_are_divided_by_the_true_uses(batches: list[Tensor], tmp_path: Path, length: int) -> None:
+    """With plain gradient descent that is the mean gradient of the paths that use a parameter."""
+
+    def plain(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=0.1)
+
+    reference = module()
+    paths, network = FairPaths(reference.supernet.space, seed=4, length=length), reference.network
+    training = SupernetModule(
+        module().supernet, loss, plain, paths, accumulate=True, reduction="sum", divide_rates=True
+    )  # fmt: skip
+    trainer = fit(training, batches, tmp_path)
+    assert {group["lr"] for group in trainer.optimizers[0].param_groups} == {0.1}
+    for start in range(0, 24, length):
+        used = Counter[str]()
+        for step in range(start, start + length):
+            reference.supernet.activate(paths.path(step))
+            before = {name: p.grad is not None and p.grad.clone() for name, p in network.named_parameters()}
+            loss(network, (batches[step],)).backward()
+            for name, p in network.named_parameters():
+                used[name] += p.grad is not None and not (
+                    before[name] is not False and torch.equal(before[name], p.grad)
+                )
+        for name, p in network.named_parameters():
+            if p.grad is not None:
+                p.data -= 0.1 * p.grad / used[name]
+                p.grad = None
+    assert_same(training.network, network)
+
+
+def test_rates_are_divided_within_a_cycle_only() -> None:
+    with pytest.raises(ValueError, match="needs accumulate=True"):
+        module(divide_rates=True)
 
 
 def test_an_unknown_reduction_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from lightning.pytorch.plugins import TorchSyncBatchNorm
 from torch import Tensor
 
-from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
+from autopanoptic.nas import Architecture, FairPaths, PathSampler, SandwichPaths, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -131,6 +132,46 @@ def test_accumulation_updates_once_a_cycle(
     train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=paths, hardware=QUIET)
     assert len(steps) == 2  # four passes, two of them a cycle
     assert any(not torch.equal(parameter, start[name]) for name, parameter in network.named_parameters())
+
+
+def rates_of_updates(network: PanopticNetwork, recipe: Recipe, paths: PathSampler) -> list[dict[str, float]]:
+    """The learning rate of each parameter at each update, before the schedule."""
+    module = PanopticModule(network, recipe, paths)
+    (optimizer,), _ = module.configure_optimizers()
+    names, found = {id(value): name for name, value in network.named_parameters()}, []
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"]
+    for update in range(recipe.updates(paths.cycle)):
+        with module._rates(optimizer, update * paths.cycle):
+            found.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
+    return found
+
+
+def test_the_papers_learning_rates_are_divided_by_the_uses_in_a_cycle(network: PanopticNetwork) -> None:
+    space = Supernet(network).space
+    assert space["backbone.0"].options == ("shuffle3", "shuffle5", "shuffle7", "xception3")
+    recipe = replace(Recipe.coco_supernet(), passes=24)
+    for found in rates_of_updates(network, recipe, FairPaths(space)):
+
+        def rate(part: str, end: str, found: dict[str, float] = found) -> float:
+            return next(value for name, value in found.items() if part in name and name.endswith(end))
+
+        assert rate("shuffle3", "weight") == pytest.approx(0.02 / 3)
+        assert rate("dw3", "weight") == pytest.approx(0.02 / 2)
+        assert rate("r4", "weight") == pytest.approx(0.02 / 4)
+        assert found["rpn.head.cls_logits.weight"] == pytest.approx(0.02 / 12)
+        assert found["rpn.head.cls_logits.bias"] == pytest.approx(0.04 / 12)
+
+
+def test_learning_rates_are_divided_by_the_true_uses_in_a_cycle_of_another_length(network: PanopticNetwork) -> None:
+    paths = FairPaths(Supernet(network).space, length=7)
+    recipe = replace(Recipe.coco_supernet(), passes=28)
+    for update, found in enumerate(rates_of_updates(network, recipe, paths)):
+        taken = Counter(item for n in range(7) for item in paths.path(7 * update + n).items())
+        for option in ("shuffle3", "shuffle5", "shuffle7", "xception3"):
+            name = next(name for name in found if f"backbone.stages.c2.0.{option}." in name and name.endswith("weight"))
+            assert found[name] == pytest.approx(0.02 / taken["backbone.0", option])
+        assert found["rpn.head.cls_logits.weight"] == pytest.approx(0.02 / 7)
 
 
 def test_passes_that_are_no_whole_number_of_cycles_are_refused(network: PanopticNetwork) -> None:
