@@ -45,6 +45,13 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class OrientationName(str, Enum):
+    """What to do with the orientation that an image's EXIF states."""
+
+    apply = "apply"
+    ignore = "ignore"
+
+
 @app.callback()
 def _task() -> None:
     """Panoptic segmentation: the joint search of a whole network."""
@@ -70,6 +77,9 @@ def search(
     recalibration_batches: Annotated[
         int | None, typer.Option(min=0, help="Batches for a candidate's batch-norm statistics; 0: the supernet's own.")
     ] = None,
+    orientation: Annotated[
+        OrientationName, typer.Option(help="Turn images by their EXIF orientation, or read them as they are stored.")
+    ] = OrientationName.apply,
     difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
@@ -129,6 +139,7 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "strategy": values["strategy"].value,
         "objective": values["objective"],
         "max_flops": values["max_flops"],
+        "orientation": values["orientation"].value,
         "difficulty": values["difficulty"],
         "device": values["device"].value,
         "precision": values["precision"],

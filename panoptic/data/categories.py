@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -83,8 +84,22 @@ class Categories:
     def to_json(self) -> list[dict[str, Any]]:
         """Returns the ``categories`` list of a COCO panoptic JSON."""
         return [
-            {"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self._categories
+            {"id": operator.index(c.id), "name": c.name, "isthing": int(c.isthing), "color": list(map(int, c.color))}
+            for c in self._categories
         ]
+
+    def difference(self, other: Categories) -> str | None:
+        """Says what first tells these categories from others; None if nothing does.
+
+        Two are the same if id, name and kind are; the order, which decides the labels, and colours are not compared.
+        """
+        for category in sorted(self, key=lambda c: c.id):
+            if category.id not in other:
+                return f"{_named(category)} is not among the others"
+            if _named(category) != _named(other[category.id]):
+                return f"{_named(category)} is {_named(other[category.id])} among the others"
+        lacking = sorted((c for c in other if c.id not in self), key=lambda c: c.id)
+        return f"{_named(lacking[0])} is among the others only" if lacking else None
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self._categories)
@@ -120,6 +135,10 @@ class Categories:
 
 def _labels(categories: tuple[Category, ...]) -> Mapping[int, int]:
     return MappingProxyType({category.id: label for label, category in enumerate(categories, start=1)})
+
+
+def _named(category: Category) -> str:
+    return f"category {category.id} ({category.name!r}, {'a thing' if category.isthing else 'stuff'})"
 
 
 def _abbreviated(ids: Iterable[int], limit: int = 10) -> str:

@@ -5,7 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 LISTED = 10
-"""Problems that an error message spells out."""
+"""Sentences that a message spells out."""
+
+
+class DatasetWarning(UserWarning):
+    """Something about a data set that may be meant, and is better looked at.
+
+    Args:
+        source: The data set or file, as the reader knows it.
+        remarks: What is to be looked at, one sentence each.
+
+    Attributes:
+        remarks: All of them; the message lists the first ten.
+    """
+
+    def __init__(self, source: str, remarks: Sequence[str]) -> None:
+        self.source, self.remarks = source, tuple(remarks)
+        super().__init__(_listed(source, self.remarks, "remark", "remarks"))
+
+    def __reduce__(self) -> tuple[type[DatasetWarning], tuple[str, tuple[str, ...]]]:
+        return DatasetWarning, (self.source, self.remarks)
 
 
 class DatasetError(ValueError):
@@ -22,13 +41,16 @@ class DatasetError(ValueError):
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        count = len(self.problems)
-        lines = [f"{source}: {count} problem{'s' if count != 1 else ''}"]
-        lines += [f"  - {problem}" for problem in self.problems[:LISTED]]
-        if count > LISTED:
-            lines.append(f"  ... and {count - LISTED} more (in this error's `problems`)")
-        super().__init__("\n".join(lines))
+        super().__init__(_listed(source, self.problems, "problem", "problems"))
 
     def __reduce__(self) -> tuple[type[DatasetError], tuple[str, tuple[str, ...]]]:
         # By default an exception is rebuilt from its message alone, in whatever process receives it.
         return DatasetError, (self.source, self.problems)
+
+
+def _listed(source: str, found: Sequence[str], one: str, many: str) -> str:
+    lines = [f"{source}: {len(found)} {one if len(found) == 1 else many}"]
+    lines += [f"  - {sentence}" for sentence in found[:LISTED]]
+    if len(found) > LISTED:
+        lines.append(f"  ... and {len(found) - LISTED} more (in the attribute `{many}`)")
+    return "\n".join(lines)

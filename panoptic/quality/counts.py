@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,32 +12,65 @@ from autopanoptic.panoptic.data.segments import IdMap, PanopticMap
 if TYPE_CHECKING:
     import torch
 
+DENSE = 1024
+"""Segments up to which a table of all pairs is counted in; with more, only the pairs that occur are kept."""
 
-def pair_counts(truth: PanopticMap, prediction: PanopticMap) -> NDArray[np.int64]:
+
+class PairCounts(NamedTuple):
+    """The pairs of T and S segments that have pixels in common, by rows and then columns.
+
+    Row 0 and column 0 are void, then come the segments in their order; row T + 1 and column S + 1 are ids
+    that belong to no segment.
+
+    Attributes:
+        rows: (N,)
+        columns: (N,)
+        pixels: (N,), each at least 1.
+        shape: T + 2 and S + 2.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    shape: tuple[int, int]
+
+    def truth_areas(self) -> NDArray[np.int64]:
+        """(T + 2,) pixels of each row."""
+        return _sums(self.rows, self.pixels, self.shape[0])
+
+    def prediction_areas(self) -> NDArray[np.int64]:
+        """(S + 2,) pixels of each column."""
+        return _sums(self.columns, self.pixels, self.shape[1])
+
+
+def _sums(places: NDArray[np.int64], pixels: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    # Floats are exact up to 2^53 pixels.
+    return np.bincount(places, weights=pixels, minlength=length).astype(np.int64)
+
+
+def pair_counts(truth: PanopticMap, prediction: PanopticMap) -> PairCounts:
     """Counts the common pixels of all pairs of segments.
 
     Maps on a CPU are counted by a compiled kernel. When one lies on another device, both are counted
-    there by torch, and only the counts are transferred.
+    there by torch, and only the counts are transferred. Time and memory grow with the pixels and the
+    segments, not with the product of the segments.
 
     Args:
         truth: T segments.
         prediction: S segments, of the same size in pixels.
-
-    Returns:
-        (T + 2, S + 2) pixels: row 0 and column 0 are void, then come the segments in their order; the
-        last row and column are ids that belong to no segment.
     """
+    shape = (len(truth.segments) + 2, len(prediction.segments) + 2)
     device = _device(prediction.ids) or _device(truth.ids)
     if device is not None:
-        return _count_with_torch(truth, prediction, device)
-    from autopanoptic.panoptic.quality.kernels import count_pairs
-
+        return PairCounts(*_count_with_torch(truth, prediction, device), shape)
     # One width for both, so that few kernels are compiled.
     width = max(truth.numpy().itemsize, prediction.numpy().itemsize)
-    counts: NDArray[np.int64] = count_pairs(
-        _flat(truth, width), _flat(prediction, width), _known(truth), _known(prediction)
-    )
-    return counts
+    maps = _flat(truth, width), _flat(prediction, width)
+    if max(shape) > DENSE:
+        return PairCounts(*_count_sparsely(*maps, _known(truth), _known(prediction)), shape)
+    from autopanoptic.panoptic.quality.kernels import count_pairs
+
+    return PairCounts(*count_pairs(*maps, _known(truth), _known(prediction)), shape)
 
 
 def _device(ids: IdMap) -> torch.device | None:
@@ -48,7 +81,7 @@ def _device(ids: IdMap) -> torch.device | None:
 
 
 def _known(panoptic: PanopticMap) -> NDArray[np.int64]:
-    return np.array([0, *(segment.id for segment in panoptic.segments)], dtype=np.int64)
+    return np.array([0, *[segment.id for segment in panoptic.segments]], dtype=np.int64)
 
 
 def _flat(panoptic: PanopticMap, width: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -61,14 +94,44 @@ def _flat(panoptic: PanopticMap, width: int) -> NDArray[np.unsignedinteger[Any]]
     return np.ascontiguousarray(ids, dtype=f"{'i' if signed else 'u'}{width}").reshape(-1).view(f"u{width}")
 
 
-def _count_with_torch(truth: PanopticMap, prediction: PanopticMap, device: torch.device) -> NDArray[np.int64]:
+def _count_sparsely(
+    truth: NDArray[np.unsignedinteger[Any]],
+    prediction: NDArray[np.unsignedinteger[Any]],
+    truth_ids: NDArray[np.int64],
+    prediction_ids: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, columns and pixels, by sorting the runs of equal pixels."""
+    from autopanoptic.panoptic.quality.runs import limits_of_runs
+
+    limits = limits_of_runs(truth, prediction)
+    starts, columns = limits[:-1], len(prediction_ids) + 1
+    keys = _places(truth_ids, truth[starts]) * columns + _places(prediction_ids, prediction[starts])
+    order = np.argsort(keys)
+    keys = keys[order]
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    pixels = np.add.reduceat(np.diff(limits)[order], firsts) if len(firsts) else firsts
+    return keys[firsts] // columns, keys[firsts] % columns, pixels
+
+
+def _places(known: NDArray[np.int64], ids: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int64]:
+    """The position of every id among those that are known, or one past their end."""
+    order = np.argsort(known)
+    # Unsigned, because numpy compares int64 with uint64 as floats.
+    ordered = known[order].astype(np.uint64)
+    places = np.searchsorted(ordered, ids.astype(np.uint64)).clip(max=len(known) - 1)
+    return np.where(ordered[places] == ids, order[places], len(known))
+
+
+def _count_with_torch(
+    truth: PanopticMap, prediction: PanopticMap, device: torch.device
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     import torch
 
-    rows, columns = _ranks(truth, device), _ranks(prediction, device)
-    shape = (len(truth.segments) + 2, len(prediction.segments) + 2)
-    pairs = torch.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1])
-    counts: NDArray[np.int64] = pairs.reshape(shape).cpu().numpy()
-    return counts
+    columns = len(prediction.segments) + 2
+    keys = _ranks(truth, device) * columns + _ranks(prediction, device)
+    found, pixels = torch.unique(keys, return_counts=True)
+    pairs: NDArray[np.int64] = torch.stack([found // columns, found % columns, pixels]).cpu().numpy()
+    return pairs[0], pairs[1], pairs[2]
 
 
 def _ranks(panoptic: PanopticMap, device: torch.device) -> torch.Tensor:

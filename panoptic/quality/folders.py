@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.coco.annotations import is_crowd_flag
+from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.data.image_id import ImageId, is_image_id
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.report import QualityReport
@@ -80,7 +82,7 @@ def _measure(
                 _read_map(folders[1], prediction, ("id", "category_id")),
             )
         except ValueError as error:
-            raise ValueError(f"image {truth['image_id']}: {error}") from error
+            raise ValueError(f"image {truth['image_id']!r}: {error}") from error
     return quality
 
 
@@ -94,12 +96,14 @@ def _segment(entry: Any, needed: Sequence[str]) -> Segment:
     missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
     if missing:
         raise ValueError(f"segment {entry!r} lacks {', '.join(missing)}")
-    area = entry.get("area", 0)
+    area, iscrowd = entry.get("area", 0), entry.get("iscrowd", 0)
     if not all(type(value) is int for value in (entry["id"], entry["category_id"])):
         raise ValueError(f"segment {entry!r}: id and category_id must be integers")
     if type(area) not in (int, float):
         raise ValueError(f"segment {entry['id']}: the area {area!r} is no number of pixels")
-    return Segment(entry["id"], entry["category_id"], area, entry.get("iscrowd", 0) == 1)
+    if not is_crowd_flag(iscrowd):
+        raise ValueError(f"segment {entry['id']}: iscrowd {iscrowd!r} is neither 0 nor 1")
+    return Segment(entry["id"], entry["category_id"], area, bool(iscrowd))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -121,14 +125,20 @@ def _list(content: Mapping[str, Any], key: str, source: str | Path) -> list[Any]
     return values
 
 
-def _by_image(content: Mapping[str, Any], source: str | Path) -> dict[int | str, Mapping[str, Any]]:
-    found: dict[int | str, Mapping[str, Any]] = {}
+def _by_image(content: Mapping[str, Any], source: str | Path) -> dict[ImageId, Mapping[str, Any]]:
+    found: dict[ImageId, Mapping[str, Any]] = {}
     for position, entry in enumerate(_list(content, "annotations", source)):
         needed = ("image_id", "file_name", "segments_info")
         missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
         if missing:
             raise ValueError(f"{source}: annotation {position} lacks {', '.join(missing)}")
+        if not is_image_id(entry["image_id"]):
+            raise ValueError(f"{source}: annotation {position}: image_id {entry['image_id']!r} is no integer or text")
+        if not isinstance(entry["file_name"], str) or not isinstance(entry["segments_info"], list):
+            raise ValueError(
+                f"{source}: annotation of image {entry['image_id']!r}: file_name must be text, segments_info a list"
+            )
         if entry["image_id"] in found:
-            raise ValueError(f"{source}: image {entry['image_id']} is annotated more than once")
+            raise ValueError(f"{source}: image {entry['image_id']!r} is annotated more than once")
         found[entry["image_id"]] = entry
     return found

@@ -6,26 +6,24 @@ ids at hand, and cached on disk.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from autopanoptic.panoptic.quality.runs import Ids, limits_of_runs
+
+Integers: TypeAlias = NDArray[np.int64]
 # Keys and positions by slot; multiplier and shift, which give the slot of a key; the number of keys.
 _Table: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64, np.uint64, np.uint64]
 
 
 @njit(cache=True, nogil=True)
 def count_pairs(
-    truth: NDArray[np.unsignedinteger[Any]],
-    prediction: NDArray[np.unsignedinteger[Any]],
-    truth_ids: NDArray[np.int64],
-    prediction_ids: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Counts the pixels of every pair of a truth's and a prediction's segment.
-
-    Most pixels equal their left neighbor in both maps, so whole runs are looked up and counted at once.
+    truth: Ids, prediction: Ids, truth_ids: Integers, prediction_ids: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Counts the pixels of every pair of a truth's and a prediction's segment, in a table of all pairs.
 
     Args:
         truth: (P,) ids.
@@ -34,49 +32,66 @@ def count_pairs(
         prediction_ids: (S,) ids, each once, at least 0.
 
     Returns:
-        (T + 1, S + 1): row t counts pixels of truth_ids[t], the last row those of other ids; so do columns.
+        Rows, columns and pixels of the pairs that occur, by rows and then columns: row t is truth_ids[t],
+        row T any other id; so are columns.
     """
     counts = np.zeros((len(truth_ids) + 1, len(prediction_ids) + 1), np.int64)
-    truth_table, prediction_table = _hash_table(truth_ids), _hash_table(prediction_ids)
-    limits = _limits_of_runs(truth, prediction)
+    limits = limits_of_runs(truth, prediction)
+    if truth.itemsize == 1:
+        _count_bytes(truth, prediction, _positions(truth_ids), _positions(prediction_ids), limits, counts)
+    else:
+        _count_any(truth, prediction, _hash_table(truth_ids), _hash_table(prediction_ids), limits, counts)
+    return _entries(counts)
+
+
+@njit(cache=True, nogil=True)
+def _count_any(
+    truth: Ids, prediction: Ids, truth_table: _Table, prediction_table: _Table, limits: Integers, counts: Integers
+) -> None:
     for run in range(limits.size - 1):
         start = np.uint64(limits[run])
         row = _position(truth_table, np.uint64(truth[start]))
         column = _position(prediction_table, np.uint64(prediction[start]))
         counts[row, column] += limits[run + 1] - limits[run]
-    return counts
 
 
 @njit(cache=True, nogil=True)
-def _limits_of_runs(
-    truth: NDArray[np.unsignedinteger[Any]], prediction: NDArray[np.unsignedinteger[Any]]
-) -> NDArray[np.int64]:
-    """Where runs of equal pixels begin, and the number of pixels as the last limit.
+def _count_bytes(
+    truth: Ids,
+    prediction: Ids,
+    rows: NDArray[np.uint64],
+    columns: NDArray[np.uint64],
+    limits: Integers,
+    counts: Integers,
+) -> None:
+    for run in range(limits.size - 1):
+        start = np.uint64(limits[run])
+        row, column = rows[np.uint64(truth[start])], columns[np.uint64(prediction[start])]
+        counts[row, column] += limits[run + 1] - limits[run]
 
-    Blocks of one run are skipped, by vector instructions: for them the width is constant, and the
-    operands are slices. In other blocks no branch depends on the pixels, as it could not be predicted.
-    """
-    limits = np.empty(truth.size + 1, np.int64)
-    limits[0] = 0
-    if truth.size == 0:
-        return limits
-    found, start = 1, 1
-    while start + 64 <= truth.size:
-        own_truth, own_prediction = truth[start : start + 64], prediction[start : start + 64]
-        left_truth, left_prediction = truth[start - 1 : start + 63], prediction[start - 1 : start + 63]
-        differ = False
-        for i in range(64):
-            differ |= (own_truth[i] != left_truth[i]) | (own_prediction[i] != left_prediction[i])
-        if differ:
-            for i in range(64):
-                limits[np.uint64(found)] = start + i
-                found += int((own_truth[i] != left_truth[i]) | (own_prediction[i] != left_prediction[i]))
-        start += 64
-    for end in range(start, truth.size):
-        limits[found] = end
-        found += int((truth[end] != truth[end - 1]) | (prediction[end] != prediction[end - 1]))
-    limits[found] = truth.size
-    return limits[: found + 1]
+
+@njit(cache=True, nogil=True)
+def _positions(ids: Integers) -> NDArray[np.uint64]:
+    """The position of every byte among the ids, or their number."""
+    positions = np.full(256, len(ids), np.uint64)
+    for position in range(len(ids)):
+        if ids[position] < 256:
+            positions[ids[position]] = position
+    return positions
+
+
+@njit(cache=True, nogil=True)
+def _entries(counts: Integers) -> tuple[Integers, Integers, Integers]:
+    """Rows, columns and values of what is not 0."""
+    found = np.count_nonzero(counts)
+    rows, columns, values = np.empty(found, np.int64), np.empty(found, np.int64), np.empty(found, np.int64)
+    place = 0
+    for row in range(counts.shape[0]):
+        for column in range(counts.shape[1]):
+            if counts[row, column]:
+                rows[place], columns[place], values[place] = row, column, counts[row, column]
+                place += 1
+    return rows, columns, values
 
 
 @njit(cache=True, nogil=True)
@@ -121,13 +136,14 @@ def _position(table: _Table, key: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def match(
-    counts: NDArray[np.int64],
+    pairs: tuple[Integers, Integers, Integers],
+    prediction_areas: Integers,
     truth_areas: NDArray[np.float64],
     truth_crowds: NDArray[np.bool_],
-    truth_categories: NDArray[np.int64],
-    prediction_categories: NDArray[np.int64],
+    truth_categories: Integers,
+    prediction_categories: Integers,
     iou: NDArray[np.float64],
-    hits: NDArray[np.int64],
+    hits: Integers,
 ) -> None:
     """Matches one image's segments and adds what was found to the totals.
 
@@ -135,7 +151,9 @@ def match(
     may then be 0, which gives an infinite IoU.
 
     Args:
-        counts: (T + 1, S + 1) or larger; row 0 and column 0 are void, then come the segments.
+        pairs: Rows, columns and pixels of the pairs that occur, by rows and then columns. Row 0 and column 0
+            are void, then come the segments; others are ids without segment.
+        prediction_areas: (S + 1,) or longer, pixels of each column.
         truth_areas: (T,) pixels, as the truth states them.
         truth_crowds: (T,)
         truth_categories: (T,) indices below C; -1 for a category that is not evaluated.
@@ -143,38 +161,38 @@ def match(
         iou: (C,) sums of the IoU of true positives, added to.
         hits: (C, 3) true positives, false positives, false negatives, added to.
     """
+    rows, columns, pixels = pairs
     truths, predictions = len(truth_areas), len(prediction_categories)
-    areas = np.zeros(counts.shape[1], np.int64)
-    for row in counts:
-        areas += row
+    void = np.zeros(predictions, np.int64)
     truth_matched, prediction_matched = np.zeros(truths, np.bool_), np.zeros(predictions, np.bool_)
-    for t in range(truths):
-        if truth_crowds[t]:
+    for pair in range(len(pixels)):
+        t, s = rows[pair] - 1, columns[pair] - 1
+        if s < 0 or s >= predictions or t >= truths:
             continue
-        for s in range(predictions):
-            category, common = truth_categories[t], counts[t + 1, s + 1]
-            if common == 0 or category != prediction_categories[s]:
-                continue
-            overlap = common / (areas[s + 1] + truth_areas[t] - common - counts[0, s + 1])
+        if t < 0:
+            void[s] = pixels[pair]
+        elif not truth_crowds[t] and truth_categories[t] == prediction_categories[s]:
+            # Void has the first row, so that it is known here.
+            overlap = pixels[pair] / (prediction_areas[s + 1] + truth_areas[t] - pixels[pair] - void[s])
             if overlap > 0.5:
+                category = truth_categories[t]
                 iou[category] += overlap
                 hits[category, 0] += 1
                 truth_matched[t] = prediction_matched[s] = True
-    crowd_rows = np.full(len(iou), -1, np.int64)
+    crowds = np.full(len(iou), -1, np.int64)
     for t in range(truths):
         category = truth_categories[t]
         if category < 0:
             continue
         if truth_crowds[t]:
-            crowd_rows[category] = t + 1
+            crowds[category] = t
         elif not truth_matched[t]:
             hits[category, 2] += 1
+    ignored = void
+    for pair in range(len(pixels)):
+        t, s = rows[pair] - 1, columns[pair] - 1
+        if 0 <= s < predictions and t >= 0 and crowds[prediction_categories[s]] == t:
+            ignored[s] += pixels[pair]
     for s in range(predictions):
-        if prediction_matched[s]:
-            continue
-        category = prediction_categories[s]
-        ignored = counts[0, s + 1]
-        if crowd_rows[category] >= 0:
-            ignored += counts[crowd_rows[category], s + 1]
-        if ignored / areas[s + 1] <= 0.5:
-            hits[category, 1] += 1
+        if not prediction_matched[s] and ignored[s] / prediction_areas[s + 1] <= 0.5:
+            hits[prediction_categories[s], 1] += 1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.quality.counts import pair_counts
+from autopanoptic.panoptic.quality.counts import PairCounts, pair_counts
 from autopanoptic.panoptic.quality.report import CategoryQuality, QualityReport
 
 
@@ -69,16 +69,18 @@ class PanopticQuality:
                 f"{prediction.size[0]}x{prediction.size[1]}; resize the prediction to the truth"
             )
         counts = pair_counts(truth, prediction)
-        _check_prediction(prediction, counts)
+        areas = counts.prediction_areas()
+        _check_prediction(prediction, areas)
         if self.check_truth:
-            _check_truth(truth, counts)
-        self._match(truth, prediction, counts)
+            _check_truth(truth, counts.truth_areas())
+        self._match(truth, prediction, counts, areas)
 
-    def _match(self, truth: PanopticMap, prediction: PanopticMap, counts: NDArray[np.int64]) -> None:
+    def _match(self, truth: PanopticMap, prediction: PanopticMap, counts: PairCounts, areas: NDArray[np.int64]) -> None:
         from autopanoptic.panoptic.quality.kernels import match
 
         match(
-            counts,
+            (counts.rows, counts.columns, counts.pixels),
+            areas,
             np.array([segment.area for segment in truth.segments], np.float64),
             np.array([segment.iscrowd for segment in truth.segments], np.bool_),
             self._indices(truth, known_only=self.check_truth),
@@ -104,10 +106,12 @@ class PanopticQuality:
         return QualityReport.of({category: CategoryQuality(tp, fp, fn, iou) for category, (tp, fp, fn), iou in rows})
 
     def __iadd__(self, other: PanopticQuality) -> PanopticQuality:
-        if self.categories != other.categories:
-            raise ValueError("accumulators of different categories cannot be added")
-        self._iou += other._iou
-        self._hits += other._hits
+        difference = self.categories.difference(other.categories)
+        if difference is not None:
+            raise ValueError(f"accumulators of different categories cannot be added: {difference}")
+        places = [other._index[category.id] for category in self.categories]
+        self._iou += other._iou[places]
+        self._hits += other._hits[places]
         return self
 
     def __add__(self, other: PanopticQuality) -> PanopticQuality:
@@ -117,8 +121,7 @@ class PanopticQuality:
         return total
 
 
-def _check_prediction(prediction: PanopticMap, counts: NDArray[np.int64]) -> None:
-    areas = counts.sum(axis=0)
+def _check_prediction(prediction: PanopticMap, areas: NDArray[np.int64]) -> None:
     if areas[-1]:
         raise ValueError(
             f"the prediction has pixels of id {_stray(prediction)} but no such segment; list every id but 0"
@@ -128,8 +131,8 @@ def _check_prediction(prediction: PanopticMap, counts: NDArray[np.int64]) -> Non
         raise ValueError(f"the predicted segment {empty.id} has no pixels; leave it out")
 
 
-def _check_truth(truth: PanopticMap, counts: NDArray[np.int64]) -> None:
-    areas: list[int] = counts.sum(axis=1).tolist()
+def _check_truth(truth: PanopticMap, counted: NDArray[np.int64]) -> None:
+    areas: list[int] = counted.tolist()
     advice = "mend the truth, or take it as panopticapi does with check_truth=False"
     if areas[-1]:
         raise ValueError(f"the truth has pixels of id {_stray(truth)} but no such segment; {advice}")

@@ -68,7 +68,8 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
 
     quality = validation.quality(network, keep=keep)
     for index, panoptic in first.items():
-        path = pictures / f"{dataset.image_ids[index]}.png"
+        # Text may hold what would be a folder in a path.
+        path = pictures / f"{str(dataset.image_ids[index]).replace('/', '_')}.png"
         side_by_side(dataset.image(index), dataset.truth(index), panoptic, dataset.categories, path)
     return quality
 

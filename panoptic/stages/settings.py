@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.merge.merge import MergeRules
@@ -37,6 +38,8 @@ class Settings:
     Attributes:
         preset: ``"scenes"``, a small network for a CPU, or ``"coco"``, the paper's.
         data: Folder in COCO panoptic format; None to generate scenes.
+        orientation: Whether the data's images are turned by their EXIF orientation (``"apply"``) or read as they are
+            stored (``"ignore"``); see `CocoPanoptic`.
         difficulty: Of generated scenes, ``"easy"`` or ``"varied"``.
         scenes: How many to generate.
         short_side: Images are resized to it, in pixels; None keeps their size.
@@ -70,6 +73,7 @@ class Settings:
 
     preset: Preset = "scenes"
     data: str | None = None
+    orientation: Orientation = "apply"
     difficulty: str = "easy"
     scenes: SceneCounts = field(default_factory=SceneCounts)
     short_side: int | None = None
@@ -122,6 +126,8 @@ class Settings:
         for side in (self.short_side, self.long_side):
             if side is not None and side < 32:
                 raise ValueError(f"images must be resized to at least 32 pixels a side, not {side}")
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation={self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
         level(self.difficulty)
         if self.max_flops is not None and not self.max_flops > 0:
             raise ValueError(f"max_flops must be positive, not {self.max_flops} GFLOPs")

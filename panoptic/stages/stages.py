@@ -77,7 +77,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
             )
     else:
         root = Path(settings.data)
-    datasets = find_splits(root).open(settings.seed)
+    datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)
     if settings.data is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}

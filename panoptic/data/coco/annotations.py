@@ -7,14 +7,17 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.image_id import ImageId, is_image_id
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import MAX_ID, Segment
+
+ImageIds: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.str_]"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Annotations:
 
     Attributes:
         categories: The categories of the data set.
-        image_ids: (N,) int64.
+        image_ids: (N,) int64, or (N,) of text.
         sizes: (N, 2) int64, height and width in pixels.
         image_files: N names of images, relative to their folder.
         png_files: N names of PNGs, relative to their folder.
@@ -38,7 +41,7 @@ class Annotations:
     """
 
     categories: Categories
-    image_ids: npt.NDArray[np.int64]
+    image_ids: ImageIds
     sizes: npt.NDArray[np.int64]
     image_files: tuple[str, ...]
     png_files: tuple[str, ...]
@@ -91,8 +94,8 @@ def read_annotations(path: Path) -> Annotations:
     Raises:
         FileNotFoundError: If there is no such file.
         DatasetError: With everything that is wrong: missing keys, duplicated ids (categories, images,
-            annotations, segments of one image), unknown categories, images without annotation and the
-            reverse.
+            annotations, segments of one image), image ids that are integers and text mixed, unknown
+            categories, images without annotation and the reverse.
     """
     content = _load(path)
     problems: list[str] = []
@@ -102,6 +105,7 @@ def read_annotations(path: Path) -> Annotations:
         content["annotations"], "image_id", "annotation of image", ("file_name", "segments_info"), problems
     )
     _check_pairing(images, annotations, problems)
+    _check_one_kind(images, problems)
     for entry in images.values():
         _check_image(entry, problems)
     for image_id, entry in annotations.items():
@@ -138,50 +142,65 @@ def _categories(entries: list[Any], problems: list[str]) -> Categories | None:
 
 def _by_key(
     entries: list[Any], key: str, what: str, needed: tuple[str, ...], problems: list[str]
-) -> dict[int, Mapping[str, Any]]:
-    """Indexes the well-formed entries by an integer id, and reports the others."""
-    found: dict[int, Mapping[str, Any]] = {}
+) -> dict[ImageId, Mapping[str, Any]]:
+    """Indexes the well-formed entries by their image's id, and reports the others."""
+    found: dict[ImageId, Mapping[str, Any]] = {}
     for position, entry in enumerate(entries):
         missing = [k for k in (key, *needed) if not isinstance(entry, dict) or k not in entry]
         if missing:
             problems.append(f"{what} at position {position} of its list lacks {', '.join(missing)}")
-        elif not _is_int(entry[key]):
-            problems.append(f"{what} {entry[key]!r}: the id is not an integer")
+        elif not is_image_id(entry[key]):
+            problems.append(f"{what} {entry[key]!r}: the id is neither an integer nor text")
         elif not isinstance(entry["file_name"], str):
-            problems.append(f"{what} {entry[key]}: file_name {entry['file_name']!r} is not a string")
+            problems.append(f"{what} {entry[key]!r}: file_name {entry['file_name']!r} is not a string")
         elif entry[key] in found:
-            problems.append(f"{what} {entry[key]} occurs more than once")
+            problems.append(f"{what} {entry[key]!r} occurs more than once")
         else:
             found[entry[key]] = entry
     return found
 
 
 def _check_pairing(
-    images: Mapping[int, Mapping[str, Any]], annotations: Mapping[int, Mapping[str, Any]], problems: list[str]
+    images: Mapping[ImageId, Mapping[str, Any]], annotations: Mapping[ImageId, Mapping[str, Any]], problems: list[str]
 ) -> None:
-    problems += [f"image {i} ({images[i]['file_name']}) has no annotation" for i in sorted(images.keys() - annotations)]
-    problems += [f"annotation of image {i}: there is no such image" for i in sorted(annotations.keys() - images)]
+    bare, lost = (_sorted(images.keys() - annotations), _sorted(annotations.keys() - images))
+    problems += [f"image {i!r} ({images[i]['file_name']}) has no annotation" for i in bare]
+    problems += [f"annotation of image {i!r}: there is no such image" for i in lost]
     for kind, entries in (("image", images), ("PNG", annotations)):
         shared = _repeated(entry["file_name"] for entry in entries.values())
         problems += [f"{kind} file {name!r} is used by more than one image" for name in shared]
 
 
+def _sorted(ids: Iterable[ImageId]) -> list[ImageId]:
+    """Integers, then text."""
+    return sorted(ids, key=lambda i: (1, 0, i) if isinstance(i, str) else (0, i, ""))
+
+
+def _check_one_kind(images: Iterable[ImageId], problems: list[str]) -> None:
+    numbers = [i for i in images if isinstance(i, int)]
+    problems += [f"image {i}: the id does not fit into 64 bits" for i in numbers if not -(2**63) <= i < 2**63]
+    number = next(iter(numbers), None)
+    text = next((i for i in images if isinstance(i, str)), None)
+    if number is not None and text is not None:
+        problems.append(f"some image ids are integers ({number}), others text ({text!r}); give all one kind")
+
+
 def _check_image(entry: Mapping[str, Any], problems: list[str]) -> None:
     for side in ("height", "width"):
         if not _is_int(entry[side]) or entry[side] <= 0:
-            problems.append(f"image {entry['id']}: {side} {entry[side]!r} is not a positive integer")
+            problems.append(f"image {entry['id']!r}: {side} {entry[side]!r} is not a positive integer")
 
 
-def _check_segments(image_id: int, segments: Any, categories: Categories | None, problems: list[str]) -> None:
+def _check_segments(image_id: ImageId, segments: Any, categories: Categories | None, problems: list[str]) -> None:
     if not isinstance(segments, list) or not all(isinstance(s, dict) for s in segments):
-        problems.append(f"annotation of image {image_id}: segments_info is not a list of objects")
+        problems.append(f"annotation of image {image_id!r}: segments_info is not a list of objects")
         return
     repeated = _repeated(s["id"] for s in segments if _is_int(s.get("id")))
-    problems += [f"image {image_id}: segment {i} occurs more than once" for i in repeated]
+    problems += [f"image {image_id!r}: segment {i} occurs more than once" for i in repeated]
     for segment in segments:
         fault = _fault(segment, categories)
         if fault:
-            problems.append(f"image {image_id}, segment {segment.get('id')}: {fault}")
+            problems.append(f"image {image_id!r}, segment {segment.get('id')}: {fault}")
 
 
 def _fault(segment: Mapping[str, Any], categories: Categories | None) -> str | None:
@@ -196,9 +215,14 @@ def _fault(segment: Mapping[str, Any], categories: Categories | None) -> str | N
     area = segment["area"]
     if not (_is_int(area) or (isinstance(area, float) and area.is_integer())) or area <= 0:
         return f"area {area!r} is not a positive whole number of pixels"
-    if segment.get("iscrowd", 0) not in (0, 1):
+    if not is_crowd_flag(segment.get("iscrowd", 0)):
         return f"iscrowd {segment['iscrowd']!r} is neither 0 nor 1"
     return None
+
+
+def is_crowd_flag(value: object) -> bool:
+    """Whether a segment's ``iscrowd`` says whether it is a crowd: 0 or 1, or what JSON calls false and true."""
+    return isinstance(value, (int, float)) and value in (0, 1)
 
 
 def _is_int(value: object) -> bool:
@@ -209,10 +233,14 @@ def _repeated(values: Iterable[Hashable]) -> list[Hashable]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
+def _ids(ids: Sequence[ImageId]) -> ImageIds:
+    return np.array(ids, dtype=np.str_) if isinstance(ids[0], str) else np.array(ids, dtype=np.int64)
+
+
 def _pack(
     categories: Categories,
-    images: Mapping[int, Mapping[str, Any]],
-    annotations: Mapping[int, Mapping[str, Any]],
+    images: Mapping[ImageId, Mapping[str, Any]],
+    annotations: Mapping[ImageId, Mapping[str, Any]],
 ) -> Annotations:
     per_image = [annotations[i]["segments_info"] for i in images]
     segments = [segment for own in per_image for segment in own]
@@ -222,7 +250,7 @@ def _pack(
 
     return Annotations(
         categories=categories,
-        image_ids=np.array(list(images), dtype=np.int64),
+        image_ids=_ids(list(images)),
         sizes=np.array([(e["height"], e["width"]) for e in images.values()], dtype=np.int64).reshape(-1, 2),
         image_files=tuple(e["file_name"] for e in images.values()),
         png_files=tuple(annotations[i]["file_name"] for i in images),

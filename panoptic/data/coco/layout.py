@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 
 LARGEST_CUT = 5000
@@ -38,9 +39,9 @@ class Location:
     segmentations: Path
     annotations: Path
 
-    def open(self) -> CocoPanoptic:
-        """Reads the JSON and checks that all files exist; raises as `CocoPanoptic`."""
-        return CocoPanoptic(self.images, self.segmentations, self.annotations)
+    def open(self, orientation: Orientation = "apply") -> CocoPanoptic:
+        """Reads the JSON and checks that all files exist; orientation and errors as of `CocoPanoptic`."""
+        return CocoPanoptic(self.images, self.segmentations, self.annotations, orientation=orientation)
 
 
 @dataclass(frozen=True)
@@ -76,29 +77,32 @@ class Splits:
     val: Location
     overfit: bool = False
 
-    def open(self, seed: int = 0) -> Datasets:
-        """Opens the splits.
+    def open(self, seed: int = 0, *, orientation: Orientation = "apply") -> Datasets:
+        """Opens the splits. Order and colours of the categories are those of train, for all three.
 
         Without a nas_val split of its own, nas_val is cut from train: 5,000 images, or a tenth if that is less,
         drawn by the seed from the images in the order of their ids. Images that a given nas_val shares with
         train are left out of train.
 
+        Args:
+            seed: Decides the cut.
+            orientation: As of `CocoPanoptic`, for all splits.
+
         Raises:
             FileNotFoundError: If a file or folder is missing.
-            ValueError: If a split breaks the format, the splits' categories differ, or train is too small to cut.
+            ValueError: If a split breaks the format, the splits' categories differ in more than order and colours,
+                or train is too small to cut.
         """
-        whole = self.train.open()
+        whole = self.train.open(orientation)
         if self.overfit:
             return Datasets(whole, whole, whole, overfit=True)
         if self.nas_val is None:
             train, nas_val = cut(whole, seed)
         else:
-            nas_val = self.nas_val.open()
+            nas_val = self.nas_val.open(orientation)
             train = _without(whole, nas_val) if self.nas_val.images == self.train.images else whole
-        val = self.val.open()
-        for other in (nas_val, val):
-            if other.categories != whole.categories:
-                raise ValueError(f"{other.source} has other categories than {whole.source}; splits must share them")
+        val = self.val.open(orientation)
+        nas_val, val = (other.with_categories_of(whole) for other in (nas_val, val))
         return Datasets(train, nas_val, val, overfit=False)
 
 
@@ -216,7 +220,9 @@ def _contents(folder: Path, limit: int = 20) -> str:
 
 
 def _without(whole: CocoPanoptic, part: CocoPanoptic) -> CocoPanoptic:
-    taken = np.isin(whole.image_ids, part.image_ids)
-    if taken.all():
+    # Not np.isin, for which the text "1" would equal the number 1.
+    taken = set(part.image_ids.tolist())
+    kept = [index for index, image_id in enumerate(whole.image_ids.tolist()) if image_id not in taken]
+    if not kept:
         raise ValueError(f"{part.source} holds every image of {whole.source}: nothing is left to train on")
-    return whole.subset(np.flatnonzero(~taken).tolist())
+    return whole.subset(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autopanoptic.panoptic.data.categories import THING, VOID, Categories
-from autopanoptic.panoptic.data.coco.annotations import Annotations, read_annotations
-from autopanoptic.panoptic.data.coco.images import read_ids, read_image
+from autopanoptic.panoptic.data.coco.annotations import Annotations, ImageIds, read_annotations
+from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation, StoredImage, read_stored
+from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.data.image_id import ImageId
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
@@ -42,7 +44,7 @@ class Sample:
     labels: Tensor
     masks: Tensor
     semantic: Tensor
-    image_id: int
+    image_id: ImageId
 
 
 class CocoPanoptic(Dataset[Sample]):
@@ -55,18 +57,27 @@ class CocoPanoptic(Dataset[Sample]):
         images: Folder of the images.
         segmentations: Folder of the PNGs, id = R + 256 G + 256^2 B.
         annotations: The JSON.
-
-    Attributes:
-        categories: The categories of the data set.
-        image_ids: (n,) int64.
-        sizes: (n, 2) int64, height and width of each image in pixels.
+        orientation: Whether the PNGs and the JSON's sizes are those of images turned by their EXIF orientation
+            (``"apply"``: so viewers and most annotation tools show them) or of images as they are stored
+            (``"ignore"``: so cv2's ``IMREAD_UNCHANGED`` and Pillow read them).
 
     Raises:
         FileNotFoundError: If the JSON or a folder is missing.
         DatasetError: With everything that is wrong in the JSON, and with the files that are missing.
+        ValueError: If the orientation is another word.
     """
 
-    def __init__(self, images: str | Path, segmentations: str | Path, annotations: str | Path) -> None:
+    def __init__(
+        self,
+        images: str | Path,
+        segmentations: str | Path,
+        annotations: str | Path,
+        *,
+        orientation: Orientation = "apply",
+    ) -> None:
+        if orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation={orientation!r} is none of {', '.join(map(repr, ORIENTATIONS))}")
+        self.orientation = orientation
         self.images, self.segmentations = Path(images), Path(segmentations)
         self.source = str(annotations)
         self.annotations: Annotations = read_annotations(Path(annotations))
@@ -83,13 +94,13 @@ class CocoPanoptic(Dataset[Sample]):
         return self.annotations.categories
 
     @property
-    def image_ids(self) -> npt.NDArray[np.int64]:
-        """(n,) ids of the images, in the order of the JSON."""
+    def image_ids(self) -> ImageIds:
+        """(n,) ids of the images, int64 or text, in the order of the JSON."""
         return self.annotations.image_ids
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
-        """(n, 2) height and width of each image in pixels, as the JSON states them."""
+        """(n, 2) height and width of each image in pixels, as the JSON states them and as `image` returns it."""
         return self.annotations.sizes
 
     def __len__(self) -> int:
@@ -114,13 +125,26 @@ class CocoPanoptic(Dataset[Sample]):
             labels=torch.from_numpy(labels),
             masks=torch.from_numpy(masks),
             semantic=torch.from_numpy(_semantic_values(segments, self.categories)[compact]),
-            image_id=int(self.image_ids[index]),
+            image_id=self.image_ids[index].item(),
         )
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """Returns the (H, W, 3) RGB image; raises as `__getitem__`."""
-        path = self.image_path(index)
-        return self._require_size(path, index, read_image(path))
+        return self.oriented(index, self.stored_image(index))
+
+    def stored_image(self, index: int) -> StoredImage:
+        """Returns the image as its file holds it, of whatever size; raises as `__getitem__`."""
+        return read_stored(self.image_path(index))
+
+    def oriented(self, index: int, stored: StoredImage) -> npt.NDArray[np.uint8]:
+        """Returns what `stored_image` has read as the data set's orientation wants it; raises as `image`."""
+        pixels = stored.turned() if self.orientation == "apply" else stored.pixels
+        other = stored.pixels if self.orientation == "apply" else stored.turned()
+        hint = ""
+        if pixels.shape != other.shape and self._has_size(index, other):
+            wanted = "ignore" if self.orientation == "apply" else "apply"
+            hint = f" (its EXIF orientation is {stored.orientation}: orientation={wanted!r} gives that size)"
+        return self._require_size(self.image_path(index), index, pixels, hint)
 
     def ids(self, index: int) -> npt.NDArray[np.uint32]:
         """Returns the (H, W) segment ids of the PNG, 0 for void; raises as `__getitem__`."""
@@ -145,16 +169,34 @@ class CocoPanoptic(Dataset[Sample]):
         part.annotations = self.annotations.take([self._checked(i) for i in indices])
         return part
 
+    def with_categories_of(self, other: CocoPanoptic) -> CocoPanoptic:
+        """Returns this data set with the order, and so the labels, and the colours of another's categories.
+
+        Raises:
+            ValueError: If the categories differ otherwise; the message names the first that does.
+        """
+        difference = self.categories.difference(other.categories)
+        if difference is not None:
+            raise ValueError(f"{self.source} has other categories than {other.source}: {difference}")
+        alike = copy.copy(self)
+        alike.annotations = replace(self.annotations, categories=other.categories)
+        return alike
+
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is outside 0..{len(self) - 1} of {self.source}")
         return index
 
-    def _require_size(self, path: Path, index: int, pixels: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
-        height, width = self.sizes[index]
-        if pixels.shape[:2] != (height, width):
+    def _has_size(self, index: int, pixels: npt.NDArray[ScalarT]) -> bool:
+        return pixels.shape[:2] == tuple(self.sizes[index].tolist())
+
+    def _require_size(
+        self, path: Path, index: int, pixels: npt.NDArray[ScalarT], hint: str = ""
+    ) -> npt.NDArray[ScalarT]:
+        if not self._has_size(index, pixels):
+            (height, width), (told_height, told_width) = pixels.shape[:2], self.sizes[index]
             raise ValueError(
-                f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels, but {self.source} says {width}x{height}"
+                f"{path}: is {width}x{height} pixels, but {self.source} says {told_width}x{told_height}{hint}"
             )
         return pixels
 

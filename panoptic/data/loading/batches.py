@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.image_id import ImageId
 from autopanoptic.panoptic.data.loading.sampler import Draw, StepBatches
 from autopanoptic.panoptic.data.loading.transforms import Example, Size, Transform
 
@@ -50,7 +51,7 @@ class Batch:
     original_sizes: list[Size]
     targets: list[Target]
     semantic: Tensor
-    image_ids: list[int]
+    image_ids: list[ImageId]
 
     def __len__(self) -> int:
         return len(self.image_ids)

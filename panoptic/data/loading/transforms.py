@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from autopanoptic.panoptic.data.coco.reader import Sample
+from autopanoptic.panoptic.data.image_id import ImageId
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -68,7 +69,7 @@ class Example:
     labels: Tensor
     masks: Tensor
     semantic: Tensor
-    image_id: int
+    image_id: ImageId
     original_size: Size
 
 

@@ -22,6 +22,7 @@ class Folder:
     def __init__(self, root):
         self.root = Path(root)
         self.images, self.pngs, self.path = self.root / "images", self.root / "pngs", self.root / "set.json"
+        self.orientation = "apply"
         self.images.mkdir(parents=True)
         self.pngs.mkdir()
         self.json = {"images": [], "annotations": [], "categories": json.loads(json.dumps(CATEGORIES))}
@@ -44,7 +45,7 @@ class Folder:
 
     def open(self):
         self.path.write_text(json.dumps(self.json))
-        return CocoPanoptic(self.images, self.pngs, self.path)
+        return CocoPanoptic(self.images, self.pngs, self.path, orientation=self.orientation)
 
 
 @pytest.fixture

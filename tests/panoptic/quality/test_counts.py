@@ -1,11 +1,17 @@
+import tracemalloc
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.quality.counts import _count_with_torch, pair_counts
+from autopanoptic.panoptic.quality import counts as counts_module
+from autopanoptic.panoptic.quality.counts import PairCounts, _count_with_torch, pair_counts
+from autopanoptic.panoptic.quality.metric import PanopticQuality
 
 IDS = [1, 2, 3, 255, 256, 257, 65535, 65536, 65537, 70000, 2**23, 2**24 - 2, 2**24 - 1]
 
@@ -18,6 +24,18 @@ def blocks(rng, values, height, width):
         pixels[top : top + rng.integers(1, height + 1), left : left + rng.integers(1, width + 1)] = value
     noisy = rng.random((height, width)) < rng.choice([0, 0.1, 0.6])
     return np.where(noisy, rng.choice(values, (height, width)), pixels)
+
+
+def table(counts):
+    rows, columns, pixels = counts[:3]
+    keys = rows * 2**32 + columns
+    assert (np.diff(keys) > 0).all()
+    assert (pixels > 0).all()
+    found = np.zeros(counts.shape, np.int64)
+    found[rows, columns] = pixels
+    np.testing.assert_array_equal(counts.truth_areas(), found.sum(axis=1))
+    np.testing.assert_array_equal(counts.prediction_areas(), found.sum(axis=0))
+    return found
 
 
 def plainly_counted(truth, prediction):
@@ -45,15 +63,37 @@ def test_counts_equal_a_plain_count_for_all_integer_types(seed, size, dtypes, li
         segments = tuple(Segment(int(i), 1, 0) for i in rng.permutation(values[1:])[:listed])
         maps.append(PanopticMap(np.asfortranarray(pixels.astype(dtype)), segments))
     expected = plainly_counted(*maps)
-    np.testing.assert_array_equal(pair_counts(*maps), expected)
-    np.testing.assert_array_equal(_count_with_torch(*maps, torch.device("cpu")), expected)
+    np.testing.assert_array_equal(table(pair_counts(*maps)), expected)
+    with mock.patch.object(counts_module, "DENSE", 0):
+        np.testing.assert_array_equal(table(pair_counts(*maps)), expected)
+    by_torch = PairCounts(*_count_with_torch(*maps, torch.device("cpu")), expected.shape)
+    np.testing.assert_array_equal(table(by_torch), expected)
 
 
 def test_thousands_of_segments_are_told_apart():
     ids = np.random.default_rng(0).choice(2**24, (50, 60), replace=False) + 1
     segments = tuple(Segment(i, 1, 1) for i in ids.ravel().tolist())
     truth, turned = PanopticMap(ids, segments), PanopticMap(ids[::-1].copy(), segments)
-    np.testing.assert_array_equal(pair_counts(truth, turned), plainly_counted(truth, turned))
+    np.testing.assert_array_equal(table(pair_counts(truth, turned)), plainly_counted(truth, turned))
+
+
+def test_memory_grows_with_the_segments_and_not_with_their_pairs():
+    """66,000 segments of one pixel on both sides; a table of all pairs would take 35 GB."""
+    ids = np.random.default_rng(0).permutation(66_000).reshape(220, 300) + 1
+    segments = tuple(Segment(i, 1, 1) for i in range(1, 66_001))
+    truth, turned = PanopticMap(ids, segments), PanopticMap(ids[::-1].copy(), segments)
+    pair_counts(truth, turned)  # compiles
+    tracemalloc.start()
+    counts = pair_counts(truth, turned)
+    quality = PanopticQuality(Categories([Category(1, "cell", True, (0, 0, 0))]))
+    quality.update(truth, turned)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(counts.pixels) == 66_000
+    assert counts.pixels.sum() == ids.size
+    assert peak < 50e6
+    (found,) = quality.compute().per_category.values()
+    assert (found.tp, found.fp, found.fn) == (66_000, 0, 0)  # of one category, so that every pixel matches
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -63,4 +103,4 @@ def test_a_cuda_device_gives_the_same():
     for size in rng.integers(1, 24, (30, 2)).tolist():
         truth, prediction = (PanopticMap(blocks(rng, [0, *IDS], *size).astype(np.int32), segments) for _ in range(2))
         moved = PanopticMap(torch.from_numpy(prediction.ids).cuda(), segments)
-        np.testing.assert_array_equal(pair_counts(truth, moved), pair_counts(truth, prediction))
+        np.testing.assert_array_equal(table(pair_counts(truth, moved)), table(pair_counts(truth, prediction)))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment, id_to_rgb, rgb_to_id
+from autopanoptic.panoptic.quality import counts
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "panoptic" / "coco_sample"
@@ -139,6 +140,32 @@ def test_equals_panopticapi_on_adversarial_pairs():
             raise AssertionError(f"pair {seed}: {error}") from error
     finite = [pair for pair in pairs if math.isfinite(measured([pair], check_truth=False).all.pq)]
     assert_equal(measured(finite, check_truth=False), by_panopticapi(finite))
+
+
+def test_sparse_counts_equal_panopticapi_on_adversarial_pairs(monkeypatch):
+    monkeypatch.setattr(counts, "DENSE", 0)
+    for seed in range(200):
+        pair = an_adversarial_pair(seed)
+        assert_equal(measured([pair], check_truth=False), by_panopticapi([pair]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_thousands_of_segments_equal_panopticapi(seed):
+    rng = np.random.default_rng(seed)
+    listed = rng.choice(2**24 - 1, 1600, replace=False) + 1
+    truth = np.repeat(np.repeat(listed.reshape(40, 40), 3, axis=0), 4, axis=1)
+    wanted = np.where(rng.random(truth.shape) < 0.2, rng.choice(listed, truth.shape), truth)
+    pair = [
+        PanopticMap(
+            ids, tuple(Segment(i, 1 + 29 * (i % 2), int(area)) for i, area in zip(found.tolist(), areas, strict=True))
+        )
+        for ids in (truth, wanted)
+        for found, areas in [np.unique(ids, return_counts=True)]
+    ]
+    assert len(pair[1].segments) > counts.DENSE
+    report = measured([pair])
+    assert_equal(report, by_panopticapi([pair]))
+    assert sum(each.tp for each in report.per_category.values()) > 50
 
 
 def test_adversarial_pairs_hold_what_they_should():
@@ -355,3 +382,14 @@ def test_tensors_and_arrays_give_the_same():
     pairs = [an_adversarial_pair(seed) for seed in range(30)]
     tensors = [[PanopticMap(torch.from_numpy(m.ids.astype(np.int32)), m.segments) for m in pair] for pair in pairs]
     assert str(measured(tensors, check_truth=False)) == str(measured(pairs, check_truth=False))
+
+
+def test_accumulators_of_categories_in_another_order_add_up():
+    pair = an_adversarial_pair(5)
+    turned = Categories(list(CATEGORIES)[::-1])
+    parts = [PanopticQuality(categories, check_truth=False) for categories in (CATEGORIES, turned)]
+    for part in parts:
+        part.update(*pair)
+    twice = measured([pair, pair], check_truth=False)
+    assert (parts[0] + parts[1]).compute() == twice
+    assert dict((parts[1] + parts[0]).compute().per_category) == dict(twice.per_category)

@@ -1,17 +1,22 @@
 import contextlib
 import io
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.coco.annotations import read_annotations
-from autopanoptic.panoptic.data.coco.images import read_ids
+from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.folders import evaluate_folders
 from autopanoptic.panoptic.quality.metric import PanopticQuality
@@ -244,4 +249,89 @@ def test_missing_and_damaged_files_are_named(folders):
         evaluate_folders(*arguments(folders))
     (folders / "truth.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"truth.json"):
+        evaluate_folders(*arguments(folders))
+
+
+@pytest.mark.parametrize(
+    "image_id",
+    [7, np.int64(7), np.uint8(7), np.array([5, 7])[1], torch.tensor(7), torch.tensor([5, 7])[1], np.array(7)],
+    ids=lambda value: type(value).__name__,
+)
+def test_ids_of_numpy_and_torch_are_written(tmp_path, image_id):
+    panoptic = a_map(np.random.default_rng(0))
+    with PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES) as writer:
+        writer.add(image_id, "a.jpg", panoptic)
+        with pytest.raises(ValueError, match=r"image 7 .* was written before"):
+            writer.add(7, "b.jpg", panoptic)
+    assert read_annotations(tmp_path / "a.json").image_ids.tolist() == [7]
+
+
+@pytest.mark.parametrize("image_id", ["frankfurt_000000_000294", np.str_("a/b"), np.array(["x", "y"])[0], "7"])
+def test_text_ids_are_written_read_and_measured(tmp_path, image_id):
+    panoptic = a_map(np.random.default_rng(0))
+    for name in ("truth", "prediction"):
+        with PanopticWriter(tmp_path / f"{name}.json", tmp_path / name, CATEGORIES) as writer:
+            writer.add(image_id, "a.jpg", panoptic)
+    assert read_annotations(tmp_path / "truth.json").image_ids.tolist() == [str(image_id)]
+    assert evaluate_folders(*arguments(tmp_path)).all.pq == 1
+
+
+@pytest.mark.parametrize("image_id", [None, 1.0, True, "", b"a", np.float32(1), np.array([1, 2]), torch.tensor(1.5)])
+def test_what_is_no_id_is_refused_at_once(tmp_path, image_id):
+    writer = PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES)
+    with pytest.raises(ValueError, match=r"image id .* is neither an integer nor text"):
+        writer.add(image_id, "a.jpg", a_map(np.random.default_rng(0)))
+    assert not (tmp_path / "a").exists()
+
+
+def test_segments_and_categories_of_numpy_are_written(tmp_path):
+    segment = Segment(np.uint32(7), np.int64(2), np.float64(1), np.bool_(True), np.float32(0.5))
+    categories = Categories([Category(np.int64(2), "a", np.bool_(True), tuple(np.uint8([1, 2, 3])))])
+    with PanopticWriter(tmp_path / "a.json", tmp_path / "a", categories) as writer:
+        writer.add(1, "a.jpg", PanopticMap(np.array([[7, 0]]), (segment,)))
+    read = read_annotations(tmp_path / "a.json")
+    assert read.segments(0) == (Segment(7, 2, 1, True),)
+    assert read.categories == categories
+
+
+def test_a_score_that_is_no_json_costs_no_other_image(tmp_path):
+    panoptic = a_map(np.random.default_rng(0))
+    spoiled = PanopticMap(panoptic.ids, tuple(replace(s, score=float("nan")) for s in panoptic.segments))
+    with PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES) as writer:
+        writer.add(1, "a.jpg", panoptic)
+        with pytest.raises(ValueError, match=r"image 2 \(b\.jpg\): the JSON cannot hold it"):
+            writer.add(2, "b.jpg", spoiled)
+    assert len(read_annotations(tmp_path / "a.json")) == 1
+    assert not (tmp_path / "a" / "b.png").exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([f"{s}{e}" for s in "xXy" for e in ("", ".jpg", ".png", ".png.png", ".jpg.png")]),
+                min_size=1, unique=True))  # fmt: skip
+def test_images_of_one_stem_keep_their_own_pngs(tmp_path_factory, names):
+    root = tmp_path_factory.mktemp("stems")
+    with PanopticWriter(root / "a.json", root / "a", CATEGORIES) as writer:
+        for number, name in enumerate(names, start=1):
+            writer.add(number, f"deep/{name}", PanopticMap(np.full((2, 3), number), (Segment(number, 1, 6),)))
+    annotations = read_annotations(root / "a.json")
+    assert annotations.image_files == tuple(f"deep/{name}" for name in names)
+    assert len({png.casefold() for png in annotations.png_files}) == len(names)
+    for number, png in enumerate(annotations.png_files, start=1):
+        assert (read_ids(root / "a" / png) == number).all()
+
+
+@pytest.mark.parametrize("file", ["truth", "prediction"])
+@pytest.mark.parametrize("value", ["1", 2, None, -1, [1], 0.5])
+def test_crowds_that_are_neither_0_nor_1_are_refused(folders, file, value):
+    edit(folders / f"{file}.json", lambda content: content["annotations"][2]["segments_info"][1].update(iscrowd=value))
+    with pytest.raises(ValueError, match=rf"image 2: segment 300: iscrowd {re.escape(repr(value))} is neither 0 nor 1"):
+        evaluate_folders(*arguments(folders))
+
+
+@pytest.mark.parametrize("image_id", [None, 1.5, [1], True])
+def test_image_ids_of_other_kinds_are_refused(folders, image_id):
+    edit(folders / "prediction.json", lambda content: content["annotations"][2].update(image_id=image_id))
+    with pytest.raises(
+        ValueError, match=rf"prediction\.json: annotation 2: image_id {re.escape(repr(image_id))} is no"
+    ):
         evaluate_folders(*arguments(folders))

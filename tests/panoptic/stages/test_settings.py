@@ -40,6 +40,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"start": "imagenet"}, "start='imagenet'"),
         ({"preset": "coco", "data": "d"}, "wider than the supernet"),
         ({"trainings": 0}, "trainings must be at least 1, not 0"),
+        ({"orientation": "upright"}, "orientation='upright' is none of apply, ignore"),
     ],
 )
 def test_refusals(changes: dict[str, object], message: str) -> None:

@@ -3,11 +3,12 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autopanoptic.panoptic.data.coco.annotations import read_annotations
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.problems import DatasetError
+from autopanoptic.panoptic.data.problems import DatasetError, DatasetWarning
 
 IDS = np.array([[1, 1, 2], [3, 3, 2]])
 
@@ -90,7 +91,12 @@ SPOILERS = [
     (lambda c: c["annotations"].pop(), r"image 2 \(2\.png\) has no annotation"),
     (lambda c: c["images"][0].pop("height"), "image at position 0 of its list lacks height"),
     (lambda c: c["images"][0].update(width=0), "image 1: width 0 is not a positive integer"),
-    (lambda c: c["images"][0].update(id="a"), "image 'a': the id is not an integer"),
+    (lambda c: c["images"][0].update(id=1.0), "image 1.0: the id is neither an integer nor text"),
+    (lambda c: c["images"][0].update(id=True), "image True: the id is neither an integer nor text"),
+    (lambda c: c["images"][0].update(id=""), "image '': the id is neither an integer nor text"),
+    (lambda c: c["images"][0].update(id=2**63), "image 9223372036854775808: the id does not fit into 64 bits"),
+    (lambda c: c["images"][0].update(id="1"), r"image '1' \(1\.png\) has no annotation"),
+    (lambda c: c["images"][0].update(id="a"), r"some image ids are integers \(2\), others text \('a'\)"),
     (lambda c: c["images"][0].update(file_name=3), "image 1: file_name 3 is not a string"),
     (lambda c: c["images"][1].update(file_name="1.png"), "image file '1.png' is used by more than one image"),
     (lambda c: c["annotations"][1].update(file_name="1.png"), "PNG file '1.png' is used by more"),
@@ -110,6 +116,8 @@ SPOILERS = [
     (set_segment(area=1.5), "area 1.5 is not a positive whole number"),
     (set_segment(area=float("nan")), "area nan is not a positive whole number"),
     (set_segment(iscrowd=2), "iscrowd 2 is neither 0 nor 1"),
+    (set_segment(iscrowd="1"), "iscrowd '1' is neither 0 nor 1"),
+    (set_segment(iscrowd=None), "iscrowd None is neither 0 nor 1"),
     (lambda c: c.update(images=[], annotations=[]), "there are no images"),
     (lambda c: c.pop("images"), "the key 'images' is missing or not a list"),
     (lambda c: c.update(annotations={}), "the key 'annotations' is missing or not a list"),
@@ -165,3 +173,37 @@ def test_annotations_take_matches_segments(folder):
     for indices in ([], [1], [2, 0], [0, 1, 2], [2, 2]):
         part = annotations.take(indices)
         assert [part.segments(k) for k in range(len(part))] == [annotations.segments(i) for i in indices]
+
+
+def turn(path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
+def test_images_that_are_turned_are_named_in_a_warning(folder):
+    dataset = filled(folder, 4).open()
+    turn(dataset.image_path(1), 3)
+    turn(dataset.image_path(3), 9)
+    with pytest.warns(
+        DatasetWarning, match=r"2 remarks\n.*2\.png: its EXIF orientation is 3, and it is turned"
+    ) as found:
+        check(dataset)
+    (warning,) = found
+    assert [remark.split(": ")[0] for remark in warning.message.remarks] == [
+        str(dataset.image_path(1)),
+        str(dataset.image_path(3)),
+    ]
+    assert pickle.loads(pickle.dumps(warning.message)).remarks == warning.message.remarks
+
+
+def test_the_warning_comes_beside_an_error(folder):
+    dataset = filled(folder, 2).open()
+    turn(dataset.image_path(0), 6)  # 3x2 pixels become 2x3
+    with pytest.warns(DatasetWarning, match="1 remark"), pytest.raises(DatasetError, match="orientation='ignore'"):
+        check(dataset)
+    folder.orientation = "ignore"
+    with pytest.warns(DatasetWarning, match="is read as it is stored; if its PNG is not, .*'apply'"):
+        check(folder.open())

@@ -177,13 +177,68 @@ def test_several_single_sets(tmp_path):
         find_splits(tmp_path)
 
 
-def test_splits_with_other_categories(tmp_path):
+def with_val(root, categories):
+    coco(root)
+    folders = ("annotations/panoptic_val2017.json", "annotations/panoptic_val2017", "val2017")
+    place(root, *folders, [9], categories)
+    return find_splits(root)
+
+
+def test_splits_whose_categories_differ_in_order_and_colour_get_the_labels_of_train(tmp_path):
+    other = [{**CATEGORIES[1], "color": [9, 9, 9]}, {"id": 1, "name": "cat", "isthing": 1}]
+    three = [*CATEGORIES, {"id": 3, "name": "sea", "isthing": 0}]
+    datasets = with_val(tmp_path / "a", other).open()
+    assert datasets.val.categories == datasets.nas_val.categories == datasets.train.categories
+    turned = with_val(tmp_path / "b", three[::-1])
+    place(tmp_path / "b", "annotations/panoptic_train2017.json", "annotations/panoptic_train2017", "train2017",
+          range(10), three)  # fmt: skip
+    datasets = turned.open()
+    assert dict(datasets.val.categories.stuff_label) == {2: 1, 3: 2}
+    assert set(datasets.val[0].semantic.unique().tolist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("categories", "message"),
+    [
+        ([CATEGORIES[0]], r"category 2 \('sky', stuff\) is among the others only"),
+        ([*CATEGORIES, {"id": 7, "name": "sea", "isthing": 0}], r"category 7 \('sea', stuff\) is not among the others"),
+        (
+            [{"id": 1, "name": "dog", "isthing": 1}, CATEGORIES[1]],
+            r"category 1 \('dog', a thing\) is category 1 \('cat', a thing\) among the others",
+        ),
+        (
+            [CATEGORIES[0], {"id": 2, "name": "sky", "isthing": 1}],
+            r"category 2 \('sky', a thing\) is category 2 \('sky', stuff\) among",
+        ),
+    ],
+)
+def test_splits_with_other_categories_are_refused_by_the_first_difference(tmp_path, categories, message):
+    splits = with_val(tmp_path, CATEGORIES)
+    path = tmp_path / "annotations" / "panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    content["categories"] = categories
+    for annotation in content["annotations"]:
+        annotation["segments_info"][0]["category_id"] = categories[-1]["id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"val2017\.json has other categories than .*train2017\.json: {message}"):
+        splits.open()
+
+
+def test_text_ids_are_cut_and_left_out(tmp_path):
+    coco(tmp_path, train=[f"ADE_train_{i:08d}" for i in range(10)])
+    datasets = find_splits(tmp_path).open(seed=1)
+    assert len(datasets.nas_val) == 1
+    assert sorted(ids(datasets.train) + ids(datasets.nas_val)) == [f"ADE_train_{i:08d}" for i in range(10)]
+    folders = ("annotations/panoptic_nas_val2017.json", "annotations/panoptic_train2017", "train2017")
+    place(tmp_path, *folders, ["ADE_train_00000003"])
+    assert "ADE_train_00000003" not in ids(find_splits(tmp_path).open().train)
+
+
+def test_the_text_of_a_number_is_another_id(tmp_path):
     coco(tmp_path)
-    place(
-        tmp_path, "annotations/panoptic_val2017.json", "annotations/panoptic_val2017", "val2017", [9], CATEGORIES[::-1]
-    )
-    with pytest.raises(ValueError, match="other categories"):
-        find_splits(tmp_path).open()
+    folders = ("annotations/panoptic_nas_val2017.json", "annotations/panoptic_train2017", "train2017")
+    place(tmp_path, *folders, ["3"])
+    assert ids(find_splits(tmp_path).open().train) == list(range(10))
 
 
 def test_one_image_cannot_be_cut(tmp_path):

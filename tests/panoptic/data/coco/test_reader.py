@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -8,9 +9,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, mask_boxes
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import rgb_to_id
+from autopanoptic.panoptic.quality.folders import evaluate_folders
+from autopanoptic.panoptic.quality.metric import PanopticQuality
+from autopanoptic.panoptic.results.export import PanopticWriter
+from autopanoptic.panoptic.results.overlay import overlay
 
 LARGE = 70_000  # an id that needs three bytes
 
@@ -219,3 +227,96 @@ def test_coco_sample(coco_sample):
         assert sample.masks.flatten(1).sum(1).tolist() == [s.area for s in plain]
         assert int((sample.semantic == 0).sum()) == sum(s.area for s in things)
         assert int((sample.semantic == 255).sum()) == int((truth.ids == 0).sum())
+
+
+def stored_turned(path, orientation):
+    """Stores an image such that viewers show what it showed before."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation: Image.Transpose
+    with Image.open(path) as image:
+        upright = np.array(image)
+    turned = Image.fromarray(upright)
+    if orientation > 1:
+        turned = turned.transpose(Image.Transpose(back[orientation]))
+    turned.save(path, exif=exif)
+    return upright
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_images_fit_their_masks_sizes_and_batches(folder, orientation):
+    folder.add(IDS, {1: 10, LARGE: 5, 2: 12, 3: 1, 4: 1})
+    upright = stored_turned(folder.images / "1.png", orientation)
+    dataset = folder.open()
+    np.testing.assert_array_equal(dataset.image(0), upright)
+    sample = dataset[0]
+    assert tuple(sample.image.shape[1:]) == tuple(sample.semantic.shape) == tuple(dataset.sizes[0]) == (4, 5)
+
+
+def test_the_orientation_is_a_setting(folder):
+    ids = np.array([[1, 1, 2], [1, 2, 2]])
+    folder.add(ids, {1: 10, 2: 5})
+    stored_turned(folder.images / "1.png", 3)
+    upright = folder.open().image(0)
+    folder.orientation = "ignore"
+    dataset = folder.open()
+    np.testing.assert_array_equal(dataset.image(0), upright[::-1, ::-1])
+    assert dataset.subset([0]).orientation == "ignore"
+    folder.orientation = "turn"
+    with pytest.raises(ValueError, match="orientation='turn' is none of 'apply', 'ignore'"):
+        folder.open()
+
+
+@pytest.mark.parametrize(("setting", "other"), [("apply", "ignore"), ("ignore", "apply")])
+def test_sizes_of_the_other_convention_are_refused_with_the_way_out(folder, setting, other):
+    folder.add(np.array([[1, 1, 2], [1, 2, 2]]), {1: 10, 2: 5})
+    stored_turned(folder.images / "1.png", 6)
+    if setting == "apply":
+        entry = folder.json["images"][0]
+        entry["height"], entry["width"] = entry["width"], entry["height"]
+    folder.orientation = setting
+    with pytest.raises(ValueError, match=rf"EXIF orientation is 6: orientation='{other}' gives that size"):
+        folder.open().image(0)
+
+
+def test_text_ids_reach_the_batches(folder):
+    names = ["frankfurt_000000_000294", "lindau_000001_000019"]
+    for name in names:
+        folder.add(IDS, {1: 10, LARGE: 5, 2: 12, 3: 1, 4: 1})
+        folder.json["images"][-1]["id"] = folder.json["annotations"][-1]["image_id"] = name
+    dataset = folder.open()
+    assert dataset.image_ids.tolist() == [sample.image_id for sample in (dataset[0], dataset[1])] == names
+    assert type(dataset[0].image_id) is str
+    assert dataset.subset([1]).image_ids.tolist() == names[1:]
+    (batch,) = evaluation_batches(pickle.loads(pickle.dumps(dataset)), Transform(None, None), batch_size=2, divisor=1)
+    assert batch.image_ids == names
+
+
+THINGS, STUFF = {1: 1, LARGE: 5, 2: 1, 3: 1, 4: 5}, {1: 10, LARGE: 12, 2: 10, 3: 12, 4: 10}
+
+
+@pytest.mark.parametrize(
+    ("categories", "isthing", "semantic"), [(THINGS, 1, {0, 255}), (STUFF, 0, {1, 2, 255})], ids=["things", "stuff"]
+)
+def test_data_of_things_or_stuff_alone(folder, tmp_path, categories, isthing, semantic):
+    folder.add(IDS, categories)
+    folder.json["categories"] = [c for c in folder.json["categories"] if c["isthing"] == isthing]
+    dataset = folder.open()
+    check(dataset)
+    (batch,) = evaluation_batches(dataset, Transform(8, None), batch_size=1, divisor=4)
+    assert set(batch.semantic.unique().tolist()) == semantic
+    assert batch.targets[0]["labels"].tolist() == ([1, 2, 1, 1, 2] if isthing else [])
+    assert batch.targets[0]["masks"].shape == (5 * isthing, 8, 10)
+    quality = PanopticQuality(dataset.categories)
+    quality.update(dataset.truth(0), dataset.truth(0))
+    group, other = ("_things", "_stuff") if isthing else ("_stuff", "_things")
+    assert quality.compute().metrics()[f"pq{group}"] == 100
+    assert f"pq{other}" not in quality.compute().metrics()
+    with PanopticWriter(tmp_path / "p.json", tmp_path / "p", dataset.categories) as writer:
+        writer.add(dataset.image_ids[0], "1.png", dataset.truth(0))
+    report = evaluate_folders(folder.path, folder.pngs, tmp_path / "p.json", tmp_path / "p")
+    assert report == quality.compute()
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False))[other[1:]]["pq"] is None
+    assert len(str(report).splitlines()) == 5
+    pixels = overlay(dataset.image(0), dataset.truth(0), dataset.categories)
+    assert pixels.shape == (4, 5, 3)
