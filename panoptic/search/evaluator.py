@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
@@ -124,7 +125,8 @@ def predict(network: PanopticNetwork, batch: Batch, precision: str = "32-true") 
 class PanopticEvaluator(SupernetEvaluator):
     """One-shot evaluation of candidates: activate, recalibrate batch norm, predict, merge, PQ.
 
-    Batch norm is in the backbone alone, so recalibration runs only that, on images without targets.
+    Recalibration runs the backbone alone, on images without targets, where all batch norms are in it, as in the
+    published network; else the whole network, as for a prediction.
 
     Args:
         supernet: Of a `PanopticNetwork`, with trained weights.
@@ -140,11 +142,20 @@ class PanopticEvaluator(SupernetEvaluator):
             supernet,
             validation,
             recalibrate_with=recalibrate_with,
-            forward=partial(_run_backbone, validation.precision),
+            forward=partial(run_norms, precision=validation.precision),
         )
 
 
-def _run_backbone(precision: str, network: nn.Module, batch: Batch) -> None:
+def run_norms(network: nn.Module, batch: Batch, precision: str = "32-true") -> None:
+    """Run at least the part of a `PanopticNetwork` in eval mode that has batch norms."""
+    found = cast("PanopticNetwork", network)
+    if _norms(found) != _norms(found.backbone):
+        predict(found, batch, precision)
+        return
     device = next(network.parameters()).device
     with computing(precision, device):
-        cast("PanopticNetwork", network).backbone(batch.images.to(device))
+        found.backbone(batch.images.to(device))
+
+
+def _norms(module: nn.Module) -> int:
+    return sum(isinstance(part, _BatchNorm) for part in module.modules())

@@ -174,7 +174,7 @@ class Settings:
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:
         """The paper's network, sizes and schedules; meant for GPUs."""
-        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=500)
+        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=63)
 
     @property
     def rules(self) -> MergeRules:

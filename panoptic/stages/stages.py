@@ -331,7 +331,7 @@ def _recalibration(settings: Settings, dataset: CocoPanoptic, divisor: int) -> I
         return None
     small = settings.preset == "scenes"
     loader = training_batches(
-        dataset, settings.transform(), batch_size=settings.supernet.batch_size if small else 2, divisor=divisor,
+        dataset, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
     )  # fmt: skip
     return list(loader) if small else loader
