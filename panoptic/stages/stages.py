@@ -52,7 +52,8 @@ from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, new_netwo
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.training.trainer import Hardware, train
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.trainer import train
 
 SUPERNET = "supernet.pt"
 """File of a trained supernet's weights."""

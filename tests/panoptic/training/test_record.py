@@ -17,9 +17,10 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.stages.stages import build
+from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import keep_record, projections, record_of
-from autopanoptic.panoptic.training.trainer import Hardware, train
+from autopanoptic.panoptic.training.trainer import train
 
 RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
 

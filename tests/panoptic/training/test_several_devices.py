@@ -16,8 +16,9 @@ from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.stages import build
+from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.trainer import Hardware, train
+from autopanoptic.panoptic.training.trainer import train
 
 def main(scenes, folder, broken):
     network = build(PanopticConfig.scenes(3, 3), 0)

@@ -23,8 +23,10 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.trainer import Hardware, PanopticModule, _trainer, train
+from autopanoptic.panoptic.training.trainer import _trainer, train
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
