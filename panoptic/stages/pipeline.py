@@ -13,9 +13,17 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.stages import report, stages
+from autopanoptic.panoptic.results.latency import latency
+from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
+from autopanoptic.panoptic.stages import report
+from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.prepare import prepare
+from autopanoptic.panoptic.stages.search import check_feasible, costs, search
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
+from autopanoptic.panoptic.stages.supernet import train_supernet
 
 SETTINGS = "settings.json"
 
@@ -53,20 +61,20 @@ class Pipeline:
         """Run every stage that is not done yet, print the comparison and return it."""
         progress = self.console.is_terminal
         with self._stage("data"):
-            datasets = stages.prepare(self.settings, self.folder, self.console)
+            datasets = prepare(self.settings, self.folder, self.console)
             self._describe(datasets)
-            stages.check_feasible(self.settings, datasets)
+            check_feasible(self.settings, datasets)
         with self._stage("supernet"):
-            supernet = stages.train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
+            supernet = train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
         with self._stage("search"):
             searched = self._search(supernet, datasets, progress=progress)
-            answer = stages.answer_of(self.settings, supernet.space, searched)
+            answer = answer_of(strategy_of(self.settings.strategy, self.settings.trials, supernet.space), searched)
             self._say("answer", searched, answer)
             drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
         chosen = {
             "searched": answer,
             "random": drawn.best.architecture,
-            "hand-made": stages.hand_made(supernet.space),
+            "hand-made": hand_made(supernet.space),
         }
         with self._stage("retraining"):
             reports = self._retrain(chosen, datasets)
@@ -99,7 +107,7 @@ class Pipeline:
 
     def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
         journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
-        result = stages.search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
+        result = search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
         name = self.settings.strategy if baseline is None else "random draws"
         self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
         return result
@@ -110,11 +118,11 @@ class Pipeline:
         self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
     def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
-        settings, device = self.settings, stages.device_of(self.settings)
-        config = stages.network_config(settings, datasets.train.categories, searched=True)
-        validation = stages.validation_of(settings, datasets.val, config.image_divisor)
-        costs = stages.costs(settings, datasets)
-        one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
+        settings, device = self.settings, device_of(self.settings)
+        config = network_config(settings, datasets.train.categories, searched=True)
+        validation = validation_of(settings, datasets.val, config.image_divisor)
+        cost = costs(settings, datasets)
+        one = next(iter(batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
         networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
         reports = {}
@@ -125,15 +133,15 @@ class Pipeline:
                 name,
                 architecture,
                 quality,
-                gflops=costs["gflops"](architecture),
-                mparams=costs["mparams"](architecture),
-                latency_ms=report.latency(network, one, settings.precision),
+                gflops=cost["gflops"](architecture),
+                mparams=cost["mparams"](architecture),
+                latency_ms=latency(network, one, settings.precision),
             )
             self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
         return reports
 
     def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
-        extra = {"seconds": self.seconds, "device": str(stages.device_of(self.settings)), "torch": torch.__version__}
+        extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
         report.write(self.folder, reports, searched, drawn, extra)
         start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
         self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))

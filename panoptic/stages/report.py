@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.nas.costs.latency import measure
-from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.quality.report import QualityReport
 from autopanoptic.panoptic.results.overlay import side_by_side
-from autopanoptic.panoptic.search.evaluator import Validation, predict
+from autopanoptic.panoptic.search.evaluator import Validation
 
 PICTURES = 4
 
@@ -72,14 +68,6 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
         path = pictures / f"{str(dataset.image_ids[index]).replace('/', '_')}.png"
         side_by_side(dataset.image(index), dataset.truth(index), panoptic, dataset.categories, path)
     return quality
-
-
-def latency(network: PanopticNetwork, image: Batch, precision: str = "32-true") -> float:
-    """Return the median milliseconds that a network needs to find everything in a batch of one image."""
-    device = next(network.parameters()).device
-    image = image.to(device)
-    with evaluating(network), torch.inference_mode():
-        return measure(lambda: predict(network, image, precision), device=device, warmup=3, repeats=11).median
 
 
 def table(reports: Mapping[str, NetworkReport], title: str) -> Table:

@@ -11,7 +11,7 @@ import torch
 from autopanoptic.nas import FlopCount, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.stages.stages import hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
 
 THINGS, STUFF = PanopticConfig.scenes(3, 0), PanopticConfig.scenes(0, 2)
 LOSSES = {"things": {"objectness", "rpn_box", "classification", "box", "mask"}, "stuff": {"segmentation"}}

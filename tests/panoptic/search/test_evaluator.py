@@ -17,7 +17,8 @@ from autopanoptic.panoptic.model.merge.merge import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
 
 
 def no_report(step: int, metrics: Metrics) -> None:

@@ -24,7 +24,7 @@ from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 from autopanoptic.panoptic.results.saved import load_network, save_network
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
-from autopanoptic.panoptic.stages.stages import hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
 
 
 def build(in_channels: int, out_channels: int) -> nn.Module:

@@ -26,7 +26,8 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.optimizer import make_optimizer
 from autopanoptic.panoptic.training.recipe import Recipe
 

@@ -16,7 +16,7 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.stages.stages import build
+from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import keep_record, projections, record_of

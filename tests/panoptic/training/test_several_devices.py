@@ -15,7 +15,7 @@ import torch
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.stages.stages import build
+from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train

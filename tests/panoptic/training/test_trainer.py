@@ -22,7 +22,8 @@ from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe

@@ -1,0 +1,34 @@
+"""The search's stage: what it counts and what it measures on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.stages import batches, search
+from autopanoptic.panoptic.stages.settings import Settings
+
+
+def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "costs_of", lambda config, height, width: config)
+    config = search.costs(Settings.for_coco("d"), datasets)
+    assert config == PanopticConfig.coco(3, 3, searched=True)
+
+
+def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:
+    settings = replace(Settings.for_scenes(), precision="bf16-mixed")
+    assert batches.validation_of(settings, datasets.val, 32).precision == "bf16-mixed"
+
+
+def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.for_scenes()
+    size = batches.decoded_bytes(datasets.val, settings.transform())
+    kept = batches.batches_of(settings, datasets.val, 32)
+    assert isinstance(kept, list)
+    held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
+    assert 0.7 * size <= held <= size
+    monkeypatch.setattr(batches, "IN_MEMORY", size - 1)
+    assert not isinstance(batches.batches_of(settings, datasets.val, 32), list)
