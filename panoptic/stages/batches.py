@@ -14,20 +14,16 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.settings import Settings
 
-IN_MEMORY = 2**30
-"""Bytes up to which batches are decoded once and kept."""
-
 
 def batches_of(
     settings: Settings, dataset: CocoPanoptic, divisor: int
 ) -> list[Batch] | torch.utils.data.DataLoader[Batch]:
     """Return a split's batches for evaluation, decoded once where they are few."""
-    small = settings.preset == "scenes"
     transform = settings.transform()
     loader = evaluation_batches(
-        dataset, transform, batch_size=8 if small else 2, divisor=divisor, workers=0 if small else 4
+        dataset, transform, batch_size=settings.evaluation_batch, divisor=divisor, workers=settings.loaders
     )
-    return list(loader) if decoded_bytes(dataset, transform) <= IN_MEMORY else loader
+    return list(loader) if decoded_bytes(dataset, transform) <= settings.memory else loader
 
 
 def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Validation:
@@ -39,12 +35,13 @@ def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: in
     """Return the training batches that a candidate's batch norm sees; the same ones for every candidate."""
     if not settings.recalibration_batches:
         return None
-    small = settings.preset == "scenes"
+    transform = settings.transform()
+    images = settings.recalibration_batches * settings.supernet.batch_size
     loader = training_batches(
-        dataset, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
-        seed=settings.seed + 1, stop=settings.recalibration_batches, workers=0 if small else 4,
+        dataset, transform, batch_size=settings.supernet.batch_size, divisor=divisor,
+        seed=settings.seed + 1, stop=settings.recalibration_batches, workers=settings.loaders,
     )  # fmt: skip
-    return list(loader) if small else loader
+    return list(loader) if decoded_bytes(dataset, transform) * images <= settings.memory * len(dataset) else loader
 
 
 def decoded_bytes(dataset: CocoPanoptic, transform: Transform) -> int:

@@ -20,7 +20,7 @@ def hardware(settings: Settings, *, progress: bool) -> Hardware:
     return Hardware(
         accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
         precision=settings.precision,
-        workers=0 if settings.preset == "scenes" else 4,
+        workers=settings.loaders,
         progress=progress,
-        checkpoint_every=24 if settings.preset == "scenes" else 960,
+        checkpoint_every=settings.checkpoint_every,
     )

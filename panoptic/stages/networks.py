@@ -22,10 +22,10 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
         searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
     """
     things, stuff = len(categories.things), len(categories.stuff)
-    if settings.preset == "coco":
+    if settings.network == "coco":
         return PanopticConfig.coco(things, stuff, searched=searched)
     config = PanopticConfig.scenes(things, stuff)
-    if settings.data is None:
+    if settings.network == "scenes":
         return config
     # Photographs at 256 pixels hold larger and more things than the 96 pixels of a scene.
     return replace(

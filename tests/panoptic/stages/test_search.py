@@ -9,6 +9,7 @@ import pytest
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages import batches, search
+from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.settings import Settings
 
 
@@ -23,12 +24,23 @@ def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:
     assert batches.validation_of(settings, datasets.val, 32).precision == "bf16-mixed"
 
 
-def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets) -> None:
     settings = Settings.for_scenes()
     size = batches.decoded_bytes(datasets.val, settings.transform())
     kept = batches.batches_of(settings, datasets.val, 32)
     assert isinstance(kept, list)
     held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
     assert 0.7 * size <= held <= size
-    monkeypatch.setattr(batches, "IN_MEMORY", size - 1)
-    assert not isinstance(batches.batches_of(settings, datasets.val, 32), list)
+    less = replace(settings, memory=size - 1)
+    assert not isinstance(batches.batches_of(less, datasets.val, 32), list)
+    assert isinstance(batches.recalibration_batches(settings, datasets.train, 32), list)
+    assert not isinstance(batches.recalibration_batches(less, datasets.train, 32), list)
+
+
+def test_what_differs_between_the_presets_is_a_setting(datasets: Datasets) -> None:
+    coco = replace(Settings.for_coco("d"), device="cpu", memory=0)
+    machine = hardware(coco, progress=False)
+    assert (machine.workers, machine.checkpoint_every) == (4, 960)
+    loader = batches.batches_of(replace(coco, loaders=1), datasets.val, 32)
+    assert not isinstance(loader, list)
+    assert (loader.batch_size, loader.num_workers) == (2, 1)
