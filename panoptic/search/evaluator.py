@@ -16,7 +16,8 @@ from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
+from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.model.prediction import Prediction

@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
 from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
-from autopanoptic.panoptic.model.neck.neck import FPN, BiFPN, PANet
+from autopanoptic.panoptic.model.neck.bifpn import BiFPN
+from autopanoptic.panoptic.model.neck.fpn import FPN
+from autopanoptic.panoptic.model.neck.panet import PANet
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.kernels import padded, spread
 from autopanoptic.panoptic.model.operators.known import operator_of

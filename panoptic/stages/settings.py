@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
-from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import PRECISIONS
 from autopanoptic.panoptic.training.recipe import Recipe
 

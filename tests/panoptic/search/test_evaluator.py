@@ -13,7 +13,7 @@ from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
