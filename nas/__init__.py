@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.results.result import Result as Result
+    from autopanoptic.nas.search.errors import SearchError as SearchError
     from autopanoptic.nas.search.search import Search as Search
-    from autopanoptic.nas.search.search import SearchError as SearchError
     from autopanoptic.nas.search.warm_start import warm_start as warm_start
     from autopanoptic.nas.space.architecture import Architecture as Architecture
     from autopanoptic.nas.space.architecture import Option as Option
@@ -77,7 +77,8 @@ _NAMES = {
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
     "autopanoptic.nas.results.result": ["Result"],
-    "autopanoptic.nas.search.search": ["Search", "SearchError"],
+    "autopanoptic.nas.search.errors": ["SearchError"],
+    "autopanoptic.nas.search.search": ["Search"],
     "autopanoptic.nas.search.warm_start": ["warm_start"],
     "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
     "autopanoptic.nas.space.choice": ["Choice"],

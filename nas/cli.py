@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from autopanoptic.nas.search.search import SearchError
+from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.storage.journal import JournalError
 
 GROUP = "autopanoptic.commands"
@@ -113,16 +113,21 @@ def program(
 def show(
     journal: Annotated[Path, typer.Argument(help="The journal of a search, finished or running.")],
     top: Annotated[int, typer.Option(min=1, help="How many of the best trials are shown and counted.")] = 10,
-    options: Annotated[bool, typer.Option(help="Show how often the best trials use each option.")] = True,
+    options: Annotated[
+        bool, typer.Option(help="Show the best trial's options, and how often the best trials use each.")
+    ] = True,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show all metrics and choices, also where there is no room beside the others.")
+    ] = False,
     plots: Annotated[Path | None, typer.Option(help="Folder in which plots are written as PNG files.")] = None,
     save: Annotated[Path | None, typer.Option(help="File for the best architecture, as JSON.")] = None,
 ) -> None:
     """Show what a search has found."""
     from autopanoptic.nas.results.result import Result
-    from autopanoptic.nas.results.terminal import print_report, write_plots
+    from autopanoptic.nas.results.terminal import print_summary, write_plots
 
     result = Result.from_journal(journal)
-    print_report(result, journal, top=top, options=options)
+    print_summary(result, journal, top=top, options=options, everything=everything)
     for path in write_plots(result, plots) if plots is not None else ():
         typer.echo(f"Wrote {path}")
     if save is not None:

@@ -12,7 +12,6 @@ import numpy as np
 from autopanoptic.nas.hyperparameters import ShownHyperparameters
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import ENUMERABLE, InfeasibleError
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
@@ -56,6 +55,14 @@ class Strategy(ShownHyperparameters, ABC):
         Raises:
             ValueError: says what the strategy cannot do.
         """
+
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Return what a user should know who gives the strategy so many trials in all; None where they suit it.
+
+        :meth:`Search.run` logs it as a warning before it begins. A strategy that learns nothing before trial
+        ``trials`` says so here, and how to mend it.
+        """
+        return None
 
 
 class HistoryMemo(Generic[Value]):
@@ -104,7 +111,7 @@ def unseen(
     Raises:
         InfeasibleError: when the space's constraint refuses nearly everything; states the acceptance rate.
     """
-    if len(history) >= space.size:
+    if space.has_at_most(len(history)):
         return None
     for _ in range(CHILD_ATTEMPTS if make else 0):
         assert make is not None
@@ -119,17 +126,18 @@ def unseen(
 
 def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
     try:
-        for _ in range(min(SAMPLE_ATTEMPTS, space.size)):  # to look through a small space costs less than draws
+        # To look through a small space costs less than draws.
+        for _ in range(space.size if space.has_at_most(SAMPLE_ATTEMPTS) else SAMPLE_ATTEMPTS):
             architecture = space.sample(rng)
             if architecture not in history:
                 return architecture
     except InfeasibleError:
-        if space.size > ENUMERABLE:
+        if not space.has_at_most(ENUMERABLE):
             raise
-    if space.size > ENUMERABLE:
+    if not space.has_at_most(ENUMERABLE):
         raise InfeasibleError(
             f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
-            f"{rounded(space.size)} architectures that is too large to look through. Widen the constraint, or ask for "
+            f"{space.counted} architectures that is too large to look through. Widen the constraint, or ask for "
             "fewer trials."
         )
     return _any_of_the_rest(space, history, rng)
@@ -137,16 +145,28 @@ def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator)
 
 def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
     rest = [architecture for architecture in space if architecture not in history]
-    if not rest and not len(history):
-        raise InfeasibleError(f"None of the {space.size} architectures satisfies the constraint of {space!r}.")
     return rest[rng.integers(len(rest))] if rest else None
 
 
 def exhausted(space: SearchSpace, history: History) -> bool:
     """Return whether every architecture has a trial; of a space above 100,000 only where it is plain by the number."""
-    if len(history) >= space.size:
+    if space.has_at_most(len(history)):
         return True
-    return space.size <= ENUMERABLE and all(architecture in history for architecture in space)
+    return space.has_at_most(ENUMERABLE) and all(architecture in history for architecture in space)
+
+
+def too_few_trials(owner: str, trials: int, random: int, mend: str) -> str | None:
+    """Return the advice for a strategy whose first trials are random; None where there are more trials than these.
+
+    Args:
+        owner: the strategy's name.
+        trials: all there shall be.
+        random: how many the strategy draws at random before it learns.
+        mend: what to do about it.
+    """
+    if trials > random:
+        return None
+    return f"{owner} draws its first {random} trials at random, so {trials} trials are random search. {mend}"
 
 
 def require_count(owner: str, name: str, value: object, low: int = 1) -> None:

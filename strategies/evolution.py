@@ -11,7 +11,8 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, too_few_trials, unseen
+from autopanoptic.nas.trials.elite import Elite
 from autopanoptic.nas.trials.history import History
 
 CROSSOVERS = 10
@@ -50,6 +51,7 @@ class Evolution(Strategy):
     crossovers: int
     mutation_rate: float
     _parents: HistoryMemo[list[Architecture]] = field(repr=False, compare=False)
+    _elites: HistoryMemo[Elite] = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Evolution(Strategy):
             "crossovers": population - mutations if crossovers is None else crossovers,
             "mutation_rate": mutation_rate,
             "_parents": HistoryMemo[list[Architecture]](),
+            "_elites": HistoryMemo[Elite](),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -87,6 +90,11 @@ class Evolution(Strategy):
                 f"for a population of {self.population}."
             )
 
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where there is no second generation."""
+        mend = f"Take a smaller population, such as Evolution({max(2, trials // 4)}), or more trials."
+        return too_few_trials("Evolution", trials, self.population, mend)
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""
         slot = len(history) % self.population
@@ -101,7 +109,10 @@ class Evolution(Strategy):
 
     def select(self, history: History, start: int) -> list[Architecture]:
         """Return the parents of the generation that starts with trial ``start``, best first."""
-        return [trial.architecture for trial in history.ranked(history[:start])[: self.parents]]
+        elite = self._elites.get(history, "elite", lambda: Elite(self.parents))
+        if start < elite.seen:
+            elite = Elite(self.parents)
+        return [trial.architecture for trial in elite.ranked(history, start)]
 
     def _children(
         self, space: SearchSpace, parents: list[Architecture], slot: int, rng: np.random.Generator

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, require_probability, too_few_trials, unseen
+from autopanoptic.nas.trials.dominance import fronts
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.pareto import crowding, fronts
+from autopanoptic.nas.trials.pareto import crowding_within
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
@@ -73,6 +74,11 @@ class NSGA2(Strategy):
         if self.mutation_rate is not None:
             require_probability("NSGA2", "mutation_rate", self.mutation_rate)
 
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where there is no second generation."""
+        mend = f"Take a smaller population, such as NSGA2({max(2, trials // 4)}), or more trials."
+        return too_few_trials("NSGA2", trials, self.population, mend)
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""
         generation = len(history) // self.population
@@ -118,10 +124,7 @@ def select(history: History, trials: Sequence[Trial], count: int) -> list[Surviv
         return []
     gains = np.array([history.gains(trial) for trial in trials])
     front = constrained_fronts(gains, np.array([history.violation(trial) for trial in trials]))
-    distance = np.zeros(len(trials))
-    for number in range(front.max() + 1):
-        members = front == number
-        distance[members] = crowding(gains[members])
+    distance = crowding_within(gains, front)
     found = [Survivor(*values) for values in zip(trials, front.tolist(), distance.tolist(), strict=True)]
     return sorted(found, key=lambda survivor: survivor.rank)[:count]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import Strategy, require_count, require_probability, unseen
+from autopanoptic.nas.strategy import Strategy, require_count, require_probability, too_few_trials, unseen
 from autopanoptic.nas.trials.history import History
 
 
@@ -23,6 +23,9 @@ class RegularizedEvolution(Strategy):
     Nothing waits for running trials: they join the population when they complete. Unlike in the paper no architecture
     is tried twice: a child that has been tried, or that the constraint refuses, is replaced by that of a new
     tournament, and by a random architecture where 50 of them find nothing new.
+
+    With at most ``population`` trials in all it is random search, which :meth:`advise` says. The paper's population of
+    100 is for tens of thousands of trials; take a quarter to a third of the trials where these are few hundreds.
 
     Args:
         population: trials that are alive (P in the paper).
@@ -48,6 +51,12 @@ class RegularizedEvolution(Strategy):
             )
         if self.mutation_rate is not None:
             require_probability("RegularizedEvolution", "mutation_rate", self.mutation_rate)
+
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where the population never fills up."""
+        size = max(2, trials // 3)
+        mend = f"Take a smaller population, such as RegularizedEvolution({size}, {max(1, size // 4)}), or more trials."
+        return too_few_trials("RegularizedEvolution", trials, self.population, mend)
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a mutation of a tournament's winner, at random while the population fills up."""

@@ -2,64 +2,170 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
-from autopanoptic.nas.evaluation.metrics import checked
+from autopanoptic.nas.costs.remembered import Remembered
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.objective import Constraint
 
 Cost: TypeAlias = Callable[[Architecture], float]
 Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]
-REMEMBERED = 20_000
+LOGGED = 20
+
+logger = logging.getLogger(__name__)
 
 
 class CostTable:
     """Functions of an architecture that are cheap beside its evaluation, and bounds on them.
 
-    The last 20,000 values of each are remembered, because strategies ask for an architecture's costs again and again.
+    Their values are remembered, because strategies ask for an architecture's costs again and again; see
+    :class:`~autopanoptic.nas.costs.remembered.Remembered`.
+
+    An architecture whose bounded cost cannot be worked out, because the function raises an exception or gives NaN or
+    what is no number, is refused like one that breaks the bound. Infinity breaks a bound like any large number. A
+    warning names each of the first 20 architectures that are refused because a cost could not be worked out.
 
     Args:
         costs: the functions by name.
         constraints: (low, high) by name, or objects. Those on a cost are checked before an evaluation, those on any
             other metric after it.
+
+    Raises:
+        ValueError: for a cost that cannot be called, or constraints of another form.
     """
 
     def __init__(self, costs: Mapping[str, Cost], constraints: Constraints) -> None:
-        self._costs = {name: lru_cache(REMEMBERED)(cost) for name, cost in costs.items()}
+        for name, cost in costs.items():
+            if not callable(cost):
+                raise ValueError(f"Cost {name!r} must be a function of an architecture, not {cost!r}.")
+        self._costs = dict(costs)
         self.constraints = constraints_of(constraints)
         self._known_before = tuple(constraint for constraint in self.constraints if constraint.name in costs)
+        self._remembered = Remembered()
+        self._problems = 0
+        self._last_problem = ""
 
     def of(self, architecture: Architecture) -> dict[str, float]:
         """Return all costs of an architecture.
 
         Raises:
-            ValueError: when one is not a finite number.
+            ValueError: when one cannot be worked out, or is not a finite number; names it and the architecture.
         """
-        return {name: self._one(name, architecture) for name in self._costs}
+        return {name: self._finite(name, architecture) for name in self._costs}
+
+    def _finite(self, name: str, architecture: Architecture) -> float:
+        known = self._remembered.of(architecture).get(name)
+        try:
+            value = known if isinstance(known, float) else self._work_out(name, architecture)
+        except Exception as error:
+            raise ValueError(_problem(name, architecture, error)) from error
+        if not math.isfinite(value):
+            raise ValueError(f"Cost {name!r} of architecture {architecture.id} is {value}; it must be a finite number.")
+        return value
+
+    def _work_out(self, name: str, architecture: Architecture) -> float:
+        value = _as_float(self._costs[name](architecture))
+        self._remembered.of(architecture)[name] = value
+        return value
 
     def allows(self, architecture: Architecture) -> bool:
         """Return whether an architecture keeps all constraints on costs."""
-        return all(c.allows(self._one(c.name, architecture)) for c in self._known_before)
+        return self.refusal(architecture) is None
 
-    def _one(self, name: str, architecture: Architecture) -> float:
-        return checked({name: self._costs[name](architecture)})[name]
+    def refusal(self, architecture: Architecture) -> str | None:
+        """Return which constraint on a cost an architecture breaks, and why; None where it keeps them all."""
+        return next(filter(None, (self._broken(bounds, architecture) for bounds in self._known_before)), None)
+
+    def _broken(self, bounds: Constraint, architecture: Architecture) -> str | None:
+        outcome = self._outcome(bounds.name, architecture)
+        if isinstance(outcome, str):
+            return outcome
+        if bounds.allows(outcome) and math.isfinite(outcome):
+            return None
+        why = "is not finite" if bounds.allows(outcome) else f"breaks {bounds}"
+        return f"its cost {bounds.name!r} is {outcome:g}, which {why}"
+
+    def _outcome(self, name: str, architecture: Architecture) -> float | str:
+        """Return a bounded cost, or the problem with it, which is remembered and logged."""
+        outcome = self._remembered.of(architecture).get(name)
+        if outcome is None:
+            try:
+                outcome = self._work_out(name, architecture)
+            except Exception as error:
+                outcome = _problem(name, architecture, error)
+        if isinstance(outcome, float) and math.isnan(outcome):
+            outcome = f"cost {name!r} of architecture {architecture.id} is nan"
+        known = self._remembered.of(architecture)
+        if isinstance(outcome, str) and known.get(name) != outcome:
+            known[name] = outcome
+            self._note(outcome)
+        return outcome
+
+    def _note(self, problem: str) -> None:
+        self._problems += 1
+        self._last_problem = problem
+        if self._problems <= LOGGED:
+            logger.warning("An architecture is refused: %s.", problem)
+        if self._problems == LOGGED:
+            logger.warning("Further architectures that are refused for such a reason are not logged.")
+
+    def explain(self) -> str:
+        """Return what is to be known of the refusals besides the bounds: costs that could not be worked out."""
+        if not self._problems:
+            return ""
+        return f"{self._problems} were refused because a cost could not be worked out, at last: {self._last_problem}."
 
     def constrained(self, space: SearchSpace) -> SearchSpace:
         """Return the part of a space that keeps the constraints on costs."""
         if not self._known_before:
             return space
-        return space.where(self.allows, " and ".join(map(str, self._known_before)))
+        return space.where(self.allows, " and ".join(map(str, self._known_before)), self.explain)
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Return the constraints as a JSON object of [low, high]; None where there is no bound."""
         return {c.name: [None if abs(b) == float("inf") else b for b in c.bounds] for c in self.constraints}
 
 
+def _problem(name: str, architecture: Architecture, error: Exception) -> str:
+    return (
+        f"cost {name!r} of architecture {architecture.id} could not be worked out: {type(error).__name__}: "
+        f"{str(error).rstrip('.')}"
+    )
+
+
+def _as_float(value: Any) -> float:
+    number = value.item() if hasattr(value, "item") else value  # numpy and torch scalars
+    if not isinstance(number, Real):
+        raise TypeError(f"it returned {value!r}, which is not a number")
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number)
+
+
 def constraints_of(values: Constraints) -> tuple[Constraint, ...]:
-    """Return the constraints that a user gave in any of the accepted forms."""
+    """Return the constraints that a user gave in any of the accepted forms.
+
+    Raises:
+        ValueError: names what is no pair of bounds.
+    """
     if isinstance(values, Mapping):
-        return tuple(Constraint(name, low, high) for name, (low, high) in values.items())
-    return tuple(values)
+        return tuple(_constraint(name, bounds) for name, bounds in values.items())
+    found = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
+    if not all(isinstance(constraint, Constraint) for constraint in found):
+        raise ValueError(f'Constraints are given as {{"gflops": (None, 4)}} or as Constraint objects, not {values!r}.')
+    return found
+
+
+def _constraint(name: str, bounds: Any) -> Constraint:
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+        raise ValueError(
+            f"The constraint on {name!r} must be a pair (low, high) of which either may be None, such as "
+            f"{{{name!r}: (None, 12)}}, not {bounds!r}."
+        )
+    return Constraint(name, *bounds)

@@ -23,7 +23,8 @@ class Report(Protocol):
 
         Raises:
             StopTrial: when a stopping rule ends the trial.
-            ValueError: when a metric is not a finite number; where the evaluator lets it pass, the trial fails.
+            ValueError: when the step is no whole number or a metric no finite one; where the evaluator lets it pass,
+                the trial fails.
         """
 
 

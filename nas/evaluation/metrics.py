@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -34,6 +35,30 @@ def _number(name: object, value: Any) -> float:
     if not finite:
         raise ValueError(f"Metric {name!r} is {value!r}; it must be a finite number.")
     return float(number)
+
+
+def whole_step(step: Any) -> int:
+    """Return the step of a partial result as a plain integer.
+
+    Raises:
+        ValueError: when it is no whole number; nothing is rounded or read from text.
+    """
+    try:
+        return operator.index(None if isinstance(step, bool) else step)
+    except TypeError:
+        raise ValueError(f"A report's step must be a whole number, such as an epoch, not {step!r}.") from None
+
+
+def checked_seconds(value: Any) -> float:
+    """Return a duration as a plain float.
+
+    Raises:
+        ValueError: when it is no finite number from 0.
+    """
+    seconds = checked({"seconds": value})["seconds"]
+    if seconds < 0:
+        raise ValueError(f"seconds must be a number from 0, not {value!r}.")
+    return seconds
 
 
 def check_complete(

@@ -28,8 +28,8 @@ class SupernetEvaluator:
         recalibrate_with: batches that are gone through for each candidate; None to keep the supernet's statistics,
             which mix all paths.
         forward: runs the network on one of these batches; ``network(batch)`` by default.
-        seed: seeds torch's generator for each candidate, so that loaders which shuffle give all of them the same
-            batches; the surrounding program's generator is left as it was.
+        seed: seeds the global generators of torch, numpy and Python for each candidate, so that loaders which shuffle
+            give all of them the same batches; afterwards the generators are as they were.
 
     Raises:
         TypeError: when ``recalibrate_with`` can be gone through only once.

@@ -20,8 +20,8 @@ class TrainingEvaluator:
             ``torch.device("meta")`` and takes no memory.
         train: takes the network, or the network and ``report``, trains it and returns metrics.
         inherit: whether networks start from the supernet's weights; from scratch otherwise.
-        seed: seeds torch's generator for the initialisation and the training of an architecture, together with the
-            architecture's id; the surrounding program's generator is left as it was.
+        seed: seeds the global generators of torch, numpy and Python for the initialisation and the training of an
+            architecture, together with the architecture's id; afterwards they are as they were.
     """
 
     def __init__(

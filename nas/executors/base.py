@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, StopTrial
-from autopanoptic.nas.evaluation.metrics import checked
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
+from autopanoptic.nas.evaluation.metrics import checked, whole_step
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.storage.journal import JournalError
 
 OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
 """Takes (trial id, step, metrics) and returns whether the trial shall stop."""
@@ -27,6 +28,8 @@ class Outcome:
         stopped: whether a stopping rule ended it.
         died: whether the worker died, which says nothing of the architecture.
         seconds: how long it took.
+        error_types: the qualified names ("module.qualname") of the class of the evaluator's exception and of its bases,
+            in the order of resolution; empty unless an exception failed the trial.
     """
 
     trial_id: int
@@ -35,6 +38,7 @@ class Outcome:
     stopped: bool = False
     died: bool = False
     seconds: float = 0.0
+    error_types: tuple[str, ...] = ()
 
 
 class Executor(Protocol):
@@ -43,14 +47,25 @@ class Executor(Protocol):
     capacity: int
     """How many trials run at a time."""
 
-    def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
-        """Get ready to run an evaluator; called before the first :meth:`submit` of each run."""
+    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+        """Get ready to run an evaluator; called before the first :meth:`submit` of each run.
+
+        With ``answers=False`` no rule stops trials, so that an evaluation need not wait for what ``on_report`` returns;
+        where that is True all the same, the trial ends as soon as the executor can see to it.
+        """
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included."""
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Return the next result; None after ``timeout`` seconds without one."""
+
+    def abandon(self, trial_id: int) -> bool:
+        """End the evaluation of a trial at once; no outcome of it follows.
+
+        Returns:
+            False where that cannot be done, or where the trial is not under way.
+        """
 
     def stop(self) -> None:
         """Abandon what is under way and free all resources."""
@@ -60,18 +75,43 @@ def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_
     """Evaluate an architecture; an exception becomes part of the outcome.
 
     So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
+
+    Raises:
+        JournalError: when ``on_report`` raises it, also where the evaluator has caught it: that the report could not be
+            written down says nothing of the architecture.
     """
+    unwritten: list[JournalError] = []
 
     def report(step: int, metrics: Metrics) -> None:
-        if on_report(trial_id, int(step), checked(metrics)):
+        number, found = whole_step(step), checked(metrics)
+        try:
+            stop = on_report(trial_id, number, found)
+        except JournalError as problem:
+            unwritten.append(problem)
+            raise
+        if stop:
             raise StopTrial
 
+    outcome = _outcome(evaluator, trial_id, architecture, report)
+    if unwritten:
+        raise unwritten[0]
+    return outcome
+
+
+def _outcome(evaluator: Evaluator, trial_id: int, architecture: Architecture, report: Report) -> Outcome:
     start = time.perf_counter()
     try:
         # Plain numbers also travel from another process, where a tensor or an open file might not.
         metrics = checked(evaluator.evaluate(architecture, report))
     except StopTrial:
         return Outcome(trial_id, stopped=True, seconds=time.perf_counter() - start)
-    except (Exception, SystemExit):
-        return Outcome(trial_id, error=traceback.format_exc(), seconds=time.perf_counter() - start)
+    except (Exception, SystemExit) as problem:
+        return failed(trial_id, problem, time.perf_counter() - start)
     return Outcome(trial_id, metrics=metrics, seconds=time.perf_counter() - start)
+
+
+def failed(trial_id: int, problem: BaseException, seconds: float = 0.0) -> Outcome:
+    """Return the outcome of a trial that an exception ended."""
+    error = "".join(traceback.format_exception(problem))
+    types = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(problem).__mro__)
+    return Outcome(trial_id, error=error, seconds=seconds, error_types=types)

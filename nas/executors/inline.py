@@ -16,7 +16,7 @@ class InlineExecutor:
         self._evaluator: Evaluator | None = None
         self._next: tuple[int, Architecture] | None = None
 
-    def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
+    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Keep the evaluator."""
         self._evaluator = evaluator
         self._on_report = on_report
@@ -31,6 +31,10 @@ class InlineExecutor:
             return None
         (trial_id, architecture), self._next = self._next, None
         return run_one(self._evaluator, trial_id, architecture, self._on_report)
+
+    def abandon(self, trial_id: int) -> bool:
+        """Nothing can be ended here: an evaluation ends by itself, or at its next report."""
+        return False
 
     def stop(self) -> None:
         """Forget what was submitted."""

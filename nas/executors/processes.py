@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import atexit
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
-
-from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
-from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
+from autopanoptic.nas.evaluation.evaluator import Evaluator
+from autopanoptic.nas.executors import launch
+from autopanoptic.nas.executors.base import OnReport, Outcome
+from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
+from autopanoptic.nas.executors.needs import pickled_with_needs
+from autopanoptic.nas.executors.server import Ended
+from autopanoptic.nas.executors.worker import Done, Reported, Settings, Task
 from autopanoptic.nas.space.architecture import Architecture
 
-SECONDS_TO_END = 5.0
-READY = "ready"
 
-
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    process: BaseProcess
+    number: int
     pipe: Connection
     trial_id: int | None = None
     since: float = 0.0
@@ -38,12 +32,18 @@ class _Worker:
 class ProcessExecutor:
     """Runs evaluations in worker processes, each with its own copy of the evaluator.
 
-    Workers are started afresh (the "spawn" method), so a program that uses them keeps its own work under
-    ``if __name__ == "__main__":``. A worker that dies is replaced, and its trial is reported as such.
+    One more process imports the program and the modules that the evaluator needs, and then forks the workers; so a
+    program that uses them is a file, and keeps its own work under ``if __name__ == "__main__":``. Where a fork would
+    not be safe (on other systems than Linux, or where an import starts threads, opens a file or a GPU), each worker
+    imports everything anew.
+
+    A worker that dies is replaced, and its trial is reported as such. So is, after a trial that failed, one that uses
+    CUDA: a device's error stays with the process. A worker leads a group of processes; what an evaluator starts
+    is of its group, unless it makes a session of its own, and ends with it.
 
     Args:
         workers: how many processes.
-        threads: how many threads torch and OpenMP may use in each.
+        threads: how many threads torch, OpenMP and BLAS may use in each.
 
     Raises:
         ValueError: when either is less than 1.
@@ -54,46 +54,41 @@ class ProcessExecutor:
             raise ValueError(f"workers and threads must be at least 1, not {workers} and {threads}.")
         self.capacity = workers
         self.threads = threads
+        self._server: WorkerServer | None = None
         self._workers: list[_Worker] = []
-        self._evaluator = b""
-        self._any_ready = False
+        self._outcomes: deque[Outcome] = deque()
 
-    def start(self, evaluator: Evaluator, on_report: OnReport) -> None:
+    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Start the workers.
 
         Raises:
             TypeError: when the evaluator cannot be sent to another process.
+            RuntimeError: when the program is one that another process cannot import.
         """
+        check_program()
         try:
-            self._evaluator = cloudpickle.dumps(evaluator)
+            pickled, self._modules = pickled_with_needs(evaluator)
         except Exception as problem:
             raise TypeError(
                 f"The evaluator cannot be sent to another process: {problem}. Make what it needs inside evaluate(), "
                 "or run in this process with InlineExecutor."
             ) from problem
+        self._settings = Settings(pickled, self.threads, answers)
         self._on_report = on_report
-        self._any_ready = False
         # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.
         atexit.register(self.stop)
-        for _ in range(self.capacity):
-            self._workers.append(self._spawn())
+        self._start_all()
 
-    def _spawn(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        # A daemon could have no children of its own, such as the workers of a DataLoader.
-        process = context.Process(target=_work, args=(theirs, self._evaluator, self.threads), daemon=False)
-        with _interrupt_blocked():
-            process.start()
-        theirs.close()
-        return _Worker(process, ours)
+    def _start_all(self) -> None:
+        self._server = WorkerServer(self._modules, self._settings)
+        self._workers = [_Worker(*self._server.start_worker()) for _ in range(self.capacity)]
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Give an evaluation to a free worker."""
         worker = next(w for w in self._workers if w.trial_id is None)
         worker.trial_id, worker.since = trial_id, time.perf_counter()
-        with suppress(OSError):  # it died while it was idle; wait() finds its pipe closed
-            worker.pipe.send((trial_id, architecture.to_json()))
+        with suppress(OSError):  # it died while it was idle; the server will say so
+            worker.pipe.send(Task(trial_id, architecture.to_json()))
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Return the next result, answering reports meanwhile.
@@ -102,60 +97,109 @@ class ProcessExecutor:
             RuntimeError: when the workers cannot even start.
         """
         deadline = None if timeout is None else time.perf_counter() + timeout
-        while True:
+        while not self._outcomes and self._server is not None:
+            busy = [worker.pipe for worker in self._workers if worker.trial_id is not None and not worker.pipe.closed]
+            if not busy and all(worker.trial_id is None for worker in self._workers):
+                break
             left = None if deadline is None else max(0.0, deadline - time.perf_counter())
-            busy = {worker.pipe: worker for worker in self._workers if worker.trial_id is not None}
-            ready = wait(list(busy), left)
-            if not ready:
-                return None
-            outcome = self._receive(busy[ready[0]])  # type: ignore[index]
-            if outcome is not None:
-                return outcome
+            # All of them, so that none waits while another reports without end.
+            self._handle(self._server, wait([self._server.control, *busy], left))
+            if deadline is not None and time.perf_counter() >= deadline:
+                break
+        return self._outcomes.popleft() if self._outcomes else None
 
-    def _receive(self, worker: _Worker) -> Outcome | None:
+    def _handle(self, server: WorkerServer, ready: Sequence[Any]) -> None:
+        for worker in [worker for worker in self._workers if worker.pipe in ready]:
+            if worker in self._workers:  # on_report may abandon trials
+                self._receive(server, worker)
+        if server.control in ready:
+            try:
+                ended = server.receive()
+            except ServerLostError:
+                self._begin_again(server)
+            else:
+                self._bury(server, ended)
+
+    def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            message: Any = worker.pipe.recv()
+            message: Done | Reported = worker.pipe.recv()
         except (EOFError, OSError):
-            return self._bury(worker)
-        if isinstance(message, Outcome):
+            # The server says how it ended, and sees to it that it does.
+            worker.pipe.close()
+            server.kill_worker(worker.number)
+            return
+        if isinstance(message, Done):
             worker.trial_id = None
-            return message
-        if message == READY:
-            self._any_ready = True
-            return None
-        stop = self._on_report(*message)
-        with suppress(OSError):  # it died since; wait() finds its pipe closed
-            worker.pipe.send(stop)
-        return None
+            self._outcomes.append(message.outcome)
+            if message.spent:
+                self._replace(server, worker)
+            return
+        stop = self._on_report(message.trial_id, message.step, message.metrics)
+        if message.awaits_answer:
+            with suppress(OSError):  # it died since
+                worker.pipe.send(stop)
+        elif stop and self.abandon(message.trial_id):
+            seconds = time.perf_counter() - worker.since
+            self._outcomes.append(Outcome(message.trial_id, stopped=True, seconds=seconds))
 
-    def _bury(self, worker: _Worker) -> Outcome:
-        worker.process.join(SECONDS_TO_END)
-        code = worker.process.exitcode
-        if not self._any_ready:
-            raise RuntimeError(
-                f"The worker processes end with exit code {code} before they begin; what they print stands above. A "
-                'program that starts workers keeps its own work under `if __name__ == "__main__":`.'
-            )
-        assert worker.trial_id is not None
-        seconds = time.perf_counter() - worker.since
-        outcome = Outcome(
-            worker.trial_id, error=f"The worker process died: {_ending(code)}.", died=True, seconds=seconds
-        )
+    def _replace(self, server: WorkerServer, worker: _Worker) -> None:
         worker.pipe.close()
-        self._workers[self._workers.index(worker)] = self._spawn()
-        return outcome
+        server.kill_worker(worker.number)
+        self._workers[self._workers.index(worker)] = _Worker(*server.start_worker())
+
+    def _bury(self, server: WorkerServer, ended: Ended | None) -> None:
+        worker = next((w for w in self._workers if ended is not None and w.number == ended.number), None)
+        if worker is None or ended is None:
+            return
+        while worker in self._workers and not worker.pipe.closed and worker.pipe.poll():
+            self._receive(server, worker)  # what it said before it ended
+        if worker in self._workers:
+            self._tell_death(worker, f"The worker process died: {_ending(ended.code)}.")
+            self._replace(server, worker)
+
+    def _tell_death(self, worker: _Worker, error: str) -> None:
+        if worker.trial_id is not None:
+            seconds = time.perf_counter() - worker.since
+            self._outcomes.append(Outcome(worker.trial_id, error=error, died=True, seconds=seconds))
+
+    def _begin_again(self, server: WorkerServer) -> None:
+        """The server has died, and all workers with it."""
+        server.process.join(launch.SECONDS_TO_END)
+        ending = _ending(server.process.exitcode)
+        if not server.ready:
+            raise RuntimeError(
+                f"The worker processes end with {ending} before they begin; what they print stands above. {GUARD}"
+            )
+        for worker in self._workers:
+            self._tell_death(worker, f"The process that starts the workers died: {ending}.")
+            worker.pipe.close()
+        server.end()
+        self._start_all()
+
+    def abandon(self, trial_id: int) -> bool:
+        """End an evaluation with all the processes that it has started, and replace its worker.
+
+        Returns:
+            False where the trial is not under way; it may have ended, its outcome being next.
+        """
+        worker = next((w for w in self._workers if w.trial_id == trial_id), None)
+        if worker is None or self._server is None:
+            return False
+        self._replace(self._server, worker)
+        return True
 
     def stop(self) -> None:
-        """End the workers, whatever they are doing."""
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(SECONDS_TO_END)
-            if worker.process.is_alive():  # training loops are known to catch SIGTERM
-                worker.process.kill()
-                worker.process.join()
+        """End the workers, whatever they are doing, and all that they have started.
+
+        They are asked to, and killed after 5 seconds.
+        """
+        server, self._server = self._server, None
+        workers, self._workers = self._workers, []
+        self._outcomes.clear()
+        if server is not None:
+            server.end()
+        for worker in workers:
             worker.pipe.close()
-        self._workers = []
         atexit.unregister(self.stop)
 
 
@@ -163,60 +207,3 @@ def _ending(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
     return f"signal {-code}" + (", often the system's answer to a lack of memory" if code == -9 else "")
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Let a process that is started here inherit a blocked Ctrl-C, which is the driver's to handle."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-def _work(pipe: Connection, evaluator: bytes, threads: int) -> None:
-    """The worker's own loop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_driver, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    with suppress(EOFError, BrokenPipeError):  # the driver is gone
-        try:
-            loaded: Evaluator = cloudpickle.loads(evaluator)
-        except Exception:
-            _refuse(pipe, traceback.format_exc())
-        else:
-            _serve(pipe, loaded, threads)
-
-
-def _end_with_driver() -> None:
-    """A driver that is killed cannot end its workers, and one in a long evaluation would not notice."""
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        driver.join()
-        os._exit(1)
-
-
-def _refuse(pipe: Connection, error: str) -> None:
-    """Fail every trial, because the evaluator could not be loaded."""
-    pipe.send(READY)
-    while True:
-        trial_id, _ = pipe.recv()
-        pipe.send(Outcome(trial_id, error=error))
-
-
-def _serve(pipe: Connection, evaluator: Evaluator, threads: int) -> None:
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-
-    def ask_driver(trial_id: int, step: int, metrics: Metrics) -> bool:
-        pipe.send((trial_id, step, metrics))
-        return bool(pipe.recv())
-
-    pipe.send(READY)
-    while True:
-        trial_id, options = pipe.recv()
-        pipe.send(run_one(evaluator, trial_id, Architecture(options), ask_driver))

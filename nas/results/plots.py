@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
 OPTIONS_PER_COLUMN = 28
+MOST_COLUMNS = 4
+NARROWEST = 1 / 250
+"""The least share of a bar that is drawn on its own, about a pixel; what is narrower is one gray part at its end."""
 
 
 def history(trials: History, path: Path) -> Path:
@@ -30,7 +34,7 @@ def history(trials: History, path: Path) -> Path:
     lost = [trial.id for trial in trials.finished if trial.state is not TrialState.COMPLETED]
     if lost:
         axes.plot(lost, [0.02] * len(lost), "x", color="gray", transform=axes.get_xaxis_transform(), label="no result")
-    axes.set(xlabel="trial", ylabel=objective.name)
+    axes.set(xlabel="trial", ylabel=_plain(objective.name))
     axes.legend()
     return _save(figure, path)
 
@@ -56,37 +60,73 @@ def pareto(trials: History, path: Path) -> Path:
         color="tab:red",
         label="Pareto front",
     )
-    axes.set(xlabel=f"{abscissa.name} ({abscissa.direction})", ylabel=f"{ordinate.name} ({ordinate.direction})")
+    axes.set(**{axis: _plain(f"{o.name} ({o.direction})") for axis, o in (("xlabel", abscissa), ("ylabel", ordinate))})
     axes.legend()
     return _save(figure, path)
 
 
 def options(counts: Mapping[str, Mapping[Option, int]], path: Path) -> Path:
-    """Draw each choice as a bar, divided by how often its options stand; long lists fold into columns."""
-    labels = list(counts)
+    """Draw each choice as a bar, divided by how often its options stand; long lists fold into columns.
+
+    Of more choices than can be read, those are drawn whose options stand most unequally; the title says so.
+    """
+    return _save(options_figure(counts), path)
+
+
+def options_figure(counts: Mapping[str, Mapping[Option, int]]) -> Figure:
+    """Return the figure that :func:`options` writes."""
+    labels = _most_decided(counts, OPTIONS_PER_COLUMN * MOST_COLUMNS)
     columns = max(1, -(-len(labels) // OPTIONS_PER_COLUMN))
     rows = max(1, -(-len(labels) // columns))
     figure = Figure(figsize=(6.5 * columns, 0.8 + 0.27 * rows), layout="constrained")
     for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
         part = labels[column * rows : (column + 1) * rows]
-        for row, label in enumerate(part):
-            _bar(axes, row, counts[label])
-        axes.set_yticks(range(len(part)), part)
-        axes.set(xlim=(0, 1), ylim=(rows - 0.5, -0.5), xlabel="share of trials")
-    return _save(figure, path)
+        merged = [_bar(axes, row, counts[label]) for row, label in enumerate(part)]
+        axes.set_yticks(range(len(part)), [_plain(label) for label in part])
+        note = f" (gray: the options below {NARROWEST:.1%})" if any(merged) else ""
+        axes.set(xlim=(0, 1), ylim=(rows - 0.5, -0.5), xlabel=f"share of trials{note}")
+    if len(labels) < len(counts):
+        figure.suptitle(f"{len(labels)} of {len(counts):,} choices: those whose options are used most unequally")
+    return figure
 
 
-def _bar(axes: Axes, row: int, counts: Mapping[Option, int]) -> None:
-    total = sum(counts.values())
-    left = 0.0
-    for index, (option, count) in enumerate(counts.items()):
-        if not count:
-            continue
-        width = count / total
-        axes.barh(row, width, left=left, color=f"C{index % 10}", height=0.8)
+def _most_decided(counts: Mapping[str, Mapping[Option, int]], most: int) -> list[str]:
+    if len(counts) <= most:
+        return list(counts)
+    chosen = set(heapq.nlargest(most, counts, key=lambda label: _inequality(counts[label])))
+    return [label for label in counts if label in chosen]
+
+
+def _inequality(counts: Mapping[Option, int]) -> float:
+    """Return 0 where all options stand equally often, 1 where one stands alone, -1 where none does."""
+    total, even = sum(counts.values()), 1 / len(counts)
+    if not total:
+        return -1.0
+    return (max(counts.values()) / total - even) / (1 - even) if len(counts) > 1 else 0.0
+
+
+def _bar(axes: Axes, row: int, counts: Mapping[Option, int]) -> bool:
+    """Draw a choice, and return whether options had to be merged."""
+    total = max(1, sum(counts.values()))
+    shares = {index: (option, count / total) for index, (option, count) in enumerate(counts.items())}
+    seen = {index: found for index, found in shares.items() if found[1] >= NARROWEST}
+    left, spans = 0.0, []
+    for option, width in seen.values():
         if width > 0.1:
-            axes.text(left + width / 2, row, str(option), ha="center", va="center", fontsize=7)
+            axes.text(left + width / 2, row, _plain(str(option)), ha="center", va="center", fontsize=7)
+        spans.append((left, width))
         left += width
+    colors = [f"C{index % 10}" for index in seen]
+    merged = any(0 < width < NARROWEST for _, width in shares.values())
+    if merged:
+        spans, colors = [*spans, (left, 1 - left)], [*colors, "lightgray"]
+    axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=colors)
+    return merged
+
+
+def _plain(text: str) -> str:
+    """Return a text as matplotlib shall write it: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def _save(figure: Figure, path: Path) -> Path:

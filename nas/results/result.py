@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from autopanoptic.nas.costs.table import constraints_of
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.header import check_format
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import objectives_of
@@ -21,6 +23,9 @@ from autopanoptic.nas.trials.trial import Trial
 
 class Result:
     """What a search has found so far.
+
+    It can be pickled and copied. A pickled one keeps the choices of its space, as one read from a journal does, but not
+    the functions on it (constraints on costs, ``canonical``), which may not travel.
 
     Args:
         space: the search space.
@@ -40,6 +45,16 @@ class Result:
         completed = self.history.n_completed
         return f"Result({len(self.history)} trials, {completed} completed, ended={self.ended!r}, best={best})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"space": self.space.to_json(), "history": self.history, "ended": self.ended}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.space = SearchSpace.from_json(state["space"])
+        self.history, self.ended = state["history"], state["ended"]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Result:
+        return Result(self.space, deepcopy(self.history, memo), self.ended)
+
     @classmethod
     def from_journal(cls, path: str | Path) -> Result:
         """Read the result of a finished or running search from its journal.
@@ -54,9 +69,11 @@ class Result:
         header = events[0] if events else {}
         if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
             raise JournalError(f"{path} does not begin with the description of a search.")
+        check_format(path, header)
         history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
-        replay(history, events)
-        return cls(SearchSpace.from_json(header["space"]), history, end_of(events))
+        space = SearchSpace.from_json(header["space"])
+        replay(history, events, space)
+        return cls(space, history, end_of(events))
 
     @property
     def best(self) -> Trial:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
+from rich import box
+from rich.columns import Columns
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from autopanoptic.nas.results.result import Result
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.trials.trial import Trial
 
 ENDINGS = {
@@ -20,62 +22,144 @@ ENDINGS = {
     "strategy": "the strategy has nothing more to propose",
     None: "running or interrupted",
 }
+MOST_CHOICES = 60
+"""Choices that are listed, unless all are asked for."""
+LONGEST_NAME = 20
+FRONT = 20
+"""Trials of a Pareto front that are listed, unless all are asked for."""
 
 
-def print_report(result: Result, title: object, *, top: int = 10, options: bool = True) -> None:
-    """Print the counts of a search, its best trials, its Pareto front and the options of the best.
+def print_summary(
+    result: Result, title: object, *, top: int = 10, options: bool = True, everything: bool = False
+) -> None:
+    """Print the counts of a search, its best trials, its Pareto front, the best trial's options and those of the best.
+
+    The objectives and what is bounded come first; further metrics, in the order in which they were recorded (costs
+    before what the evaluator returned), stand where the terminal has room. What is left out is named.
 
     Args:
         result: what to print.
         title: stands above it.
         top: how many of the best trials.
         options: whether to print the options.
+        everything: whether to print all metrics, in several tables where one is too wide, and all choices.
     """
-    console = Console()
-    console.print(f"[bold]{escape(str(title))}[/]")
-    console.print(escape(_summary(result)))
+    console = Console(highlight=False)
+    console.print(Text(str(title), "bold"))
+    console.print(Text(_counts(result)))
     best = result.history.ranked()[:top]
     if not best:
         return
-    console.print(_trials(result, best, f"Best {len(best)} trials"))
+    _print_trials(console, result, best, f"Best {len(best)} trials", everything)
     if len(result.history.objectives) > 1:
-        front = result.pareto()
-        console.print(_trials(result, front, f"Pareto front, {len(front)} trials"))
+        _print_front(console, result, everything)
     if options:
-        console.print(_options(result, len(best)))
+        _print_answer(console, result, everything)
+        _print_options(console, result, len(best), everything)
 
 
-def _summary(result: Result) -> str:
+def _counts(result: Result) -> str:
     states = Counter(trial.state.value for trial in result.history)
     counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
     ending = ENDINGS.get(result.ended, result.ended)
-    return f"{len(result.history)} trials of a space of {rounded(result.space.size)}: {counts} ({ending})"
+    return f"{len(result.history)} trials of a space of {result.space.counted}: {counts} ({ending})"
 
 
-def _trials(result: Result, trials: Iterable[Trial], title: str) -> Table:
-    objectives = [objective.name for objective in result.history.objectives]
-    listed = list(trials)
-    others = sorted({name for trial in listed for name in trial.metrics} - set(objectives))
-    table = Table(title=title, title_justify="left")
+def _print_front(console: Console, result: Result, everything: bool) -> None:
+    main = result.history.objectives[0]
+    front = sorted(result.pareto(), key=lambda trial: -main.gain(trial.metrics))
+    shown = front if everything else front[:FRONT]
+    count = f"{len(front)} trials" if len(shown) == len(front) else f"the best {len(shown)} of {len(front)} trials"
+    _print_trials(console, result, shown, f"Pareto front, {count}", everything)
+
+
+def _print_trials(console: Console, result: Result, trials: Sequence[Trial], title: str, everything: bool) -> None:
+    main = list(
+        dict.fromkeys([o.name for o in result.history.objectives] + [c.name for c in result.history.constraints])
+    )
+    others = [name for name in dict.fromkeys(n for trial in trials for n in trial.metrics) if name not in main]
+    last = _width(console, _table(result, trials, main, last=True)) <= console.width
+    first, *further = _fitting(console, result, trials, [*main, *others], last)
+    _print_titled(console, title, _table(result, trials, first, last=last))
+    if everything:
+        for names in further:
+            console.print()
+            console.print(_table(result, trials, names))
+    elif further:
+        left = [name for names in further for name in names]
+        console.print(Text(f"Without {', '.join(left)}: see them by --all, or in a wider terminal.", "dim"))
+
+
+def _fitting(
+    console: Console, result: Result, trials: Sequence[Trial], names: Sequence[str], last: bool
+) -> Iterator[list[str]]:
+    """Yield the metrics of one table after the other, as many in each as the terminal has room for."""
+    waiting = list(names)
+    while waiting:
+        count = len(waiting)
+        while count > 1 and _width(console, _table(result, trials, waiting[:count], last=last)) > console.width:
+            count -= 1
+        yield waiting[:count]
+        waiting, last = waiting[count:], False
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+
+
+def _table(result: Result, trials: Iterable[Trial], names: Sequence[str], *, last: bool = False) -> Table:
+    """Return a table of metrics, to which the ``last`` columns of the first table may be added."""
+    objectives = {objective.name for objective in result.history.objectives}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     table.add_column("trial", justify="right")
-    table.add_column("architecture")
-    for name in (*objectives, *others):
-        table.add_column(escape(name), justify="right", style="bold" if name in objectives else "")
-    table.add_column("seconds", justify="right")
-    for trial in listed:
-        values = [f"{trial.metrics[name]:.5g}" if name in trial.metrics else "" for name in (*objectives, *others)]
-        table.add_row(str(trial.id), trial.architecture.id, *values, f"{trial.seconds:.2f}")
+    for name in names:
+        # A long name takes several lines rather than the room of other metrics.
+        style = "bold" if name in objectives else ""
+        table.add_column(Text(name), justify="right", style=style, overflow="fold", max_width=LONGEST_NAME)
+    if last:
+        table.add_column("seconds", justify="right")
+        table.add_column("architecture", no_wrap=True)
+    for trial in trials:
+        values = [f"{trial.metrics[name]:.5g}" if name in trial.metrics else "" for name in names]
+        table.add_row(str(trial.id), *values, *([f"{trial.seconds:.2f}", trial.architecture.id] if last else []))
     return table
 
 
-def _options(result: Result, top: int) -> Table:
-    table = Table(title=f"Options of the best {top} trials", title_justify="left")
-    table.add_column("choice")
-    table.add_column("options, most frequent first")
-    for label, counts in result.option_counts(top).items():
-        used = sorted(((option, count) for option, count in counts.items() if count), key=lambda pair: -pair[1])
-        table.add_row(escape(label), escape(", ".join(f"{option} ×{count}" for option, count in used) or "inactive"))
-    return table
+def _print_answer(console: Console, result: Result, everything: bool) -> None:
+    best = result.history.best
+    if best is None:
+        limits = " and ".join(map(str, result.history.constraints))
+        console.print(Text(f"\nNone of the trials keeps {limits}.", "bold"))
+        return
+    pairs = list(best.architecture.items())
+    shown = pairs if everything else pairs[:MOST_CHOICES]
+    cells = [Text.assemble((f"{label} ", "dim"), str(option)) for label, option in shown]
+    _print_titled(console, f"Options of the best trial, {best.id}", Columns(cells, column_first=True, padding=(0, 3)))
+    _print_rest(console, len(pairs) - len(shown))
+
+
+def _print_options(console: Console, result: Result, top: int, everything: bool) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column("choice", overflow="fold")
+    table.add_column("options, most frequent first", overflow="fold")
+    counts = list(result.option_counts(top).items())
+    shown = counts if everything else counts[:MOST_CHOICES]
+    for label, found in shown:
+        used = sorted(((option, count) for option, count in found.items() if count), key=lambda pair: -pair[1])
+        table.add_row(Text(label), Text(", ".join(f"{option} ×{count}" for option, count in used) or "inactive"))
+    _print_titled(console, f"Options of the best {top} trials", table)
+    _print_rest(console, len(counts) - len(shown))
+
+
+def _print_titled(console: Console, title: str, content: RenderableType) -> None:
+    console.print()
+    console.print(Text(title, "bold"))
+    console.print(content)
+
+
+def _print_rest(console: Console, count: int) -> None:
+    if count:
+        console.print(Text(f"and {count:,} choices more: see them by --all", "dim"))
 
 
 def write_plots(result: Result, folder: Path) -> list[Path]:

@@ -33,7 +33,8 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         TextColumn("search"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
+        # The description names an objective, whose brackets are no markup.
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

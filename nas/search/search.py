@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import logging
-import operator
 import sys
-import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
-import numpy as np
-
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
-from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, check_complete, checked
-from autopanoptic.nas.executors.base import Executor, Outcome
+from autopanoptic.nas.evaluation.metrics import (
+    MissingObjectiveError,
+    check_complete,
+    checked,
+    checked_seconds,
+    whole_step,
+)
+from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
-from autopanoptic.nas.search.interrupts import deferred_interrupt
+from autopanoptic.nas.search.attempts import Attempts, RetryOn
+from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.ledger import Ledger
+from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
+from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.progress import search_progress
+from autopanoptic.nas.search.proposals import first_ones, propose
 from autopanoptic.nas.space.architecture import Architecture, Option
-from autopanoptic.nas.space.size import rounded
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
-from autopanoptic.nas.storage.events import FORMAT, apply, check_header, end_of, replay
+from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.header import FORMAT, check_header, library_version
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.strategy import Strategy, exhausted
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
-PROPOSALS = 100
-GIVE_UP_AFTER = 10
-
 logger = logging.getLogger(__name__)
-
-
-class SearchError(RuntimeError):
-    """The search cannot go on."""
 
 
 class Search:
@@ -62,19 +61,28 @@ class Search:
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done. Space, strategy, stopper, objectives, constraints, seed and initial architectures
-            must be those of the journal; that the evaluator is the same is for the caller to see to.
+            search would have done. Space, strategy, stopper, objectives, constraints and seed must be those of the
+            journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does not
+            know, because it was written by an older release, may have its default.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
             grid search, :class:`Evolution`, :class:`PathPriority`) not even on that. Partial results are still seen
             as they come.
         stopper: may end a trial by its partial results.
-        initial: architectures to try first.
-        retries: how often a trial is run again after its worker died.
+        initial: architectures to try first. Where the journal exists, its own count.
+        retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
+        retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
+            ``(OSError, torch.OutOfMemoryError)``: the trial is run again.
+        trial_seconds: how long one evaluation may take; None for no limit. A worker process is ended then. In this
+            process the trial ends when it reports the next time; a hang needs worker processes. Such a trial has
+            failed.
+        max_failures: how many trials may fail one after another in one run; then it stops. None for any number.
+
+    The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the strategy, the evaluator or the stopper is none.
+        TypeError: when the strategy, the evaluator or the stopper is none, or ``retry_on`` no exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
             architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
@@ -96,6 +104,9 @@ class Search:
         stopper: Stopper | None = None,
         initial: Iterable[Mapping[str, Option]] = (),
         retries: int = 2,
+        retry_on: RetryOn = (),
+        trial_seconds: float | None = None,
+        max_failures: int | None = 20,
     ) -> None:
         if not isinstance(strategy, Strategy):
             raise TypeError(
@@ -111,44 +122,43 @@ class Search:
         self.strategy = strategy
         self.evaluator = evaluator_of(evaluator, self.objectives[0].name)
         self.executor: Executor = InlineExecutor() if executor is None else executor
-        self.seed = _whole("seed", seed)
+        self.seed = require_whole("seed", seed)
         self.ordered = ordered
         self.stopper = stopper
-        self.initial = self._initial(initial)
-        self.retries = _whole("retries", retries)
-        self.history = History(self.objectives, self.costs.constraints)
+        self.retries = require_whole("retries", retries)
+        require_seconds("trial_seconds", trial_seconds)
+        self.trial_seconds = trial_seconds
+        self.max_failures = None if max_failures is None else require_whole("max_failures", max_failures, low=1)
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
         self.journal = Journal(journal) if isinstance(journal, (str, Path)) else journal
         events = [] if self.journal is None else self.journal.events
+        header = self._header()
+        history = History(self.objectives, self.costs.constraints)
         if self.journal is not None and events:
-            check_header(self.journal.path, events[0], self._header())
-            replay(self.history, events)
-        self._deaths = Counter(event["trial"] for event in events if event["event"] == "died")
-        self._again = [trial.id for trial in self.history.running]
+            parametrised = {"strategy": strategy, "stopper": stopper}
+            check_header(self.journal.path, events[0], header, parametrised)
+            replay(history, events, self.space)
+            initial = events[0].get("initial", [])
+        self.initial = first_ones(initial, self.space, self.costs)
+        header["initial"] = [architecture.to_json() for architecture in self.initial]
+        self._ledger = Ledger(history, self.journal, header)
+        self._attempts = Attempts(self.retries, retry_on, events)
+        self._again = [trial.id for trial in history.running]
         self._ended = end_of(events)
-        self._rule_problems: dict[int, Exception] = {}
-
-    def _initial(self, architectures: Iterable[Mapping[str, Option]]) -> list[Architecture]:
-        found = list(dict.fromkeys(self.space.canonical(values) for values in architectures))
-        for architecture in found:
-            if not self.space.accepts(architecture):
-                costs = self.costs.of(architecture)
-                limits = " and ".join(map(str, self.costs.constraints))
-                raise ValueError(f"The initial architecture {architecture.id} has {costs}, which breaks {limits}.")
-        return found
+        self._late: set[int] = set()
 
     def _header(self) -> dict[str, Any]:
         return {
             "event": "search",
             "format": FORMAT,
+            "version": library_version(),
             "space": self.space.to_json(),
             "strategy": repr(self.strategy),
             "objectives": {objective.name: objective.direction for objective in self.objectives},
             "constraints": self.costs.to_json(),
             "seed": self.seed,
-            "initial": [architecture.to_json() for architecture in self.initial],
             "stopper": repr(self.stopper),
         }
 
@@ -158,23 +168,22 @@ class Search:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def history(self) -> History:
+        """All trials so far."""
+        return self._ledger.history
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial waits to be run again, as one that was interrupted does."""
+        return any(self.history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+
     def close(self) -> None:
         """Give the journal's lock back; needed only after :meth:`ask` and :meth:`tell`."""
-        if self.journal is not None:
-            self.journal.close()
-
-    def _record(self, kind: str, **values: Any) -> Trial | None:
-        """Write an event down and bring the history up to date; Ctrl-C must not come in between."""
-        event = {"event": kind, **values}
-        with deferred_interrupt():
-            if self.journal is not None:
-                if not self.journal.events:
-                    self.journal.append(self._header())
-                self.journal.append({**event, "time": round(time.time(), 3)})
-            return apply(self.history, event)
+        self._ledger.close()
 
     def ask(self) -> Trial | None:
-        """Return the next trial to evaluate, and write it down as running.
+        """Return the next trial to evaluate, and write it down as running; from any thread.
 
         A trial that was running when the search was interrupted comes first, with its old id.
 
@@ -185,36 +194,71 @@ class Search:
             SearchError: when the strategy proposes nothing new.
             InfeasibleError: when the constraints refuse nearly everything.
             ValueError: when the strategy proposes an architecture that is not in the space.
+            JournalError: when the journal cannot be written; nothing has been asked for then.
         """
-        if self._again:
-            trial = self._record("restarted", trial=self._again[0])
-            self._again.pop(0)
-            return trial
-        number = len(self.history)
-        architecture = self.initial[number] if number < len(self.initial) else self._propose(number)
-        if architecture is None:
-            return None
-        return self._record("asked", trial=number, architecture=architecture.to_json())
-
-    def _propose(self, number: int) -> Architecture | None:
-        for attempt in range(PROPOSALS):
-            rng = np.random.default_rng([self.seed, number, attempt] if attempt else [self.seed, number])
-            proposal = self.strategy.propose(self.space, self.history, rng)
-            if proposal is None:
+        with self._ledger.lock:
+            while self._again:
+                trial_id = self._again[0]
+                if self.history[trial_id].state is TrialState.RUNNING:
+                    trial = self._ledger.record_trial("restarted", trial_id)
+                    self._again.pop(0)
+                    return trial
+                self._again.pop(0)  # it has been told of since
+            number = len(self.history)
+            if number < len(self.initial):
+                architecture: Architecture | None = self.initial[number]
+            else:
+                architecture = propose(self.strategy, self.space, self.history, self.seed)
+            if architecture is None:
                 return None
-            architecture = self.space.canonical(proposal)
-            if architecture not in self.history and self.space.accepts(architecture):
-                return architecture
-        raise SearchError(
-            f"{type(self.strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried "
-            f"before or breaks a constraint, after {number} trials of a space of {rounded(self.space.size)}. "
-            "A strategy returns None when it has nothing new."
-        )
+            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+
+    def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
+        """Write down a partial result of a running trial; from any thread.
+
+        One of a trial that is not running any more is dropped, and a line in the log says so once.
+
+        Args:
+            trial: what :meth:`ask` returned.
+            step: after how many steps; a whole number.
+            metrics: finite numbers.
+
+        Returns:
+            Whether the stopper ends the trial; ``tell(trial, stopped=True)`` does it.
+
+        Raises:
+            ValueError: when the step is no whole number, a metric no finite one, or the trial not of this search.
+            JournalError: when the journal cannot be written.
+        """
+        number, found = whole_step(step), checked(metrics)
+        with self._ledger.lock:
+            if not self._is_running(trial):
+                if not 0 <= trial.id < len(self.history):
+                    raise ValueError(f"There is no trial {trial.id} to report on.")
+                self._say_late(trial, number)
+                return False
+            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found)
+            return self.stopper is not None and self.stopper.should_stop(self.history, trial, number, found)
+
+    def _is_running(self, trial: Trial) -> bool:
+        known = 0 <= trial.id < len(self.history)
+        return known and self.history[trial.id].state is TrialState.RUNNING
+
+    def _say_late(self, trial: Trial, step: int) -> None:
+        if trial.id not in self._late:
+            self._late.add(trial.id)
+            logger.warning("Trial %d is not running any more; its report of step %d is dropped.", trial.id, step)
 
     def tell(
-        self, trial: Trial, metrics: Metrics | None = None, error: str | None = None, *, seconds: float = 0.0
+        self,
+        trial: Trial,
+        metrics: Metrics | None = None,
+        error: str | None = None,
+        *,
+        stopped: bool = False,
+        seconds: float = 0.0,
     ) -> Trial:
-        """Write down the result of a running trial, and return the trial as it ended.
+        """Write down the result of a running trial, and return the trial as it ended; from any thread.
 
         Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out.
 
@@ -222,27 +266,49 @@ class Search:
             trial: what :meth:`ask` returned.
             metrics: what the evaluation gave.
             error: why it failed; instead of metrics.
+            stopped: that a stopping rule ended it; instead of metrics.
             seconds: how long it took.
 
         Raises:
             SearchError: when the metrics lack an objective; the trial is written down as failed.
-            ValueError: when the trial is not running, or both or neither of metrics and error are given.
+            TypeError: when the error is no text.
+            ValueError: when the trial is not running, when not one of metrics, error and stopped is given, or when the
+                seconds are no number from 0.
+            JournalError: when the journal cannot be written; the trial is running then.
         """
-        if (metrics is None) == (error is None):
-            raise ValueError("Tell either metrics or an error.")
-        if trial.id >= len(self.history) or self.history[trial.id].state is not TrialState.RUNNING:
-            raise ValueError(f"Trial {trial.id} is not running.")
-        if metrics is None:
-            return self._end("failed", trial.id, error=error, seconds=seconds)
+        if (metrics is not None) + (error is not None) + stopped != 1:
+            raise ValueError("Tell either metrics or an error, or that the trial was stopped.")
+        if not isinstance(error, (str, NoneType)):
+            raise TypeError(f"An error is told as a text, not as {error!r}.")
+        took = checked_seconds(seconds)
+        with self._ledger.lock:
+            if not self._is_running(trial):
+                raise ValueError(f"Trial {trial.id} is not running.")
+            trial = self.history[trial.id]
+            if stopped:
+                return self._ledger.record_trial("stopped", trial.id, seconds=took)
+            if metrics is None:
+                return self._ledger.record_trial("failed", trial.id, error=error, seconds=took)
+            return self._tell_metrics(trial, metrics, took)
+
+    def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
         try:
             found = {**self._costs_of(trial), **checked(metrics)}
             check_complete(found, self.objectives, self.costs.constraints)
         except MissingObjectiveError as problem:
-            self._end("failed", trial.id, error=str(problem), seconds=seconds)
+            self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
-            return self._end("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._end("completed", trial.id, metrics=found, seconds=seconds)
+            return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
+        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
+
+    def cost_problem(self, trial: Trial) -> str | None:
+        """Return why a cost of a trial's architecture cannot be worked out; None where all can."""
+        try:
+            self._costs_of(trial)
+        except ValueError as problem:
+            return str(problem)
+        return None
 
     def _costs_of(self, trial: Trial) -> dict[str, float]:
         try:
@@ -250,149 +316,90 @@ class Search:
         except Exception as problem:
             raise ValueError(f"A cost could not be worked out.\n{traceback.format_exc()}") from problem
 
-    def _end(self, kind: str, trial_id: int, **values: Any) -> Trial:
-        trial = self._record(kind, trial=trial_id, **values)
-        assert trial is not None
-        return trial
-
-    def run(self, trials: int | None = None, seconds: float | None = None, *, progress: bool | None = None) -> Result:
+    def run(
+        self,
+        trials: int | None = None,
+        seconds: float | None = None,
+        *,
+        grace: float | None = None,
+        retry_failed: bool = False,
+        progress: bool | None = None,
+    ) -> Result:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
+        Trials that were asked for and not told of, by :meth:`ask` or in a run that was interrupted, are run first.
+
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
-        before ``trials``, as where every architecture has been tried, a warning is logged; :attr:`Result.ended` says
-        why a search ended.
+        before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
+        to say of so many trials (:meth:`Strategy.advise`). :attr:`Result.ended` says why a search ended.
 
         Args:
             trials: how many in all, those of an earlier run from the journal included; None for no limit.
             seconds: after this long no trial is begun; None for no limit.
+            grace: for how many seconds more the running trials may go on. Then they are recorded as interrupted, and
+                are run again by the next run. None lets them end, however long they take. In this process
+                (:class:`InlineExecutor`) a trial can be interrupted only when it reports.
+            retry_failed: whether trials that failed before are tried again, first.
             progress: whether to show a bar; by default where standard error is a terminal.
 
         Raises:
-            SearchError: when all of the first 10 trials (or all there are) failed, with the first error, or when the
-                stopping rule raises an exception.
+            SearchError: when all of the first 10 trials (or all there are) failed, with the first error; when
+                ``max_failures`` failed in a row, with the last; or when the stopping rule raises an exception.
             JournalError: when another search uses the journal, or it cannot be written.
         """
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
-        deadline = None if seconds is None else time.monotonic() + seconds
+        limits = Limits(trials, seconds, grace, self.trial_seconds)
         show = sys.stderr.isatty() if progress is None else progress
+        advice = None if trials is None else self.strategy.advise(self.space, trials)
+        if advice is not None:
+            logger.warning("%s", advice)
         self._ended = None
         try:
-            self.executor.start(self.evaluator, self._on_report)
+            for trial_id in self._ledger.reopen_failed() if retry_failed else ():
+                self._attempts.start_anew(trial_id)
+            self._again = [trial.id for trial in self.history.running]
+            loop = self._loop(limits)
+            answers = self.stopper is not None
+            self.executor.start(self.evaluator, loop.on_report, answers=answers)
             with search_progress(show, trials, self.history) as update:
-                self._finish(self._loop(trials, deadline, update))
+                self._finish(loop.run(update))
         except KeyboardInterrupt:
             with suppress(JournalError):
-                self._record("interrupted")
+                self._ledger.record("interrupted", trials=[trial.id for trial in self.history.running])
             raise
         finally:
             self.executor.stop()
             self._again = [trial.id for trial in self.history.running]
             self.close()
-        self._check_some_completed(len(self.history))
+        loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
             self._say_why_early(trials)
         return self.result()
+
+    def _loop(self, limits: Limits) -> Loop:
+        return Loop(
+            self,
+            self._ledger,
+            self.executor,
+            limits,
+            self._attempts,
+            ordered=self.ordered,
+            max_failures=self.max_failures,
+            rule=repr(self.stopper),
+        )
 
     def _finish(self, reason: str) -> None:
         self._ended = reason
         # A search that had ended already leaves its journal as it is.
         if self.journal is not None and end_of(self.journal.events) != reason:
-            self._record("ended", reason=reason)
+            self._ledger.record("ended", reason=reason)
 
     def _say_why_early(self, trials: int) -> None:
         everything = exhausted(self.space, self.history)
         why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
         logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
 
-    def _loop(self, trials: int | None, deadline: float | None, update: Callable[[], None]) -> str:
-        """Run trials, and return why no more are begun."""
-        under_way: set[int] = set()
-        arrived: dict[int, Outcome] = {}
-        while True:
-            reason = self._submit(under_way, trials, deadline)
-            if not under_way:
-                return reason
-            # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
-            ready = min(under_way) if self.ordered else next(iter(arrived), None)
-            if ready in arrived:
-                self._receive(arrived.pop(ready), under_way)
-                update()
-                continue
-            outcome = self.executor.wait()
-            if outcome is not None:
-                arrived[outcome.trial_id] = outcome
-
-    def _submit(self, under_way: set[int], trials: int | None, deadline: float | None) -> str:
-        """Begin trials while there is room, and return why no more could be begun."""
-        # A result that ordered mode holds back still occupies its place, for the same reason.
-        while len(under_way) < self.executor.capacity:
-            if trials is not None and len(self.history) >= trials and not self._again:
-                return "trials"
-            if deadline is not None and time.monotonic() >= deadline:
-                return "seconds"
-            trial = self.ask()
-            if trial is None:
-                return "strategy"
-            self._begin(trial, under_way)
-        return "room"
-
-    def _begin(self, trial: Trial, under_way: set[int]) -> None:
-        try:
-            self._costs_of(trial)
-        except ValueError as problem:
-            self._end("failed", trial.id, error=str(problem))
-            self._check_some_completed(GIVE_UP_AFTER)
-            return
-        under_way.add(trial.id)
-        self.executor.submit(trial.id, trial.architecture)
-
-    def _receive(self, outcome: Outcome, under_way: set[int]) -> None:
-        trial = self.history[outcome.trial_id]
-        if outcome.died:
-            self._deaths[trial.id] += 1
-            self._record("died", trial=trial.id, error=outcome.error)
-            if self._deaths[trial.id] <= self.retries:
-                self._record("restarted", trial=trial.id)
-                self.executor.submit(trial.id, trial.architecture)
-                return
-        under_way.discard(trial.id)
-        if trial.id in self._rule_problems:
-            problem = self._rule_problems.pop(trial.id)
-            self._end("failed", trial.id, error=f"{self.stopper!r}: {problem!r}", seconds=outcome.seconds)
-            raise SearchError(f"The stopping rule {self.stopper!r} failed: {problem!r}") from problem
-        if outcome.stopped:
-            self._end("stopped", trial.id, seconds=outcome.seconds)
-        else:
-            self.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds)
-        self._check_some_completed(GIVE_UP_AFTER)
-
-    def _check_some_completed(self, enough: int) -> None:
-        if self.history.n_completed:
-            return
-        ended = self.history.finished
-        if ended and len(ended) >= enough and all(trial.state is TrialState.FAILED for trial in ended):
-            raise SearchError(f"All {len(ended)} trials failed. The first, trial {ended[0].id}:\n{ended[0].error}")
-
-    def _on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
-        trial = self._record("reported", trial=trial_id, step=step, metrics=dict(metrics))
-        assert trial is not None
-        try:
-            return self.stopper is not None and self.stopper.should_stop(self.history, trial, step, metrics)
-        except Exception as problem:  # raised below, where it ends the search and not the evaluator's process
-            self._rule_problems[trial_id] = problem
-            return True
-
     def result(self) -> Result:
         """Return what has been found so far."""
         return Result(self.space, self.history, self._ended)
-
-
-def _whole(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"{name} must be a whole number from 0, not {value!r}.")
-    return number

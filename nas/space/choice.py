@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from autopanoptic.nas.space.architecture import Option
-
-Condition: TypeAlias = tuple[str, tuple[Option, ...]]
-"""(label, options): holds while the choice of that label is made and takes one of the options."""
+from autopanoptic.nas.space.conditions import Condition, conditions_of
+from autopanoptic.nas.space.options import options_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,18 @@ class Choice:
 
     Args:
         label: the name, unique in the space.
-        options: the values to choose from; JSON scalars, all different.
+        options: the values to choose from, in order; JSON scalars, all different. Numpy's scalars become Python's.
+            Members of an ``Enum`` that derives from ``str`` or ``int``, too, stay what they are, also where a journal
+            is read back; in the file stand their values. A set is refused, because its order is not its own.
         condition: the choice is made while any of these holds, always where there is none. Give a single pair such
-            as ``("op", "conv")``, a pair with several options ``("depth", (2, 3))``, or a list of pairs.
+            as ``("op", "conv")``, a pair with several options (a list, range, set or array) such as
+            ``("depth", (2, 3))``, or a list of pairs.
         weights: what is known of the options beforehand: where one is drawn, its probability is its share of the
             weights. One positive number per option; None for equal ones.
 
     Raises:
-        ValueError: for an empty label, no options, options that are equal or not JSON scalars, or weights that do not
-            fit them.
+        ValueError: for an empty label, no options, options that are equal or not JSON scalars, or conditions or
+            weights that do not fit them.
     """
 
     label: str
@@ -38,50 +42,28 @@ class Choice:
     def __init__(
         self, label: str, options: Iterable[Option], condition: Any = (), weights: Iterable[float] | None = None
     ) -> None:
-        if isinstance(options, str):
-            raise ValueError(f"Choice {label!r} needs a list of options, not the text {options!r}.")
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"A choice's label must be a non-empty string, not {label!r}.")
+        found = options_of(label, options)
         object.__setattr__(self, "label", label)
-        object.__setattr__(self, "options", tuple(options))
-        object.__setattr__(self, "conditions", _conditions(label, condition))
-        object.__setattr__(self, "weights", None if weights is None else tuple(weights))
-        self._check()
-        self._check_weights()
+        object.__setattr__(self, "options", found)
+        object.__setattr__(self, "conditions", conditions_of(label, condition))
+        object.__setattr__(self, "weights", weights_of(label, found, weights))
 
-    def _check(self) -> None:
-        if not isinstance(self.label, str) or not self.label:
-            raise ValueError(f"A choice's label must be a non-empty string, not {self.label!r}.")
-        if not self.options:
-            raise ValueError(f"Choice {self.label!r} has no options.")
-        for option in self.options:
-            if not isinstance(option, (str, int, float, bool)) or (
-                isinstance(option, float) and not math.isfinite(option)
-            ):
-                raise ValueError(
-                    f"Option {option!r} of choice {self.label!r} must be a string, a finite number or a boolean."
-                )
-        if len(set(self.options)) < len(self.options):
-            raise ValueError(f"Choice {self.label!r} has equal options among {list(self.options)}.")
-
-    def _check_weights(self) -> None:
-        if self.weights is None:
-            return
-        if len(self.weights) != len(self.options):
-            raise ValueError(
-                f"Choice {self.label!r} has {len(self.options)} options, but the {len(self.weights)} weights "
-                f"{self.weights}."
-            )
-        for option, weight in zip(self.options, self.weights, strict=True):
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
-                raise ValueError(
-                    f"The weight of option {option!r} of choice {self.label!r} must be a positive number, not "
-                    f"{weight!r}. Leave out an option that shall never be taken."
-                )
-
-    @property
+    @cached_property
     def probabilities(self) -> tuple[float, ...]:
         """The probability of each option where one is drawn at random."""
         weights = self.weights or (1.0,) * len(self.options)
-        return tuple(weight / sum(weights) for weight in weights)
+        total = sum(weights)
+        return tuple(weight / total for weight in weights)
+
+    def another(self, option: Option, rng: np.random.Generator) -> Option:
+        """Return another option than the given one, drawn by the weights; there must be two."""
+        others = [other for other in self.options if other != option]
+        if self.weights is None:
+            return others[rng.integers(len(others))]
+        weights = [weight for other, weight in zip(self.options, self.weights, strict=True) if other != option]
+        return others[rng.choice(len(others), p=np.array(weights) / sum(weights))]
 
     def active(self, options: Mapping[str, Option]) -> bool:
         """Return whether the choice is made, given the options of the active choices before it."""
@@ -103,20 +85,3 @@ class Choice:
         """Read a choice back from :meth:`to_json`."""
         conditions = [(label, tuple(allowed)) for label, allowed in values.get("conditions", ())]
         return cls(values["label"], values["options"], conditions, values.get("weights"))
-
-
-def _conditions(label: str, condition: Any) -> tuple[Condition, ...]:
-    if condition is None:
-        return ()
-    pairs = [condition] if len(condition) == 2 and isinstance(condition[0], str) else list(condition)
-    found = []
-    for pair in pairs:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise ValueError(f"Condition {pair!r} of choice {label!r} must be (label, option or options).")
-        parent, allowed = pair
-        # A set has no order of its own, and equal spaces must be written alike in every run.
-        several = sorted(allowed, key=repr) if isinstance(allowed, (set, frozenset)) else allowed
-        found.append((parent, tuple(several) if isinstance(several, (tuple, list)) else (several,)))
-        if not found[-1][1]:
-            raise ValueError(f"Condition {pair!r} of choice {label!r} names no option, so it could never hold.")
-    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
-from autopanoptic.nas.space.size import count_architectures, rounded
+from autopanoptic.nas.space.encoding import OneHot
+from autopanoptic.nas.space.ordering import parents_first
+from autopanoptic.nas.space.size import Size, count_architectures
+from autopanoptic.nas.space.walk import combinations
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,21 +51,22 @@ class SearchSpace:
         canonical: Canonical | None = None,
         constraint: SpaceConstraint | None = None,
     ) -> None:
-        self.choices = _parents_first(list(choices))
+        self.choices = parents_first(list(choices))
+        self._by_label = {choice.label: choice for choice in self.choices}
         self.constraint = constraint
         self._representative = canonical
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._first = {choice.label: choice.options[0] for choice in self.choices}
         self._parents = {parent for choice in self.choices for parent, _ in choice.conditions}
-        self._columns = _columns(self.choices)
+        self._one_hot = OneHot(self.choices)
         self._counts = np.array([len(choice.options) for choice in self.choices])
         self._weighted = {
             index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
         }
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self.choices)} choices, {rounded(self.size)} architectures)"
+        return f"{type(self).__name__}({len(self.choices)} choices, {self.counted} architectures)"
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -77,26 +81,43 @@ class SearchSpace:
 
     def __getitem__(self, label: str) -> Choice:
         """Return the choice of that label; KeyError when there is none."""
-        for choice in self.choices:
-            if choice.label == label:
-                return choice
-        raise KeyError(f"The space has no choice {label!r}; it has {[c.label for c in self.choices]}.")
+        if label not in self._by_label:
+            raise KeyError(f"The space has no choice {label!r}; it has {list(self._by_label)}.")
+        return self._by_label[label]
 
     @cached_property
-    def size(self) -> int:
-        """The number of architectures, counted exactly; a constraint and symmetries are not regarded."""
+    def counted(self) -> Size:
+        """The number of architectures and whether it is exact; as text ``192`` or ``more than 1.2e+30``."""
         return count_architectures(self.choices)
+
+    @property
+    def size(self) -> int:
+        """The number of architectures; a constraint and symmetries are not regarded.
+
+        It is exact unless so many conditions overlap that counting would take too long. Then it is a lower bound, and
+        :attr:`size_is_exact` is false.
+        """
+        return self.counted.number
+
+    @property
+    def size_is_exact(self) -> bool:
+        """Whether :attr:`size` is the number of architectures, not only a lower bound."""
+        return self.counted.exact
+
+    def has_at_most(self, count: int) -> bool:
+        """Return whether the space is known to have no more than so many architectures."""
+        return self.size_is_exact and self.size <= count
 
     def __iter__(self) -> Iterator[Architecture]:
         """Yield every accepted architecture once, in lexicographic order of the options; of a class its representative.
 
         Raises:
-            InfeasibleError: after 100,000 refusals of the constraint in a row.
+            InfeasibleError: where the constraint refuses everything, or 100,000 architectures in a row.
         """
-        return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.size)
+        return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.counted)
 
     def _walk(self) -> Iterator[Architecture]:
-        found = (Architecture(options) for options in self._extend(0, {}))
+        found = (Architecture(options) for options in combinations(self.choices))
         if self._representative is None:
             return found
         return (architecture for architecture in found if self.representative(architecture) == architecture)
@@ -109,17 +130,6 @@ class SearchSpace:
             )
         except ValueError:
             return False
-
-    def _extend(self, index: int, options: dict[str, Option]) -> Iterator[dict[str, Option]]:
-        if index == len(self.choices):
-            yield options
-            return
-        choice = self.choices[index]
-        if not choice.active(options):
-            yield from self._extend(index + 1, options)
-            return
-        for option in choice.options:
-            yield from self._extend(index + 1, {**options, choice.label: option})
 
     def accepts(self, architecture: Architecture) -> bool:
         """Return whether the space's constraint, if it has one, allows the canonical architecture."""
@@ -209,7 +219,7 @@ class SearchSpace:
             chosen = [] if rate is None else list(itertools.compress(genes, (rng.random(len(genes)) < rate).tolist()))
             options = dict(architecture.items())
             for choice in chosen or [genes[rng.integers(len(genes))]]:
-                options[choice.label] = _another(choice, architecture[choice.label], rng)
+                options[choice.label] = choice.another(architecture[choice.label], rng)
             child = self._complete(options, rng)
             if child != architecture:
                 return child
@@ -291,25 +301,24 @@ class SearchSpace:
         Returns:
             An array of shape (n, sum of the options' counts) of 0 and 1; an inactive choice has only zeros.
         """
-        rows, columns, width = list(architectures), self._columns, int(self._counts.sum())
-        ones = [row * width + columns[label][option] for row, a in enumerate(rows) for label, option in a.items()]
-        encoded = np.zeros((len(rows), width))
-        encoded.reshape(-1)[ones] = 1
-        return encoded
+        return self._one_hot(architectures)
 
-    @property
+    @cached_property
     def unconstrained(self) -> SearchSpace:
         """The space without its constraint: the same choices and symmetries."""
         return self if self.constraint is None else SearchSpace(self.choices, self._representative)
 
-    def where(self, accept: Callable[[Architecture], bool], description: str) -> SearchSpace:
+    def where(
+        self, accept: Callable[[Architecture], bool], description: str, explain: Callable[[], str] = str
+    ) -> SearchSpace:
         """Return the part of the space that a condition accepts besides the constraint that it has already.
 
         Args:
             accept: decides on a canonical architecture.
             description: stands in error messages.
+            explain: what these say besides where nearly everything is refused, as a sentence; empty for nothing.
         """
-        condition = SpaceConstraint(accept, description)
+        condition = SpaceConstraint(accept, description, explain)
         whole = condition if self.constraint is None else self.constraint.and_also(condition)
         return SearchSpace(self.choices, self._representative, whole)
 
@@ -332,47 +341,3 @@ class SearchSpace:
         from autopanoptic.nas.supernet.sites import choices_of
 
         return SearchSpace(choices_of(module))
-
-
-def _columns(choices: Sequence[Choice]) -> dict[str, dict[Option, int]]:
-    """Return, by label and option, the column of the one-hot encoding."""
-    numbers = itertools.count()
-    return {choice.label: {option: next(numbers) for option in choice.options} for choice in choices}
-
-
-def _another(choice: Choice, option: Option, rng: np.random.Generator) -> Option:
-    """Return another option of a choice, drawn by the weights."""
-    others = [other for other in choice.options if other != option]
-    if choice.weights is None:
-        return others[rng.integers(len(others))]
-    weights = [weight for other, weight in zip(choice.options, choice.weights, strict=True) if other != option]
-    return others[rng.choice(len(others), p=np.array(weights) / sum(weights))]
-
-
-def _parents_first(choices: list[Choice]) -> tuple[Choice, ...]:
-    by_label = {choice.label: choice for choice in choices}
-    if len(by_label) < len(choices):
-        labels = [choice.label for choice in choices]
-        raise ValueError(
-            f"Choices need different labels; repeated: {sorted({x for x in labels if labels.count(x) > 1})}."
-        )
-    for choice in choices:
-        for parent, allowed in choice.conditions:
-            if parent not in by_label:
-                raise ValueError(f"Choice {choice.label!r} depends on {parent!r}, which is not in the space.")
-            missing = [option for option in allowed if option not in by_label[parent].options]
-            if missing:
-                raise ValueError(
-                    f"Choice {choice.label!r} depends on option {missing[0]!r} of {parent!r}, "
-                    f"which has {list(by_label[parent].options)}."
-                )
-    ordered: dict[str, Choice] = {}
-    waiting = choices
-    while waiting:
-        ready = [c for c in waiting if all(parent in ordered for parent, _ in c.conditions)]
-        if not ready:
-            raise ValueError(f"The conditions of {sorted(c.label for c in waiting)} form a cycle.")
-        first = ready[0]
-        ordered[first.label] = first
-        waiting = [c for c in waiting if c is not first]
-    return tuple(ordered.values())

@@ -7,42 +7,55 @@ from dataclasses import replace
 from typing import Any
 
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.nas.trials.trial import Trial, TrialState, reports_of
 
-FORMAT = 1
+INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended"})
 
 
-def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
-    """Bring a history up to date with one event, and return the trial that it concerns.
+def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
+    """Return the trial that an event leads to, which may yet be refused; changes nothing.
 
     The events: ``asked`` (trial, architecture), ``reported`` (trial, step, metrics), ``restarted`` (trial; its reports
     are void), ``completed`` (trial, metrics, seconds), ``failed`` (trial, error, seconds), ``stopped`` (trial,
-    seconds). Some only inform: ``search`` (what is searched, how), ``died`` (trial, error), ``interrupted`` and
-    ``ended`` (reason).
+    seconds), ``reopened`` (trial; one that failed runs again). Some only inform: ``search`` (what is searched, how),
+    ``died`` (trial, error; its worker did), ``attempt_failed`` (trial, error; it is tried again), ``interrupted``
+    (trials) and ``ended`` (reason).
+
+    Returns:
+        None for an event that only informs.
 
     Raises:
         JournalError: for an event of another kind.
+        ValueError: when the event does not fit the history.
     """
     kind = event["event"]
-    if kind in ("search", "died", "interrupted", "ended"):
+    if kind in INFORMING:
         return None
     if kind == "asked":
         trial = Trial(event["trial"], Architecture(event["architecture"]))
-        history.add(trial)
+        history.check_add(trial)
         return trial
+    if not 0 <= event["trial"] < len(history):
+        raise ValueError(f"There is no trial {event['trial']}; the last is {len(history) - 1}.")
     trial = _changed(history[event["trial"]], event)
-    history.update(trial)
+    if kind == "reopened":
+        history.check_reopen(trial.id)
+    else:
+        history.check_update(trial)
     return trial
 
 
 def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
     kind, seconds = event["event"], event.get("seconds", 0.0)
     if kind == "reported":
-        return replace(trial, reports=(*trial.reports, (event["step"], event["metrics"])))
+        return replace(trial, reports=reports_of(trial.reports).followed_by(event["step"], event["metrics"]))
     if kind == "restarted":
         return replace(trial, reports=())
+    if kind == "reopened":
+        return Trial(trial.id, trial.architecture)
     if kind == "completed":
         return replace(trial, state=TrialState.COMPLETED, metrics=event["metrics"], seconds=seconds)
     if kind == "failed":
@@ -52,20 +65,44 @@ def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
     raise JournalError(f"Unknown event {kind!r}; it was written by a newer release.")
 
 
-def replay(history: History, events: Iterable[Mapping[str, Any]]) -> None:
+def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> None:
+    """Bring a history up to date with an event and the trial that it leads to, as :func:`changed` found it."""
+    if trial is None:
+        return
+    if event["event"] == "asked":
+        history.add(trial)
+    elif event["event"] == "reopened":
+        history.reopen(trial.id)
+    else:
+        history.update(trial)
+
+
+def replay(history: History, events: Iterable[Mapping[str, Any]], space: SearchSpace) -> None:
     """Bring a history up to date with a journal's events.
+
+    Args:
+        history: is changed.
+        events: as they stand in the file.
+        space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
 
     Raises:
         JournalError: names the first event that does not fit those before it.
     """
     for number, event in enumerate(events, 1):
         try:
-            apply(history, event)
+            known = _in_space(event, space)
+            enter(history, known, changed(history, known))
         except (IndexError, KeyError, TypeError, ValueError) as problem:
             raise JournalError(
-                f"Event {number} of the journal, {_short(dict(event))}, does not fit what stands before it "
+                f"Event {number} of the journal, {short(dict(event))}, does not fit what stands before it "
                 f"({type(problem).__name__}: {problem}). Restore the file or delete it."
             ) from problem
+
+
+def _in_space(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
+    if event["event"] != "asked":
+        return event
+    return {**event, "architecture": space.without_inactive(event["architecture"])}
 
 
 def end_of(events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -73,28 +110,7 @@ def end_of(events: Sequence[Mapping[str, Any]]) -> str | None:
     return events[-1].get("reason") if events and events[-1]["event"] == "ended" else None
 
 
-def check_header(journal_path: object, known: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    """Check that a journal belongs to a search.
-
-    Raises:
-        JournalError: names the first property in which they differ, with both values.
-    """
-    for name in header:
-        if known.get(name) != header[name]:
-            theirs, ours = _first_difference(known.get(name), header[name])
-            raise JournalError(
-                f"{journal_path} belongs to another search: its {name} is {_short(theirs)}, this one's is "
-                f"{_short(ours)}. Use another journal, or make the search as it was."
-            )
-
-
-def _first_difference(theirs: Any, ours: Any) -> tuple[Any, Any]:
-    """Return the first items that differ, of two lists (such as spaces) of the same length, else the values."""
-    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
-        return next((pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]), (theirs, ours))
-    return theirs, ours
-
-
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value for an error message, cut after 200 characters."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from autopanoptic.nas.storage.lock import FileLock, LockedError
 
 
 class JournalError(RuntimeError):
@@ -21,11 +21,12 @@ class Journal:
     """An append-only log of events, one JSON object a line.
 
     One writer at a time: the first :meth:`append` takes a lock (on a file beside it, ``<path>.lock``), :meth:`close`
-    gives it back. Each record is on the disk when :meth:`append` returns, and nothing of it is when it raises. A last
-    line that a kill cut short is dropped.
+    gives it back, in any thread. Each record is on the disk when :meth:`append` returns, and nothing of it is when it
+    raises. A last line that a kill cut short is dropped. A process that is forked off does not share the lock.
 
     Args:
-        path: the file; made, with its folder, by the first :meth:`append`.
+        path: the file; made, with its folder, by the first :meth:`append`. A relative one is taken from the folder in
+            which the program is now, whatever the folder is later.
 
     Attributes:
         events: what the file held when it was opened, and what was appended since.
@@ -35,8 +36,8 @@ class Journal:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._lock = FileLock(f"{self.path}.lock")
+        self.path = Path(path).absolute()
+        self._lock = FileLock(Path(f"{self.path}.lock"))
         self._file: FileIO | None = None
         self.events, self._length = _read(self.path)
 
@@ -52,11 +53,12 @@ class Journal:
         Raises:
             JournalError: when another search writes to this file, or has done so since it was read, or when the disk
                 is full or gone. All earlier events are safe then, and the call may be repeated.
-            ValueError: when the event holds NaN or infinity, which JSON has no words for.
+            TypeError: when the event holds what JSON has no words for.
+            ValueError: when it holds NaN or infinity, of which the same is true.
         """
         line = json.dumps(dict(event), allow_nan=False).encode() + b"\n"
         try:
-            if self._file is None:
+            if self._file is None or not self._lock.held:
                 self._file = self._open()
             _write(self._file, line)
         except OSError as problem:
@@ -81,10 +83,10 @@ class Journal:
     def _open(self) -> FileIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
+            self._lock.acquire()
+        except LockedError as holder:
             raise JournalError(
-                f"{self.path} is being written by another search. Wait for it, or use another journal."
+                f"{self.path} is being written by another search, {holder}. Wait for it, or use another journal."
             ) from None
         try:
             return self._open_locked()

@@ -34,7 +34,7 @@ def recalibrated(
         Nothing; inside the block the statistics are the path's own, and every module is in its former mode.
 
     Raises:
-        ValueError: when there is no batch.
+        ValueError: when there is no batch, or a norm of the path saw none, because ``forward`` does not run it.
     """
     run = forward or (lambda network, batch: network(batch))
     norms = [m for m in supernet.active_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
@@ -42,6 +42,7 @@ def recalibrated(
     try:
         with evaluating(supernet.module), torch.no_grad():
             _estimate(supernet.module, norms, batches, run)
+        _check_seen(supernet.module, norms)
         yield
     finally:
         for norm, (buffers, momentum) in zip(norms, saved, strict=True):
@@ -64,3 +65,14 @@ def _estimate(
         number += 1
     if not number:
         raise ValueError("Batch-norm statistics cannot be estimated without a batch; the given batches are empty.")
+
+
+def _check_seen(network: nn.Module, norms: list[_BatchNorm]) -> None:
+    """Refuse norms that would normalise by mean 0 and variance 1, which are no batch's."""
+    names = {id(module): name for name, module in network.named_modules()}
+    unseen = [names[id(norm)] for norm in norms if not norm.num_batches_tracked]
+    if unseen:
+        raise ValueError(
+            f"{len(unseen)} of the path's {len(norms)} batch norms saw no batch, the first of them {unseen[0]!r}: what "
+            "runs the network for the recalibration leaves them out. Give a forward= that runs the whole path."
+        )

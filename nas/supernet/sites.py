@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.space.choice import Choice, Condition
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.mutables import InputChoice
 

@@ -6,16 +6,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
+import numpy as np
+
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.trials.dominance import first_front
 from autopanoptic.nas.trials.objective import Constraint, Objective
-from autopanoptic.nas.trials.pareto import fronts, ranking
+from autopanoptic.nas.trials.pareto import ranking
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
 class History(Sequence[Trial]):
     """All trials of one search; ``history[n]`` is trial n.
 
-    Strategies only read it. :class:`Search` writes it through :meth:`add` and :meth:`update`.
+    Strategies only read it. :class:`Search` writes it through :meth:`add`, :meth:`update`
+    and :meth:`reopen`.
 
     Args:
         objectives: what ranks the trials; the first is the main one.
@@ -127,8 +131,15 @@ class History(Sequence[Trial]):
         found = sorted(self._feasible(), key=lambda trial: trial.id)
         if not found:
             return []
-        front = fronts([self.gains(trial) for trial in found])
-        return [trial for trial, number in zip(found, front, strict=True) if number == 0]
+        front = first_front([self.gains(trial) for trial in found])
+        return [found[index] for index in np.flatnonzero(front)]
+
+    def check_add(self, trial: Trial) -> None:
+        """Refuse what :meth:`add` cannot take, for the reasons given there; changes nothing."""
+        if trial.id != len(self._trials) or trial.state is not TrialState.RUNNING:
+            raise ValueError(f"The next trial must be running and have id {len(self._trials)}, not {trial}.")
+        if trial.architecture in self._of:
+            raise ValueError(f"Trial {self._of[trial.architecture]} has this architecture already: {trial}.")
 
     def add(self, trial: Trial) -> None:
         """Append a running trial.
@@ -136,13 +147,20 @@ class History(Sequence[Trial]):
         Raises:
             ValueError: when its id is not the next number, or its architecture has a trial already.
         """
-        if trial.id != len(self._trials) or trial.state is not TrialState.RUNNING:
-            raise ValueError(f"The next trial must be running and have id {len(self._trials)}, not {trial}.")
-        if trial.architecture in self._of:
-            raise ValueError(f"Trial {self._of[trial.architecture]} has this architecture already: {trial}.")
+        self.check_add(trial)
         self._trials.append(trial)
         self._of[trial.architecture] = trial.id
         self._running[trial.id] = None
+
+    def check_update(self, trial: Trial) -> None:
+        """Refuse what :meth:`update` cannot take, for the reasons given there; changes nothing."""
+        if trial.id not in self._running:
+            raise ValueError(f"Trial {trial.id} is not running, so it cannot become {trial.state.value}.")
+        known = self._trials[trial.id].architecture
+        if trial.architecture is not known and trial.architecture != known:
+            raise ValueError(f"Trial {trial.id} is of {known}, not {trial.architecture}.")
+        if trial.state is TrialState.COMPLETED:
+            self._check_metrics(trial)
 
     def update(self, trial: Trial) -> None:
         """Replace a running trial by its later state.
@@ -151,12 +169,7 @@ class History(Sequence[Trial]):
             ValueError: when the trial is not running, has another architecture now, or is completed without a finite
                 value of every objective and constraint.
         """
-        if trial.id not in self._running:
-            raise ValueError(f"Trial {trial.id} is not running, so it cannot become {trial.state.value}.")
-        if trial.architecture != self._trials[trial.id].architecture:
-            raise ValueError(f"Trial {trial.id} is of {self._trials[trial.id].architecture}, not {trial.architecture}.")
-        if trial.state is TrialState.COMPLETED:
-            self._check_metrics(trial)
+        self.check_update(trial)
         self._trials[trial.id] = trial
         if trial.state is TrialState.RUNNING:
             return
@@ -164,6 +177,33 @@ class History(Sequence[Trial]):
         self._finished.append(trial.id)
         if trial.state is TrialState.COMPLETED:
             self._completed.append(trial.id)
+
+    def check_reopen(self, trial_id: int) -> None:
+        """Refuse what :meth:`reopen` cannot take, for the reason given there; changes nothing."""
+        if not 0 <= trial_id < len(self) or self[trial_id].state is not TrialState.FAILED:
+            raise ValueError(f"Trial {trial_id} has not failed, so it cannot be tried again.")
+
+    def reopen(self, trial_id: int) -> None:
+        """Let a failed trial run again.
+
+        What strategies keep of a history takes for granted that trials which have ended stay so; where one may have
+        seen this history already, reopen trials in a :meth:`copy`.
+
+        Raises:
+            ValueError: when the trial has not failed.
+        """
+        self.check_reopen(trial_id)
+        self._trials[trial_id] = Trial(trial_id, self._trials[trial_id].architecture)
+        self._finished.remove(trial_id)
+        self._running[trial_id] = None
+
+    def copy(self) -> History:
+        """Return a history of the same trials, of which no strategy knows anything yet."""
+        found = History(self.objectives, self.constraints)
+        found._trials, found._of = self._trials.copy(), self._of.copy()
+        found._finished, found._completed = self._finished.copy(), self._completed.copy()
+        found._running = self._running.copy()
+        return found
 
     def _check_metrics(self, trial: Trial) -> None:
         for name in [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def objectives_of(values: Objectives) -> tuple[Objective, ...]:
     elif isinstance(values, Mapping):
         found = tuple(Objective(name, direction) for name, direction in values.items())
     else:
-        found = tuple(values)
+        found = tuple(values) if isinstance(values, Iterable) else (values,)
     if not all(isinstance(objective, Objective) for objective in found):
         raise ValueError(f'Objectives are given as "accuracy" or {{"accuracy": "max"}}, not {values!r}.')
     names = [objective.name for objective in found]
@@ -61,6 +63,9 @@ class Constraint:
         name: the metric's name.
         low: the smallest value allowed; None for no bound.
         high: the largest value allowed; None for no bound.
+
+    Raises:
+        ValueError: for a bound that is no number, or bounds that exclude everything.
     """
 
     name: str
@@ -68,6 +73,12 @@ class Constraint:
     high: float | None = None
 
     def __post_init__(self) -> None:
+        for end in ("low", "high"):
+            given = getattr(self, end)
+            bound = given.item() if isinstance(given, np.generic) else given
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float))):
+                raise ValueError(f"The {end} bound on {self.name!r} must be a number or None, not {given!r}.")
+            object.__setattr__(self, end, bound)
         low, high = self.bounds
         if math.isnan(low) or math.isnan(high) or low > high:
             raise ValueError(f"Constraint on {self.name!r} from {self.low} to {self.high} excludes everything.")

@@ -1,37 +1,11 @@
-"""Pareto dominance between points of which every coordinate is better when larger."""
+"""Rankings and volumes of points of which every coordinate is better when larger."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
-def fronts(gains: ArrayLike) -> NDArray[np.intp]:
-    """Return the number of each point's front, 0 for the points that none dominates.
-
-    Non-dominated sorting of Deb et al. 2002 ("A fast and elitist multiobjective genetic algorithm: NSGA-II", III-A).
-
-    Args:
-        gains: shape (n, objectives), finite.
-
-    Returns:
-        Shape (n,).
-    """
-    points = np.asarray(gains, dtype=float)
-    at_least = np.ones((len(points), len(points)), dtype=np.bool_)
-    better = np.zeros_like(at_least)
-    for values in points.T:
-        at_least &= values[:, None] >= values[None, :]
-        better |= values[:, None] > values[None, :]
-    dominates = at_least & better
-    left = np.count_nonzero(dominates, axis=0)
-    found = np.full(len(points), -1, dtype=np.intp)
-    front = 0
-    while (current := (found < 0) & (left == 0)).any():
-        found[current] = front
-        left = left - np.count_nonzero(dominates[current], axis=0)
-        front += 1
-    return found
+from autopanoptic.nas.trials.dominance import fronts
 
 
 def crowding(gains: ArrayLike) -> NDArray[np.float64]:
@@ -95,8 +69,22 @@ def ranking(gains: ArrayLike) -> NDArray[np.intp]:
     if points.shape[1] == 1:
         return np.argsort(-points[:, 0], kind="stable")
     front = fronts(points)
-    distance = np.zeros(len(points))
-    for number in range(front.max(initial=-1) + 1):
-        members = front == number
-        distance[members] = crowding(points[members])
-    return np.lexsort((-distance, front))
+    return np.lexsort((-crowding_within(points, front), front))
+
+
+def crowding_within(gains: ArrayLike, front: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the crowding distance of each point within its front.
+
+    Args:
+        gains: shape (n, objectives), finite.
+        front: shape (n,), the number of each point's front.
+
+    Returns:
+        Shape (n,).
+    """
+    points, order = np.asarray(gains, dtype=float), np.argsort(front, kind="stable")
+    distance = np.full(len(front), np.inf)
+    for members in np.split(order, np.flatnonzero(np.diff(front[order])) + 1):
+        if len(members) > 2:  # one or two are ends
+            distance[members] = crowding(points[members])
+    return distance

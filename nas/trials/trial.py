@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 from autopanoptic.nas.space.architecture import Architecture
-
-NO_METRICS: Mapping[str, float] = MappingProxyType({})
+from autopanoptic.nas.trials.reports import PartialResult, Reports
 
 
 class TrialState(str, Enum):
@@ -30,7 +28,7 @@ class Trial:
         architecture: what is evaluated.
         state: running, then completed, failed or stopped (ended early by a stopping rule).
         metrics: what the evaluator and the cost functions returned; finite numbers.
-        reports: partial results in the order they came, as (step, metrics).
+        reports: partial results in the order they came, as (step, metrics); any sequence of them is taken.
         error: why it failed, with the traceback.
         seconds: how long the evaluation took.
     """
@@ -38,7 +36,15 @@ class Trial:
     id: int
     architecture: Architecture
     state: TrialState = TrialState.RUNNING
-    metrics: Mapping[str, float] = field(default_factory=lambda: NO_METRICS)
-    reports: tuple[tuple[int, Mapping[str, float]], ...] = field(default=(), repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reports: Sequence[PartialResult] = field(default_factory=Reports, repr=False)
     error: str | None = field(default=None, repr=False)
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reports", reports_of(self.reports))
+
+
+def reports_of(values: Sequence[PartialResult]) -> Reports:
+    """Return a trial's reports as the sequence that grows in constant time."""
+    return values if isinstance(values, Reports) else Reports(values)

@@ -12,7 +12,6 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
-from autopanoptic.nas.supernet.fairness import cycle_length
 
 
 def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
@@ -28,11 +27,11 @@ def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
     if name == "regularized-evolution":
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
-    cycles = (trials - 1) // cycle_length(space)
+    length = PathPriority().length(space)
+    cycles = (trials - 1) // length
     if cycles < 1:
         raise ValueError(
-            f"path-priority needs at least one fair cycle of {cycle_length(space)} trials and one for its answer; "
-            f"trials is {trials}"
+            f"path-priority needs at least one fair cycle of {length} trials and one for its answer; trials is {trials}"
         )
     return PathPriority(cycles=cycles)
 

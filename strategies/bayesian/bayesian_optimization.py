@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, unseen
+from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, too_few_trials, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.bayesian.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
@@ -80,12 +80,16 @@ class BayesianOptimization(Strategy):
         if not isinstance(self.beta, (int, float)) or isinstance(self.beta, bool) or not 0 <= self.beta < np.inf:
             raise ValueError(f"BayesianOptimization needs beta to be a finite number from 0, not {self.beta!r}.")
 
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where no trial is proposed by the model."""
+        return too_few_trials("BayesianOptimization", trials, self.initial, "Give a smaller initial=, or more trials.")
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
         if len(history) < self.initial or not history.n_completed:
             return unseen(space, history, rng)
         acquisition = self.acquisition(space, history, rng)
-        if space.size <= WHOLE:
+        if space.has_at_most(WHOLE):
             whole = self._wholes.get(history, space, lambda: WholeSpace(space))
             return whole.best(history, acquisition, rng)
         parents = [trial.architecture for trial in history.ranked()[:PARENTS]]

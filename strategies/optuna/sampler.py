@@ -89,7 +89,7 @@ class OptunaSampler(Strategy):
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the first suggestion that is new and accepted, or a mutation of the last one."""
-        if space.size == 1:
+        if space.has_at_most(1):
             return unseen(space, history, rng)
         candidates = self._candidates(space, history, rng)
         return unseen(space, history, rng, lambda: next(candidates))

@@ -12,7 +12,8 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import Strategy, require_count, unseen
-from autopanoptic.nas.supernet.fairness import cycle_length, next_member, uses_of
+from autopanoptic.nas.supernet.fairness import cycle_length as equal_uses
+from autopanoptic.nas.supernet.fairness import next_member, uses_of
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
@@ -20,6 +21,7 @@ from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first,
 
 SUM_ATTEMPTS = 100
 CLIMBS = 5
+LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class PathPriority(Strategy):
     """Scores every option by the ranks of the architectures it stood in, and builds the answers from the scores.
 
     Wu et al. 2020, "Auto-Panoptic: cooperative multi-component architecture search for panoptic segmentation",
-    section 3.4. A cycle has lcm(option counts) trials and is fair: each option of a choice stands in equally many of
-    them. In a cycle of c completed trials the ranked ones give c - 1, c - 2, ..., 0 points to all of their options.
-    After the last cycle the answers are tried too, unless a cycle has tried them already: the first takes the best
-    option of every choice, the second the second best, and so on. Then the search ends.
+    section 3.4. A cycle is fair: each option of a choice stands in equally many of its trials, to within one. In a
+    cycle of c completed trials the ranked ones give c - 1, c - 2, ..., 0 points to all of their options. After the last
+    cycle the answers are tried too, unless a cycle has tried them already: the first takes the best option of every
+    choice, the second the second best, and so on. Then the search ends.
 
     A cycle is dealt one trial at a time from the history: each choice takes, at random, one of the options that
     stand in the fewest trials of the cycle so far. A conditional choice is dealt among the trials in which it is made,
@@ -38,6 +40,10 @@ class PathPriority(Strategy):
     usual for a cycle's last trial under a constraint (it has to take what is left), a random architecture takes part in
     its place that has been moved as near to the fair deal as the constraint lets it, choice by choice; the scores are
     corrected for unequal use (:func:`~autopanoptic.strategies.path_priority.scoreboard.rank_points`).
+
+    The length of a cycle is the least common multiple of the numbers of options, as in the paper (12 there), where all
+    uses are then equal. That grows beyond any budget where the numbers have little in common (7, 8, 9, 11 and 13:
+    72,072). Where it is above 60, and above twice the largest number of options, a cycle has twice the largest number.
 
     Dealing does not wait for results; the answers wait until every trial of the cycles has ended.
 
@@ -48,18 +54,23 @@ class PathPriority(Strategy):
             with fewer options gives its last); ``"sum"`` takes the k architectures whose scores have the largest sum.
             An answer that breaks the constraint is replaced by the next by sum, and where 100 of these break it too,
             by what the trials with the largest sums reach through single changes that raise the sum.
+        cycle_length: trials in a cycle, at least 2; None for the length above. With fewer trials than a choice has
+            options, some of these do not stand in a cycle and earn nothing there.
 
     Raises:
-        ValueError: for counts below 1 or another ``answer``.
+        ValueError: for counts below 1, a ``cycle_length`` below 2, or another ``answer``.
     """
 
     cycles: int = 5
     top: int = 1
     answer: Literal["options", "sum"] = "options"
+    cycle_length: int | None = None
 
     def __post_init__(self) -> None:
         require_count("PathPriority", "cycles", self.cycles)
         require_count("PathPriority", "top", self.top)
+        if self.cycle_length is not None:
+            require_count("PathPriority", "cycle_length", self.cycle_length, low=2)
         if self.answer not in ("options", "sum"):
             raise ValueError(f"PathPriority needs answer to be 'options' or 'sum', not {self.answer!r}.")
 
@@ -71,15 +82,34 @@ class PathPriority(Strategy):
                 "Bound the others by constraints, or take Evolution."
             )
 
+    def advise(self, space: SearchSpace, trials: int) -> str | None:
+        """Warn where the search ends before the answers."""
+        if trials > self.trials(space):
+            return None
+        length = self.length(space)
+        return (
+            f"PathPriority needs {self.trials(space)} trials for {self.cycles} cycles of {length}, and one more for "
+            f"each answer, so {trials} trials give no answer. Give cycles={max(1, (trials - 1) // length)}, a shorter "
+            "cycle_length, or more trials; its answers() may be asked for in any case."
+        )
+
+    def length(self, space: SearchSpace) -> int:
+        """Return the number of trials in a cycle."""
+        if self.cycle_length is not None:
+            return self.cycle_length
+        most = max((len(choice.options) for choice in space.choices), default=1)
+        equal = equal_uses(space)
+        return equal if equal <= max(LONGEST, 2 * most) else 2 * most
+
     def trials(self, space: SearchSpace) -> int:
         """Return the number of trials that the cycles take; the answers come on top."""
-        return self.cycles * cycle_length(space)
+        return self.cycles * self.length(space)
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the next member of the current cycle, then the answers, then None."""
         trials = self.trials(space)
         if len(history) < trials:
-            position = len(history) % cycle_length(space)
+            position = len(history) % self.length(space)
             uses = uses_of(trial.architecture for trial in history[len(history) - position :])
             return next_member(space, uses, rng, lambda: unseen(space, history, rng), known=history)
         if any(trial.id < trials for trial in history.running):
@@ -114,6 +144,6 @@ class PathPriority(Strategy):
         return list(found)
 
     def _cycles(self, space: SearchSpace, history: History) -> Iterator[Sequence[Trial]]:
-        length = cycle_length(space)
+        length = self.length(space)
         for start in range(0, min(self.trials(space), len(history)), length):
             yield history[start : start + length]

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from autopanoptic.nas import Architecture, RandomSearch, Search, SearchSpace, cli
+from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace, cli
 from autopanoptic.nas.cli import app
 
 RUNNER = CliRunner()
@@ -61,6 +61,72 @@ def test_show(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "acc[uracy]" in text
     assert "8.25" in text
     assert "conv ×" in text
+
+
+METRICS = [f"{name}{part}" for name in ("pq", "sq", "rq") for part in ("", "_things", "_stuff")]
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A search with two costs, one of them bounded, nine metrics and 70 choices."""
+    space = SearchSpace([Choice(f"block.{n}", ["conv3", "conv5"]) for n in range(70)])
+    Search(
+        space, RandomSearch(), lambda a: {name: n + 0.123456 for n, name in enumerate(METRICS)}, objectives="rq_stuff",
+        costs={"mparams": lambda a: 1.5, "gflops": lambda a: 2.5}, constraints={"gflops": (None, 3)},
+        journal=tmp_path / "wide.jsonl",
+    ).run(12)  # fmt: skip
+    return tmp_path / "wide.jsonl"
+
+
+def shown(journal: Path, monkeypatch: pytest.MonkeyPatch, columns: int, *arguments: str) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = run("show", str(journal), *arguments)
+    assert result.exit_code == 0
+    assert all(len(line) <= columns for line in result.stdout.splitlines())
+    assert "…" not in result.stdout, "nothing is cut"
+    return str(result.stdout)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_show_puts_objectives_and_bounds_first_and_the_rest_where_there_is_room(
+    wide: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    text = shown(wide, monkeypatch, columns, "--no-options")
+    (header,) = [line.split() for line in text.splitlines() if line.startswith("trial")]
+    assert header[:3] == ["trial", "rq_stuff", "gflops"]
+    assert "8.1235" in text
+    named = [name for name in METRICS if name in text.replace(",", " ").replace(":", " ").split()]
+    assert named == METRICS, "shown, or named as left out"
+    assert ("--all" in text) == (columns < 200)
+    if columns >= 60:
+        assert header[3] == "mparams", "the other cost before what the evaluator returned"
+        assert header[-2:] == ["seconds", "architecture"]
+
+
+def test_show_all_needs_no_wide_terminal(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(wide, monkeypatch, 60, "--all")
+    headers = [name for line in text.splitlines() if line.startswith("trial ") for name in line.split()[1:]]
+    assert sorted(headers) == sorted([*METRICS, "gflops", "mparams", "seconds", "architecture"])
+    assert "block.69" in text
+    assert "--all" not in text
+
+
+def test_show_prints_the_options_of_the_best_trial(wide: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(journal, monkeypatch, 80)
+    best = Result.from_journal(journal).best
+    assert f"Options of the best trial, {best.id}" in text
+    words = text.split("Options of the best trial")[1].split("Options of the best 10")[0].split()[2:]
+    assert dict(zip(words[::2], words[1::2], strict=True)) == {k: str(v) for k, v in best.architecture.items()}
+    assert "and 10 choices more: see them by --all" in shown(wide, monkeypatch, 80)
+
+
+def test_show_a_search_in_which_nothing_keeps_the_constraints(
+    space: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {"value": 1.0, "milliseconds": 9.0}
+    bound = {"milliseconds": (None, 5)}
+    Search(space, RandomSearch(), lambda a: measured, constraints=bound, journal=tmp_path / "j").run(3)
+    assert "None of the trials keeps milliseconds" in shown(tmp_path / "j", monkeypatch, 80)
 
 
 def test_show_without_options(journal: Path) -> None:

@@ -95,3 +95,20 @@ def test_nni_is_imported_in_one_place() -> None:
 def test_types_are_shipped() -> None:
     assert nas.__file__ is not None
     assert (Path(nas.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("package", ["nas", "strategies"])
+def test_what_a_type_checker_sees_is_what_is_loaded(package: str) -> None:
+    """The lazy names under ``TYPE_CHECKING`` and those of the table are the same, from the same modules."""
+    module = importlib.import_module(f"autopanoptic.{package}")
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    seen = {
+        name.asname or name.name: node.module
+        for block in blocks
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert seen == vars(module)["_MODULE_OF"]
+    assert module.__all__ == sorted(seen)

@@ -18,9 +18,10 @@ from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.dominance import fronts
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
-from autopanoptic.nas.trials.pareto import fronts, hypervolume
+from autopanoptic.nas.trials.pareto import hypervolume
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RandomSearch, Strategy, nsga2
 from autopanoptic.strategies.nsga2 import NSGA2, Survivor, constrained_fronts, select, tournament

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -210,6 +212,35 @@ def test_training_evaluator_is_repeatable_and_depends_on_its_seed(supernet: Supe
     assert len(losses[0]) == 3
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in supernet.module.state_dict().items())
+
+
+def draws() -> tuple[float, ...]:
+    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+
+def draw(network: nn.Module) -> dict[str, float]:
+    """As augmentations do, whose generators a user may not know of."""
+    return dict(zip(("python", "numpy", "torch"), draws(), strict=True))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("kind", [TrainingEvaluator, SupernetEvaluator])
+def test_every_global_generator_is_seeded_and_put_back(
+    supernet: Supernet, no_report: Any, kind: Any, fails: bool
+) -> None:
+    first, other = list(supernet.space)[5:7]
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    expected = draws()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    alone = kind(supernet, draw).evaluate(first, no_report)
+    in_between = kind(supernet, draw).evaluate(other, no_report)
+    assert kind(supernet, draw).evaluate(first, no_report) == alone, "in any order"
+    assert kind(supernet, draw, seed=1).evaluate(first, no_report) != alone
+    assert (in_between == alone) == (kind is SupernetEvaluator), "candidates of one supernet see the same batches"
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            kind(supernet, lambda network: draw(network) and 1 / 0).evaluate(first, no_report)
+    assert draws() == expected
 
 
 @pytest.mark.parametrize("inherit", [False, True])

@@ -27,6 +27,7 @@ from autopanoptic.nas import (
     Stopper,
     TrialState,
 )
+from tests.processes import alive, content, wait_for_end
 
 # The workers cannot import this module by its name.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -248,32 +249,16 @@ def stubborn(architecture: Architecture) -> float:
 
 def test_worker_that_ignores_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from autopanoptic.nas import FunctionEvaluator
-    from autopanoptic.nas.executors import processes
+    from autopanoptic.nas.executors import launch
 
-    monkeypatch.setattr(processes, "SECONDS_TO_END", 0.3)
+    monkeypatch.setattr(launch, "SECONDS_TO_END", 0.3)
     executor = ProcessExecutor(1)
     executor.start(FunctionEvaluator(stubborn), lambda *_: False)
     executor.submit(0, Architecture({"path": str(tmp_path / "pid")}))
     assert executor.wait(0.01) is None
-    pid = int(_content(tmp_path / "pid"))
+    pid = int(content(tmp_path / "pid"))
     executor.stop()
-    assert not _alive(pid)
-
-
-def _content(path: Path, seconds: float = 20) -> str:
-    end = time.monotonic() + seconds
-    while not (path.exists() and path.read_text()):
-        assert time.monotonic() < end, f"nothing came to {path}"
-        time.sleep(0.02)
-    return path.read_text()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z" if Path("/proc").exists() else True
+    assert not alive(pid)
 
 
 PROGRAM = """
@@ -343,13 +328,6 @@ def _worker_pids(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
 
 
-def _wait_for_end(pids: list[int]) -> None:
-    end = time.monotonic() + 10
-    while any(_alive(pid) for pid in pids):
-        assert time.monotonic() < end, f"workers {pids} outlive their driver"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_driver(tmp_path: Path, number: signal.Signals) -> None:
     journal = tmp_path / "j.jsonl"
@@ -362,7 +340,7 @@ def test_workers_end_with_their_driver(tmp_path: Path, number: signal.Signals) -
         _, error = process.communicate(timeout=60)
     pids = _worker_pids(tmp_path)
     assert len(pids) == 2
-    _wait_for_end(pids)
+    wait_for_end(pids)
     if number is signal.SIGINT:
         assert error.count("Traceback") == 1, error
         assert error.rstrip().endswith("KeyboardInterrupt")

@@ -133,13 +133,13 @@ def test_a_running_search_is_brought_up_to_date(kind: str, tmp_path: Path, reque
     with search(journal) as running:
         trials = [running.ask() for _ in range(4)]
         running.tell(trials[1], {"accuracy": 0.5, "mflops": 1.0})
-        running._on_report(2, 0, {"accuracy": 0.25})
+        running.report(running.history[2], 0, {"accuracy": 0.25})
         study = export_optuna(journal, url)
         assert [trial.state for trial in study.trials] == [State.RUNNING, State.COMPLETE, State.RUNNING, State.RUNNING]
         assert study.trials[0].user_attrs == {}
         assert study.trials[2].intermediate_values == {0: 0.25}
 
-        running._on_report(2, 1, {"accuracy": 0.75})
+        running.report(running.history[2], 1, {"accuracy": 0.75})
         running.tell(trials[2], {"accuracy": 1.5, "mflops": 2.0}, seconds=4.0)
         running.tell(trials[0], error="out of memory")
         running.ask()

@@ -20,6 +20,7 @@ from autopanoptic.nas import (
     SearchSpace,
     TrialState,
 )
+from autopanoptic.nas.results import plots
 
 
 def measure(architecture: Architecture) -> dict[str, float]:
@@ -178,6 +179,36 @@ def test_plots_of_many_choices_and_of_none(tmp_path: Path) -> None:
     assert len(empty.history) == 1
     _picture(empty.plot_options(tmp_path / "none.png"))
     _picture(empty.plot_history(tmp_path / "one.png"))
+
+
+@pytest.mark.parametrize(("choices", "options"), [(1000, 4), (3, 1000)])
+def test_a_plot_of_options_draws_no_more_than_can_be_seen(tmp_path: Path, choices: int, options: int) -> None:
+    rng = np.random.default_rng(0)
+    counts: dict[str, dict[Any, int]] = {
+        f"c{n}": dict(enumerate(rng.integers(1, 9, options).tolist())) for n in range(choices)
+    }
+    counts["decided"] = {0: 0, 1: 5}
+    figure = plots.options_figure(counts)
+    bars = sum(len(bar.get_paths()) for axes in figure.axes for bar in axes.collections)
+    labels = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    assert "decided" in labels
+    assert len(labels) == min(choices + 1, 112)
+    assert bars <= 112 * options
+    assert bars < 1000
+    assert (figure.get_suptitle() != "") == (choices == 1000)
+    assert figure.get_suptitle() in ("", "112 of 1,001 choices: those whose options are used most unequally")
+    assert ("(gray: the options below 0.4%)" in figure.axes[0].get_xlabel()) == (options == 1000)
+    if choices < 1000:
+        _picture(plots.options(counts, tmp_path / "p.png"))
+
+
+def test_names_in_plots_are_no_formulas(tmp_path: Path) -> None:
+    space = SearchSpace([Choice(r"$\frac$", [r"$\sqrt$", "b"])])
+    names = [r"$\over$", r"[/val] $acc$"]
+    found = Search(space, RandomSearch(), lambda a: dict.fromkeys(names, 1.0), objectives=dict.fromkeys(names, "max"))
+    result = found.run(2)
+    for plot in (result.plot_history, result.plot_pareto, result.plot_options):
+        _picture(plot(tmp_path / "p.png"))
 
 
 def test_pareto_plot_needs_two_objectives(space: SearchSpace, tmp_path: Path) -> None:

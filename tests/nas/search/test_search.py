@@ -128,7 +128,7 @@ def test_initial_architectures_are_checked(space: SearchSpace) -> None:
     with pytest.raises(ValueError, match="lacks choice"):
         Search(space, RandomSearch(), value, initial=[{"op": "pool"}])
     initial = [space.sample(np.random.default_rng(0))]
-    with pytest.raises(ValueError, match=r"has {'sum': .*}, which breaks 100 <= sum"):
+    with pytest.raises(ValueError, match=r"refused: its cost 'sum' is \d, which breaks 100 <= sum"):
         Search(space, RandomSearch(), value, initial=initial, costs={"sum": value}, constraints={"sum": (100, None)})
 
 
@@ -259,6 +259,15 @@ def test_ask_says_when_to_wait_and_when_it_is_over(space: SearchSpace) -> None:
         search.tell(trial, {"value": value(trial.architecture)})
     assert search.ask() is not None
     assert Search(SearchSpace([Choice("a", [1])]), RandomSearch()).ask() is not None
+
+
+@pytest.mark.parametrize("name", ["[/val] acc", "[bold]acc", "[link=x]", "a\\[b]"])
+def test_progress_shows_the_name_of_an_objective_as_it_is(
+    space: SearchSpace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    Search(space, RandomSearch(), lambda _: {name: 1.0}, objectives=name).run(2, progress=True)
+    assert f"best {name} 1" in capsys.readouterr().err
 
 
 def test_progress_is_shown_on_standard_error(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autopanoptic.nas import (
@@ -22,6 +24,8 @@ from autopanoptic.nas import (
     SearchSpace,
 )
 from autopanoptic.nas.storage import journal as journal_module
+
+POOL = {"op": "pool", **{f"k{i}": 0 for i in range(6)}}
 
 
 def value(architecture: Architecture) -> float:
@@ -85,7 +89,6 @@ def test_finished_journal_is_left_as_it_is(space: SearchSpace, tmp_path: Path) -
         ({"strategy": GridSearch()}, r"its strategy is 'RandomSearch\(\)', this one's is 'GridSearch\(\)'"),
         ({"objectives": {"value": "min"}}, "its objectives is {'value': 'max'}"),
         ({"constraints": {"n": (0, 2.0000001)}}, r"its constraints is {'n': \[0, 2\]}, .* {'n': \[0, 2.0000001\]}"),
-        ({"initial": [{"op": "pool", **{f"k{i}": 1 for i in range(6)}}]}, "its initial is"),
         (
             {"space": SearchSpace([Choice("op", ["pool", "conv"]), *(Choice(f"k{i}", [0, 1]) for i in range(7))])},
             r"its space is {'label': 'size'.*, this one's is {'label': 'k0'",
@@ -108,9 +111,10 @@ def test_journal_of_another_search_is_refused(
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"event": "completed", "trial": 7, "metrics": {"value": 1}, "seconds": 1}, "IndexError"),
+        ({"event": "completed", "trial": 7, "metrics": {"value": 1}, "seconds": 1}, "There is no trial 7"),
         ({"event": "completed", "trial": 0, "metrics": {"value": 1}}, "not running"),
-        ({"event": "asked", "trial": 9, "architecture": {"op": "pool"}}, "next trial must be running and have id 2"),
+        ({"event": "asked", "trial": 9, "architecture": POOL}, "next trial must be running and have id 2"),
+        ({"event": "asked", "trial": 2, "architecture": {"op": "pool"}}, "lacks choice 'k0'"),
         ({"event": "failed"}, "KeyError: 'trial'"),
         ({"event": "promoted", "trial": 1}, "Unknown event 'promoted'"),
     ],
@@ -216,3 +220,35 @@ def test_interrupt_while_an_event_is_written_comes_after_it(
     search.run(5)  # what is in memory and on the disk agree, so the same object may go on
     assert states(search.history) == ["completed"] * 5
     assert len(Journal(tmp_path / "j").events) > 10
+
+
+class Op(str, Enum):
+    """Options that a journal holds as text."""
+
+    CONV = "conv"
+    POOL = "pool"
+
+
+def test_enums_come_back_as_enums_from_a_journal(tmp_path: Path) -> None:
+    space = SearchSpace([Choice("op", Op), Choice("k", np.arange(3, 6), ("op", Op.CONV)), Choice("w", range(4))])
+    seen: list[object] = []
+
+    def evaluate(architecture: Architecture) -> float:
+        seen.append(architecture["op"])
+        return float(architecture["op"] is Op.CONV)
+
+    def search() -> Search:
+        return Search(space, RegularizedEvolution(4, 2), evaluate, journal=tmp_path / "j")
+
+    interrupted = search()
+    interrupted.run(5)
+    interrupted.ask()
+    interrupted.close()
+    again = search()
+    assert [type(trial.architecture["op"]) for trial in again.history] == [Op] * 6
+    result = again.run(10)
+    assert result.best.architecture["op"] is Op.CONV
+    assert all(isinstance(option, Op) for option in seen)
+    text = Result.from_journal(tmp_path / "j")
+    assert [trial.architecture for trial in text.history] == architectures(again)
+    assert [trial.architecture.id for trial in text.history] == [trial.architecture.id for trial in again.history]

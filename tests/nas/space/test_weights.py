@@ -48,6 +48,8 @@ def test_probabilities_and_json() -> None:
         ([1, 2], r"has 3 options, but the 2 weights \(1, 2\)"),
         ([1, 0, 1], "option 'pool' of choice 'op' must be a positive number, not 0. Leave out an option"),
         ([1, float("nan"), 1], "not nan"),
+        ({1, 2, 3}, r"needs a list of weights, not \{1, 2, 3\}, whose order may change"),
+        (3, "needs a list of weights, not 3"),
         ([1, float("inf"), 1], "not inf"),
         ([1, "2", 1], "not '2'"),
     ],
@@ -69,3 +71,7 @@ def test_layer_choice() -> None:
     assert SearchSpace.from_module(Net([None, None])).choices[0].weights is None
     with pytest.raises(ValueError, match=r"Label 'op' has the weights \(3, 1\) and None"):
         SearchSpace.from_module(Net([[3, 1], None]))
+
+
+def test_probabilities_are_worked_out_once() -> None:
+    assert WEIGHTED.probabilities is WEIGHTED.probabilities

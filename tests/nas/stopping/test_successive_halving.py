@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 
 from autopanoptic.nas import Architecture, Choice, History, Objective, Search, SearchError, SearchSpace, TrialState
 from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving
-from autopanoptic.nas.storage.events import apply
+from autopanoptic.nas.storage.events import changed, enter
 from autopanoptic.strategies import Evolution, RandomSearch, RegularizedEvolution, Strategy
 
 VALUE = (Objective("value"),)
+
+
+def apply(history: History, event: Mapping[str, Any]) -> None:
+    enter(history, event, changed(history, event))
 
 
 class Game:

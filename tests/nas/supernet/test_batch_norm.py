@@ -115,3 +115,18 @@ def test_no_batch_is_refused(supernet: Supernet) -> None:
     with pytest.raises(ValueError, match="given batches are empty"), recalibrated(supernet, []):
         pass
     assert all(torch.equal(value, before[name]) for name, value in supernet.module.state_dict().items())
+
+
+def test_a_norm_that_saw_no_batch_is_refused(supernet: Supernet, batches: list[Tensor]) -> None:
+    supernet.activate({**supernet.active, "depth": 1, "op0": "three", "op9": "three"})
+    before = copy.deepcopy(supernet.module.state_dict())
+
+    def half(network: nn.Module, batch: Tensor) -> None:
+        network.body(network.stem(batch))  # type: ignore[operator]
+
+    with (
+        pytest.raises(ValueError, match=r"1 of the path's 2 batch norms saw no batch, .*'shared.op.three.1'"),
+        recalibrated(supernet, batches, half),
+    ):
+        raise AssertionError("the block must not run")
+    assert all(torch.equal(value, before[name]) for name, value in supernet.module.state_dict().items())

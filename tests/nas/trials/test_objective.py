@@ -39,6 +39,8 @@ def test_several_objectives_keep_their_order() -> None:
         ([Objective("pq"), Objective("pq", "min")], r"not \['pq', 'pq'\]"),
         (["pq", "gflops"], r'given as "accuracy" or .* not \[\'pq\', \'gflops\'\]'),
         ({"pq": "largest"}, "direction 'largest'"),
+        (5, r'given as "accuracy" or .* not 5'),
+        (None, "not None"),
     ],
 )
 def test_bad_objectives_are_refused(given: Any, message: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from autopanoptic.nas.trials.pareto import crowding, fronts, hypervolume, ranking
+from autopanoptic.nas.trials.dominance import fronts
+from autopanoptic.nas.trials.pareto import crowding, crowding_within, hypervolume, ranking
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 5).map(float))
 
@@ -61,6 +62,14 @@ def test_ranking_is_a_permutation_in_which_none_stands_before_what_dominates_it(
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_points_are_all_ends(count: int) -> None:
     assert np.isinf(crowding(np.arange(2.0 * count).reshape(count, 2))).all()
+
+
+@given(POINTS)
+def test_crowding_within_fronts_is_that_of_each_front(points: np.ndarray) -> None:
+    front = fronts(points)
+    found = crowding_within(points, front)
+    for number in range(front.max() + 1):
+        assert found[front == number].tolist() == crowding(points[front == number]).tolist()
 
 
 def test_hypervolume_by_hand() -> None:

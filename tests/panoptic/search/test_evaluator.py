@@ -170,3 +170,23 @@ def test_candidates_are_measured_in_the_given_precision(
 def test_an_unknown_precision_is_refused(datasets: Datasets, network: PanopticNetwork, batches: list[Batch]) -> None:
     with pytest.raises(ValueError, match="precision='16' is none of 32-true, bf16-mixed"):
         Validation(datasets.nas_val, batches, precision="16")(network)
+
+
+def test_a_batch_norm_in_a_head_sees_the_batches_too(datasets: Datasets, batches: list[Batch]) -> None:
+    categories = datasets.train.categories
+    network = build(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), seed=0)
+    logits = network.rpn.head.cls_logits
+    network.rpn.head.cls_logits = torch.nn.Sequential(torch.nn.BatchNorm2d(logits.in_channels), logits)
+    seen: list[int] = []
+
+    class Looking(Validation):
+        def __call__(self, network: torch.nn.Module, report: Report | None = None) -> Metrics:
+            seen.extend(int(m.num_batches_tracked) for m in supernet.active_modules()
+                        if isinstance(m, torch.nn.BatchNorm2d))  # fmt: skip
+            return {"pq": 0.0}
+
+    supernet = Supernet(network)
+    evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), batches)
+    evaluator.evaluate(hand_made(supernet.space), no_report)
+    assert seen
+    assert all(count >= len(batches) for count in seen)

@@ -24,7 +24,9 @@ def test_the_hand_made_network_is_plain(space: SearchSpace) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("trials", [13, 61, 200])
 def test_every_strategy_fits_its_trials(space: SearchSpace, name: str, trials: int) -> None:
-    strategy_of(name, trials, space).check(space, [Objective("pq")])
+    strategy = strategy_of(name, trials, space)
+    strategy.check(space, [Objective("pq")])
+    assert strategy.advise(space, trials) is None
 
 
 def test_path_priority_needs_a_cycle_and_an_answer(space: SearchSpace) -> None:

@@ -44,3 +44,13 @@ def test_what_differs_between_the_presets_is_a_setting(datasets: Datasets) -> No
     loader = batches.batches_of(replace(coco, loaders=1), datasets.val, 32)
     assert not isinstance(loader, list)
     assert (loader.batch_size, loader.num_workers) == (2, 1)
+
+
+def test_recalibration_takes_the_trainings_batch_size(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        batches, "training_batches", lambda *args, batch_size, **options: asked.append(batch_size) or []
+    )
+    for settings in (Settings.for_coco("data"), Settings.for_scenes()):
+        batches.recalibration_batches(replace(settings, recalibration_batches=1), datasets.train, 32)
+    assert asked == [16, 8]

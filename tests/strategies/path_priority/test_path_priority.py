@@ -291,3 +291,54 @@ def test_completed_trials_may_end_in_any_order() -> None:
     one = Simulation(PathPriority(cycles=3), PANOPTIC, outcome=completed).run(100)
     many = Simulation(PathPriority(cycles=3), PANOPTIC, outcome=completed, workers=7).run(100)
     assert one.architectures == many.architectures
+
+
+@pytest.mark.parametrize(
+    ("counts", "length"),
+    [
+        ((4, 6, 3), 12),
+        ((1,), 1),
+        ((5, 4, 3), 60),
+        ((7, 8), 56),
+        ((100,), 100),
+        ((50, 100), 100),
+        ((7, 9), 18),
+        ((100, 99), 200),
+        ((7, 8, 9, 11, 13), 26),
+    ],
+)
+def test_the_length_of_a_cycle(counts: tuple[int, ...], length: int) -> None:
+    space = SearchSpace(Choice(f"c{n}", range(count)) for n, count in enumerate(counts))
+    assert PathPriority().length(space) == length
+    assert PathPriority(cycles=3).trials(space) == 3 * length
+    assert PathPriority(cycle_length=17).length(space) == 17
+
+
+@pytest.mark.parametrize("length", [None, 13, 20])
+def test_option_counts_with_little_in_common_take_few_trials_and_differ_by_one(length: int | None) -> None:
+    space = SearchSpace(Choice(f"c{count}", range(count)) for count in (7, 8, 9, 11, 13))
+    strategy = PathPriority(cycles=3, cycle_length=length)
+    trials = strategy.trials(space)
+    assert trials == 3 * (length or 26)
+    search = Simulation(strategy, space).run(1000)
+    assert trials <= len(search.history) <= trials + 1
+    for start in range(0, trials, strategy.length(space)):
+        counted = uses(search.architectures[start : start + strategy.length(space)])
+        for choice in space.choices:
+            numbers = [counted[choice.label, option] for option in choice.options]
+            assert min(numbers) > 0
+            assert max(numbers) - min(numbers) <= 1
+
+
+@pytest.mark.parametrize("length", [1, 2.5, True])
+def test_a_cycle_compares_two_trials_at_least(length: Any) -> None:
+    with pytest.raises(ValueError, match=f"cycle_length to be a whole number of at least 2, not {length}"):
+        PathPriority(cycle_length=length)
+
+
+def test_a_budget_without_an_answer_is_said() -> None:
+    assert PathPriority().advise(PANOPTIC, 61) is None
+    said = PathPriority().advise(PANOPTIC, 60)
+    assert said is not None
+    assert "needs 60 trials for 5 cycles of 12" in said
+    assert "Give cycles=4," in said

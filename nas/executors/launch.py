@@ -1,0 +1,146 @@
+"""The driver's side of the process that starts the workers."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import reduction, spawn
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.nas.executors.server import Ended, Kill, Ready, Start, Stop, serve
+from autopanoptic.nas.executors.worker import THREAD_COUNTS, Settings
+
+SECONDS_TO_END = 5.0
+GUARD = 'A program that starts workers keeps its own work under `if __name__ == "__main__":`.'
+
+logger = logging.getLogger(__name__)
+
+
+class ServerLostError(Exception):
+    """The process that starts the workers has died."""
+
+
+class WorkerServer:
+    """A process that imports the program and some modules, and then starts workers.
+
+    Args:
+        modules: to import before workers start.
+        settings: of the workers.
+    """
+
+    def __init__(self, modules: Collection[str], settings: Settings) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.control, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, SECONDS_TO_END), daemon=False)
+        with _interrupt_blocked(), _environment(dict.fromkeys(THREAD_COUNTS, "1")):
+            self.process.start()
+        theirs.close()
+        self.ready = False
+        self._numbers = itertools.count()
+        self._send((modules, settings))
+
+    def _send(self, message: Any) -> None:
+        with suppress(OSError):  # it has died; receive() says so
+            self.control.send(message)
+
+    def start_worker(self) -> tuple[int, Connection]:
+        """Have a worker started; returns its number and the pipe to it, which may be written to at once."""
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        number = next(self._numbers)
+        self._send(Start(number))
+        with suppress(OSError):
+            reduction.send_handle(self.control, theirs.fileno(), self.process.pid)
+        theirs.close()
+        return number, ours
+
+    def kill_worker(self, number: int) -> None:
+        """Have a worker killed with all that it has started; nothing happens where it has ended."""
+        self._send(Kill(number))
+
+    def receive(self) -> Ended | None:
+        """Return the next message, None when it says nothing of a worker.
+
+        Raises:
+            ServerLostError: when the process has died.
+        """
+        try:
+            message: Ready | Ended = self.control.recv()
+        except (EOFError, OSError):
+            raise ServerLostError from None
+        if isinstance(message, Ended):
+            return message
+        self.ready = True
+        if message.obstacle is not None:
+            level = logging.WARNING if sys.platform == "linux" else logging.INFO
+            logger.log(level, "Each worker imports everything anew, which takes longer: %s.", message.obstacle)
+        return None
+
+    def end(self) -> None:
+        """End the process and all workers, whatever they are doing."""
+        with suppress(ServerLostError, OSError):
+            while self.control.poll():
+                self.receive()
+        self._send(Stop())
+        self.control.close()
+        if not self.ready:  # it has started none, and may have much to import
+            self.process.terminate()
+        self.process.join(SECONDS_TO_END + 2)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def check_program() -> None:
+    """Check that another process can import the program, as far as this one can tell.
+
+    Raises:
+        RuntimeError: when the program is being imported by such a process already, or is no file.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"A worker process imports this program, which starts workers in turn. {GUARD}")
+    path = spawn.get_preparation_data("").get("init_main_from_path")
+    if path is not None and not Path(path).is_file():
+        name = getattr(sys.modules["__main__"], "__file__", path)
+        raise RuntimeError(
+            f"Worker processes import the program, and cannot where it is read from {name}, such as standard input. "
+            "Save it to a file and run that, or run in this process with InlineExecutor."
+        )
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Let a process that is started here inherit a blocked Ctrl-C, which is the driver's to handle."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker  # Windows has none
+
+    resource_tracker.ensure_running()  # the first process to be started starts it too, and that unblocks Ctrl-C
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables for a process that is started here: a library's own threads would forbid it to fork."""
+    former = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

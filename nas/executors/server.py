@@ -1,0 +1,145 @@
+"""The process that starts the workers of an executor: it imports once what they need, and forks.
+
+It is the workers' parent, sees their ends, and ends them and all that they have started when the driver goes away.
+Where a fork is not safe it starts them afresh, each with imports of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import reduction
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from autopanoptic.nas.executors.forks import why_not_fork
+from autopanoptic.nas.executors.groups import end_groups, kill_group
+from autopanoptic.nas.executors.worker import Settings, work
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the driver sends, followed by the worker's end of a pipe: start a worker."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What the driver sends: kill a worker, with all that it has started."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What the driver sends last: end the workers and this process."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the server sends when its imports are done, with the reason why it cannot fork."""
+
+    obstacle: str | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the server sends when a worker has ended, with its exit code (as of ``multiprocessing.Process``)."""
+
+    number: int
+    code: int | None
+
+
+def serve(control: Connection, seconds_to_end: float) -> None:
+    """Start workers as the driver asks, until it goes away; run in a process of its own.
+
+    Args:
+        control: to the driver, which first sends the names of the modules to import and the workers' settings.
+        seconds_to_end: how long workers have, all together, to end when they are asked to.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError):
+        modules, settings = control.recv()
+        _import(modules)
+        obstacle = why_not_fork({control.fileno()})
+        control.send(Ready(obstacle))
+        _Server(control, settings, forks=obstacle is None).serve(seconds_to_end)
+    os._exit(0)  # what the program registers to be done at its end is not for this process to do
+
+
+def _import(modules: Collection[str]) -> None:
+    for name in sorted(modules):
+        with suppress(Exception):  # the worker that needs it fails with a better message
+            importlib.import_module(name)
+
+
+class _Server:
+    def __init__(self, control: Connection, settings: Settings, forks: bool) -> None:
+        self._control = control
+        self._settings = settings
+        self._forks = forks
+        self._process: Callable[..., BaseProcess] = (
+            multiprocessing.get_context("fork").Process if forks else multiprocessing.get_context("spawn").Process
+        )
+        self._workers: dict[int, tuple[int, BaseProcess]] = {}
+        """By what becomes ready when the process ends: its number and the process."""
+
+    def serve(self, seconds_to_end: float) -> None:
+        with suppress(EOFError, OSError):  # the driver is gone
+            while self._once():
+                pass
+        end_groups([process for _, process in self._workers.values()], seconds_to_end)
+
+    def _once(self) -> bool:
+        """Wait for something to happen, and return whether to go on."""
+        ready = wait([self._control, *self._workers])
+        for handle in [handle for handle in self._workers if handle in ready]:
+            self._bury(handle)
+        return self._control not in ready or self._obey(self._control.recv())
+
+    def _obey(self, message: Start | Kill | Stop) -> bool:
+        if isinstance(message, Start):
+            self._start(message.number)
+        elif isinstance(message, Kill):
+            self._kill(message.number)
+        return not isinstance(message, Stop)
+
+    def _kill(self, number: int) -> None:
+        for other, process in self._workers.values():
+            if other == number:
+                kill_group(process)
+
+    def _start(self, number: int) -> None:
+        pipe = type(self._control)(reduction.recv_handle(self._control))
+        inherited = [self._control] if self._forks else []
+        # A daemon could have no children of its own, such as the workers of a DataLoader.
+        process = self._process(target=work, args=(pipe, self._settings, inherited), daemon=False)
+        process.start()
+        pipe.close()
+        self._workers[_end_of(process)] = number, process
+
+    def _bury(self, handle: int) -> None:
+        number, process = self._workers.pop(handle)
+        process.join()
+        kill_group(process)
+        if handle != process.sentinel:
+            os.close(handle)
+        self._control.send(Ended(number, process.exitcode))
+
+
+def _end_of(process: BaseProcess) -> int:
+    """Return what becomes ready when a process ends, whatever its own children do.
+
+    A sentinel does not, where these are forked and have inherited its other end.
+    """
+    assert process.pid is not None
+    try:
+        return os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # another system than Linux, or an old one
+        return process.sentinel

@@ -1,0 +1,152 @@
+"""What a worker process does: it evaluates one architecture after another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
+from autopanoptic.nas.executors.base import Outcome, failed, run_one
+from autopanoptic.nas.executors.groups import end_own_group, lead_group
+from autopanoptic.nas.space.architecture import Architecture, Option
+
+THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all workers of an executor share.
+
+    Attributes:
+        evaluator: pickled by cloudpickle.
+        threads: how many torch, OpenMP and BLAS may use.
+        answers: whether the driver answers reports.
+    """
+
+    evaluator: bytes
+    threads: int
+    answers: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the driver sends: an architecture to evaluate."""
+
+    trial_id: int
+    options: dict[str, Option]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the worker sends: a partial result."""
+
+    trial_id: int
+    step: int
+    metrics: Metrics
+    awaits_answer: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the worker sends: a result, and whether another process shall take the next task."""
+
+    outcome: Outcome
+    spent: bool = False
+
+
+def work(pipe: Connection, settings: Settings, inherited: Iterable[Connection] = ()) -> None:
+    """Serve the driver until it goes away.
+
+    Args:
+        pipe: to the driver.
+        settings: of the executor.
+        inherited: what a fork has copied from the process that starts the workers, and is that process's alone.
+    """
+    lead_group()
+    for connection in inherited:
+        connection.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _separate(settings.threads)
+    with suppress(EOFError, BrokenPipeError):  # the driver is gone
+        try:
+            evaluator: Evaluator = cloudpickle.loads(settings.evaluator)
+        except Exception as problem:
+            _refuse(pipe, problem)
+        else:
+            _limit_loaded(settings.threads)
+            _Server(pipe, evaluator, settings.answers).serve()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers, and one in a long evaluation would not notice."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        end_own_group()
+
+
+def _separate(threads: int) -> None:
+    """Undo what a forked process shares with its parent and its siblings."""
+    os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))
+    if "numpy" in sys.modules:  # the standard library's generator does so by itself
+        sys.modules["numpy"].random.seed()
+    _limit_loaded(threads)
+
+
+def _limit_loaded(threads: int) -> None:
+    """Libraries that are loaded no longer read the environment."""
+    if threads > 1:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _refuse(pipe: Connection, problem: Exception) -> None:
+    """Fail every trial, because the evaluator could not be loaded."""
+    while True:
+        pipe.send(Done(failed(pipe.recv().trial_id, problem)))
+
+
+class _Server:
+    """Evaluates what the driver sends; evaluators may report from any thread, also when they have long returned."""
+
+    def __init__(self, pipe: Connection, evaluator: Evaluator, answers: bool) -> None:
+        self._pipe = pipe
+        self._evaluator = evaluator
+        self._answers = answers
+        self._current: int | None = None
+        self._lock = threading.Lock()
+
+    def serve(self) -> None:
+        while True:
+            task: Task = self._pipe.recv()
+            self._current = task.trial_id
+            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), self._report)
+            with self._lock:
+                self._current = None
+                self._pipe.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
+
+    def _report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
+        with self._lock:
+            # Nobody may wait for the answer to a late report: the driver's next message is another task.
+            awaits = self._answers and trial_id == self._current
+            self._pipe.send(Reported(trial_id, step, metrics, awaits))
+            return awaits and bool(self._pipe.recv())
+
+
+def device_in_use() -> bool:
+    """Whether this process computes on a device, whose errors stay with the process: all later calls fail, too."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())

@@ -1,0 +1,5 @@
+"""What ends a search."""
+
+
+class SearchError(RuntimeError):
+    """The search cannot go on."""

@@ -1,0 +1,82 @@
+"""What a search knows, in memory and on the disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from autopanoptic.nas.search.interrupts import deferred_interrupt
+from autopanoptic.nas.storage.events import changed, enter
+from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
+
+
+class Ledger:
+    """A history and its journal, which say the same after every call, whatever the call raises.
+
+    An event is checked, then written, then applied. Any thread may record one.
+
+    Args:
+        history: the trials so far.
+        journal: where events are written; None to keep them in memory only.
+        header: what the journal begins with.
+
+    Attributes:
+        history: all trials; another object after :meth:`reopen_failed`.
+        lock: held while an event is recorded. Who reads the history to decide on an event holds it as well.
+    """
+
+    def __init__(self, history: History, journal: Journal | None, header: Mapping[str, Any]) -> None:
+        self.history = history
+        self.journal = journal
+        self.lock = threading.RLock()
+        self._header = header
+
+    def record(self, kind: str, **values: Any) -> Trial | None:
+        """Check an event, write it down and bring the history up to date; Ctrl-C cannot come in between.
+
+        Returns:
+            The trial as it is now; None for an event that concerns none.
+
+        Raises:
+            ValueError: when the event does not fit the history, or holds NaN or infinity.
+            TypeError: when it holds what cannot be written as JSON.
+            JournalError: when it cannot be written.
+        """
+        event = {"event": kind, **values}
+        with self.lock, deferred_interrupt():
+            trial = changed(self.history, event)
+            if self.journal is not None:
+                if not self.journal.events:
+                    self.journal.append(self._header)
+                self.journal.append({**event, "time": round(time.time(), 3)})
+            enter(self.history, event, trial)
+            return trial
+
+    def record_trial(self, kind: str, trial_id: int, **values: Any) -> Trial:
+        """Record an event of one trial, and return the trial as it is now."""
+        trial = self.record(kind, trial=trial_id, **values)
+        assert trial is not None
+        return trial
+
+    def reopen_failed(self) -> list[int]:
+        """Let the failed trials run again, and return their ids.
+
+        They do so in a new history: what strategies keep of the old one is not true any more.
+        """
+        with self.lock:
+            failed = [trial.id for trial in self.history if trial.state is TrialState.FAILED]
+            if failed:
+                self.history = self.history.copy()
+            for trial_id in failed:
+                self.record("reopened", trial=trial_id)
+            return failed
+
+    def close(self) -> None:
+        """Give the journal's lock back."""
+        with self.lock:
+            if self.journal is not None:
+                self.journal.close()

@@ -1,0 +1,217 @@
+"""The engine of a search: it keeps an executor busy, and sees to limits, failures and stopping rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from autopanoptic.nas.evaluation.evaluator import Metrics
+from autopanoptic.nas.executors.base import Executor, Outcome
+from autopanoptic.nas.search.attempts import Attempts, FailureWatch
+from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.ledger import Ledger
+from autopanoptic.nas.search.limits import Limits
+from autopanoptic.nas.storage.journal import JournalError
+from autopanoptic.nas.trials.trial import Trial
+
+
+class Desk(Protocol):
+    """Where trials are asked for, reported on and told of: a search."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial waits to be run again."""
+
+    def ask(self) -> Trial | None:
+        """Return the next trial."""
+
+    def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
+        """Take a partial result, and return whether to stop the trial."""
+
+    def tell(
+        self, trial: Trial, metrics: Metrics | None = None, error: str | None = None, *, seconds: float = 0.0
+    ) -> Trial:
+        """Take a result."""
+
+    def cost_problem(self, trial: Trial) -> str | None:
+        """Return why a cost of the trial's architecture cannot be worked out; None where all can."""
+
+
+class Loop:
+    """One run of a search.
+
+    Args:
+        desk: the search.
+        ledger: where events are recorded.
+        executor: runs the evaluator, already started with :meth:`on_report`.
+        limits: when it ends.
+        attempts: how often trials are run again.
+        ordered: whether results are told in the order of the trials.
+        max_failures: how many trials in a row may fail; None for any number.
+        rule: names the stopping rule in error messages.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        ledger: Ledger,
+        executor: Executor,
+        limits: Limits,
+        attempts: Attempts,
+        *,
+        ordered: bool,
+        max_failures: int | None,
+        rule: str,
+    ) -> None:
+        self._desk, self._ledger, self._executor = desk, ledger, executor
+        self._limits, self._attempts = limits, attempts
+        self._ordered, self._rule = ordered, rule
+        self._watch = FailureWatch(ledger.history, max_failures)
+        self._under_way: set[int] = set()
+        self._arrived: dict[int, Outcome] = {}
+        self._rule_problems: dict[int, Exception] = {}
+        self._expired: set[int] = set()  # longer under way than a trial may be
+        self._cut_short: set[int] = set()  # by the end of the run's grace
+        self._fatal: JournalError | None = None
+
+    def run(self, update: Callable[[], None]) -> str:
+        """Run trials, and return why no more are begun; ``update`` is called after each."""
+        try:
+            return self._run(update)
+        except BaseException:
+            with suppress(JournalError, SearchError):
+                self._keep_arrived()
+            raise
+
+    def check_any_succeeded(self) -> None:
+        """Refuse to call it a search when all trials failed.
+
+        Raises:
+            SearchError: with the first error.
+        """
+        self._watch.check_any_succeeded(max(1, len(self._ledger.history)))
+
+    def _run(self, update: Callable[[], None]) -> str:
+        while True:
+            reason = self._submit()
+            if not self._under_way:
+                return reason
+            if self._limits.at_an_end:
+                self._keep_arrived()
+                self._ledger.record("interrupted", trials=sorted(self._under_way))
+                return "seconds"
+            # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
+            ready = min(self._under_way) if self._ordered else next(iter(self._arrived), None)
+            if ready in self._arrived:
+                self._receive(self._arrived.pop(ready))
+                update()
+            else:
+                self._wait()
+
+    def _submit(self) -> str:
+        """Begin trials while there is room, and return why no more could be begun."""
+        # A result that ordered mode holds back still occupies its place, for the same reason.
+        while len(self._under_way) < self._executor.capacity:
+            trials = self._limits.trials
+            if trials is not None and len(self._ledger.history) >= trials and not self._desk.waiting:
+                return "trials"
+            if self._limits.no_more:
+                return "seconds"
+            trial = self._desk.ask()
+            if trial is None:
+                return "strategy"
+            self._begin(trial)
+        return "room"
+
+    def _begin(self, trial: Trial) -> None:
+        problem = self._desk.cost_problem(trial)
+        if problem is not None:
+            self._watch.see(self._ledger.record_trial("failed", trial.id, error=problem, seconds=0.0))
+            return
+        self._under_way.add(trial.id)
+        self._start(trial)
+
+    def _start(self, trial: Trial) -> None:
+        self._expired.discard(trial.id)
+        self._limits.begin(trial.id)
+        self._executor.submit(trial.id, trial.architecture)
+
+    def _wait(self) -> None:
+        outcome = self._executor.wait(self._limits.left)
+        if self._fatal is not None:
+            raise self._fatal
+        if outcome is not None:
+            self._take(outcome)
+        for trial_id in self._limits.all_overdue:
+            self._expire(trial_id)
+            if self._executor.abandon(trial_id):
+                self._arrived[trial_id] = self._too_long(trial_id)
+
+    def _take(self, outcome: Outcome) -> None:
+        self._limits.end(outcome.trial_id)
+        if outcome.stopped and outcome.trial_id in self._expired:
+            outcome = self._too_long(outcome.trial_id)
+        elif outcome.stopped and outcome.trial_id in self._cut_short:
+            return
+        self._arrived[outcome.trial_id] = outcome
+
+    def _expire(self, trial_id: int) -> None:
+        self._limits.end(trial_id)
+        self._expired.add(trial_id)
+
+    def _too_long(self, trial_id: int) -> Outcome:
+        limit = self._limits.trial_seconds
+        assert limit is not None
+        error = f"The evaluation took longer than trial_seconds={limit:g}, so it was ended."
+        return Outcome(trial_id, error=error, seconds=limit)
+
+    def _receive(self, outcome: Outcome) -> None:
+        trial = self._ledger.history[outcome.trial_id]
+        if trial.id in self._rule_problems:
+            self._fail_by_rule(trial, outcome)
+        kind = self._attempts.event_of(outcome)
+        if kind is not None:
+            self._ledger.record(kind, trial=trial.id, error=outcome.error)
+            if self._attempts.another(trial.id):
+                self._start(self._ledger.record_trial("restarted", trial.id))
+                return
+        self._under_way.discard(trial.id)
+        if outcome.stopped:
+            self._watch.see(self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds))
+        else:
+            self._watch.see(self._desk.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds))
+
+    def _fail_by_rule(self, trial: Trial, outcome: Outcome) -> None:
+        problem = self._rule_problems.pop(trial.id)
+        self._under_way.discard(trial.id)
+        self._ledger.record_trial("failed", trial.id, error=f"{self._rule}: {problem!r}", seconds=outcome.seconds)
+        raise SearchError(f"The stopping rule {self._rule} failed: {problem!r}") from problem
+
+    def _keep_arrived(self) -> None:
+        """Write down what has come and was held back, for a finished trial is not lost; what died stays running."""
+        for trial_id in sorted(self._arrived):
+            outcome = self._arrived.pop(trial_id)
+            if self._attempts.event_of(outcome) is None:
+                self._receive(outcome)
+
+    def on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
+        """Take a partial result from the executor, and return whether to end the trial."""
+        history = self._ledger.history
+        if trial_id in self._under_way and self._must_end(trial_id):
+            return True
+        try:
+            return self._desk.report(history[trial_id], step, metrics)
+        except JournalError as problem:  # also where the executor or the evaluator lets nothing of it through
+            self._fatal = problem
+            raise
+        except Exception as problem:  # raised later, where it ends the search and not the evaluator's process
+            self._rule_problems[trial_id] = problem
+            return True
+
+    def _must_end(self, trial_id: int) -> bool:
+        if self._limits.overdue(trial_id):
+            self._expire(trial_id)
+        elif self._limits.at_an_end:
+            self._cut_short.add(trial_id)
+        return trial_id in self._expired or trial_id in self._cut_short

@@ -1,0 +1,56 @@
+"""The next architecture of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from autopanoptic.nas.costs.table import CostTable
+from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy
+from autopanoptic.nas.trials.history import History
+
+PROPOSALS = 100
+
+
+def propose(strategy: Strategy, space: SearchSpace, history: History, seed: int) -> Architecture | None:
+    """Return a strategy's proposal for the next trial, canonical and new; None where it has none for now.
+
+    Raises:
+        SearchError: when the strategy proposes nothing new.
+        ValueError: when it proposes an architecture that is not in the space.
+    """
+    number = len(history)
+    for attempt in range(PROPOSALS):
+        rng = np.random.default_rng([seed, number, attempt] if attempt else [seed, number])
+        proposal = strategy.propose(space, history, rng)
+        if proposal is None:
+            return None
+        architecture = space.canonical(proposal)
+        if architecture not in history and space.accepts(architecture):
+            return architecture
+    raise SearchError(
+        f"{type(strategy).__name__} proposed {PROPOSALS} times in a row an architecture that was tried before or "
+        f"breaks a constraint, after {number} trials of a space of {space.counted}. "
+        "A strategy returns None when it has nothing new."
+    )
+
+
+def first_ones(
+    architectures: Iterable[Mapping[str, Option]], space: SearchSpace, costs: CostTable
+) -> list[Architecture]:
+    """Return the architectures with which a search begins, canonical and each once.
+
+    Raises:
+        ValueError: when one is not in the space or breaks a constraint.
+    """
+    found = list(dict.fromkeys(space.canonical(values) for values in architectures))
+    for architecture in found:
+        if not space.accepts(architecture):
+            assert space.constraint is not None
+            why = costs.refusal(architecture) or f"it breaks {space.constraint.description}"
+            raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
+    return found
