@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from autopanoptic.panoptic.stages import report
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.prepare import prepare
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import check_feasible, costs, search
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
@@ -31,9 +32,9 @@ SETTINGS = "settings.json"
 class Pipeline:
     """A run of the panoptic search in one folder; what is done there already is not done again.
 
-    The folder gets ``settings.json``, ``data/`` (generated scenes), ``supernet/``, the journals ``search.jsonl`` and
-    ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures, ``architecture.json``, ``search.json``,
-    ``metrics.json`` and plots.
+    The folder gets ``settings.json``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``, the
+    journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
+    ``architecture.json``, ``search.json``, ``metrics.json`` and plots.
 
     Args:
         settings: What to run.
@@ -55,7 +56,7 @@ class Pipeline:
         if not saved.exists():
             settings.save(saved)
         self._clock = folder / "seconds.json"
-        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
+        self.seconds = _read_seconds(self._clock)
 
     def run(self) -> dict[str, report.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
@@ -65,7 +66,7 @@ class Pipeline:
             self._describe(datasets)
             check_feasible(self.settings, datasets)
         with self._stage("supernet"):
-            supernet = train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
+            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=progress)
         with self._stage("search"):
             searched = self._search(supernet, datasets, progress=progress)
             answer = answer_of(strategy_of(self.settings.strategy, self.settings.trials, supernet.space), searched)
@@ -89,7 +90,9 @@ class Pipeline:
         seconds = time.monotonic() - start
         # A resumed stage adds to what it took before; a call that was killed is not counted.
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self._clock.write_text(json.dumps(self.seconds))
+        partial = self._clock.with_suffix(".partial")
+        partial.write_text(json.dumps(self.seconds))
+        os.replace(partial, self._clock)
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
     def _describe(self, datasets: Datasets) -> None:
@@ -124,7 +127,7 @@ class Pipeline:
         cost = costs(settings, datasets)
         one = next(iter(batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
-        networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
+        networks = retrain_all(settings, chosen, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
         reports = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
@@ -147,3 +150,12 @@ class Pipeline:
         self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
         self.console.print(report.verdict(reports))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
+
+
+def _read_seconds(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    try:
+        return {str(name): float(seconds) for name, seconds in json.loads(path.read_bytes()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, for nothing but times is lost") from error

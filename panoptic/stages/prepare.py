@@ -14,7 +14,9 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.record import describe_data, keep_record
 
+DATA, SUPERNET_FOLDER = "data.json", "supernet"
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
 
@@ -24,7 +26,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
 
     Raises:
         FileNotFoundError: If a file or folder is missing.
-        ValueError: If the data breaks the format; lists what is wrong.
+        ValueError: If the data breaks the format, listing what is wrong, or is not what the run began with.
     """
     if settings.data is None:
         with _bar(console, "generating scenes") as progress:
@@ -35,6 +37,9 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
     else:
         root = Path(settings.data)
     datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)
+    splits = {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
+    record = {name: describe_data(dataset) for name, dataset in splits.items()}
+    keep_record(folder / DATA, record, what="a run on other data", begun=(folder / SUPERNET_FOLDER).exists())
     if settings.data is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}

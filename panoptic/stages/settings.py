@@ -220,9 +220,9 @@ class Settings:
         if not path.exists():
             raise FileNotFoundError(f"there is no run in {path.parent}: it has no {path.name}")
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
+            values: dict[str, Any] = json.loads(path.read_bytes())
             for name in ("warmup", "supernet", "retrain"):
                 values[name] = None if values[name] is None else Recipe.from_json(values[name])
             return cls(**{**values, "scenes": SceneCounts(**values["scenes"])})
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold the settings of a run: {error}") from error

@@ -48,7 +48,7 @@ def record_of(
         "network": network.config.to_json(),
         "parameters": _digest(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()),
         "initial_weights": projections(network),
-        "data": _describe(dataset),
+        "data": describe_data(dataset),
         "transform": json.loads(json.dumps(asdict(transform))),
         "recipe": recipe.to_json(),
         "paths": None if paths is None else _describe_paths(paths, recipe.passes),
@@ -58,33 +58,46 @@ def record_of(
     }
 
 
-def keep_record(folder: Path, record: Mapping[str, Any], *, begun: bool) -> None:
-    """Write what a folder's training is of, or compare with what is written there.
+def keep_record(path: Path, record: Mapping[str, Any], *, what: str, begun: bool) -> None:
+    """Write what a folder's work is of, or compare with what is written there.
 
     Args:
-        folder: Of the training.
-        record: Of the training that is asked for.
-        begun: Whether the folder holds a checkpoint.
+        path: The file in the folder.
+        record: What is asked for now, as a JSON object.
+        what: What the folder holds if they differ, such as "another training".
+        begun: Whether there is work already, which a lost record could be of anything.
 
     Raises:
-        ValueError: If the folder is another training's, naming the differences, or its record is lost.
+        ValueError: If the folder is of something else, naming the differences, or its record is lost.
     """
-    path = folder / RECORD
     if path.exists():
         differences = list(_differences("", _read(path), record))
         if differences:
             shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
             raise ValueError(
-                f"{folder} holds another training, which differs in {shown}. Give back what it began with to go on, "
-                "or train in another folder"
+                f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
+                "another folder"
             )
     elif begun:
-        raise ValueError(f"{folder} holds checkpoints without {RECORD}, which says what they are of; use a new folder")
+        raise ValueError(f"{path.parent} has lost {path.name}, which says what its work is of; use another folder")
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=1) + "\n")
         os.replace(partial, path)
+
+
+def describe_data(dataset: CocoPanoptic) -> dict[str, Any]:
+    """Describe a data set by its categories and annotations, not by the images' pixels."""
+    known = dataset.annotations
+    columns = (known.image_ids, known.sizes, known.offsets, known.segment_ids, known.category_ids, known.areas,
+               known.iscrowd)  # fmt: skip
+    return {
+        "images": len(dataset),
+        "categories": [[c.id, c.name, c.isthing] for c in dataset.categories],
+        "annotations": _digest(json.dumps(column.tolist()) for column in columns),
+        "files": _digest((*known.image_files, *known.png_files)),
+    }
 
 
 def projections(network: nn.Module) -> dict[str, list[float]]:
@@ -107,18 +120,6 @@ def _projection(values: list[Tensor]) -> list[float]:
     return [math.sqrt(norm), projection]
 
 
-def _describe(dataset: CocoPanoptic) -> dict[str, Any]:
-    known = dataset.annotations
-    columns = (known.image_ids, known.sizes, known.offsets, known.segment_ids, known.category_ids, known.areas,
-               known.iscrowd)  # fmt: skip
-    return {
-        "images": len(dataset),
-        "categories": [[c.id, c.name, c.isthing] for c in dataset.categories],
-        "annotations": _digest(json.dumps(column.tolist()) for column in columns),
-        "files": _digest((*known.image_files, *known.png_files)),
-    }
-
-
 def _describe_paths(paths: PathSampler, passes: int) -> dict[str, Any]:
     steps = islice(range(passes), _PATHS)
     return {"cycle": paths.cycle, "first": _digest(paths.path(step).id for step in steps)}
@@ -135,9 +136,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; use a new folder for this training") from error
+        raise ValueError(f"{path} is damaged: {error}; use another folder") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}; use a new folder for this training")
+        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}; use another folder")
     return found
 
 

@@ -19,7 +19,7 @@ from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.record import keep_record, record_of
+from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of
 from autopanoptic.panoptic.training.terminal import (
     ProgressBar,
     QuietProcesses,
@@ -73,7 +73,7 @@ def train(
         network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
         checkpoint_every=hardware.checkpoint_every,
     )  # fmt: skip
-    keep_record(folder, record, begun=last is not None)
+    keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
         trainer = _trainer(folder, data.epochs, hardware, title, report)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)

@@ -16,10 +16,19 @@ def test_files_round_trip(settings: Settings, tmp_path: Path) -> None:
     assert Settings.load(tmp_path / "settings.json") == settings
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"a": 1}')
-    with pytest.raises(ValueError, match="does not hold the settings of a run"):
+@pytest.mark.parametrize("content", [b'{"a": 1}', b"", b"[]", b'{"warmup": null', b"\xff\xfe\x00"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"settings\.json does not hold the settings of a run"):
         Settings.load(tmp_path / "settings.json")
+
+
+def test_a_value_out_of_range_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    Settings.for_scenes().save(path)
+    path.write_text(path.read_text().replace('"trials": 61', '"trials": 0'))
+    with pytest.raises(ValueError, match=r"settings\.json does not hold .*: trials must be at least 1, not 0"):
+        Settings.load(path)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ def given(network: PanopticNetwork, datasets: Datasets) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def keep(folder: Path, record: dict[str, Any], *, begun: bool) -> None:
+    keep_record(folder / "training.json", record, what="another training", begun=begun)
+
+
 Change = Callable[[dict[str, Any], Datasets], dict[str, Any]]
 CHANGES: dict[str, tuple[Change, str]] = {
     "data": (lambda given, sets: {"dataset": sets.val}, r"data.images \(8, not 4\); data.annotations"),
@@ -67,11 +71,11 @@ def test_another_training_is_refused_by_what_differs(
     tmp_path: Path, given: dict[str, Any], datasets: Datasets, name: str
 ) -> None:
     change, message = CHANGES[name]
-    keep_record(tmp_path, record_of(**given), begun=False)
-    keep_record(tmp_path, record_of(**given), begun=True)
+    keep(tmp_path, record_of(**given), begun=False)
+    keep(tmp_path, record_of(**given), begun=True)
     other = record_of(**{**given, **change(given, datasets)})
     with pytest.raises(ValueError, match=f"holds another training, which differs in .*{message}"):
-        keep_record(tmp_path, other, begun=True)
+        keep(tmp_path, other, begun=True)
 
 
 def test_last_bits_of_initial_weights_are_the_processors(given: dict[str, Any], tmp_path: Path) -> None:
@@ -79,8 +83,8 @@ def test_last_bits_of_initial_weights_are_the_processors(given: dict[str, Any], 
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1 + 1e-7)
-    keep_record(tmp_path, record_of(**given), begun=False)
-    keep_record(tmp_path, record_of(**{**given, "network": network}), begun=True)
+    keep(tmp_path, record_of(**given), begun=False)
+    keep(tmp_path, record_of(**{**given, "network": network}), begun=True)
 
 
 def test_one_changed_layer_is_seen() -> None:
@@ -96,12 +100,12 @@ def test_one_changed_layer_is_seen() -> None:
 def test_a_damaged_record_is_named(given: dict[str, Any], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "training.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"training.json (is damaged|must hold)"):
-        keep_record(tmp_path, record_of(**given), begun=True)
+        keep(tmp_path, record_of(**given), begun=True)
 
 
 def test_checkpoints_without_a_record_are_refused(given: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds checkpoints without training.json"):
-        keep_record(tmp_path, record_of(**given), begun=True)
+    with pytest.raises(ValueError, match=r"has lost training\.json"):
+        keep(tmp_path, record_of(**given), begun=True)
 
 
 def test_a_stale_folder_does_not_pass_for_the_new_training(datasets: Datasets, tmp_path: Path) -> None:
