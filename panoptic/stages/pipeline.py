@@ -32,8 +32,8 @@ SETTINGS = "settings.json"
 class Pipeline:
     """A run of the panoptic search in one folder; what is done there already is not done again.
 
-    The folder gets ``settings.json``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``, the
-    journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
+    The folder gets ``settings.json``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
+    the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
     ``architecture.json``, ``search.json``, ``metrics.json`` and plots.
 
     Args:
