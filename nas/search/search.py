@@ -36,7 +36,7 @@ from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.header import FORMAT, check_header, library_version
 from autopanoptic.nas.storage.journal import Journal, JournalError
-from autopanoptic.nas.strategy import Strategy, exhausted
+from autopanoptic.nas.strategy import Strategy, log_advice, why_nothing_more
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -351,9 +351,7 @@ class Search:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
         show = sys.stderr.isatty() if progress is None else progress
-        advice = None if trials is None else self.strategy.advise(self.space, trials)
-        if advice is not None:
-            logger.warning("%s", advice)
+        log_advice(self.strategy, self.space, trials)
         self._ended = None
         try:
             for trial_id in self._ledger.reopen_failed() if retry_failed else ():
@@ -374,7 +372,8 @@ class Search:
             self.close()
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
-            self._say_why_early(trials)
+            early, why = len(self.history), why_nothing_more(self.space, self.history)
+            logger.warning("The search ended after %d of %d trials: %s.", early, trials, why)
         return self.result()
 
     def _loop(self, limits: Limits) -> Loop:
@@ -394,11 +393,6 @@ class Search:
         # A search that had ended already leaves its journal as it is.
         if self.journal is not None and end_of(self.journal.events) != reason:
             self._ledger.record("ended", reason=reason)
-
-    def _say_why_early(self, trials: int) -> None:
-        everything = exhausted(self.space, self.history)
-        why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
-        logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
 
     def result(self) -> Result:
         """Return what has been found so far."""

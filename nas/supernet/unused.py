@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.space.choice import Choice, Condition
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.dataflow import Dataflow, follow
