@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
@@ -18,8 +17,6 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 
 Value = TypeVar("Value")
-
-logger = logging.getLogger(__name__)
 
 CHILD_ATTEMPTS = 50
 SAMPLE_ATTEMPTS = 1000
@@ -156,20 +153,6 @@ def exhausted(space: SearchSpace, history: History) -> bool:
     if space.has_at_most(len(history)):
         return True
     return space.has_at_most(ENUMERABLE) and all(architecture in history for architecture in space)
-
-
-def why_nothing_more(space: SearchSpace, history: History) -> str:
-    """Return why a strategy has ended a search."""
-    if exhausted(space, history):
-        return "every architecture of the space has been tried"
-    return "the strategy proposes nothing more"
-
-
-def log_advice(strategy: Strategy, space: SearchSpace, trials: int | None) -> None:
-    """Log what a strategy has to say of so many trials, as a warning; None for no limit."""
-    advice = None if trials is None else strategy.advise(space, trials)
-    if advice is not None:
-        logger.warning("%s", advice)
 
 
 def too_few_trials(owner: str, trials: int, random: int, mend: str) -> str | None:
