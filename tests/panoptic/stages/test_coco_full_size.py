@@ -50,7 +50,7 @@ def train_once(network: PanopticNetwork, path: Architecture, batch: Batch) -> No
     supernet = Supernet(network)
     supernet.activate(path)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = Recipe.coco_supernet().make_optimizer(network.train(), 12)
+    optimizer = Recipe.coco_supernet().make_optimizer(network.train())
     losses = network.losses(
         batch.images, batch.sizes, batch.targets, batch.semantic, generator=torch.Generator().manual_seed(0)
     )
