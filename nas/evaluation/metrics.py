@@ -43,8 +43,9 @@ def whole_step(step: Any) -> int:
     Raises:
         ValueError: when it is no whole number; nothing is rounded or read from text.
     """
+    number: Any = None if isinstance(step, bool) else step
     try:
-        return operator.index(None if isinstance(step, bool) else step)
+        return operator.index(number)
     except TypeError:
         raise ValueError(f"A report's step must be a whole number, such as an epoch, not {step!r}.") from None
 

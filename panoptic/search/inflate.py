@@ -14,14 +14,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
 from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
-from autopanoptic.panoptic.model.neck.neck import FPN, BiFPN, PANet
+from autopanoptic.panoptic.model.neck.bifpn import BiFPN
+from autopanoptic.panoptic.model.neck.fpn import FPN
+from autopanoptic.panoptic.model.neck.panet import PANet
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.operators.operators import Atrous, Deformable, DepthwiseSeparable
+from autopanoptic.panoptic.model.operators.kernels import padded, spread
+from autopanoptic.panoptic.model.operators.known import operator_of
+from autopanoptic.panoptic.model.operators.separable import DepthwiseSeparable
 
 # Positions in a Xception branch of what stands at these positions in a shuffle branch.
 _XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
@@ -66,7 +70,7 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
         if not isinstance(trained, ShuffleBlock):
             for name in choice.names:
                 if name != source[label]:
-                    _fill(trained, choice[name])
+                    _fill(name, trained, choice[name])
 
 
 def _check(source: Mapping[str, object], choices: Mapping[str, nn.Module]) -> None:
@@ -79,34 +83,15 @@ def _check(source: Mapping[str, object], choices: Mapping[str, nn.Module]) -> No
             )
 
 
-def _fill(trained: nn.Module, target: nn.Module) -> None:
+def _fill(name: str, trained: nn.Module, target: nn.Module) -> None:
     if isinstance(trained, DepthwiseSeparable):
-        _fill_head(trained, target)
+        operator_of(name).inherit(target, trained.learned())
     elif isinstance(trained, FusionUnit) and isinstance(target, FusionUnit):
         _fill_fusion(trained, target)
     elif isinstance(trained, FPN):
         _fill_neck(trained, target)
     else:
         raise TypeError(f"no rule copies {type(trained).__name__} into {type(target).__name__}")
-
-
-def _fill_head(trained: DepthwiseSeparable, target: nn.Module) -> None:
-    depthwise, pointwise = trained.depthwise, trained.pointwise
-    dense = pointwise.weight * depthwise.weight.transpose(0, 1)
-    bias = _bias(pointwise) + pointwise.weight.flatten(1) @ _bias(depthwise)
-    if isinstance(target, DepthwiseSeparable):
-        target.depthwise.weight.copy_(_padded(depthwise.weight, target.depthwise.weight))
-        _bias(target.depthwise).copy_(_bias(depthwise))
-        target.pointwise.load_state_dict(pointwise.state_dict())
-    elif isinstance(target, Deformable):
-        # A new deformable convolution weighs every tap by sigmoid(0) = 1/2.
-        target.weight.copy_(2 * _padded(dense, target.weight))
-        target.bias.copy_(bias)
-        target.offset.weight.zero_()
-        _bias(target.offset).zero_()
-    elif isinstance(target, Atrous):
-        target.weight.copy_(_padded(_spread(dense), target.weight))
-        _bias(target).copy_(bias)
 
 
 def _fill_fusion(trained: FusionUnit, target: FusionUnit) -> None:
@@ -144,7 +129,7 @@ def _fill_larger(trained: ShuffleBlock, target: ShuffleBlock) -> None:
     """Copy all but the depthwise kernels, which are padded."""
     new = target.state_dict()
     for name, tensor in trained.state_dict().items():
-        new[name].copy_(_padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
+        new[name].copy_(padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
 
 
 def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moments) -> None:
@@ -162,7 +147,7 @@ def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moment
         new[end].load_state_dict(old[start].state_dict())
     if strided:
         kernel = _convolution(new, 10).weight
-        kernel.copy_(_spread(kernel))
+        kernel.copy_(spread(kernel))
     if trained.projection is not None and target.projection is not None:
         target.projection.load_state_dict(trained.projection.state_dict())
 
@@ -197,27 +182,6 @@ def _rectified(norm: nn.modules.batchnorm._BatchNorm) -> Moments:
     rectified = mean * share + deviation * density
     square = (mean**2 + deviation**2) * share + mean * deviation * density
     return Moments(rectified, (square - rectified**2).clamp(min=0))
-
-
-def _padded(kernel: Tensor, like: Tensor) -> Tensor:
-    """The kernel with zeros around it, in the size of another."""
-    margin = (like.shape[-1] - kernel.shape[-1]) // 2
-    return functional.pad(kernel, (margin,) * 4)
-
-
-def _spread(kernel: Tensor) -> Tensor:
-    """A 3x3 kernel's equivalent on a grid of twice the spacing, for features linear over the pixels.
-
-    A tap between two cells of the coarser grid is shared by them.
-    """
-    share = kernel.new_tensor([[0.5, 0.0, 0.0], [0.5, 1.0, 0.5], [0.0, 0.0, 0.5]])
-    return share @ kernel @ share.T
-
-
-def _bias(convolution: nn.Conv2d) -> Tensor:
-    if convolution.bias is None:
-        raise TypeError(f"{convolution} has no bias")
-    return convolution.bias
 
 
 def _convolution(layers: nn.Sequential, index: int) -> nn.Conv2d:
