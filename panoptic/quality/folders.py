@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.annotations import is_crowd_flag
-from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.data.coco.panoptic_png import CodedIds, read_coded_ids, read_ids
 from autopanoptic.panoptic.data.image_id import ImageId, is_image_id
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.metric import PanopticQuality
@@ -76,34 +76,75 @@ def _measure(
 ) -> PanopticQuality:
     quality = PanopticQuality(categories, check_truth=check_truth)
     for truth, prediction in pairs:
+        sides = _Side.read(folders[0], truth, with_area=True), _Side.read(folders[1], prediction, with_area=False)
         try:
-            quality.update(
-                _read_map(folders[0], truth, ("id", "category_id", "area")),
-                _read_map(folders[1], prediction, ("id", "category_id")),
-            )
+            _update(quality, *sides)
         except ValueError as error:
             raise ValueError(f"image {truth['image_id']!r}: {error}") from error
     return quality
 
 
-def _read_map(folder: Path, annotation: Mapping[str, Any], needed: Sequence[str]) -> PanopticMap:
-    ids = read_ids(folder / annotation["file_name"])
-    return PanopticMap(ids, tuple(_segment(entry, needed) for entry in annotation["segments_info"]))
+class _Side(NamedTuple):
+    """One image's truth or prediction; its PNG's ids as codes, if it has few."""
+
+    path: Path
+    coded: CodedIds | None
+    entries: list[Any]
+    with_area: bool
+
+    @classmethod
+    def read(cls, folder: Path, annotation: Mapping[str, Any], *, with_area: bool) -> _Side:
+        path = folder / annotation["file_name"]
+        return cls(path, read_coded_ids(path), annotation["segments_info"], with_area)
+
+    def with_ids(self) -> PanopticMap:
+        ids = read_ids(self.path) if self.coded is None else self.coded.decoded()
+        return PanopticMap(ids, tuple([_segment(entry, self.with_area) for entry in self.entries]))
+
+    def with_codes(self, coded: CodedIds) -> PanopticMap:
+        """The same in bytes; KeyError if a segment has no pixels."""
+        code_of = {segment_id: code for code, segment_id in enumerate(coded.ids.tolist())}
+        return PanopticMap(
+            coded.codes, tuple([_segment(entry, self.with_area, code_of.__getitem__) for entry in self.entries])
+        )
 
 
-def _segment(entry: Any, needed: Sequence[str]) -> Segment:
-    """A segment of the JSON, without area or crowd where these are not needed and not there."""
+def _update(quality: PanopticQuality, truth: _Side, prediction: _Side) -> None:
+    """Measures by codes, if both have them; with the ids of the files what is refused, so that errors name these."""
+    if truth.coded is not None and prediction.coded is not None:
+        try:
+            quality.update(truth.with_codes(truth.coded), prediction.with_codes(prediction.coded))
+            return
+        except (KeyError, ValueError):
+            pass
+    quality.update(truth.with_ids(), prediction.with_ids())
+
+
+def _segment(entry: Any, with_area: bool, number: Callable[[int], int] = int) -> Segment:
+    """A segment of the JSON, whose area may be missing where it is not needed, and its crowd everywhere.
+
+    Args:
+        entry: Of segments_info.
+        with_area: Whether the area is needed.
+        number: Gives the segment's id in the map from that in the JSON.
+    """
+    if isinstance(entry, dict):
+        segment_id, category_id = entry.get("id"), entry.get("category_id")
+        area, iscrowd = entry.get("area", "missing" if with_area else 0), entry.get("iscrowd", 0)
+        if type(segment_id) is type(category_id) is int and type(area) in (int, float) and is_crowd_flag(iscrowd):
+            return Segment(number(segment_id), category_id, area, bool(iscrowd))
+    raise ValueError(_fault(entry, ("id", "category_id", "area") if with_area else ("id", "category_id")))
+
+
+def _fault(entry: Any, needed: Sequence[str]) -> str:
     missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
     if missing:
-        raise ValueError(f"segment {entry!r} lacks {', '.join(missing)}")
-    area, iscrowd = entry.get("area", 0), entry.get("iscrowd", 0)
-    if not all(type(value) is int for value in (entry["id"], entry["category_id"])):
-        raise ValueError(f"segment {entry!r}: id and category_id must be integers")
-    if type(area) not in (int, float):
-        raise ValueError(f"segment {entry['id']}: the area {area!r} is no number of pixels")
-    if not is_crowd_flag(iscrowd):
-        raise ValueError(f"segment {entry['id']}: iscrowd {iscrowd!r} is neither 0 nor 1")
-    return Segment(entry["id"], entry["category_id"], area, bool(iscrowd))
+        return f"segment {entry!r} lacks {', '.join(missing)}"
+    if not all(type(entry[key]) is int for key in ("id", "category_id")):
+        return f"segment {entry!r}: id and category_id must be integers"
+    if type(entry.get("area", 0)) not in (int, float):
+        return f"segment {entry['id']}: the area {entry['area']!r} is no number of pixels"
+    return f"segment {entry['id']}: iscrowd {entry['iscrowd']!r} is neither 0 nor 1"
 
 
 def _load(path: Path) -> dict[str, Any]:

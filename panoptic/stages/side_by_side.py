@@ -106,7 +106,7 @@ def _run(
     waiting = list(enumerate(names))
     running = 0
     try:
-        executor.start(training, on_report)
+        executor.start(training, on_report, answers=False)
         while waiting or running:
             while waiting and running < executor.capacity:
                 index, name = waiting.pop(0)
