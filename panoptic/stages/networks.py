@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from autopanoptic.nas import Supernet
@@ -43,3 +46,12 @@ def build(config: PanopticConfig, seed: int) -> PanopticNetwork:
 def network_of(supernet: Supernet) -> PanopticNetwork:
     """Return the supernet's network under its own type."""
     return cast("PanopticNetwork", supernet.module)
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[None]:
+    """Say of files that a training has left, and that are damaged, how to get them again."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}. Delete {path} to have it made again from the training's last checkpoint") from error

@@ -14,7 +14,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, new_network, save_network
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.networks import build, network_config
+from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.trainer import train
@@ -40,7 +40,8 @@ def retrain(
         report: Called with the number of passes done, after each.
     """
     if (folder / WEIGHTS).exists():
-        return load_network(folder)
+        with read_from(folder / WEIGHTS):
+            return load_network(folder)
     config = network_config(settings, datasets.train.categories, searched=True)
     network = _started(settings, config, architecture, supernet)
     train(
@@ -57,5 +58,6 @@ def _started(settings: Settings, config: PanopticConfig, architecture: Architect
         with seeded(settings.seed):
             return new_network(config, architecture)
     network = build(config, settings.seed)
-    load_weights(network, folder / SUPERNET)
+    with read_from(folder / SUPERNET):
+        load_weights(network, folder / SUPERNET)
     return cast("PanopticNetwork", Supernet(network).subnet(architecture))

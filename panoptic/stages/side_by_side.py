@@ -17,6 +17,7 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import read_from
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -60,7 +61,8 @@ def retrain_all(
         _run(training, open_ones, executor_of(settings, len(open_ones)), report)
     networks = {}
     for name, architecture in chosen.items():
-        networks[name] = load_network(folder / trained[architecture])
+        with read_from(folder / trained[architecture] / WEIGHTS):
+            networks[name] = load_network(folder / trained[architecture])
         if not (folder / name / WEIGHTS).exists():
             save_network(networks[name], architecture, folder / name)
     return networks

@@ -10,7 +10,7 @@ from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.networks import build, network_config
+from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.trainer import train
 
@@ -24,7 +24,8 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     supernet = Supernet(network)
     weights = folder / SUPERNET
     if weights.exists():
-        load_weights(network, weights)
+        with read_from(weights):
+            load_weights(network, weights)
         return supernet
     machine = hardware(settings, progress=progress)
     if settings.warmup is not None:
