@@ -8,7 +8,6 @@ from torch import nn
 
 from autopanoptic.nas import FlopCount, LayerChoice, ModelSpace, ParameterCount, Supernet
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
-from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
@@ -65,26 +64,6 @@ def test_choices_are_numbered_over_all_stages(config: PanopticConfig, in_space: 
     assert labels == [f"backbone.{index}" for index in range(6)]
 
 
-@pytest.mark.parametrize("option", BLOCK_OPTIONS)
-def test_stride_1_passes_every_other_channel_unchanged(option: str) -> None:
-    block = ShuffleBlock(8, 8, 1, option, 0.1)
-    x = torch.randn(2, 8, 6, 6)
-    out = block(x)
-    torch.testing.assert_close(out[:, :4], x[:, [0, 4, 1, 5]])
-    assert (out[:, 4:] >= 0).all()
-
-
-@pytest.mark.parametrize("option", BLOCK_OPTIONS)
-def test_stride_2_concatenates_projection_and_branch(option: str) -> None:
-    block = ShuffleBlock(6, 16, 2, option, 0.1)
-    assert block.projection is not None
-    x = torch.randn(2, 6, 8, 10)
-    out = block(x)
-    assert out.shape == (2, 16, 4, 5)
-    assert (out >= 0).all()
-    assert block.projection[0].kernel_size == (int(option[-1]),) * 2
-
-
 def depthwise(module: nn.Module) -> list[nn.Conv2d]:
     return [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1]
 
@@ -111,15 +90,3 @@ def test_training_changes_depthwise_kernels(config: PanopticConfig, make_batch: 
         optimizer.step()
     # Five steps of 3e-3 are a tenth of a kernel of 1/9, and a hundredth of one of 1.
     assert (kernel.detach() - before).norm() > 0.05 * before.norm()
-
-
-@pytest.mark.parametrize("option", BLOCK_OPTIONS)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_kernels_are_drawn_as_asked_for(option: str, stride: int) -> None:
-    for init in ("published", "fan_in"):
-        block = ShuffleBlock(128, 128 * stride, stride, option, 0.1, init)
-        for convolution in (m for m in block.modules() if isinstance(m, nn.Conv2d)):
-            fan_in = convolution.weight[0].numel()
-            published = convolution.groups / convolution.in_channels
-            expected = published if init == "published" else 1 / fan_in
-            assert convolution.weight.detach().std() / expected == pytest.approx(1, abs=0.15)
