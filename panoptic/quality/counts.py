@@ -90,7 +90,9 @@ def _flat(panoptic: PanopticMap, width: int) -> NDArray[np.unsignedinteger[Any]]
     Negative ids become large ones, which belong to no segment either.
     """
     ids = panoptic.numpy()
-    signed = np.issubdtype(ids.dtype, np.signedinteger)
+    if ids.dtype.kind == "u" and ids.dtype.isnative and ids.itemsize == width and ids.flags.c_contiguous:
+        return ids.reshape(-1).view(f"u{width}")
+    signed = ids.dtype.kind == "i"
     return np.ascontiguousarray(ids, dtype=f"{'i' if signed else 'u'}{width}").reshape(-1).view(f"u{width}")
 
 

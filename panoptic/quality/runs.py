@@ -62,12 +62,13 @@ def _in_words(truth: Ids, prediction: Ids, limits: NDArray[np.int64]) -> tuple[i
     if words == 0:
         return 1, 1
     changes = _changes(truth[: 8 * words].view(np.uint64), prediction[: 8 * words].view(np.uint64))
-    changed, found = np.empty(words, np.int64), 0
+    changed, found = np.empty(words, np.int32), 0
     for word in range(words):
         changed[np.uint64(found)] = word
         found += int(changes[word] != 0)
     limit = 1
-    for word in changed[:found]:
+    for place in range(found):
+        word = int(changed[place])
         # The upper bit of every byte that is not 0; these bits as one byte; where they are set, eight at a time.
         change = changes[np.uint64(word)]
         upper = (((change & _LOWER) + _LOWER) | change) & ~_LOWER
