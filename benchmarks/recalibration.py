@@ -27,8 +27,10 @@ from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.stages.batches import batches_of
+from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import build, network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.stages.stages import batches_of, build, device_of, network_config, network_of
 
 
 def load(run: Path) -> tuple[Settings, Datasets, Supernet]:

@@ -169,7 +169,7 @@ def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     for stage in ("warmup", "supernet", "retrain"):
         passes, recipe = values[f"{stage}_passes"], getattr(settings, stage)
         if passes is not None and recipe is None:
-            raise ValueError(f"the {settings.preset} preset has no {stage} stage; leave out --{stage}-passes")
+            raise ValueError(f"the {values['preset'].value} preset has no {stage} stage; leave out --{stage}-passes")
         if passes is not None:
             found[stage] = replace(recipe, passes=passes)
     return found

@@ -44,7 +44,9 @@ def whole_step(step: Any) -> int:
         ValueError: when it is no whole number; nothing is rounded or read from text.
     """
     try:
-        return operator.index(None if isinstance(step, bool) else step)
+        if isinstance(step, bool):
+            raise TypeError
+        return operator.index(step)
     except TypeError:
         raise ValueError(f"A report's step must be a whole number, such as an epoch, not {step!r}.") from None
 

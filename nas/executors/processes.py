@@ -134,6 +134,8 @@ class ProcessExecutor:
             if message.spent:
                 self._replace(server, worker)
             return
+        if message.late and any(other.trial_id == message.trial_id for other in self._workers):
+            return  # the trial runs again, and this is not of it
         stop = self._on_report(message.trial_id, message.step, message.metrics)
         if message.awaits_answer:
             with suppress(OSError):  # it died since

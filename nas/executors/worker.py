@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -53,6 +54,8 @@ class Reported:
     step: int
     metrics: Metrics
     awaits_answer: bool
+    late: bool
+    """Whether the evaluation that reports has ended."""
 
 
 @dataclass(frozen=True)
@@ -126,23 +129,24 @@ class _Server:
         self._pipe = pipe
         self._evaluator = evaluator
         self._answers = answers
-        self._current: int | None = None
+        self._current = 0
         self._lock = threading.Lock()
 
     def serve(self) -> None:
         while True:
             task: Task = self._pipe.recv()
-            self._current = task.trial_id
-            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), self._report)
+            report = partial(self._report, self._current)
+            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report)
             with self._lock:
-                self._current = None
+                self._current += 1
                 self._pipe.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
 
-    def _report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
+    def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
         with self._lock:
+            late = evaluation != self._current
             # Nobody may wait for the answer to a late report: the driver's next message is another task.
-            awaits = self._answers and trial_id == self._current
-            self._pipe.send(Reported(trial_id, step, metrics, awaits))
+            awaits = self._answers and not late
+            self._pipe.send(Reported(trial_id, step, metrics, awaits, late))
             return awaits and bool(self._pipe.recv())
 
 

@@ -78,7 +78,7 @@ def _print_trials(console: Console, result: Result, trials: Sequence[Trial], tit
         dict.fromkeys([o.name for o in result.history.objectives] + [c.name for c in result.history.constraints])
     )
     others = [name for name in dict.fromkeys(n for trial in trials for n in trial.metrics) if name not in main]
-    last = _width(console, _table(result, trials, main, last=True)) <= console.width
+    last = _fits(console, _table(result, trials, main, last=True))
     first, *further = _fitting(console, result, trials, [*main, *others], last)
     _print_titled(console, title, _table(result, trials, first, last=last))
     if everything:
@@ -96,15 +96,16 @@ def _fitting(
     """Yield the metrics of one table after the other, as many in each as the terminal has room for."""
     waiting = list(names)
     while waiting:
-        count = len(waiting)
-        while count > 1 and _width(console, _table(result, trials, waiting[:count], last=last)) > console.width:
-            count -= 1
+        count = 1
+        while count < len(waiting) and _fits(console, _table(result, trials, waiting[: count + 1], last=last)):
+            count += 1
         yield waiting[:count]
         waiting, last = waiting[count:], False
 
 
-def _width(console: Console, table: Table) -> int:
-    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+def _fits(console: Console, table: Table) -> bool:
+    width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    return width <= console.width
 
 
 def _table(result: Result, trials: Iterable[Trial], names: Sequence[str], *, last: bool = False) -> Table:

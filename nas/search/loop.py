@@ -9,6 +9,7 @@ from typing import Protocol
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
+from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
@@ -34,9 +35,6 @@ class Desk(Protocol):
     ) -> Trial:
         """Take a result."""
 
-    def cost_problem(self, trial: Trial) -> str | None:
-        """Return why a cost of the trial's architecture cannot be worked out; None where all can."""
-
 
 class Loop:
     """One run of a search.
@@ -47,6 +45,7 @@ class Loop:
         executor: runs the evaluator, already started with :meth:`on_report`.
         limits: when it ends.
         attempts: how often trials are run again.
+        completion: works out the costs of an architecture before it is evaluated.
         ordered: whether results are told in the order of the trials.
         max_failures: how many trials in a row may fail; None for any number.
         rule: names the stopping rule in error messages.
@@ -59,13 +58,14 @@ class Loop:
         executor: Executor,
         limits: Limits,
         attempts: Attempts,
+        completion: Completion,
         *,
         ordered: bool,
         max_failures: int | None,
         rule: str,
     ) -> None:
         self._desk, self._ledger, self._executor = desk, ledger, executor
-        self._limits, self._attempts = limits, attempts
+        self._limits, self._attempts, self._completion = limits, attempts, completion
         self._ordered, self._rule = ordered, rule
         self._watch = FailureWatch(ledger.history, max_failures)
         self._under_way: set[int] = set()
@@ -125,7 +125,7 @@ class Loop:
         return "room"
 
     def _begin(self, trial: Trial) -> None:
-        problem = self._desk.cost_problem(trial)
+        problem = self._completion.cost_problem(trial.architecture)
         if problem is not None:
             self._watch.see(self._ledger.record_trial("failed", trial.id, error=problem, seconds=0.0))
             return

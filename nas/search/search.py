@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,30 +12,25 @@ from typing import Any
 
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
-from autopanoptic.nas.evaluation.metrics import (
-    MissingObjectiveError,
-    check_complete,
-    checked,
-    checked_seconds,
-    whole_step,
-)
+from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
+from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import first_ones, propose
+from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.header import FORMAT, check_header, library_version
 from autopanoptic.nas.storage.journal import Journal, JournalError
-from autopanoptic.nas.strategy import Strategy, exhausted
+from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -118,6 +112,7 @@ class Search:
             )
         self.objectives = objectives_of(objectives)
         self.costs = CostTable(costs or {}, constraints or ())
+        self._completion = Completion(self.costs, self.objectives)
         self.space = self.costs.constrained(space)
         self.strategy = strategy
         self.evaluator = evaluator_of(evaluator, self.objectives[0].name)
@@ -293,28 +288,13 @@ class Search:
 
     def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
         try:
-            found = {**self._costs_of(trial), **checked(metrics)}
-            check_complete(found, self.objectives, self.costs.constraints)
+            found = self._completion.metrics(trial.architecture, metrics)
         except MissingObjectiveError as problem:
             self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
         return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
-
-    def cost_problem(self, trial: Trial) -> str | None:
-        """Return why a cost of a trial's architecture cannot be worked out; None where all can."""
-        try:
-            self._costs_of(trial)
-        except ValueError as problem:
-            return str(problem)
-        return None
-
-    def _costs_of(self, trial: Trial) -> dict[str, float]:
-        try:
-            return self.costs.of(trial.architecture)
-        except Exception as problem:
-            raise ValueError(f"A cost could not be worked out.\n{traceback.format_exc()}") from problem
 
     def run(
         self,
@@ -374,7 +354,8 @@ class Search:
             self.close()
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
-            self._say_why_early(trials)
+            why = why_no_more(self.space, self.history)
+            logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
         return self.result()
 
     def _loop(self, limits: Limits) -> Loop:
@@ -384,6 +365,7 @@ class Search:
             self.executor,
             limits,
             self._attempts,
+            self._completion,
             ordered=self.ordered,
             max_failures=self.max_failures,
             rule=repr(self.stopper),
@@ -394,11 +376,6 @@ class Search:
         # A search that had ended already leaves its journal as it is.
         if self.journal is not None and end_of(self.journal.events) != reason:
             self._ledger.record("ended", reason=reason)
-
-    def _say_why_early(self, trials: int) -> None:
-        everything = exhausted(self.space, self.history)
-        why = "every architecture of the space has been tried" if everything else "the strategy proposes nothing more"
-        logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
 
     def result(self) -> Result:
         """Return what has been found so far."""

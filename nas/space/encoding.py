@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 
+INACTIVE = -1
+
 
 class OneHot:
     """One column per option: 1 where an architecture takes it, else 0.
 
     Args:
         choices: of the space, in order.
+
+    Attributes:
+        columns: the column by label and option.
+        width: the number of columns.
     """
 
     def __init__(self, choices: Sequence[Choice]) -> None:
@@ -25,6 +31,19 @@ class OneHot:
             choice.label: {option: next(numbers) for option in choice.options} for choice in choices
         }
         self.width = next(numbers)
+
+    def places(self, architectures: Iterable[Architecture]) -> NDArray[np.int32]:
+        """Return the column of each choice's option, shape (n, choices); -1 for an inactive choice."""
+        columns = list(self.columns.items())
+        rows = [[of[a[label]] if label in a else INACTIVE for label, of in columns] for a in architectures]
+        return np.array(rows, dtype=np.int32).reshape(len(rows), len(columns))
+
+    def rows(self, places: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return the one-hot rows of :meth:`places`, shape (n, width)."""
+        encoded = np.zeros((len(places), self.width))
+        row, choice = np.nonzero(places != INACTIVE)
+        encoded[row, places[row, choice]] = 1
+        return encoded
 
     def __call__(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         """Return an array of shape (n, width) of 0 and 1; an inactive choice has only zeros."""

@@ -59,7 +59,7 @@ class SearchSpace:
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._first = {choice.label: choice.options[0] for choice in self.choices}
         self._parents = {parent for choice in self.choices for parent, _ in choice.conditions}
-        self._one_hot = OneHot(self.choices)
+        self.one_hot = OneHot(self.choices)
         self._counts = np.array([len(choice.options) for choice in self.choices])
         self._weighted = {
             index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
@@ -260,6 +260,10 @@ class SearchSpace:
                 complete[label] = options[label] if label in options else choice.options[index]
         return self.representative(Architecture(complete))
 
+    def changes_alone(self, label: str) -> bool:
+        """Return whether a change of that choice changes nothing else: no other depends on it, no symmetry moves it."""
+        return self._representative is None and label not in self._parents
+
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
         """Yield every architecture with one active choice changed, each once, in the space's order.
 
@@ -301,7 +305,7 @@ class SearchSpace:
         Returns:
             An array of shape (n, sum of the options' counts) of 0 and 1; an inactive choice has only zeros.
         """
-        return self._one_hot(architectures)
+        return self.one_hot(architectures)
 
     @cached_property
     def unconstrained(self) -> SearchSpace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
-from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.nas.trials.reports import Reports
+from autopanoptic.nas.trials.trial import Trial, reports_of
 
 BOUNDS = ("normal", "betting")
 FRACTIONS = np.linspace(0.05, 0.95, 19)
@@ -76,7 +78,7 @@ class Racing(Stopper):
     low: float | None = None
     high: float | None = None
     min_chunks: int = 5
-    _thresholds: HistoryMemo[float | None] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
+    _standings: HistoryMemo[_Standings] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_count("Racing", "top", self.top)
@@ -120,64 +122,147 @@ class Racing(Stopper):
             ValueError: when the reports lack the objective, are not after equal chunks, do not lead to ``steps``, or
                 a chunk's score lies outside the range that was given.
         """
-        objective = history.objectives[0]
-        chunks, total = self._chunks(trial, objective), self._total(trial)
-        threshold = self._thresholds.get(history, history.n_completed, lambda: self._threshold(history))
-        if threshold is None or not self.min_chunks <= len(chunks) < total:
+        standings = self._standings.get(history, "standings", _Standings)
+        read = self._read(history, trial, standings)
+        threshold, total, seen = self._threshold(history, standings), self.steps // read.size, len(read.reports)
+        if threshold is None or not self.min_chunks <= seen < total:
             return False
         if self.bound == "normal":
-            return normal_upper_bound(chunks, total, self.error / (total - self.min_chunks)) < threshold
-        low, high = sorted(objective.gain({objective.name: end}) for end in self._range())
-        scaled = np.clip((chunks - low) / (high - low), 0, 1)
-        return betting_capital(scaled, total, (threshold - low) / (high - low)) >= 1 / self.error
+            error = self.error / (total - self.min_chunks)
+            return upper_bound(read.mean, read.squares / (seen - 1), seen, total, error) < threshold
+        bet = self._bet(history.objectives[0], read, total, threshold)
+        standings.running[trial.id] = read._replace(bet=bet)
+        return bet.capital >= 1 / self.error
 
-    def _threshold(self, history: History) -> float | None:
+    def _threshold(self, history: History, standings: _Standings) -> float | None:
         """Return the gain of the ``top``-th best trial; None while there are fewer within the constraints."""
-        best = history.ranked()[: self.top]
-        if len(best) < self.top or history.violation(best[-1]):
-            return None
-        return history.gains(best[-1])[0]
+        seen, best = standings.completed
+        if seen < history.n_completed:
+            new = [history.gains(t)[0] for t in history.completed_since(seen) if not history.violation(t)]
+            best = sorted([*best, *new], reverse=True)[: self.top]
+            standings.completed = (history.n_completed, best)
+        return best[-1] if len(best) == self.top else None
 
-    def _total(self, trial: Trial) -> int:
-        """Return the number of chunks of a whole evaluation."""
-        steps = [step for step, _ in trial.reports]
-        size = steps[0]
-        if steps != [size * number for number in range(1, len(steps) + 1)] or size < 1:
+    def _read(self, history: History, trial: Trial, standings: _Standings) -> _Read:
+        """Return what a trial's reports say, of which only those are read that have come since the last time."""
+        reports, read = reports_of(trial.reports), standings.running.get(trial.id)
+        if read is None or not reports.continues(read.reports):
+            read = _Read(reports[0][0])
+        for number, (step, metrics) in enumerate(reports[len(read.reports) :], len(read.reports) + 1):
+            read = self._with(read, trial, history.objectives[0], number, step, metrics)
+        standings.running[trial.id] = read = read._replace(reports=reports)
+        standings.forget_ended(history)
+        return read
+
+    def _with(self, read: _Read, trial: Trial, objective: Objective, number: int, step: int, metrics: Metrics) -> _Read:
+        if objective.name not in metrics:
+            raise ValueError(
+                f"Racing compares trials by {objective.name!r}, but trial {trial.id} reported only "
+                f"{sorted(metrics)} at step {step}. Report the score of all chunks so far under that name."
+            )
+        self._check_step(read.size, number, step, trial)
+        # The reports give the running means.
+        total = objective.gain(metrics) * number
+        chunk = total - read.total
+        if self.bound == "betting":
+            self._check_range(trial, chunk if objective.direction == "max" else -chunk)
+        # Welford 1962, "Note on a method for calculating corrected sums of squares and products".
+        mean = read.mean + (chunk - read.mean) / number
+        squares = read.squares + (chunk - read.mean) * (chunk - mean)
+        return read._replace(total=total, mean=mean, squares=squares)
+
+    def _check_step(self, size: int, number: int, step: int, trial: Trial) -> None:
+        if step != size * number or size < 1:
             raise ValueError(
                 f"Racing needs a report after every chunk, all of one size, counted from 1; trial {trial.id} reported "
-                f"after the steps {_short(steps)}."
+                f"after the steps {_steps(trial)}."
             )
-        if self.steps % size or steps[-1] > self.steps or self.steps // size <= self.min_chunks:
+        if self.steps % size or step > self.steps or self.steps // size <= self.min_chunks:
             raise ValueError(
                 f"Racing with steps={self.steps} and min_chunks={self.min_chunks} needs more than {self.min_chunks} "
                 f"equal chunks that end at step {self.steps}; trial {trial.id} reported after the steps "
-                f"{_short(steps)}. Let steps be the last one, or report more often."
+                f"{_steps(trial)}. Let steps be the last one, or report more often."
             )
-        return self.steps // size
 
-    def _chunks(self, trial: Trial, objective: Objective) -> NDArray[np.float64]:
-        """Return the gain of each chunk, of which the reports give the running means."""
-        for step, metrics in trial.reports:
-            if objective.name not in metrics:
-                raise ValueError(
-                    f"Racing compares trials by {objective.name!r}, but trial {trial.id} reported only "
-                    f"{sorted(metrics)} at step {step}. Report the score of all chunks so far under that name."
-                )
-        means = np.array([objective.gain(metrics) for _, metrics in trial.reports])
-        chunks = np.diff(means * np.arange(1, len(means) + 1), prepend=0.0)
-        if self.bound == "betting":
-            self._check_range(trial, chunks if objective.direction == "max" else -chunks)
-        return chunks
+    def _bet(self, objective: Objective, read: _Read, total: int, threshold: float) -> Bet:
+        """Return how the bet stands that the trial falls short of a threshold."""
+        low, high = sorted(objective.gain({objective.name: end}) for end in self._range())
+        final = (threshold - low) / (high - low)
+        bet = read.bet if read.bet is not None and read.bet.final == final else Bet(final, total)
+        means = [objective.gain(metrics) for _, metrics in read.reports[max(bet.seen - 1, 0) :]]
+        sums = np.array(means) * np.arange(len(read.reports) - len(means) + 1, len(read.reports) + 1)
+        chunks = np.diff(sums) if bet.seen else np.diff(sums, prepend=0.0)
+        return bet.after(np.clip((chunks - low) / (high - low), 0, 1))
 
-    def _check_range(self, trial: Trial, scores: NDArray[np.float64]) -> None:
+    def _check_range(self, trial: Trial, score: float) -> None:
         low, high = self._range()
         slack = SLACK * (high - low)
-        outside = scores[(scores < low - slack) | (scores > high + slack)]
-        if len(outside):
+        if not low - slack <= score <= high + slack:
             raise ValueError(
                 f"Racing was told that a chunk's score lies in [{low}, {high}], but trial {trial.id} has a chunk of "
-                f'{outside[0]:g}. Widen the range, or use bound="normal" where the score is no mean over chunks.'
+                f'{score:g}. Widen the range, or use bound="normal" where the score is no mean over chunks.'
             )
+
+
+class Bet(NamedTuple):
+    """A bet that the mean of a population is below a value, as it stands after some of the population.
+
+    Args:
+        final: the value, in [0, 1].
+        total: the size of the population.
+        seen: how many of it have been seen.
+        sum: their sum.
+        growth: (19,) by what each gambler's capital has grown.
+    """
+
+    final: float
+    total: int
+    seen: int = 0
+    sum: float = 0.0
+    growth: NDArray[np.float64] = np.ones(len(FRACTIONS))
+
+    def after(self, chunks: NDArray[np.float64]) -> Bet:
+        """Return the bet after more chunks, in [0, 1]."""
+        sums = self.sum + np.concatenate(([0.0], chunks.cumsum()))
+        left = self.total - self.seen - np.arange(len(chunks))
+        # The mean of the chunks to come, were it to be `final`; below 1, as the largest stake is 1 / (1 - ahead).
+        ahead = np.minimum((self.total * self.final - sums[:-1]) / left, 1 - ROUNDING)
+        growth = 1 + FRACTIONS[:, None] * (ahead - chunks) / (1 - ahead)
+        return self._replace(
+            seen=self.seen + len(chunks), sum=float(sums[-1]), growth=self.growth * growth.prod(axis=1)
+        )
+
+    @property
+    def capital(self) -> float:
+        """The gamblers' mean capital; infinity when the rest cannot bring the mean up to ``final``."""
+        if self.sum + self.total - self.seen < self.total * self.final - ROUNDING:
+            return math.inf
+        return float(self.growth.mean())
+
+
+class _Read(NamedTuple):
+    """What has been read of one running trial: each of its reports once."""
+
+    size: int
+    reports: Reports = Reports()
+    total: float = 0.0
+    mean: float = 0.0
+    squares: float = 0.0
+    bet: Bet | None = None
+
+
+class _Standings:
+    """What has been read of a history."""
+
+    def __init__(self) -> None:
+        self.completed: tuple[int, list[float]] = (0, [])  # how many have been read, and the best of them
+        self.running: dict[int, _Read] = {}
+
+    def forget_ended(self, history: History) -> None:
+        """Drop the trials that run no more, now and then."""
+        running = history.running
+        if len(self.running) > 2 * len(running) + 8:
+            self.running = {t.id: self.running[t.id] for t in running if t.id in self.running}
 
 
 def normal_upper_bound(chunks: NDArray[np.float64], total: int, error: float) -> float:
@@ -188,11 +273,15 @@ def normal_upper_bound(chunks: NDArray[np.float64], total: int, error: float) ->
         total: the size of the population.
         error: above 0 and below 1.
     """
+    return upper_bound(float(chunks.mean()), float(chunks.var(ddof=1)), len(chunks), total, error)
+
+
+def upper_bound(mean: float, variance: float, seen: int, total: int, error: float) -> float:
+    """Return :func:`normal_upper_bound` of ``seen`` values of which the mean and the variance are known."""
     from scipy.special import stdtrit
 
-    seen = len(chunks)
-    deviation = math.sqrt(chunks.var(ddof=1) / seen * (1 - seen / total))
-    return float(chunks.mean() + stdtrit(seen - 1, 1 - error) * deviation)
+    deviation = math.sqrt(max(variance, 0.0) / seen * (1 - seen / total))
+    return float(mean + stdtrit(seen - 1, 1 - error) * deviation)
 
 
 def betting_capital(chunks: NDArray[np.float64], total: int, final: float) -> float:
@@ -208,14 +297,9 @@ def betting_capital(chunks: NDArray[np.float64], total: int, final: float) -> fl
     Returns:
         Infinity when the rest cannot bring the mean up to ``final``.
     """
-    sums = np.concatenate(([0.0], chunks.cumsum()))
-    if sums[-1] + total - len(chunks) < total * final - ROUNDING:
-        return math.inf
-    # The mean of the chunks to come, were it to be `final`; below 1, because the largest stake is 1 / (1 - ahead).
-    ahead = np.minimum((total * final - sums[:-1]) / (total - np.arange(len(chunks))), 1 - ROUNDING)
-    growth = 1 + FRACTIONS[:, None] * (ahead - chunks) / (1 - ahead)
-    return float(growth.prod(axis=1).mean())
+    return Bet(final, total).after(chunks).capital
 
 
-def _short(steps: Sequence[int]) -> str:
+def _steps(trial: Trial) -> str:
+    steps = [step for step, _ in trial.reports]
     return ", ".join(map(str, steps)) if len(steps) <= 8 else f"{', '.join(map(str, steps[:7]))}, ..., {steps[-1]}"

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
-from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.nas.trials.reports import Reports
+from autopanoptic.nas.trials.trial import Trial, TrialState, reports_of
 
 Rungs: TypeAlias = dict[int, list[float]]
 """For each rung the gains of the ended trials that reached it, in ascending order."""
 
 
-@dataclass
-class _Ended:
-    """How many ended trials have been read, and what they reported; one tuple, so that Ctrl-C cannot split it."""
+class _Read(NamedTuple):
+    """What has been read of one running trial: each of its reports once."""
 
-    state: tuple[int, Rungs] = (0, {})
+    reports: Reports = Reports()
+    step: int = 0
+    gains: Mapping[int, float] = MappingProxyType({})
+
+
+class _Standings:
+    """What has been read of a history: each trial that has ended once, and of those that run what is new."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self.rungs: Rungs = {}
+        self.running: dict[int, _Read] = {}
+        self.interrupted = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class SuccessiveHalving(Stopper):
     early_stopping_rate: int = 0
     max_step: int | None = None
     metric: str | None = None
-    _ended: HistoryMemo[_Ended] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
+    _standings: HistoryMemo[_Standings] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_count("SuccessiveHalving", "min_step", self.min_step)
@@ -101,7 +114,8 @@ class SuccessiveHalving(Stopper):
                 f"SuccessiveHalving compares trials by {objective.name!r}, but trial {trial.id} reported only "
                 f"{sorted(metrics)} at step {step}. Report {objective.name!r} each time, or name another with metric=."
             )
-        before = max((earlier for earlier, found in trial.reports[:-1] if objective.name in found), default=0)
+        before = self._read(history, trial, len(trial.reports) - 1).step
+        self._read(history, trial)
         gain = objective.gain(metrics)
         return any(not self._goes_on(history, trial, rung, gain) for rung in self._rungs(before, step))
 
@@ -119,31 +133,40 @@ class SuccessiveHalving(Stopper):
 
     def _goes_on(self, history: History, trial: Trial, rung: int, gain: float) -> bool:
         ended = self._gains_of_ended(history).get(rung, [])
-        reached = [self._gains(history, other) for other in history.running if other.id != trial.id]
+        reached = [self._read(history, other).gains for other in history.running if other.id != trial.id]
         running = [gains[rung] for gains in reached if rung in gains]
         better = len(ended) - bisect_right(ended, gain) + sum(other > gain for other in running)
         count = len(ended) + len(running) + 1
         return better < max(1, count // self.reduction)
 
-    def _gains(self, history: History, trial: Trial) -> dict[int, float]:
-        """Return a trial's gain at each rung that it has reached."""
-        objective, reached, gains = self._objective(history), 0, {}
-        for step, metrics in trial.reports:
+    def _read(self, history: History, trial: Trial, end: int | None = None) -> _Read:
+        """Return what a trial's reports (the first ``end``, or all) say; where it runs, only what is new is read."""
+        known = self._standings.get(history, "standings", _Standings).running
+        reports, read = reports_of(trial.reports), known.get(trial.id, _Read())
+        end = len(reports) if end is None else end
+        if not (reports.continues(read.reports) and len(read.reports) <= end):
+            read = _Read()  # the trial has been run again since, or more has been read
+        objective, reached, gains = self._objective(history), read.step, dict[int, float]()
+        for step, metrics in reports[len(read.reports) : end]:
             if step > reached and objective.name in metrics:
                 gains.update(dict.fromkeys(self._rungs(reached, step), objective.gain(metrics)))
                 reached = step
-        return gains
+        found = _Read(reports, reached, {**read.gains, **gains} if gains else read.gains)
+        if end == len(reports):
+            known[trial.id] = found
+        return found
 
     def _gains_of_ended(self, history: History) -> Rungs:
         """Return what the ended trials reported; each is read once, because it does not change any more."""
-        kept = self._ended.get(history, "ended", _Ended)
-        (seen, rungs), ended = kept.state, history.finished
-        if seen == len(ended):
-            return rungs
-        rungs = {rung: list(gains) for rung, gains in rungs.items()}
-        for trial in ended[seen:]:
+        kept = self._standings.get(history, "standings", _Standings)
+        if kept.interrupted:  # Ctrl-C came while trials were entered
+            kept.ended, kept.rungs = 0, {}
+        kept.interrupted = True
+        for trial in history.finished_since(kept.ended):
             if trial.state is not TrialState.FAILED:
-                for rung, gain in self._gains(history, trial).items():
-                    insort(rungs.setdefault(rung, []), gain)
-        kept.state = len(ended), rungs
-        return rungs
+                for rung, gain in self._read(history, trial).gains.items():
+                    insort(kept.rungs.setdefault(rung, []), gain)
+            kept.running.pop(trial.id, None)
+        kept.ended = history.n_finished
+        kept.interrupted = False
+        return kept.rungs

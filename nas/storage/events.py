@@ -77,6 +77,17 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
         history.update(trial)
 
 
+def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
+    """Bring a history up to date with one event, and return the trial that it leads to.
+
+    Raises:
+        JournalError, ValueError: as :func:`changed`; the history is as it was then.
+    """
+    trial = changed(history, event)
+    enter(history, event, trial)
+    return trial
+
+
 def replay(history: History, events: Iterable[Mapping[str, Any]], space: SearchSpace) -> None:
     """Bring a history up to date with a journal's events.
 
@@ -90,8 +101,7 @@ def replay(history: History, events: Iterable[Mapping[str, Any]], space: SearchS
     """
     for number, event in enumerate(events, 1):
         try:
-            known = _in_space(event, space)
-            enter(history, known, changed(history, known))
+            apply(history, _in_space(event, space))
         except (IndexError, KeyError, TypeError, ValueError) as problem:
             raise JournalError(
                 f"Event {number} of the journal, {short(dict(event))}, does not fit what stands before it "

@@ -7,6 +7,7 @@ meta device it costs no memory.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -204,7 +205,9 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return type(value)((key, _mapped(part, change)) for key, part in value.items())
+        mapped = copy.copy(value)
+        mapped.update({key: _mapped(part, change) for key, part in value.items()})
+        return mapped
     if isinstance(value, (list, tuple)):
         parts = [_mapped(part, change) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.space.choice import Choice, Condition
+from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.dataflow import Dataflow, follow
@@ -26,7 +27,8 @@ def used_choices(supernet: Supernet, sites: Mapping[str, Site]) -> list[Choice]:
 
     The network runs once, and once more for each option inside which further choices stand. A choice that every way to
     the output leads through an :class:`InputChoice` is made only while that is made and takes what comes of it.
-    Anything between is taken to pass its input on.
+    Anything between is taken to pass its input on. A choice that has no way to the output at all is left as it is: its
+    module may serve something else.
 
     Args:
         supernet: on the meta device, with example inputs and all its choices.
@@ -55,7 +57,7 @@ def exits_of(dataflow: Dataflow) -> dict[str, set[Exit]]:
     for number in reversed(range(len(operations))):
         for earlier in operations[number].reads:
             ways[earlier] |= ways[number]
-        for index, offered in enumerate(operations[number].candidates):
+        for index, offered in enumerate(operations[number].candidates if ways[number] else ()):
             for earlier in offered:
                 ways[earlier].add((number, index))
     found: dict[str, set[Exit]] = defaultdict(set)

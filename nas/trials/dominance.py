@@ -51,7 +51,7 @@ def first_front(gains: ArrayLike) -> NDArray[np.bool_]:
     """
     points, place = _distinct(gains)
     if points.shape[1] == 1:
-        return place == len(points) - 1
+        return np.asarray(place == len(points) - 1)
     front, member = _front(points.shape[1]), np.zeros(len(points), dtype=np.bool_)
     for index in range(len(points) - 1, -1, -1):
         rest = points[index, 1:].tolist()

@@ -77,6 +77,19 @@ class History(Sequence[Trial]):
         """The number of completed trials."""
         return len(self._completed)
 
+    @property
+    def n_finished(self) -> int:
+        """The number of completed, failed and stopped trials."""
+        return len(self._finished)
+
+    def finished_since(self, count: int) -> list[Trial]:
+        """Return the trials that ended after the first ``count`` that did, in that order."""
+        return [self._trials[index] for index in self._finished[count:]]
+
+    def completed_since(self, count: int) -> list[Trial]:
+        """Return the trials that completed after the first ``count`` that did, in that order."""
+        return [self._trials[index] for index in self._completed[count:]]
+
     def last_completed(self, count: int) -> list[Trial]:
         """Return the ``count`` trials that completed last, oldest first."""
         return [self._trials[index] for index in self._completed[-count:]] if count else []

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
+from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
+
 NECKS = ("fpn", "panet", "bifpn", "search")
 """Necks to build; ``"search"`` makes the neck a choice among the other three."""
 
@@ -27,8 +29,10 @@ class PanopticConfig:
     `scenes` are the usual way in; `dataclasses.replace` changes single fields.
 
     Attributes:
-        num_things: Thing classes T >= 1; the network predicts labels 1..T.
-        num_stuff: Stuff classes S >= 1 (at most 254); the semantic map holds 1..S, and 0 for any thing.
+        num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
+            and no fusion, because one of its branches is missing.
+        num_stuff: Stuff classes S (at most 254); the semantic map holds 1..S, and 0 for any thing. With 0 there is no
+            segmentation branch and no fusion, and what is no thing stays void. One class at least is needed.
         stem_width: Channels after the stem (stride 2).
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
@@ -46,6 +50,7 @@ class PanopticConfig:
         segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
+        head_operators: Names of the operators among which the layers of both heads choose; see `add_operator`.
         mask_layers: Searched layers of the mask head.
         mask_roi_size: Side of the mask head's RoIAlign; masks come out at twice that.
         mask_threshold: Probability above which a pixel belongs to a predicted mask.
@@ -97,6 +102,7 @@ class PanopticConfig:
     segmentation_layers: int = 3
     segmentation_loss_weight: float = 0.3
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
+    head_operators: tuple[str, ...] = HEAD_OPTIONS
     mask_layers: int = 4
     mask_roi_size: int = 14
     mask_threshold: float = 0.5
@@ -204,7 +210,8 @@ class PanopticConfig:
         return cls(**values)
 
 
-_SEQUENCES = ("stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "anchor_ratios")
+_SEQUENCES = ("stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "anchor_ratios", "head_operators")
+_MAY_BE_ZERO = ("num_things", "num_stuff")
 _LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES)}
 _FRACTIONS = tuple(
     field.name for field in fields(PanopticConfig) if field.name.endswith(("_iou", "_fraction", "_threshold"))
@@ -213,7 +220,7 @@ _FRACTIONS = tuple(
 
 def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise ValueError(f"PanopticConfig: {name} must be a sequence of numbers, not {value!r}")
+        raise ValueError(f"PanopticConfig: {name} must be a sequence, not {value!r}")
     return tuple(value)
 
 
@@ -229,10 +236,13 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
     """Every field alone: its type, length and sign."""
     for field in fields(config):
         value = getattr(config, field.name)
-        if field.name in _SEQUENCES:
+        least = 0 if field.name in _MAY_BE_ZERO else 1
+        if field.name == "head_operators":
+            yield from _name_problems(field.name, value)
+        elif field.name in _SEQUENCES:
             yield from _sequence_problems(field.name, value)
-        elif field.type == "int" and not _is_count(value):
-            yield f"{field.name} must be an integer of at least 1, not {value!r}"
+        elif field.type == "int" and not _is_count(value, least):
+            yield f"{field.name} must be an integer of at least {least}, not {value!r}"
         elif field.type == "bool" and not isinstance(value, bool):
             yield f"{field.name} must be true or false, not {value!r}"
         elif field.type == "float" and not _is_number(value):
@@ -249,8 +259,13 @@ def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
             yield f"{name} must hold positive numbers, not {item!r}"
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _name_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
+    if not value or not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
+        yield f"{name} must hold at least one name, each once, not {list(value)}"
+
+
+def _is_count(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_number(value: object) -> bool:
@@ -262,6 +277,8 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
         yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
     if config.backbone_init not in BACKBONE_INITS:
         yield f"backbone_init must be one of {', '.join(BACKBONE_INITS)}, not {config.backbone_init!r}"
+    if config.num_things + config.num_stuff == 0:
+        yield "num_things and num_stuff are both 0; a network needs at least one class"
     if config.num_stuff > 254:
         yield f"num_stuff must be at most 254 (255 is void in the semantic map), not {config.num_stuff}"
     for width in config.stage_widths:

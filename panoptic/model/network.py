@@ -23,14 +23,17 @@ from autopanoptic.panoptic.model.shapes import Features, Sizes
 
 
 class DenseOutputs(NamedTuple):
-    """Raw outputs for a fixed number of RoIs per image; see `PanopticNetwork.forward`."""
+    """Raw outputs for a fixed number of RoIs per image; see `PanopticNetwork.forward`.
+
+    Those of a branch that the network lacks are empty lists and None.
+    """
 
     objectness: list[Tensor]
     anchor_deltas: list[Tensor]
-    class_logits: Tensor
-    box_deltas: Tensor
-    mask_logits: Tensor
-    segmentation: Tensor
+    class_logits: Tensor | None
+    box_deltas: Tensor | None
+    mask_logits: Tensor | None
+    segmentation: Tensor | None
 
 
 class PanopticNetwork(ModelSpace):
@@ -38,6 +41,9 @@ class PanopticNetwork(ModelSpace):
 
     Choices are labelled ``backbone.<block>``, ``mask.<layer>``, ``segmentation.<layer>``, ``f2b.p2`` to ``f2b.p5``,
     ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone.
+
+    Without thing classes there is no foreground branch, without stuff classes no background branch, and without either
+    of them no fusion; nor are their choices and losses.
 
     Args:
         config: Fixes every shape; parameters are drawn from torch's default generator.
@@ -49,14 +55,17 @@ class PanopticNetwork(ModelSpace):
         self.backbone = Backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        self.segmentation = SegmentationHead(config, pyramid)
-        background = self.segmentation.output_shape
-        above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
         reductions = config.fusion_reductions
-        self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
-        self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
-        self.rpn = build_rpn(config, pyramid)
-        self.roi_heads = PanopticRoIHeads(config, pyramid)
+        self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
+        self.foreground_to_background: Fusion | None = None
+        self.background_to_foreground: Fusion | None = None
+        if self.segmentation is not None and config.num_things:
+            background = self.segmentation.output_shape
+            above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
+            self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
+            self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
+        self.rpn = build_rpn(config, pyramid) if config.num_things else None
+        self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
 
     def forward(self, images: Tensor) -> DenseOutputs:
         """Run every layer once, with as many RoIs as at test time but fixed ones.
@@ -69,6 +78,8 @@ class PanopticNetwork(ModelSpace):
         """
         batch, _, height, width = images.shape
         pyramid, segmentation = self._features(images, [(height, width)] * batch)
+        if self.rpn is None or self.roi_heads is None:
+            return DenseOutputs([], [], None, None, None, segmentation)
         objectness, anchor_deltas = self.rpn.head(list(pyramid.values()))
         config = self.config
         regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)
@@ -93,7 +104,8 @@ class PanopticNetwork(ModelSpace):
             generator: Draws the anchors and RoIs that enter the losses; None for torch's default generator.
 
         Returns:
-            objectness, rpn_box, classification, box, mask, segmentation, and total.
+            objectness, rpn_box, classification, box, mask (where there are thing classes), segmentation (where there
+            are stuff classes), and total.
 
         Raises:
             RuntimeError: The network is in eval mode.
@@ -107,18 +119,32 @@ class PanopticNetwork(ModelSpace):
                 f"images {tuple(images.shape)} need as many targets, not {len(targets)}, and a semantic map of "
                 f"their batch, height and width, not {tuple(semantic.shape)}"
             )
+        pyramid, logits = self._features(images, sizes)
+        losses = self._thing_losses(images, sizes, pyramid, targets, generator)
+        weighted = list(losses.values())
+        if logits is not None:
+            losses["segmentation"] = segmentation_loss(logits, semantic)
+            weighted.insert(0, self.config.segmentation_loss_weight * losses["segmentation"])
+        return {**losses, "total": sum(weighted[1:], start=weighted[0])}
+
+    def _thing_losses(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        pyramid: Features,
+        targets: Sequence[Target],
+        generator: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        if self.rpn is None or self.roi_heads is None:
+            return {}
         self.rpn.fg_bg_sampler.generator = generator
         self.roi_heads.fg_bg_sampler.generator = generator
-        pyramid, logits = self._features(images, sizes)
         proposals, proposal = self.rpn(ImageList(images, list(sizes)), pyramid, targets)
-        losses: dict[str, Tensor] = {
+        return {
             "objectness": proposal["loss_objectness"],
             "rpn_box": proposal["loss_rpn_box_reg"],
             **self.roi_heads.losses(pyramid, proposals, sizes, targets),
         }
-        segmentation = segmentation_loss(logits, semantic)
-        total = sum(losses.values(), start=self.config.segmentation_loss_weight * segmentation)
-        return {**losses, "segmentation": segmentation, "total": total}
 
     @torch.no_grad()
     def predict(self, images: Tensor, sizes: Sizes, original_sizes: Sizes) -> list[Prediction]:
@@ -139,30 +165,46 @@ class PanopticNetwork(ModelSpace):
         if len(original_sizes) != len(images):
             raise ValueError(f"{len(images)} images need as many original sizes, not {len(original_sizes)}")
         pyramid, logits = self._features(images, sizes)
-        proposals, _ = self.rpn(ImageList(images, list(sizes)), pyramid)
-        detections = self.roi_heads(pyramid, proposals, sizes)
-        each = zip(detections, logits.float(), sizes, original_sizes, strict=True)
-        return [self._at_original_size(*image) for image in each]
+        detections = self._detect(images, sizes, pyramid)
+        each = zip(detections, sizes, original_sizes, strict=True)
+        things = [self._things_at(found, size, original) for found, size, original in each]
+        semantics = [
+            torch.zeros(original, dtype=torch.int64, device=images.device)
+            if logits is None
+            else label_pixels(logits[index].float(), size, original)
+            for index, (size, original) in enumerate(zip(sizes, original_sizes, strict=True))
+        ]
+        return [Prediction(*found, semantic) for found, semantic in zip(things, semantics, strict=True)]
 
-    def _features(self, images: Tensor, sizes: Sizes) -> tuple[Features, Tensor]:
+    def _features(self, images: Tensor, sizes: Sizes) -> tuple[Features, Tensor | None]:
         """The modulated pyramid and the segmentation logits at stride 4, in the published order of operations."""
         pyramid = self.neck(self.backbone(images))
-        to_background = self.foreground_to_background(pyramid, sizes)
+        if self.segmentation is None:
+            return pyramid, None
         background = self.segmentation(pyramid)
-        to_foreground = self.background_to_foreground(background, sizes)
-        logits = self.segmentation.classify(modulate(background, to_background))
-        return modulate(pyramid, to_foreground), logits
+        if self.foreground_to_background is not None and self.background_to_foreground is not None:
+            to_background = self.foreground_to_background(pyramid, sizes)
+            to_foreground = self.background_to_foreground(background, sizes)
+            background, pyramid = modulate(background, to_background), modulate(pyramid, to_foreground)
+        return pyramid, self.segmentation.classify(background)
 
-    def _at_original_size(
-        self, found: Detections, logits: Tensor, size: tuple[int, int], original_size: tuple[int, int]
-    ) -> Prediction:
+    def _detect(self, images: Tensor, sizes: Sizes, pyramid: Features) -> list[Detections]:
+        if self.rpn is None or self.roi_heads is None:
+            return [Detections.none(images.device) for _ in sizes]
+        proposals, _ = self.rpn(ImageList(images, list(sizes)), pyramid)
+        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes)
+        return found
+
+    def _things_at(
+        self, found: Detections, size: tuple[int, int], original_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Boxes, scores, labels and masks of one image at its original size."""
         (height, width), (original_height, original_width) = size, original_size
         scale = (original_width / width, original_height / height) * 2
         boxes = found.boxes * found.boxes.new_tensor(scale)
         config = self.config
         masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
-        semantic = label_pixels(logits, size, original_size)
-        return Prediction(boxes, found.scores, found.labels, masks, semantic)
+        return boxes, found.scores, found.labels, masks
 
     def _check(self, images: Tensor, sizes: Sizes) -> None:
         divisor = self.config.image_divisor

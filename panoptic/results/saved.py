@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.weights import load_weights, save_weights
 
-WEIGHTS = "weights.pt"
+CONFIG, ARCHITECTURE, WEIGHTS = "config.json", "architecture.json", "weights.pt"
 
 
 def new_network(config: PanopticConfig, architecture: Architecture) -> PanopticNetwork:
@@ -32,8 +32,8 @@ def new_network(config: PanopticConfig, architecture: Architecture) -> PanopticN
 def save_network(network: PanopticNetwork, architecture: Architecture, folder: Path) -> None:
     """Write ``config.json``, ``architecture.json`` and, last, ``weights.pt``."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(network.config.to_json(), indent=2) + "\n")
-    architecture.save(folder / "architecture.json")
+    (folder / CONFIG).write_text(json.dumps(network.config.to_json(), indent=2) + "\n")
+    architecture.save(folder / ARCHITECTURE)
     save_weights(network, folder / WEIGHTS)
 
 
@@ -41,31 +41,36 @@ def load_network(folder: str | Path) -> PanopticNetwork:
     """Read the network that `save_network` wrote, such as ``runs/<name>/networks/searched``.
 
     Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the files do not fit together.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If a file is missing or damaged, or the files do not fit together; names the file.
     """
     folder = Path(folder)
-    config = PanopticConfig.from_json(json.loads((folder / "config.json").read_text()))
-    network = new_network(config, Architecture.load(folder / "architecture.json"))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder")
+    for name in (CONFIG, ARCHITECTURE, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name} is missing: a saved network is {CONFIG}, {ARCHITECTURE} and {WEIGHTS}")
+    config = _config(folder / CONFIG)
+    try:
+        network = new_network(config, Architecture.load(folder / ARCHITECTURE))
+    except ValueError as error:
+        raise ValueError(f"{folder / ARCHITECTURE} is no architecture of the network in {CONFIG}: {error}") from error
     load_weights(network, folder / WEIGHTS)
     return network
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a state dict such that the file is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(network.state_dict(), partial)
-    os.replace(partial, path)
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Read a state dict into a network.
-
-    Raises:
-        ValueError: If it is another network's.
-    """
+def _config(path: Path) -> PanopticConfig:
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the weights of this network: {error}") from error
+        return PanopticConfig.from_json(_object(path))
+    except ValueError as error:
+        raise ValueError(f"{path} does not describe a network: {error}") from error
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}")
+    return found

@@ -118,6 +118,11 @@ def _index(part: str, label: str, option: object) -> int:
 
 def _labels(config: PanopticConfig) -> dict[str, list[str]]:
     """Labels of the choices in each published part, in the published order."""
+    if not config.num_things or not config.num_stuff:
+        raise ValueError(
+            f"the published format is that of networks for things and stuff, not for {config.num_things} thing and "
+            f"{config.num_stuff} stuff classes"
+        )
     mask = [f"mask.{index}" for index in range(config.mask_layers)]
     segmentation = [f"segmentation.{index}" for index in range(config.segmentation_layers)]
     backbone = [f"backbone.{index}" for index in range(sum(config.stage_depths))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import torch
@@ -15,8 +16,10 @@ from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
+from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.report import QualityReport
@@ -35,6 +38,7 @@ class Validation:
         batches: Its images, all of them in the data set's order; gone through once per network.
         rules: How instances and stuff are merged.
         report_every: Publishes the metrics so far after every so many batches; None for never.
+        precision: In which networks compute, one of `PRECISIONS`.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class Validation:
         batches: Iterable[Batch],
         rules: MergeRules | None = None,
         report_every: int | None = None,
+        precision: str = "32-true",
     ) -> None:
         self.dataset = dataset
         self.batches = batches
         self.rules = rules or MergeRules()
         self.report_every = report_every
+        self.precision = precision
         self._keep_truth = 4 * int(dataset.sizes.prod(axis=1).sum()) <= IN_MEMORY
         self._truths: dict[int, PanopticMap] = {}
 
@@ -76,7 +82,7 @@ class Validation:
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
                 self._require_images(number, batch, index)
-                for found in predict(cast("PanopticNetwork", network), batch):
+                for found in predict(cast("PanopticNetwork", network), batch, self.precision):
                     panoptic = self._merge(found)
                     quality.update(self._truth(index), panoptic)
                     if keep is not None:
@@ -109,11 +115,12 @@ class Validation:
         return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
 
 
-def predict(network: PanopticNetwork, batch: Batch) -> list[Prediction]:
-    """Return what a network in eval mode says about a batch, on the network's device."""
+def predict(network: PanopticNetwork, batch: Batch, precision: str = "32-true") -> list[Prediction]:
+    """Return what a network in eval mode says about a batch, on the network's device and in a precision."""
     device = next(network.parameters()).device
     batch = batch.to(device, non_blocking=True)
-    return network.predict(batch.images, batch.sizes, batch.original_sizes)
+    with computing(precision, device):
+        return network.predict(batch.images, batch.sizes, batch.original_sizes)
 
 
 class PanopticEvaluator(SupernetEvaluator):
@@ -132,16 +139,23 @@ class PanopticEvaluator(SupernetEvaluator):
     def __init__(
         self, supernet: Supernet, validation: Validation, recalibrate_with: Iterable[Batch] | None = None
     ) -> None:
-        super().__init__(supernet, validation, recalibrate_with=recalibrate_with, forward=run_norms)
+        super().__init__(
+            supernet,
+            validation,
+            recalibrate_with=recalibrate_with,
+            forward=partial(run_norms, precision=validation.precision),
+        )
 
 
-def run_norms(network: nn.Module, batch: Batch) -> None:
+def run_norms(network: nn.Module, batch: Batch, precision: str = "32-true") -> None:
     """Run at least the part of a `PanopticNetwork` in eval mode that has batch norms."""
     found = cast("PanopticNetwork", network)
-    if _norms(found) == _norms(found.backbone):
-        found.backbone(batch.images.to(next(network.parameters()).device))
-    else:
-        predict(found, batch)
+    if _norms(found) != _norms(found.backbone):
+        predict(found, batch, precision)
+        return
+    device = next(network.parameters()).device
+    with computing(precision, device):
+        found.backbone(batch.images.to(device))
 
 
 def _norms(module: nn.Module) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,17 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.search.evaluator import Validation
-from autopanoptic.panoptic.stages import report, stages
+from autopanoptic.panoptic.results.latency import latency
+from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
+from autopanoptic.panoptic.stages import report
+from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
+from autopanoptic.panoptic.stages.search import check_feasible, costs, search
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
+from autopanoptic.panoptic.stages.supernet import train_supernet
 
 SETTINGS = "settings.json"
 
@@ -24,9 +32,9 @@ SETTINGS = "settings.json"
 class Pipeline:
     """A run of the panoptic search in one folder; what is done there already is not done again.
 
-    The folder gets ``settings.json``, ``data/`` (generated scenes), ``supernet/``, the journals ``search.jsonl`` and
-    ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures, ``architecture.json``, ``search.json``,
-    ``metrics.json`` and plots.
+    The folder gets ``settings.json``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
+    the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
+    ``architecture.json``, ``search.json``, ``metrics.json`` and plots.
 
     Args:
         settings: What to run.
@@ -48,26 +56,26 @@ class Pipeline:
         if not saved.exists():
             settings.save(saved)
         self._clock = folder / "seconds.json"
-        self.seconds: dict[str, float] = json.loads(self._clock.read_text()) if self._clock.exists() else {}
+        self.seconds = _read_seconds(self._clock)
 
     def run(self) -> dict[str, report.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
         progress = self.console.is_terminal
         with self._stage("data"):
-            datasets = stages.prepare(self.settings, self.folder, self.console)
+            datasets = prepare(self.settings, self.folder, self.console)
             self._describe(datasets)
-            stages.check_feasible(self.settings, datasets)
+            check_feasible(self.settings, datasets)
         with self._stage("supernet"):
-            supernet = stages.train_supernet(self.settings, datasets, self.folder / "supernet", progress=progress)
+            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=progress)
         with self._stage("search"):
             searched = self._search(supernet, datasets, progress=progress)
-            answer = stages.answer_of(self.settings, supernet.space, searched)
+            answer = answer_of(strategy_of(self.settings.strategy, self.settings.trials, supernet.space), searched)
             self._say("answer", searched, answer)
             drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
         chosen = {
             "searched": answer,
             "random": drawn.best.architecture,
-            "hand-made": stages.hand_made(supernet.space),
+            "hand-made": hand_made(supernet.space),
         }
         with self._stage("retraining"):
             reports = self._retrain(chosen, datasets)
@@ -82,7 +90,9 @@ class Pipeline:
         seconds = time.monotonic() - start
         # A resumed stage adds to what it took before; a call that was killed is not counted.
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self._clock.write_text(json.dumps(self.seconds))
+        partial = self._clock.with_suffix(".partial")
+        partial.write_text(json.dumps(self.seconds))
+        os.replace(partial, self._clock)
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
     def _describe(self, datasets: Datasets) -> None:
@@ -100,7 +110,7 @@ class Pipeline:
 
     def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
         journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
-        result = stages.search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
+        result = search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
         name = self.settings.strategy if baseline is None else "random draws"
         self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
         return result
@@ -111,14 +121,13 @@ class Pipeline:
         self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
     def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
-        settings, device = self.settings, stages.device_of(self.settings)
-        config = stages.network_config(settings, datasets.train.categories, searched=True)
-        val = stages.batches_of(settings, datasets.val, config.image_divisor)
-        validation = Validation(datasets.val, val, settings.rules)
-        costs = stages.costs(settings, datasets, config)
-        one = next(iter(stages.batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
+        settings, device = self.settings, device_of(self.settings)
+        config = network_config(settings, datasets.train.categories, searched=True)
+        validation = validation_of(settings, datasets.val, config.image_divisor)
+        cost = costs(settings, datasets)
+        one = next(iter(batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
-        networks = retrain_all(settings, chosen, datasets, folder, self.folder / "supernet", self.console)
+        networks = retrain_all(settings, chosen, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
         reports = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
@@ -127,17 +136,26 @@ class Pipeline:
                 name,
                 architecture,
                 quality,
-                gflops=costs["gflops"](architecture),
-                mparams=costs["mparams"](architecture),
-                latency_ms=report.latency(network, one),
+                gflops=cost["gflops"](architecture),
+                mparams=cost["mparams"](architecture),
+                latency_ms=latency(network, one, settings.precision),
             )
             self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
         return reports
 
     def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
-        extra = {"seconds": self.seconds, "device": str(stages.device_of(self.settings)), "torch": torch.__version__}
+        extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
         report.write(self.folder, reports, searched, drawn, extra)
         start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
         self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
         self.console.print(report.verdict(reports))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
+
+
+def _read_seconds(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    try:
+        return {str(name): float(seconds) for name, seconds in json.loads(path.read_bytes()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, for nothing but times is lost") from error

@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.nas.costs.latency import measure
-from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.quality.report import QualityReport
 from autopanoptic.panoptic.results.overlay import side_by_side
-from autopanoptic.panoptic.search.evaluator import Validation, predict
+from autopanoptic.panoptic.search.evaluator import Validation
 
 PICTURES = 4
 
@@ -74,14 +70,6 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
     return quality
 
 
-def latency(network: PanopticNetwork, image: Batch) -> float:
-    """Return the median milliseconds that a network needs to find everything in a batch of one image."""
-    device = next(network.parameters()).device
-    image = image.to(device)
-    with evaluating(network), torch.inference_mode():
-        return measure(lambda: predict(network, image), device=device, warmup=3, repeats=11).median
-
-
 def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
     """Return the comparison of the networks for a terminal."""
     found = Table(title=title)
@@ -93,9 +81,7 @@ def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
         quality = report.quality
         found.add_row(
             name,
-            f"{100 * quality.all.pq:.1f}",
-            f"{100 * quality.things.pq:.1f}",
-            f"{100 * quality.stuff.pq:.1f}",
+            *(f"{100 * mean.pq:.1f}" if mean.n else "-" for mean in (quality.all, quality.things, quality.stuff)),
             f"{report.gflops:.3g}",
             f"{report.mparams:.2f} M",
             f"{report.latency_ms:.1f} ms",

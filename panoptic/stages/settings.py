@@ -12,13 +12,14 @@ from typing import Any, Literal, TypeAlias
 from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.draw import level
-from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.merge.rules import MergeRules
+from autopanoptic.panoptic.model.precision import PRECISIONS
 from autopanoptic.panoptic.training.recipe import Recipe
 
-Preset: TypeAlias = Literal["scenes", "coco"]
+NetworkName: TypeAlias = Literal["scenes", "photographs", "coco"]
+NETWORKS: tuple[NetworkName, ...] = ("scenes", "photographs", "coco")
 StrategyName: TypeAlias = Literal["path-priority", "evolution", "regularized-evolution", "random"]
 STRATEGIES: tuple[StrategyName, ...] = ("path-priority", "evolution", "regularized-evolution", "random")
-PRECISIONS = ("32-true", "bf16-mixed")
 METRICS = tuple(f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq"))
 
 
@@ -36,7 +37,8 @@ class Settings:
     """A run of the panoptic search.
 
     Attributes:
-        preset: ``"scenes"``, a small network for a CPU, or ``"coco"``, the paper's.
+        network: One of `NETWORKS`: small ones for a CPU, for ``"scenes"`` of about 100 pixels a side or
+            ``"photographs"`` of about 256, and the paper's, ``"coco"``.
         data: Folder in COCO panoptic format; None to generate scenes.
         orientation: Whether the data's images are turned by their EXIF orientation (``"apply"``) or read as they are
             stored (``"ignore"``); see `CocoPanoptic`.
@@ -47,30 +49,35 @@ class Settings:
         strategy: One of `STRATEGIES`.
         trials: Candidates to evaluate.
         objective: One of `METRICS`.
-        max_flops: Most GFLOPs of a candidate, for one image of the size of nas_val's first; None for no limit.
+        max_flops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
+            one image of the size of nas_val's first; None for no limit.
         warmup: Training of one path before the others join; None to start them all from scratch.
         supernet: Training of the supernet.
         retrain: Training of the networks that are compared.
         start: Weights with which they begin: ``"scratch"``, drawn from the seed, or ``"supernet"``, their paths'
-            in the trained supernet, which the coco preset cannot take, because it makes those networks wider.
+            in the trained supernet, which the paper's cannot, because they are made wider.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
         stuff_area: Stuff of fewer pixels stays void; see `MergeRules`.
         merge_order: See `MergeRules`.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
         workers: Processes that evaluate candidates on a CPU. Regularized evolution proposes from what has ended, so
             that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU; the workers share as many.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU; with 1 one trains after the other. The networks do not depend on it.
+        loaders: Processes that load images; 0 loads in the process that computes.
+        evaluation_batch: Images in a batch of an evaluation.
+        checkpoint_every: Passes between two checkpoints of a training.
+        memory: Bytes up to which the decoded images of a split are kept between evaluations.
         seed: Non-negative.
 
     Raises:
         ValueError: If a value is out of range.
     """
 
-    preset: Preset = "scenes"
+    network: NetworkName = "scenes"
     data: str | None = None
     orientation: Orientation = "apply"
     difficulty: str = "easy"
@@ -93,30 +100,35 @@ class Settings:
     workers: int = 1
     threads: int = 1
     trainings: int = 1
+    loaders: int = 0
+    evaluation_batch: int = 8
+    checkpoint_every: int = 24
+    memory: int = 2**30
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.preset not in ("scenes", "coco") or self.strategy not in STRATEGIES:
+        if self.network not in NETWORKS or self.strategy not in STRATEGIES:
             raise ValueError(
-                f"preset={self.preset!r}, strategy={self.strategy!r}: presets are scenes and coco, "
+                f"network={self.network!r}, strategy={self.strategy!r}: networks are {', '.join(NETWORKS)}, "
                 f"strategies {', '.join(STRATEGIES)}"
             )
         if self.objective not in METRICS:
             raise ValueError(f"objective={self.objective!r} is none of {', '.join(METRICS)}")
-        if self.preset == "coco" and self.data is None:
-            raise ValueError("the coco preset needs data in COCO panoptic format: give its folder")
+        if self.network != "scenes" and self.data is None:
+            raise ValueError(f"the {self.network} network needs data in COCO panoptic format: give its folder")
         if self.start not in ("scratch", "supernet"):
             raise ValueError(f"start={self.start!r}: networks start from scratch or from the supernet's weights")
-        if self.preset == "coco" and self.start == "supernet":
+        if self.network == "coco" and self.start == "supernet":
             raise ValueError(
-                "the coco preset retrains networks that are wider than the supernet: they cannot start from its "
+                "the paper's networks are retrained wider than the supernet: they cannot start from its "
                 "weights; take start='scratch'"
             )
-        for name in ("trials", "workers", "threads", "trainings"):
+        for name in ("trials", "workers", "threads", "trainings", "evaluation_batch", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.seed < 0 or self.recalibration_batches < 0:
-            raise ValueError(f"seed {self.seed} and {self.recalibration_batches} batches must not be negative")
+        for name in ("seed", "recalibration_batches", "loaders", "memory"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, as {getattr(self, name)} is")
         if self.device not in ("auto", "cpu", "cuda") or self.precision not in PRECISIONS:
             raise ValueError(
                 f"device={self.device!r}, precision={self.precision!r}: devices are auto, cpu and cuda, "
@@ -158,7 +170,7 @@ class Settings:
             quick: Whether to show every stage only.
         """
         scenes = cls.for_scenes(quick=quick)
-        found = replace(scenes, data=data, short_side=256, long_side=512, stuff_area=1024)
+        found = replace(scenes, network="photographs", data=data, short_side=256, long_side=512, stuff_area=1024)
         if not overfit:
             # Eight images of this size in a batch take too much memory to train several networks at once.
             return replace(found, trainings=1)
@@ -173,7 +185,10 @@ class Settings:
     @classmethod
     def for_coco(cls, data: str | None) -> Settings:
         """The paper's network, sizes and schedules; meant for GPUs."""
-        return cls(preset="coco", data=data, short_side=800, long_side=1333, recalibration_batches=63)
+        return cls(
+            network="coco", data=data, short_side=800, long_side=1333, recalibration_batches=63, loaders=4,
+            evaluation_batch=2, checkpoint_every=960,
+        )  # fmt: skip
 
     @property
     def rules(self) -> MergeRules:
@@ -205,9 +220,9 @@ class Settings:
         if not path.exists():
             raise FileNotFoundError(f"there is no run in {path.parent}: it has no {path.name}")
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
+            values: dict[str, Any] = json.loads(path.read_bytes())
             for name in ("warmup", "supernet", "retrain"):
                 values[name] = None if values[name] is None else Recipe.from_json(values[name])
             return cls(**{**values, "scenes": SceneCounts(**values["scenes"])})
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold the settings of a run: {error}") from error

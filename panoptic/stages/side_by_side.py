@@ -16,7 +16,9 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
-from autopanoptic.panoptic.stages import stages
+from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import read_from
+from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 
 
@@ -59,7 +61,8 @@ def retrain_all(
         _run(training, open_ones, executor_of(settings, len(open_ones)), report)
     networks = {}
     for name, architecture in chosen.items():
-        networks[name] = load_network(folder / trained[architecture])
+        with read_from(folder / trained[architecture] / WEIGHTS):
+            networks[name] = load_network(folder / trained[architecture])
         if not (folder / name / WEIGHTS).exists():
             save_network(networks[name], architecture, folder / name)
     return networks
@@ -68,7 +71,7 @@ def retrain_all(
 def executor_of(settings: Settings, trainings: int) -> Executor:
     """Return what runs some trainings: processes on a CPU, where several fit into the settings' cores."""
     at_a_time = min(trainings, settings.trainings // settings.threads)
-    if at_a_time > 1 and stages.device_of(settings).type == "cpu":
+    if at_a_time > 1 and device_of(settings).type == "cpu":
         return ProcessExecutor(at_a_time, settings.threads)
     return InlineExecutor()
 
@@ -84,7 +87,7 @@ class _Training:
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         with _threads(self.settings.threads):
-            stages.retrain(
+            retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 report=lambda done: report(done, {}),
             )  # fmt: skip
@@ -103,7 +106,7 @@ def _run(
     waiting = list(enumerate(names))
     running = 0
     try:
-        executor.start(training, on_report)
+        executor.start(training, on_report, answers=False)
         while waiting or running:
             while waiting and running < executor.capacity:
                 index, name = waiting.pop(0)

@@ -1,16 +1,10 @@
-"""How a panoptic network is trained: steps, optimizer and schedule."""
+"""How a panoptic network is trained: steps, optimizer and schedule, as values that can be saved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
-
-import torch
-from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 Schedule: TypeAlias = Literal["cosine", "steps"]
 
@@ -121,23 +115,6 @@ class Recipe:
     def updates(self, cycle: int) -> int:
         """Return how often the optimizer steps, given the paths in a cycle."""
         return self.passes // cycle if self.accumulate else self.passes
-
-    def make_optimizer(self, network: nn.Module) -> Optimizer:
-        """Make the optimizer of a network's parameters, which are grouped by kind."""
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in network.named_parameters():
-            plain = parameter.ndim <= 1
-            rate = self.learning_rate * (self.bias_factor if name.rpartition(".")[2] == "bias" and plain else 1.0)
-            groups.setdefault((rate, 0.0 if plain else self.weight_decay), []).append(parameter)
-        described = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(described, lr=self.learning_rate, momentum=0.9)
-        return torch.optim.AdamW(described, lr=self.learning_rate)
-
-    def make_scheduler(self, cycle: int) -> Callable[[Optimizer], LambdaLR]:
-        """Return what makes the schedule from the optimizer; it is stepped once an update."""
-        total = self.updates(cycle)
-        return lambda optimizer: LambdaLR(optimizer, lambda update: self.factor(update, total))
 
     def factor(self, update: int, total: int) -> float:
         """Return the share of the learning rate at an update, from 0, of so many."""

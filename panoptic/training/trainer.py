@@ -2,128 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
-import numpy as np
-import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
+from autopanoptic.nas import PathSampler
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
+from autopanoptic.panoptic.training.chunks import TrainingData
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-
-CHUNK = 24
-"""Passes between two checkpoints, unless the hardware setting says otherwise."""
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What a training runs on.
-
-    Attributes:
-        accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-        devices: How many; each gets an equal part of a batch. On several GPUs batch norm takes its statistics
-            over all of them (SyncBN); on several CPU processes, which torch does not offer that for, each over its
-            own part.
-        precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
-        workers: Processes that load images; 0 loads in this one.
-        logger: ``"csv"`` or ``"tensorboard"``.
-        progress: Whether to show a progress bar.
-        checkpoint_every: Passes between two checkpoints.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: str = "32-true"
-    workers: int = 0
-    logger: str = "csv"
-    progress: bool = True
-    checkpoint_every: int = CHUNK
-
-
-class PanopticModule(SupernetModule):
-    """Trains a panoptic network, or a supernet of them.
-
-    Which anchors and RoIs enter the loss of pass n depends on (seed, n) alone.
-
-    Args:
-        network: A supernet, or the network of one architecture.
-        recipe: Optimizer and schedule.
-        paths: Names the path of each pass; None for a network without choices.
-        seed: Non-negative.
-
-    Raises:
-        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
-    """
-
-    def __init__(
-        self, network: PanopticNetwork, recipe: Recipe, paths: PathSampler | None = None, seed: int = 0
-    ) -> None:
-        supernet = Supernet(network)
-        sampler = UniformPaths(supernet.space) if paths is None else paths
-        recipe.check_cycle(sampler.cycle)
-        super().__init__(
-            supernet,
-            self._total,
-            lambda _: recipe.make_optimizer(network),
-            sampler,
-            scheduler=recipe.make_scheduler(sampler.cycle),
-            accumulate=recipe.accumulate,
-            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
-            reduction="sum",
-            divide_rates=recipe.accumulate,
-            clip=recipe.clip,
-        )
-        self.seed = seed
-
-    def _total(self, network: nn.Module, batch: Batch) -> Tensor:
-        seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
-        generator = torch.Generator(batch.images.device).manual_seed(int(seed))
-        losses = cast("PanopticNetwork", network).losses(
-            batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator
-        )
-        self.log_dict({name: loss.detach() for name, loss in losses.items() if name != "total"})
-        return losses["total"]
-
-
-class _TrainingData(lightning.LightningDataModule):
-    """The batches of a run, a chunk an epoch, so that checkpoints lie between epochs and resume exactly."""
-
-    def __init__(self, dataset: CocoPanoptic, transform: Transform, recipe: Recipe, divisor: int, hardware: Hardware,
-                 seed: int) -> None:  # fmt: skip
-        super().__init__()
-        self.make = partial(
-            training_batches, dataset, transform, batch_size=recipe.batch_size, divisor=divisor, seed=seed,
-            workers=hardware.workers, pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
-        )  # fmt: skip
-        self.passes = recipe.passes
-        self.chunk = hardware.checkpoint_every
-
-    @property
-    def epochs(self) -> int:
-        return -(-self.passes // self.chunk)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        trainer = cast("lightning.Trainer", self.trainer)
-        start = trainer.current_epoch * self.chunk
-        stop = min(start + self.chunk, self.passes)
-        return self.make(start=start, stop=stop, rank=trainer.global_rank, world=trainer.world_size)
+from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of
+from autopanoptic.panoptic.training.terminal import (
+    ProgressBar,
+    QuietProcesses,
+    Reporting,
+    interruptible,
+    quiet,
+    same_errors,
+)
 
 
 def train(
@@ -139,7 +43,10 @@ def train(
     title: str = "training",
     report: Callable[[int], None] | None = None,
 ) -> None:
-    """Train a network in place; goes on from the last checkpoint that an interrupted call left in the folder.
+    """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
+
+    The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the network's
+    initial weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
@@ -155,15 +62,21 @@ def train(
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
-        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
+        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles;
+            if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
     hardware = hardware or Hardware()
-    data = _TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
+    data = TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
     module = PanopticModule(network, recipe, paths, seed)
-    last = folder / "last.ckpt"
-    with _quiet(), _interruptible():
+    last = newest_checkpoint(folder)
+    record = record_of(
+        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
+        checkpoint_every=hardware.checkpoint_every,
+    )  # fmt: skip
+    keep_record(folder / RECORD, record, what="another training", begun=last is not None)
+    with quiet(), interruptible(), same_errors():
         trainer = _trainer(folder, data.epochs, hardware, title, report)
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
 
@@ -171,19 +84,20 @@ def train(
 def _trainer(
     folder: Path, epochs: int, hardware: Hardware, title: str, report: Callable[[int], None] | None = None
 ) -> lightning.Trainer:
-    callbacks: list[Callback] = [
-        ModelCheckpoint(folder, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    ]
+    callbacks: list[Callback] = [KeepTwo(folder)]
+    if hardware.devices > 1:
+        callbacks.append(QuietProcesses())
     if hardware.progress:
-        callbacks.append(_Progress(title))
+        callbacks.append(ProgressBar(title))
     if report is not None:
-        callbacks.append(_Reporting(report))
+        callbacks.append(Reporting(report))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
-        strategy="ddp_find_unused_parameters_true" if hardware.devices > 1 else "auto",
-        sync_batchnorm=hardware.devices > 1 and _on_gpu(hardware),
+        # Spawned processes train and end; the program goes on once, in the process that called.
+        strategy="ddp_spawn_find_unused_parameters_true" if hardware.devices > 1 else "auto",
+        sync_batchnorm=hardware.devices > 1 and hardware.on_gpu,
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
@@ -196,69 +110,9 @@ def _trainer(
     )
 
 
-def _on_gpu(hardware: Hardware) -> bool:
-    return hardware.accelerator == "gpu" or (hardware.accelerator == "auto" and torch.cuda.is_available())
-
-
 def _logger(folder: Path, kind: str) -> Logger:
     if kind == "tensorboard":
         return TensorBoardLogger(folder, name="log")
     if kind == "csv":
         return CSVLogger(folder, name="log")
     raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")
-
-
-class _Reporting(Callback):
-    """Tells how far a training is."""
-
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self.report = report
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
-        self.report(int(cast("PanopticModule", pl_module).passes))
-
-
-class _Progress(RichProgressBar):
-    """One bar for the whole run; a chunk is no epoch that a reader would know."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(leave=False)
-        self.title = title
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"{self.title}, part {current_epoch + 1} of {self.trainer.max_epochs}"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C come through: Lightning ignores the signal from then on and ends the program without a word."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from end
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice and advertisements out of the terminal; errors still come through."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-        warnings.filterwarnings("ignore", message="GPU available but not used.*")
-        warnings.filterwarnings("ignore", message="The dirpath has changed.*")  # the run's folder was moved
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

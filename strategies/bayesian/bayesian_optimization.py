@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,8 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, too_few_trials, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies.bayesian.acquisition import PARENTS, WHOLE, Acquisition, WholeSpace, climb
+from autopanoptic.strategies.bayesian.acquisition import Acquisition
+from autopanoptic.strategies.bayesian.climb import PARENTS, climb
 from autopanoptic.strategies.bayesian.gaussian_process import (
     Array,
     GaussianProcess,
@@ -22,9 +24,11 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     choice_of_columns,
     fit,
 )
+from autopanoptic.strategies.bayesian.whole_space import WHOLE, WholeSpace
 
 TRIALS = 500
 FIT_TRIALS = 200
+FIT_DISTANCES = 5_000_000
 REFITS = 20
 AUGMENTATION = 0.05
 
@@ -44,11 +48,10 @@ class BayesianOptimization(Strategy):
     - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
       if they had given the mean (Kriging believer), so that workers spread.
     - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
-      random architectures, and a local search from both; see
-      :func:`autopanoptic.strategies.bayesian.acquisition.climb`.
+      random architectures, and a local search from both; see :func:`autopanoptic.strategies.bayesian.climb.climb`.
       Either way a constraint is only asked about those that come to be the best.
     - Many trials: of more than 500 the model takes the best half and a spread of the rest (a subset of data), of more
-      than 200 the relevances are learned from such a part.
+      than 200 (of 500 choices 141) the relevances are learned from such a part.
 
     With several objectives each proposal draws weights and ranks by their augmented Tchebycheff function (Knowles 2006,
     "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective optimization
@@ -86,7 +89,7 @@ class BayesianOptimization(Strategy):
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
-        if len(history) < self.initial or not history.n_completed:
+        if len(history) < self.initial or not history.n_completed or space.has_at_most(len(history)):
             return unseen(space, history, rng)
         acquisition = self.acquisition(space, history, rng)
         if space.has_at_most(WHOLE):
@@ -116,13 +119,21 @@ class BayesianOptimization(Strategy):
         """Return the hyperparameters, kept from the last refit where there is one objective."""
 
         def learn(count: int) -> Hyperparameters:
-            encoded, targets = _data(space, history, observed[:count], weights, FIT_TRIALS)
+            encoded, targets = _data(space, history, observed[:count], weights, fit_trials(len(space.choices)))
             return fit(encoded, targets, choice_of_columns(space))
 
         if len(weights) > 1:
             return learn(len(observed))
         count = last_refit(len(observed))
         return self._fits.get(history, (space, count), lambda: learn(count))
+
+
+def fit_trials(choices: int) -> int:
+    """Return from how many trials the relevances of so many choices are learned: 200, fewer of over 250 choices.
+
+    The distances of all pairs in all choices are 5 million numbers at most, 40 MB.
+    """
+    return min(FIT_TRIALS, math.isqrt(2 * FIT_DISTANCES // choices))
 
 
 def last_refit(count: int) -> int:

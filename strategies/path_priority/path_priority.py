@@ -12,8 +12,7 @@ import numpy as np
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import Strategy, require_count, unseen
-from autopanoptic.nas.supernet.fairness import cycle_length as equal_uses
-from autopanoptic.nas.supernet.fairness import next_member, uses_of
+from autopanoptic.nas.supernet.fairness import checked_length, next_member, uses_of
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial
@@ -21,7 +20,6 @@ from autopanoptic.strategies.path_priority.scoreboard import Scores, best_first,
 
 SUM_ATTEMPTS = 100
 CLIMBS = 5
-LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,8 @@ class PathPriority(Strategy):
 
     The length of a cycle is the least common multiple of the numbers of options, as in the paper (12 there), where all
     uses are then equal. That grows beyond any budget where the numbers have little in common (7, 8, 9, 11 and 13:
-    72,072). Where it is above 60, and above twice the largest number of options, a cycle has twice the largest number.
+    72,072). Where it is more than four times the largest number of options, a cycle has as many trials as that number
+    (:func:`~autopanoptic.nas.supernet.fairness.short_cycle_length`).
 
     Dealing does not wait for results; the answers wait until every trial of the cycles has ended.
 
@@ -95,11 +94,7 @@ class PathPriority(Strategy):
 
     def length(self, space: SearchSpace) -> int:
         """Return the number of trials in a cycle."""
-        if self.cycle_length is not None:
-            return self.cycle_length
-        most = max((len(choice.options) for choice in space.choices), default=1)
-        equal = equal_uses(space)
-        return equal if equal <= max(LONGEST, 2 * most) else 2 * most
+        return checked_length(space, self.cycle_length)
 
     def trials(self, space: SearchSpace) -> int:
         """Return the number of trials that the cycles take; the answers come on top."""

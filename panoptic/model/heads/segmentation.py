@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.operators import head_layer
+from autopanoptic.panoptic.model.operators.known import head_layer
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 
@@ -27,7 +27,7 @@ class SegmentationHead(nn.Module):
         channels = config.segmentation_channels
         width, layers = config.pyramid_channels, []
         for index in range(config.segmentation_layers):
-            layers.append(head_layer(width, channels, config.norm_groups, f"segmentation.{index}"))
+            layers.append(head_layer(width, channels, config, f"segmentation.{index}"))
             width = channels
         self.layers = nn.Sequential(*layers)
         self.output_shape = {level: FeatureShape(channels, s.stride) for level, s in in_shape.items()}

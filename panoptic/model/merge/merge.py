@@ -6,53 +6,15 @@ painted one after the other, each onto the pixels that are still free, and stuff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-
-Order: TypeAlias = Literal["score", "reference"]
-
-
-@dataclass(frozen=True)
-class MergeRules:
-    """How instances and stuff share the pixels.
-
-    Attributes:
-        order: Which instance is painted first. "score": the most confident one, as panopticapi and
-            detectron2 do. "reference": the smallest of those whose score exceeds `confident`, then
-            the others by score, as the reference code of Auto-Panoptic does.
-        score_threshold: Instances of a lower score are dropped, 0 to 1.
-        overlap_threshold: An instance is dropped when a larger share of its mask is taken, 0 to 1.
-        stuff_area: A stuff class with fewer free pixels, at the true image size, stays void.
-        confident: The score that separates the two groups of "reference", 0 to 1.
-
-    Raises:
-        ValueError: When a value is out of its range.
-    """
-
-    order: Order = "score"
-    score_threshold: float = 0.5
-    overlap_threshold: float = 0.5
-    stuff_area: int = 64 * 64
-    confident: float = 0.725
-
-    def __post_init__(self) -> None:
-        if self.order not in get_args(Order):
-            raise ValueError(f"order must be one of {get_args(Order)}, not {self.order!r}")
-        for name in ("score_threshold", "overlap_threshold", "confident"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {value}")
-        if self.stuff_area < 0:
-            raise ValueError(f"stuff_area must be at least 0 pixels, not {self.stuff_area}")
-
+from autopanoptic.panoptic.model.merge.instances import Instance, candidates
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 
 _DEFAULT_RULES = MergeRules()
 
@@ -88,7 +50,7 @@ def merge(
             label stands for no category.
     """
     _check_tensors(scores, labels, masks, semantic)
-    found = _candidates(scores, labels, masks, categories, rules)
+    found = candidates(scores, labels, masks, categories, rules)
     painted = _paint(found, semantic, rules.overlap_threshold)
     combined = torch.where(painted > 0, painted, _stuff(semantic, categories, first=len(found) + 1))
     owners = [_Owner(one.category_id, one.score, 1) for one in found]
@@ -104,60 +66,7 @@ class _Owner(NamedTuple):
     least: int
 
 
-@dataclass(frozen=True)
-class _Instance:
-    """An instance above the threshold: its mask's bounding box, and the mask within it."""
-
-    category_id: int
-    score: float
-    box: tuple[slice, slice]
-    crop: Tensor
-
-
-def _candidates(
-    scores: Tensor, labels: Tensor, masks: Tensor, categories: Categories, rules: MergeRules
-) -> list[_Instance]:
-    """The instances that are confident enough and not empty, in the order of painting."""
-    confidences: list[float] = scores.detach().double().tolist()
-    names: list[int] = labels.tolist()
-    _check_values(confidences, names, len(categories.things))
-    found = [
-        _Instance(categories.things[label - 1].id, score, box, mask[box])
-        for score, label, box, mask in zip(confidences, names, _boxes(masks), masks, strict=True)
-        if score >= rules.score_threshold and box is not None
-    ]
-    if rules.order == "score":
-        return sorted(found, key=lambda one: -one.score)
-    areas = _areas(found)
-    keys = [
-        (0, area) if one.score > rules.confident else (1, -one.score) for one, area in zip(found, areas, strict=True)
-    ]
-    return [found[i] for i in sorted(range(len(found)), key=keys.__getitem__)]
-
-
-def _areas(instances: list[_Instance]) -> list[int]:
-    """Pixels of every mask, fetched from the device at once."""
-    if not instances:
-        return []
-    areas: list[int] = torch.stack([torch.count_nonzero(one.crop) for one in instances]).tolist()
-    return areas
-
-
-def _boxes(masks: Tensor) -> list[tuple[slice, slice] | None]:
-    """The bounding box of every mask, None for an empty one."""
-    # As bytes, because reducing bool tensors is ten times slower on a CPU.
-    pixels = masks.view(torch.uint8)
-    rows: NDArray[np.uint8] = pixels.amax(2).cpu().numpy()
-    columns: NDArray[np.uint8] = pixels.amax(1).cpu().numpy()
-    return [(_span(row), _span(column)) if row.any() else None for row, column in zip(rows, columns, strict=True)]
-
-
-def _span(taken: NDArray[np.uint8]) -> slice:
-    where = np.flatnonzero(taken)
-    return slice(int(where[0]), int(where[-1]) + 1)
-
-
-def _paint(instances: list[_Instance], semantic: Tensor, overlap_threshold: float) -> Tensor:
+def _paint(instances: list[Instance], semantic: Tensor, overlap_threshold: float) -> Tensor:
     """Paints the instances in turn, 1, 2, ... by their rank, without waiting for the device."""
     painted = torch.zeros(semantic.shape, dtype=torch.int32, device=semantic.device)
     for rank, one in enumerate(instances, start=1):
@@ -209,12 +118,3 @@ def _check_tensors(scores: Tensor, labels: Tensor, masks: Tensor, semantic: Tens
             f"the semantic map is {tuple(semantic.shape)}, the masks are {tuple(masks.shape[1:])}; "
             "both must have the image's size"
         )
-
-
-def _check_values(scores: list[float], labels: list[int], things: int) -> None:
-    for score in scores:
-        if not 0 <= score <= 1:
-            raise ValueError(f"score {score} is not from 0 to 1; pass probabilities, not logits")
-    for label in labels:
-        if not 1 <= label <= things:
-            raise ValueError(f"thing label {label} is not in 1..{things}; 0, the background, is no label")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
@@ -116,6 +117,19 @@ def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(answe
     assert all(trial == value for trial, value in seen)
 
 
+def test_late_reports_are_not_taken_for_those_of_another_attempt() -> None:
+    seen: list[float] = []
+    with running(leaves_a_thread, on_report=lambda trial, step, metrics: seen.append(metrics["value"])) as it:
+        it.submit(0, Architecture({"number": 1}))
+        next_of(it)
+        assert set(seen) == {1.0}
+        seen.clear()
+        time.sleep(0.02)  # late reports come in
+        it.submit(0, Architecture({"number": 2}))
+        next_of(it)
+    assert set(seen) == {2.0}
+
+
 def sleeps_with_a_child(architecture: Architecture) -> float:
     if architecture["path"]:
         child = subprocess.Popen(["sleep", "3600"])
@@ -152,9 +166,8 @@ def test_a_result_that_has_come_is_not_abandoned() -> None:
 
 def breaks_its_device(architecture: Architecture) -> dict[str, float]:
     """Behave as with a GPU: after one error, all that the process computes on it fails."""
-    import torch
-
-    torch.cuda.is_initialized = lambda: bool(architecture["cuda"])
+    cuda = SimpleNamespace(is_initialized=lambda: bool(architecture["cuda"]))
+    sys.modules["torch"] = SimpleNamespace(cuda=cuda)  # type: ignore[assignment]
     if architecture["breaks"]:
         os.environ["BROKEN"] = "1"
     if "BROKEN" in os.environ:

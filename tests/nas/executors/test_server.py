@@ -96,11 +96,10 @@ def test_imports_after_which_a_fork_is_not_safe(line: str, imported_by: Path, ca
     there = f"\nif os.getpid() != {os.getpid()}:\n    {line}\n"
     function = function_of(imported_by.parent, f"forbids_forks_{list(OBSTACLES).index(line)}", MODULE + there)
     with caplog.at_level(logging.WARNING):
-        workers = {int(one["pid"]) for one in metrics(function, 2)}
+        (worker,) = metrics(function, 1)
     assert f"the evaluator needs, {OBSTACLES[line]}" in caplog.text
     assert "while it is imported" in caplog.text
-    assert len(workers) == 2
-    assert workers < set(map(int, imported_by.read_text().split()))
+    assert int(worker["pid"]) in set(map(int, imported_by.read_text().split()))
 
 
 def test_a_log_that_an_import_opens_is_no_obstacle(imported_by: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from autopanoptic.nas import Choice, Journal, JournalError, RandomSearch, Result, Search, SearchSpace
+from autopanoptic.nas import (
+    Choice,
+    Executor,
+    InlineExecutor,
+    Journal,
+    JournalError,
+    ProcessExecutor,
+    RandomSearch,
+    Result,
+    Search,
+    SearchSpace,
+)
 from autopanoptic.nas.storage import journal as journal_module
 from autopanoptic.nas.storage.lock import FileLock, LockedError
 
@@ -97,9 +108,10 @@ def test_a_forked_child_is_another_process_like_any(tmp_path: Path) -> None:
     assert [event["event"] for event in Journal(tmp_path / "j").events] == ["a", "b"]
 
 
+@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(1)])
 @pytest.mark.parametrize("swallowed", [False, True])
 def test_a_disk_that_is_full_at_a_report_ends_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swallowed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swallowed: bool, executor: Executor
 ) -> None:
     written = journal_module._write
 
@@ -117,7 +129,7 @@ def test_a_disk_that_is_full_at_a_report_ends_the_search(
         return 1.0
 
     space = SearchSpace([Choice("a", range(9))])
-    search = Search(space, RandomSearch(), evaluate, journal=tmp_path / "j")
+    search = Search(space, RandomSearch(), evaluate, executor=executor, journal=tmp_path / "j")
     with monkeypatch.context() as patch:
         patch.setattr(journal_module, "_write", full_at_reports)
         with pytest.raises(JournalError, match="No space left"):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections import defaultdict
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture, InputChoice, LayerChoice, ModelSpace, Repeat, Supernet
@@ -55,13 +59,88 @@ class Cell(ModelSpace):
         return self.out(tensors[1:])
 
 
-def without_dead(supernet: Supernet, architecture: Architecture, sample: Tensor) -> Architecture:
-    """Drop the operations whose weights a backward pass does not reach, and what chooses their inputs."""
+class Graph(ModelSpace):
+    """Any graph: each node sums what it takes, with an InputChoice or always all, of any tensors before it.
+
+    Args:
+        nodes: for each the numbers of the tensors that it is offered, 0 for the input, and how many it chooses; 0 for
+            all of them, always.
+        cells: how many copies stand behind each other, tied.
+    """
+
+    def __init__(self, nodes: tuple[tuple[tuple[int, ...], int], ...], cells: int = 1) -> None:
+        super().__init__()
+        self.nodes, self.cells = nodes, cells
+        for cell, (node, (offered, chosen)) in itertools.product(range(cells), enumerate(nodes)):
+            options = {"a": nn.Linear(4, 4), "b": nn.Sequential(nn.Linear(4, 4), nn.Softplus())}
+            self.add_module(f"op{node}_{cell}", LayerChoice(options, label=f"op{node}", tied=cells > 1))
+            if chosen:
+                choice = InputChoice(len(offered), chosen, "mean", label=f"in{node}", tied=cells > 1)
+                self.add_module(f"in{node}_{cell}", choice)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for cell in range(self.cells):
+            tensors = [x]
+            for node, (offered, chosen) in enumerate(self.nodes):
+                given = [tensors[index] for index in offered]
+                taken = getattr(self, f"in{node}_{cell}")(given) if chosen else sum(given)
+                tensors.append(getattr(self, f"op{node}_{cell}")(taken))
+            x = tensors[-1]
+        return x
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[tuple[tuple[int, ...], int], ...]:
+    nodes = []
+    for node in range(draw(st.integers(1, 4))):
+        offered = draw(st.lists(st.integers(0, node), min_size=1, max_size=3, unique=True))
+        nodes.append((tuple(offered), draw(st.integers(0, len(offered)))))
+    return tuple(nodes)
+
+
+@given(nodes=graphs())
+@example(nodes=(((0,), 0), ((0, 1), 1), ((0,), 0)))
+@settings(max_examples=25, deadline=None)
+def test_the_architectures_of_any_graph_are_those_that_a_backward_pass_tells_apart(nodes: Any) -> None:
+    whole, used = Supernet(Graph(nodes)), Supernet(Graph(nodes), inputs=[VECTOR])
+    always = {f"op{n}" for n in range(len(nodes))} - reached_by_any(whole)
+    expected = {without_dead(whole, architecture, VECTOR, always) for architecture in whole.space}
+    assert set(used.space) == expected
+
+
+@given(nodes=graphs(), seed=st.integers(0, 9))
+@settings(max_examples=15, deadline=None)
+def test_tied_cells_lose_nothing_that_matters(nodes: Any, seed: int) -> None:
+    module = Graph(nodes, 2).eval()
+    whole, used = Supernet(module), Supernet(module, inputs=[VECTOR])
+    architecture = whole.space.sample(np.random.default_rng(seed))
+    whole.activate(architecture)
+    expected = whole(VECTOR)
+    used.activate(used.space.canonical(architecture))
+    assert torch.equal(used(VECTOR), expected)
+
+
+def reached(supernet: Supernet, architecture: Architecture, sample: Tensor) -> set[str]:
+    """The operations whose weights a backward pass reaches."""
     supernet.activate(architecture)
     supernet.module.zero_grad(set_to_none=True)
     supernet(sample).sum().backward()
-    reached = {n.split(".")[0] for n, p in supernet.module.named_parameters() if p.grad is not None}
-    return Architecture({k: v for k, v in architecture.items() if k == "out" or f"op{k[2:]}" in reached})
+    return {name.split("_")[0].split(".")[0] for name, p in supernet.module.named_parameters() if p.grad is not None}
+
+
+def reached_by_any(supernet: Supernet) -> set[str]:
+    return set().union(*(reached(supernet, architecture, VECTOR) for architecture in supernet.space))
+
+
+def without_dead(
+    supernet: Supernet,
+    architecture: Architecture,
+    sample: Tensor,
+    kept: set[str] = frozenset(),  # type: ignore[assignment]
+) -> Architecture:
+    """Drop the operations that a backward pass does not reach, and what chooses their inputs."""
+    live = reached(supernet, architecture, sample) | kept | {"out"}
+    return Architecture({k: v for k, v in architecture.items() if k in live or f"op{k[2:]}" in live})
 
 
 def test_the_guides_network_has_29_architectures_of_42() -> None:
@@ -133,6 +212,44 @@ def test_conditions_of_nested_and_shared_branches() -> None:
         "choice": {"op": ("inner",)},
         "left": {"choice": (1,)},
     }
+
+
+class Parts(NamedTuple):
+    first: Tensor
+    second: Tensor
+
+
+class Split(nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Any:
+        return self.kind(x + 1, x * 2)
+
+
+class Structured(ModelSpace):
+    """A choice that returns several tensors, of which one is offered and one used, and an InputChoice with a list."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self.split = LayerChoice([Split(kind), Split(kind)], label="split")
+        self.alone = LayerChoice([nn.Tanh(), nn.ReLU()], label="alone")
+        self.take = InputChoice(2, reduction="none", label="take")
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.split(x)
+        first = found["first"] if isinstance(found, dict) else found[0]
+        return sum(self.take([self.alone(first), x]))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "kind", [Parts, lambda *p: list(p), lambda a, b: {"first": a, "second": b}, lambda a, b: defaultdict(int, first=a)]
+)
+def test_choices_may_return_collections(kind: Any) -> None:
+    conditions = {c.label: dict(c.conditions) for c in Supernet(Structured(kind), inputs=[VECTOR]).space.choices}
+    assert conditions == {"take": {}, "split": {"take": (0,)}, "alone": {"take": (0,)}}
 
 
 class Plain(ModelSpace):

@@ -94,3 +94,8 @@ def test_reading_architectures_loads_no_torch() -> None:
         "load_shipped('coco_3.8g'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_networks_of_one_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="not for 0 thing and 5 stuff classes"):
+        to_published({}, PanopticConfig.scenes(0, 5))

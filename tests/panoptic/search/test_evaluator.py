@@ -13,11 +13,12 @@ from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.merge.merge import MergeRules
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
 
 
 def no_report(step: int, metrics: Metrics) -> None:
@@ -147,6 +148,28 @@ def test_recalibration_changes_the_statistics_that_a_candidate_sees(
         evaluator = PanopticEvaluator(supernet, Looking(datasets.nas_val, batches), recalibrate_with)
         evaluator.evaluate(hand_made(supernet.space), no_report)
     assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize(("precision", "lowered"), [("32-true", False), ("bf16-mixed", True)])
+def test_candidates_are_measured_in_the_given_precision(
+    datasets: Datasets, network: PanopticNetwork, batches: list[Batch], precision: str, lowered: bool
+) -> None:
+    seen: list[torch.dtype] = []
+    hook = network.neck.register_forward_pre_hook(lambda module, args: seen.append(args[0]["c5"].dtype))
+    recalibrated: list[torch.dtype] = []
+    stem = network.backbone.stem[0].register_forward_hook(lambda module, args, out: recalibrated.append(out.dtype))
+    validation = Validation(datasets.nas_val, batches[:2], precision=precision)
+    evaluator = PanopticEvaluator(Supernet(network), validation, batches[:1])
+    evaluator.evaluate(hand_made(evaluator.supernet.space), no_report)
+    hook.remove()
+    stem.remove()
+    assert {dtype == torch.bfloat16 for dtype in (*seen, *recalibrated)} == {lowered}
+    assert len(recalibrated) == len(seen) + 1
+
+
+def test_an_unknown_precision_is_refused(datasets: Datasets, network: PanopticNetwork, batches: list[Batch]) -> None:
+    with pytest.raises(ValueError, match="precision='16' is none of 32-true, bf16-mixed"):
+        Validation(datasets.nas_val, batches, precision="16")(network)
 
 
 def test_a_batch_norm_in_a_head_sees_the_batches_too(datasets: Datasets, batches: list[Batch]) -> None:

@@ -8,7 +8,7 @@ import torch
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.search.inflate import _spread, inflate
+from autopanoptic.panoptic.search.inflate import inflate
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +79,6 @@ def test_approximate_options_are_closer_than_fresh_ones(
     fresh.module.load_state_dict(state, strict=False)
     fresh.module.eval()
     assert 0 < inflated < 0.7 * difference(fresh, dict.fromkeys(labels(fresh, *parts), option))
-
-
-def test_a_spread_kernel_agrees_on_linear_features() -> None:
-    kernel = torch.randn(1, 1, 3, 3, dtype=torch.float64)
-    rows, columns = torch.meshgrid(torch.arange(11.0), torch.arange(11.0), indexing="ij")
-    ramp = (2 * rows - 3 * columns + 1)[None, None].double()
-    plain = torch.nn.functional.conv2d(ramp, kernel)[..., 1:-1, 1:-1]
-    dilated = torch.nn.functional.conv2d(ramp, _spread(kernel), dilation=2)
-    torch.testing.assert_close(dilated, plain)
 
 
 def test_fewer_hidden_units_keep_the_strongest(warm: Supernet) -> None:

@@ -26,7 +26,9 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
+from autopanoptic.panoptic.training.optimizer import make_optimizer
 from autopanoptic.panoptic.training.recipe import Recipe
 
 SAMPLE = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "panoptic" / "coco_sample"
@@ -50,7 +52,7 @@ def train_once(network: PanopticNetwork, path: Architecture, batch: Batch) -> No
     supernet = Supernet(network)
     supernet.activate(path)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = Recipe.coco_supernet().make_optimizer(network.train(), 12)
+    optimizer = make_optimizer(Recipe.coco_supernet(), network.train())
     losses = network.losses(
         batch.images, batch.sizes, batch.targets, batch.semantic, generator=torch.Generator().manual_seed(0)
     )

@@ -16,10 +16,13 @@ from torch import Tensor
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.results.saved import save_weights
+from autopanoptic.panoptic.model.weights import save_weights
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build, network_config
+from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import TrainingError, _run, _Training, executor_of, retrain_all
-from autopanoptic.panoptic.stages.stages import SUPERNET, build, hand_made, network_config, retrain
+from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.recipe import Recipe
 
 CHECKPOINT = 24

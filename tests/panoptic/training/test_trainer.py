@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -21,9 +22,12 @@ from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.stages.stages import build, hand_made
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.networks import build
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.trainer import Hardware, PanopticModule, _trainer, train
+from autopanoptic.panoptic.training.trainer import _trainer, train
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
@@ -44,28 +48,44 @@ def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
-class Interrupted(FairPaths):
-    """Fair paths that break off at a pass."""
+def break_off(monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException) -> None:
+    """Let trainings end with an error before a pass."""
+    total = PanopticModule._total
 
-    def path(self, step: int) -> Architecture:
-        if step == 3:
-            raise RuntimeError("power cut")
-        return super().path(step)
+    def broken(self: PanopticModule, network: Any, batch: Any) -> Tensor:
+        if int(self.passes) == at:
+            raise error
+        return total(self, network, batch)
+
+    monkeypatch.setattr(PanopticModule, "_total", broken)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 def test_an_interrupted_training_resumes_to_the_same_weights(
-    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+    datasets: Datasets,
+    network: PanopticNetwork,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damaged: bool,
 ) -> None:
-    space = Supernet(network).space
+    paths = FairPaths(Supernet(network).space)
     start = weights(network)
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "a", paths=FairPaths(space), hardware=QUIET)
+    recipe, machine = replace(RECIPE, passes=3), replace(QUIET, checkpoint_every=1)
+    train(network, datasets.train, TRANSFORM, recipe, tmp_path / "a", paths=paths, hardware=machine)
     whole = weights(network)
+    folder = tmp_path / "b"
     network.load_state_dict(start)
-    with pytest.raises(RuntimeError, match="power cut"):
-        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=Interrupted(space), hardware=QUIET)
+    with pytest.MonkeyPatch.context() as patch:
+        break_off(patch, 2, RuntimeError("power cut"))
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(network, datasets.train, TRANSFORM, recipe, folder, paths=paths, hardware=machine)
+    assert sorted(path.name for path in folder.glob("*.ckpt")) == ["last.ckpt", "previous.ckpt"]
+    if damaged:
+        (folder / "last.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:1000])
     network.load_state_dict(start)  # a new process would begin from these
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=FairPaths(space), hardware=QUIET)
+    train(network, datasets.train, TRANSFORM, recipe, folder, paths=paths, hardware=machine)
     assert_equal(weights(network), whole)
+    assert ("the training goes on from previous.ckpt" in caplog.text) == damaged
 
 
 def test_a_finished_training_is_only_loaded(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
@@ -175,6 +195,18 @@ def test_batch_norm_is_synchronised_over_several_gpus(
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
     options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), "training")
     assert options["sync_batchnorm"] == expected  # type: ignore[index]
+    # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
+    assert options["strategy"].startswith("ddp_spawn") == (devices > 1)  # type: ignore[index]
+
+
+def test_a_training_can_be_sent_to_other_processes(network: PanopticNetwork) -> None:
+    space = Supernet(network).space
+    module = pickle.loads(pickle.dumps(PanopticModule(network, RECIPE, FairPaths(space))))
+    optimizers, _ = module.configure_optimizers()
+    trained = {id(parameter) for group in optimizers[0].param_groups for parameter in group["params"]}
+    assert trained == {id(parameter) for parameter in module.network.parameters()}
+    module.supernet.activate(hand_made(space))
+    assert set(module.supernet.active_modules()) <= set(module.network.modules())
 
 
 def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
@@ -219,22 +251,13 @@ def test_the_sampling_of_a_pass_depends_on_the_seed_alone(
     assert not torch.equal(value, other._total(network, batch))
 
 
-def test_an_interrupt_comes_through(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
-    class Pressed(FairPaths):
-        def path(self, step: int) -> Architecture:
-            raise KeyboardInterrupt
-
+def test_an_interrupt_comes_through(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_off(monkeypatch, 0, KeyboardInterrupt())
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(
-            network,
-            datasets.train,
-            TRANSFORM,
-            RECIPE,
-            tmp_path,
-            paths=Pressed(Supernet(network).space),
-            hardware=QUIET,
-        )
+        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
     assert signal.getsignal(signal.SIGINT) is handler
 
 

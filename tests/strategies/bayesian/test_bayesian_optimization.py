@@ -22,7 +22,14 @@ from autopanoptic.nas.trials.pareto import hypervolume
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
 from autopanoptic.strategies.bayesian import bayesian_optimization as module
-from autopanoptic.strategies.bayesian.bayesian_optimization import last_refit, levels, log_prior, normal_scores, subset
+from autopanoptic.strategies.bayesian.bayesian_optimization import (
+    fit_trials,
+    last_refit,
+    levels,
+    log_prior,
+    normal_scores,
+    subset,
+)
 from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
 from tests.spaces import nested_spaces
@@ -247,3 +254,11 @@ def test_copies_propose_the_same_and_show_their_parameters() -> None:
     for other in (copy.deepcopy(strategy), pickle.loads(pickle.dumps(strategy))):
         assert other == strategy
         assert propose(other, FLAT, search.history, 0) == expected
+
+
+def test_a_space_without_a_choice_has_one_architecture() -> None:
+    assert len(Simulation(BayesianOptimization(initial=1), SearchSpace([])).run(5).history) == 1
+
+
+def test_relevances_of_many_choices_are_learned_from_fewer_trials() -> None:
+    assert [fit_trials(choices) for choices in (1, 49, 250, 500, 5000)] == [200, 200, 200, 141, 44]

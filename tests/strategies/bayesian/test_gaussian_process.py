@@ -12,6 +12,7 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.strategies.bayesian.gaussian_process import (
     JITTER,
     Array,
+    Distances,
     GaussianProcess,
     Hyperparameters,
     LogPosterior,
@@ -58,6 +59,21 @@ def test_the_kernel_is_its_definition_and_positive_semi_definite(space: SearchSp
             total = sum(weight * distance(first, second, choice.label) for weight, choice in pairs)
             assert found[row, column] == pytest.approx(np.exp(-total), rel=1e-9)
     assert np.linalg.eigvalsh(kernel(encoded, encoded)).min() > -1e-9
+
+
+@settings(max_examples=50, deadline=None)
+@given(space=nested_spaces(), seed=st.integers(0, 2**32))
+def test_distances_give_the_same_kernel(space: SearchSpace, seed: int) -> None:
+    encoded, kernel = space.encode(drawn(space, 20, seed)), some_kernel(space, seed)
+    distances = Distances(encoded, kernel.choice_of)
+    assert distances.kernel(kernel.relevance) == pytest.approx(kernel(encoded, encoded), rel=1e-9)
+
+
+def test_columns_that_no_trial_uses_are_left_out_of_the_products() -> None:
+    space = SearchSpace(Choice(f"c{i}", range(50)) for i in range(3))
+    kernel, encoded = some_kernel(space, 0), space.encode(drawn(space, 40, 0))
+    few = kernel(encoded[:5], encoded)
+    assert few == pytest.approx(kernel(encoded, encoded)[:5])
 
 
 def test_inactive_choices_are_no_difference() -> None:

@@ -298,13 +298,14 @@ def test_completed_trials_may_end_in_any_order() -> None:
     [
         ((4, 6, 3), 12),
         ((1,), 1),
-        ((5, 4, 3), 60),
-        ((7, 8), 56),
+        ((5, 4), 20),
+        ((5, 4, 3), 5),
+        ((7, 8), 8),
         ((100,), 100),
         ((50, 100), 100),
-        ((7, 9), 18),
-        ((100, 99), 200),
-        ((7, 8, 9, 11, 13), 26),
+        ((7, 9), 9),
+        ((100, 99), 100),
+        ((7, 8, 9, 11, 13), 13),
     ],
 )
 def test_the_length_of_a_cycle(counts: tuple[int, ...], length: int) -> None:
@@ -314,12 +315,12 @@ def test_the_length_of_a_cycle(counts: tuple[int, ...], length: int) -> None:
     assert PathPriority(cycle_length=17).length(space) == 17
 
 
-@pytest.mark.parametrize("length", [None, 13, 20])
+@pytest.mark.parametrize("length", [None, 20, 26])
 def test_option_counts_with_little_in_common_take_few_trials_and_differ_by_one(length: int | None) -> None:
     space = SearchSpace(Choice(f"c{count}", range(count)) for count in (7, 8, 9, 11, 13))
     strategy = PathPriority(cycles=3, cycle_length=length)
     trials = strategy.trials(space)
-    assert trials == 3 * (length or 26)
+    assert trials == 3 * (length or 13)
     search = Simulation(strategy, space).run(1000)
     assert trials <= len(search.history) <= trials + 1
     for start in range(0, trials, strategy.length(space)):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import FlopCount, LayerChoice, ModelSpace, ParameterCount, Supernet
-from autopanoptic.panoptic.model.backbone.backbone import Backbone, ShuffleBlock
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS

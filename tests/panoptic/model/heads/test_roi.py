@@ -7,7 +7,9 @@ import torch
 from torchvision.ops import roi_align
 
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.roi import PanopticRoIHeads, PyramidRoIAlign, box_losses
+from autopanoptic.panoptic.model.heads.box import box_losses
+from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
+from autopanoptic.panoptic.model.heads.roi import PanopticRoIHeads
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 SHAPES = {f"p{level}": FeatureShape(48, 2**level) for level in range(2, 7)}

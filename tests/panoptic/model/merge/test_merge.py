@@ -11,7 +11,8 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import rgb_to_id
-from autopanoptic.panoptic.model.merge.merge import MergeRules, merge
+from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 
 CATEGORIES = Categories(
     [

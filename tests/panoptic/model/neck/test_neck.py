@@ -8,7 +8,8 @@ import torch
 from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.neck.neck import Neck, WeightedSum
+from autopanoptic.panoptic.model.neck.bifpn import WeightedSum
+from autopanoptic.panoptic.model.neck.neck import Neck
 
 
 @pytest.mark.parametrize("kind", ["fpn", "panet", "bifpn"])

@@ -1,11 +1,15 @@
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from autopanoptic.panoptic.model.operators.operators import Deformable, head_layer
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.deformable import Deformable
+from autopanoptic.panoptic.model.operators.kernels import spread
+from autopanoptic.panoptic.model.operators.known import add_operator, operator_of
+from autopanoptic.panoptic.model.operators.operator import HeadOperator
 from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 
 # Depthwise k^2 C + C and pointwise C^2 + C; k^2 C^2 + C; the same and an offset convolution to 3 k^2.
@@ -13,15 +17,15 @@ PARAMETERS = {"dw3": 68352, "dw5": 72448, "df3": 652315, "df5": 2118731, "at3": 
 
 
 @pytest.mark.parametrize("option", HEAD_OPTIONS)
-def test_parameters_at_256_channels(in_space: Callable[..., Any], option: str) -> None:
+def test_parameters_at_256_channels(option: str) -> None:
     with torch.device("meta"):
-        choice = in_space(lambda: head_layer(256, 256, 32, "layer"))[0]
-    assert sum(p.numel() for p in choice[option].parameters()) == PARAMETERS[option]
+        layer = operator_of(option).build(256, 256)
+    assert sum(p.numel() for p in layer.parameters()) == PARAMETERS[option]
 
 
 @pytest.mark.parametrize("option", HEAD_OPTIONS)
-def test_every_option_keeps_the_size_and_gets_gradients(in_space: Callable[..., Any], option: str) -> None:
-    layer = in_space(lambda: head_layer(16, 32, 8, "layer"))[0][option]
+def test_every_option_keeps_the_size_and_gets_gradients(option: str) -> None:
+    layer = operator_of(option).build(16, 32)
     x = torch.randn(2, 16, 7, 11, requires_grad=True)
     out = layer(x)
     assert out.shape == (2, 32, 7, 11)
@@ -37,11 +41,43 @@ def test_a_new_deformable_convolution_is_half_a_plain_one() -> None:
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_dilated_kernels_reach_twice_as_far(in_space: Callable[..., Any]) -> None:
-    choice = in_space(lambda: head_layer(8, 8, 8, "layer"))[0]
+def test_dilated_kernels_reach_twice_as_far() -> None:
     x = torch.zeros(1, 8, 15, 15)
     x[:, :, 7, 7] = 1
     for option, reach in (("dw3", 1), ("dw5", 2), ("at3", 2), ("at5", 4)):
-        touched = (choice[option](x) - choice[option](torch.zeros_like(x))).abs().sum(dim=(0, 1)) > 1e-7
+        layer = operator_of(option).build(8, 8)
+        touched = (layer(x) - layer(torch.zeros_like(x))).abs().sum(dim=(0, 1)) > 1e-7
         rows = torch.where(touched.any(dim=1))[0]
         assert (rows.min().item(), rows.max().item()) == (7 - reach, 7 + reach)
+
+
+def test_a_spread_kernel_agrees_on_linear_features() -> None:
+    kernel = torch.randn(1, 1, 3, 3, dtype=torch.float64)
+    rows, columns = torch.meshgrid(torch.arange(11.0), torch.arange(11.0), indexing="ij")
+    ramp = (2 * rows - 3 * columns + 1)[None, None].double()
+    plain = functional.conv2d(ramp, kernel)[..., 1:-1, 1:-1]
+    torch.testing.assert_close(functional.conv2d(ramp, spread(kernel), dilation=2), plain)
+
+
+def test_the_published_names_are_known() -> None:
+    assert tuple(operator_of(name).name for name in HEAD_OPTIONS) == HEAD_OPTIONS
+    assert PanopticConfig().head_operators == HEAD_OPTIONS
+
+
+def test_an_unknown_operator_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"there is no operator 'mlp', only dw3, .*; add_operator makes others known"):
+        operator_of("mlp")
+
+
+def test_a_name_belongs_to_one_operator() -> None:
+    add_operator(operator_of("dw3"))
+    with pytest.raises(ValueError, match="another operator named 'dw3'"):
+        add_operator(HeadOperator("dw3", lambda entering, leaving: nn.Identity(), lambda layer, trained: None))
+    with pytest.raises(ValueError, match=r"must not be empty or hold a dot, as 'a\.b' does"):
+        HeadOperator("a.b", lambda entering, leaving: nn.Identity(), lambda layer, trained: None)
+
+
+@pytest.mark.parametrize("names", [(), ("dw3", "dw3"), ("dw3", 5)])
+def test_the_config_needs_names(names: tuple[object, ...]) -> None:
+    with pytest.raises(ValueError, match="head_operators must hold at least one name, each once"):
+        replace(PanopticConfig(), head_operators=names)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autopanoptic.panoptic.data.coco.reader import mask_boxes
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
-from autopanoptic.panoptic.model.heads.roi import mask_loss, mask_targets
+from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 
 SCENES = 40

@@ -1,0 +1,56 @@
+"""The box head (He et al. 2017): class and box of each region of interest, and their losses."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autopanoptic.panoptic.model.config import PanopticConfig
+
+
+class BoxPredictor(nn.Module):
+    """Class logits (N, 1 + T) and per-class box deltas (N, 4 + 4 T) of RoI features (N, C)."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.classes = nn.Linear(channels, num_classes)
+        self.boxes = nn.Linear(channels, 4 * num_classes)
+        for layer, deviation in ((self.classes, 0.01), (self.boxes, 0.001)):
+            nn.init.normal_(layer.weight, std=deviation)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and deltas, float32 under autocast too."""
+        return self.classes(x).float(), self.boxes(x).float()
+
+
+def box_head(config: PanopticConfig) -> nn.Sequential:
+    """Two hidden layers over the pooled features (N, C, side, side), to (N, hidden)."""
+    widths = (config.pyramid_channels * config.box_roi_size**2, config.box_hidden, config.box_hidden)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for entering, leaving in pairwise(widths):
+        linear = nn.Linear(entering, leaving, bias=not config.box_norm)
+        nn.init.kaiming_uniform_(linear.weight, a=1)
+        norm = [nn.GroupNorm(config.norm_groups, leaving)] if config.box_norm else []
+        layers += [linear, *norm, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def box_losses(logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and smooth L1 (beta 1), both summed and divided by the number of RoIs.
+
+    Args:
+        logits: (N, 1 + T).
+        deltas: (N, 4 + 4 T), four for each class.
+        labels: (N,), 0 for background.
+        wanted: Encoded boxes to predict, (N, 4); those of background RoIs are not used.
+    """
+    count = max(labels.numel(), 1)
+    classification = functional.cross_entropy(logits, labels, reduction="sum") / count
+    positive = torch.where(labels > 0)[0]
+    of_class = deltas.view(-1, logits.shape[1], 4)[positive, labels[positive]]
+    box = functional.smooth_l1_loss(of_class, wanted[positive], beta=1.0, reduction="sum") / count
+    return classification, box

@@ -1,0 +1,59 @@
+"""The searched mask head (He et al. 2017): its layers, targets and loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import roi_align
+
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.known import head_layer
+
+
+def mask_head(config: PanopticConfig) -> nn.Sequential:
+    """The searched layers ``mask.0`` onwards over the pooled features, (N, C, M, M) to the same shape."""
+    channels = config.pyramid_channels
+    layers = (head_layer(channels, channels, config, f"mask.{index}") for index in range(config.mask_layers))
+    return nn.Sequential(*layers)
+
+
+def mask_predictor(channels: int, num_classes: int) -> nn.Sequential:
+    """Features (N, C, M, M) to the mask logits of every class, (N, 1 + T, 2 M, 2 M)."""
+    layers = nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.Conv2d(channels, num_classes, 1)
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1])
+
+
+def mask_targets(masks: Tensor, boxes: Tensor, side: int, *, aligned: bool) -> Tensor:
+    """Cut each mask out of the image along its box, in the resolution that the mask head predicts.
+
+    Args:
+        masks: (N, H, W), one for each box.
+        boxes: (N, 4), x1, y1, x2, y2 in pixels, the last two exclusive.
+        side: Of the targets, in cells.
+        aligned: Whether the centre of pixel i is at i + 0.5; else it is taken to be at i, as in the published code.
+
+    Returns:
+        The share of each cell that the mask covers, (N, side, side), 0 to 1.
+    """
+    each = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
+    rois = torch.cat((each[:, None], boxes), dim=1)
+    cut: Tensor = roi_align(masks[:, None].to(boxes.dtype), rois, side, aligned=aligned)
+    return cut[:, 0]
+
+
+def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the pixels of the true classes' masks; zero without any RoI.
+
+    Args:
+        logits: (N, 1 + T, M, M).
+        labels: (N,) in 1..T.
+        wanted: (N, M, M), 0 to 1.
+    """
+    if not len(labels):
+        return logits.sum() * 0
+    of_class = logits[torch.arange(len(labels), device=labels.device), labels]
+    return functional.binary_cross_entropy_with_logits(of_class, wanted)

@@ -1,0 +1,61 @@
+"""RoIAlign over the pyramid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+from torchvision.ops._utils import convert_boxes_to_roi_format
+from torchvision.ops.poolers import LevelMapper
+
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
+
+
+class PyramidRoIAlign(nn.Module):
+    """RoIAlign from P2..P5, each box from the level of its size (Lin et al. 2017, equation 1).
+
+    torchvision's `MultiScaleRoIAlign` guesses the levels' scales from the first batch and cannot align half pixels.
+
+    Args:
+        config: Samples per bin, canonical size and alignment.
+        input_shape: Channels and strides of the levels.
+        side: Of the pooled features.
+    """
+
+    def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape], side: int) -> None:
+        super().__init__()
+        self.scales = {level: 1 / shape.stride for level, shape in input_shape.items()}
+        self.side, self.sampling_ratio, self.aligned = side, config.roi_sampling_ratio, config.roi_aligned
+        strides = [shape.stride for shape in input_shape.values()]
+        levels = [int(math.log2(stride)) for stride in (strides[0], strides[-1])]
+        self.map_levels = LevelMapper(*levels, canonical_scale=config.roi_canonical_size)
+
+    def forward(self, x: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
+        """Pool float32 features of all boxes: (N over the batch, C, side, side)."""
+        rois = convert_boxes_to_roi_format(boxes)
+        levels = self.map_levels(boxes)
+        channels = x[next(iter(self.scales))].shape[1]
+        pooled: Tensor = rois.new_zeros((len(rois), channels, self.side, self.side))
+        for index, level in enumerate(self.scales):
+            chosen = torch.where(levels == index)[0]
+            pooled[chosen] = self._pool(x, level, rois[chosen])
+        return pooled
+
+    def pool_fixed(self, x: Features, count: int) -> Tensor:
+        """Pool ``count`` times the whole finest map of each image, so that no shape depends on data."""
+        level, scale = next(iter(self.scales.items()))
+        batch, _, height, width = x[level].shape
+        rois = torch.zeros((batch * count, 5), device=x[level].device)
+        rois[:, 0] = torch.arange(batch, device=rois.device).repeat_interleave(count)
+        rois[:, 3], rois[:, 4] = width / scale, height / scale
+        return self._pool(x, level, rois)
+
+    def _pool(self, x: Features, level: str, rois: Tensor) -> Tensor:
+        pooled: Tensor = roi_align(
+            x[level].float(), rois, self.side, self.scales[level], self.sampling_ratio, self.aligned
+        )
+        return pooled

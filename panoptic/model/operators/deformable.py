@@ -1,0 +1,50 @@
+"""Modulated deformable convolution, an operator of the heads."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.panoptic.model.operators.deform import deform_conv2d
+from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, padded
+from autopanoptic.panoptic.model.operators.operator import HeadOperator
+
+
+class Deformable(nn.Module):
+    """A modulated deformable convolution that starts with zero offsets and every tap weighed by one half.
+
+    One convolution predicts 3 k^2 channels from the input: y and x offsets of the k^2 taps, then the
+    modulation's logits (Zhu et al. 2019).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        self.taps = kernel * kernel
+        self.offset = nn.Conv2d(in_channels, 3 * self.taps, kernel, padding=kernel // 2)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        bound = 1 / math.sqrt(in_channels * self.taps)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(bias_of(self.offset))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        offset, modulation = self.offset(x).split((2 * self.taps, self.taps), dim=1)
+        return deform_conv2d(x, offset, modulation.sigmoid(), self.weight, self.bias)
+
+
+def deformable(name: str, kernel: int) -> HeadOperator:
+    """The operator with this name and kernel size."""
+    return HeadOperator(name, partial(Deformable, kernel=kernel), _inherit)
+
+
+def _inherit(layer: Deformable, trained: TrainedKernel) -> None:
+    # A new deformable convolution weighs every tap by sigmoid(0) = 1/2.
+    layer.weight.copy_(2 * padded(trained.dense, layer.weight))
+    layer.bias.copy_(trained.bias)
+    layer.offset.weight.zero_()
+    bias_of(layer.offset).zero_()

@@ -1,0 +1,22 @@
+"""In which precision a network computes, the same for training and for evaluation."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+PRECISIONS = ("32-true", "bf16-mixed")
+"""Lightning's names: single precision, or bfloat16 where that is safe."""
+
+
+def computing(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which a network computes outside of Lightning.
+
+    Raises:
+        ValueError: If the precision is none of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r} is none of {', '.join(PRECISIONS)}")
+    return nullcontext() if precision == "32-true" else torch.autocast(device.type, torch.bfloat16)

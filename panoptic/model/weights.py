@@ -1,0 +1,78 @@
+"""Tensors on disk: written whole or not at all, and read without trusting the file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a state dict such that the file is either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(network.state_dict(), partial)
+    os.replace(partial, path)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read a state dict into a network.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or another network's; the network is then as it was.
+    """
+    state = read_tensors(path)
+    own = network.state_dict()
+    problem = _difference(own, state)
+    if problem:
+        raise ValueError(f"{path} does not hold the weights of this network: {problem}")
+    network.load_state_dict(state)
+
+
+def read_tensors(path: Path) -> Any:
+    """Read what `torch.save` wrote, on the CPU; nothing but tensors and plain values is taken.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged: empty, cut, changed, or something else altogether.
+    """
+    size = path.stat().st_size
+    try:
+        _check_sums(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # What the readers of a zip archive and of a pickle raise for foreign bytes is anything at all.
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        shown = reason[0] if reason else type(error).__name__
+        raise ValueError(f"{path} ({size} bytes) is damaged: {shown}") from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the archive's parts with their checksums, which torch does not."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            changed = archive.testzip()
+        if changed is not None:
+            raise ValueError(f"its part {changed} has changed since it was written")
+
+
+def _difference(own: dict[str, Any], found: Any) -> str | None:
+    """What makes a state dict not the network's, in one line."""
+    if not isinstance(found, dict):
+        return f"it is a {type(found).__name__}, not a state dict"
+    missing, unknown = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own.keys()))
+    if missing or unknown:
+        parts = [f"{len(names)} {what}, such as {names[0]}" for what, names in
+                 (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
+        return "; ".join(parts)
+    for name, value in own.items():
+        given = found[name]
+        if not isinstance(given, torch.Tensor) or given.shape != value.shape:
+            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+            return f"{name} is {shape}, not {tuple(value.shape)}"
+    return None

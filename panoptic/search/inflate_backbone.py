@@ -1,0 +1,95 @@
+"""What the trained blocks of a backbone have learned, copied into the blocks' other options."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from autopanoptic.nas import LayerChoice
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
+from autopanoptic.panoptic.model.operators.kernels import padded, spread
+from autopanoptic.panoptic.search.moments import Moments, rectified
+
+# Positions in a Xception branch of what stands at these positions in a shuffle branch.
+_XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
+
+
+def inflate_backbone(backbone: Backbone) -> None:
+    """Fill each block's options, following the channels' moments from the stem on."""
+    moments = rectified(norm_at(backbone.stem, 1))
+    for choice in (module for module in backbone.modules() if isinstance(module, LayerChoice)):
+        trained = choice["shuffle3"]
+        for name in choice.names:
+            if name.startswith("xception"):
+                _fill_xception(trained, choice[name], moments)
+            elif name != "shuffle3":
+                _fill_larger(trained, choice[name])
+        moments = _moments_after(trained, moments)
+
+
+def _fill_larger(trained: ShuffleBlock, target: ShuffleBlock) -> None:
+    """Copy all but the depthwise kernels, which are padded."""
+    new = target.state_dict()
+    for name, tensor in trained.state_dict().items():
+        new[name].copy_(padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
+
+
+def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moments) -> None:
+    """Two identity convolutions before the trained depthwise kernel, and one between.
+
+    All identities but the first stand behind a ReLU, and pass its output unchanged.
+    """
+    old, new = trained.branch, target.branch
+    strided = trained.projection is not None
+    inner = rectified(norm_at(old, 1))
+    _make_identity(new, 0, entering if strided else entering.shuffled().halves()[1])
+    _make_identity(new, 5, inner)
+    _make_identity(new, 7, inner)
+    for start, end in _XCEPTION_FROM_SHUFFLE.items():
+        new[end].load_state_dict(old[start].state_dict())
+    if strided:
+        kernel = convolution_at(new, 10).weight
+        kernel.copy_(spread(kernel))
+    if trained.projection is not None and target.projection is not None:
+        target.projection.load_state_dict(trained.projection.state_dict())
+
+
+def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
+    """A convolution that scales its input, and a batch norm that undoes both for inputs of these moments.
+
+    The scale is such that the kernel is as large as a freshly drawn one, so that training can change it as fast.
+    """
+    convolution, norm = convolution_at(branch, index), norm_at(branch, index + 1)
+    scale = 1 / math.sqrt(convolution.weight[0].numel())
+    nn.init.dirac_(convolution.weight, groups=convolution.groups)
+    convolution.weight.mul_(scale)
+    mean, variance = scale * moments.mean, scale**2 * moments.variance
+    norm.load_state_dict({**norm.state_dict(), "running_mean": mean, "running_var": variance})
+    norm.bias.copy_(moments.mean)
+    norm.weight.copy_((variance + norm.eps).sqrt() / scale)
+
+
+def _moments_after(block: ShuffleBlock, entering: Moments) -> Moments:
+    leaving = rectified(norm_at(block.branch, -2))
+    skip = block.projection
+    kept = entering.shuffled().halves()[0] if skip is None else rectified(norm_at(skip, -2))
+    return Moments(torch.cat((kept.mean, leaving.mean)), torch.cat((kept.variance, leaving.variance)))
+
+
+def convolution_at(layers: nn.Sequential, index: int) -> nn.Conv2d:
+    """The convolution at a place; TypeError where something else stands."""
+    layer = layers[index]
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"layer {index} is a {type(layer).__name__}, not a convolution")
+    return layer
+
+
+def norm_at(layers: nn.Sequential, index: int) -> nn.modules.batchnorm._BatchNorm:
+    """A batch norm, also one that was converted to a synchronised one."""
+    layer = layers[index]
+    if not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        raise TypeError(f"layer {index} is a {type(layer).__name__}, not a batch norm")
+    return layer

@@ -1,0 +1,51 @@
+"""The batches on which a run measures networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.search.evaluator import Validation
+from autopanoptic.panoptic.stages.settings import Settings
+
+
+def batches_of(
+    settings: Settings, dataset: CocoPanoptic, divisor: int
+) -> list[Batch] | torch.utils.data.DataLoader[Batch]:
+    """Return a split's batches for evaluation, decoded once where they are few."""
+    transform = settings.transform()
+    loader = evaluation_batches(
+        dataset, transform, batch_size=settings.evaluation_batch, divisor=divisor, workers=settings.loaders
+    )
+    return list(loader) if decoded_bytes(dataset, transform) <= settings.memory else loader
+
+
+def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Validation:
+    """Return what measures networks on a split, in the run's precision and by its rules of merging."""
+    return Validation(dataset, batches_of(settings, dataset, divisor), settings.rules, precision=settings.precision)
+
+
+def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Iterable[Batch] | None:
+    """Return the training batches that a candidate's batch norm sees; the same ones for every candidate."""
+    if not settings.recalibration_batches:
+        return None
+    transform = settings.transform()
+    images = settings.recalibration_batches * settings.supernet.batch_size
+    loader = training_batches(
+        dataset, transform, batch_size=settings.supernet.batch_size, divisor=divisor,
+        seed=settings.seed + 1, stop=settings.recalibration_batches, workers=settings.loaders,
+    )  # fmt: skip
+    return list(loader) if decoded_bytes(dataset, transform) * images <= settings.memory * len(dataset) else loader
+
+
+def decoded_bytes(dataset: CocoPanoptic, transform: Transform) -> int:
+    """Return about how much memory a data set's batches take: images, semantic maps and a mask for each segment."""
+    segments = np.diff(dataset.annotations.offsets)
+    pixels = [math.prod(transform.size(height, width)) for height, width in dataset.sizes.tolist()]
+    return sum(size * (3 * 4 + 1 + int(count)) for size, count in zip(pixels, segments, strict=True))

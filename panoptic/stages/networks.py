@@ -1,0 +1,57 @@
+"""The networks of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from autopanoptic.nas import Supernet
+from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.stages.settings import Settings
+
+
+def network_config(settings: Settings, categories: Categories, *, searched: bool = False) -> PanopticConfig:
+    """Return the network's shapes for a data set's categories.
+
+    Args:
+        settings: Of the run.
+        categories: Of the data.
+        searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
+    """
+    things, stuff = len(categories.things), len(categories.stuff)
+    if settings.network == "coco":
+        return PanopticConfig.coco(things, stuff, searched=searched)
+    config = PanopticConfig.scenes(things, stuff)
+    if settings.network == "scenes":
+        return config
+    # Photographs at 256 pixels hold larger and more things than the 96 pixels of a scene.
+    return replace(
+        config, anchor_sizes=(16, 32, 64, 128, 256), roi_canonical_size=112, rpn_samples=256, box_samples=128,
+        detections_per_image=100,
+    )  # fmt: skip
+
+
+def build(config: PanopticConfig, seed: int) -> PanopticNetwork:
+    """Build a supernet whose weights depend on the seed alone."""
+    with seeded(seed):
+        return PanopticNetwork(config)
+
+
+def network_of(supernet: Supernet) -> PanopticNetwork:
+    """Return the supernet's network under its own type."""
+    return cast("PanopticNetwork", supernet.module)
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[None]:
+    """Say of files that a training has left, and that are damaged, how to get them again."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}. Delete {path} to have it made again from the training's last checkpoint") from error

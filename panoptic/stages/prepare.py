@@ -1,0 +1,56 @@
+"""The first stage: the data, generated or opened, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.record import describe_data, keep_record
+
+DATA, SUPERNET_FOLDER = "data.json", "supernet"
+CHECKED = 300
+"""Training images whose pixels are compared with the JSON before anything starts."""
+
+
+def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
+    """Generate or open the data, and check it.
+
+    Raises:
+        FileNotFoundError: If a file or folder is missing.
+        ValueError: If the data breaks the format, listing what is wrong, or is not what the run began with.
+    """
+    if settings.data is None:
+        with _bar(console, "generating scenes") as progress:
+            counts = {"train": settings.scenes.train, "nas_val": settings.scenes.nas_val, "val": settings.scenes.val}
+            root = write_scenes(
+                folder / "data", counts, seed=settings.seed, difficulty=settings.difficulty, progress=progress
+            )
+    else:
+        root = Path(settings.data)
+    datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)
+    splits = {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
+    record = {name: describe_data(dataset) for name, dataset in splits.items()}
+    keep_record(folder / DATA, record, what="a run on other data", begun=(folder / SUPERNET_FOLDER).exists())
+    if settings.data is not None:
+        # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
+        limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
+        for dataset, limit in limits.items():
+            with _bar(console, "checking the data") as progress:
+                check(dataset, limit=limit, seed=settings.seed, progress=progress)
+    return datasets
+
+
+@contextmanager
+def _bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(title)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,63 @@
+"""The fourth stage: a network of the comparison, trained on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.weights import load_weights
+from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, new_network, save_network
+from autopanoptic.panoptic.stages.machine import hardware
+from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.supernet import SUPERNET
+from autopanoptic.panoptic.training.trainer import train
+
+
+def retrain(
+    settings: Settings,
+    architecture: Architecture,
+    datasets: Datasets,
+    folder: Path,
+    supernet: Path,
+    *,
+    report: Callable[[int], None] | None = None,
+) -> PanopticNetwork:
+    """Train the stand-alone network of an architecture.
+
+    Args:
+        settings: Of the run.
+        architecture: Of the network.
+        datasets: Of the run.
+        folder: Where the network goes, and where its training goes on from.
+        supernet: The folder of the trained supernet, whose weights the network may start from.
+        report: Called with the number of passes done, after each.
+    """
+    if (folder / WEIGHTS).exists():
+        with read_from(folder / WEIGHTS):
+            return load_network(folder)
+    config = network_config(settings, datasets.train.categories, searched=True)
+    network = _started(settings, config, architecture, supernet)
+    train(
+        network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
+        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
+    )  # fmt: skip
+    save_network(network, architecture, folder)
+    return network
+
+
+def _started(settings: Settings, config: PanopticConfig, architecture: Architecture, folder: Path) -> PanopticNetwork:
+    """Return an architecture's network as its training begins."""
+    if settings.start == "scratch":
+        with seeded(settings.seed):
+            return new_network(config, architecture)
+    network = build(config, settings.seed)
+    with read_from(folder / SUPERNET):
+        load_weights(network, folder / SUPERNET)
+    return cast("PanopticNetwork", Supernet(network).subnet(architecture))

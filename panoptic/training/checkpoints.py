@@ -1,0 +1,66 @@
+"""The last two checkpoints of a training: the older one serves where the newer is damaged."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Checkpoint
+
+from autopanoptic.panoptic.model.weights import read_tensors
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+_NEEDED = ("state_dict", "optimizer_states", "loops", "epoch", "global_step")
+
+logger = logging.getLogger(__name__)
+
+
+class KeepTwo(Checkpoint):
+    """Writes a checkpoint after every epoch and keeps the one before it.
+
+    Args:
+        folder: Gets ``last.ckpt`` and ``previous.ckpt``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the state of the training."""
+        last = self.folder / LAST
+        if trainer.is_global_zero and last.exists():
+            os.replace(last, self.folder / PREVIOUS)
+        trainer.save_checkpoint(last)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a training; None where it has none yet.
+
+    Raises:
+        ValueError: If there are checkpoints, but all are damaged.
+    """
+    found = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
+    problems: list[str] = []
+    for path in found:
+        problem = _problem(path)
+        if problem is None:
+            for damaged in problems:
+                logger.warning("%s; the training goes on from %s", damaged, path.name)
+            return path
+        problems.append(problem)
+    if problems:
+        names = " and ".join(path.name for path in found)
+        raise ValueError(f"{'; '.join(problems)}. Delete {names} to begin this training anew")
+    return None
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        state: Any = read_tensors(path)
+    except ValueError as error:
+        return str(error)
+    missing = [name for name in _NEEDED if not isinstance(state, dict) or name not in state]
+    return f"{path} is no checkpoint of a training: it lacks {missing[0]}" if missing else None

@@ -1,0 +1,42 @@
+"""The batches of a training, in chunks between which it can be broken off."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.recipe import Recipe
+
+
+class TrainingData(lightning.LightningDataModule):
+    """The batches of a run, a chunk an epoch, so that checkpoints lie between epochs and resume exactly."""
+
+    def __init__(self, dataset: CocoPanoptic, transform: Transform, recipe: Recipe, divisor: int, hardware: Hardware,
+                 seed: int) -> None:  # fmt: skip
+        super().__init__()
+        self.make = partial(
+            training_batches, dataset, transform, batch_size=recipe.batch_size, divisor=divisor, seed=seed,
+            workers=hardware.workers, pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
+        )  # fmt: skip
+        self.passes = recipe.passes
+        self.chunk = hardware.checkpoint_every
+
+    @property
+    def epochs(self) -> int:
+        """Chunks of the whole training."""
+        return -(-self.passes // self.chunk)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches of the chunk that Lightning takes for an epoch."""
+        trainer = cast("lightning.Trainer", self.trainer)
+        start = trainer.current_epoch * self.chunk
+        stop = min(start + self.chunk, self.passes)
+        return self.make(start=start, stop=stop, rank=trainer.global_rank, world=trainer.world_size)

@@ -1,0 +1,42 @@
+"""What a training runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+CHUNK = 24
+"""Passes between two checkpoints, unless the hardware setting says otherwise."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training runs on.
+
+    Attributes:
+        accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        devices: How many; each gets an equal part of a batch. Several train in a spawned process each, which end with
+            the training, so that one process goes on behind `train`; as ever with spawned processes, a program
+            needs the guard ``if __name__ == "__main__":``. On several GPUs batch norm takes its statistics
+            over all of them (SyncBN); on several CPU processes, which torch does not offer that for, each over its
+            own part.
+        precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
+        workers: Processes that load images; 0 loads in this one.
+        logger: ``"csv"`` or ``"tensorboard"``.
+        progress: Whether to show a progress bar.
+        checkpoint_every: Passes between two checkpoints.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    workers: int = 0
+    logger: str = "csv"
+    progress: bool = True
+    checkpoint_every: int = CHUNK
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether training runs on GPUs."""
+        return self.accelerator == "gpu" or (self.accelerator == "auto" and torch.cuda.is_available())

@@ -1,0 +1,68 @@
+"""What a pass of a training does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.training.optimizer import make_optimizer, make_scheduler
+from autopanoptic.panoptic.training.recipe import Recipe
+
+
+class PanopticModule(SupernetModule):
+    """Trains a panoptic network, or a supernet of them.
+
+    Which anchors and RoIs enter the loss of pass n depends on (seed, n) alone.
+
+    Args:
+        network: A supernet, or the network of one architecture.
+        recipe: Optimizer and schedule.
+        paths: Names the path of each pass; None for a network without choices.
+        seed: Non-negative.
+
+    Raises:
+        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
+    """
+
+    def __init__(
+        self, network: PanopticNetwork, recipe: Recipe, paths: PathSampler | None = None, seed: int = 0
+    ) -> None:
+        supernet = Supernet(network)
+        sampler = UniformPaths(supernet.space) if paths is None else paths
+        recipe.check_cycle(sampler.cycle)
+        super().__init__(
+            supernet,
+            self._total,
+            # Named functions, because the module may be sent to other processes.
+            partial(_optimizer, recipe, network),
+            sampler,
+            scheduler=partial(make_scheduler, recipe, sampler.cycle),
+            accumulate=recipe.accumulate,
+            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
+            reduction="sum",
+            divide_rates=recipe.accumulate,
+            clip=recipe.clip,
+        )
+        self.seed = seed
+
+    def _total(self, network: nn.Module, batch: Batch) -> Tensor:
+        seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
+        generator = torch.Generator(batch.images.device).manual_seed(int(seed))
+        losses = cast("PanopticNetwork", network).losses(
+            batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator
+        )
+        self.log_dict({name: loss.detach() for name, loss in losses.items() if name != "total"})
+        return losses["total"]
+
+
+def _optimizer(recipe: Recipe, network: PanopticNetwork, _: Iterable[nn.Parameter]) -> Optimizer:
+    return make_optimizer(recipe, network)

@@ -1,0 +1,103 @@
+"""What a training shows on the terminal, and what it keeps from it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import lightning
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from autopanoptic.panoptic.training.module import PanopticModule
+
+LOGGERS = ("lightning.pytorch", "lightning.fabric")
+ADVICE = (
+    ".*does not have many workers.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    "GPU available but not used.*",
+    "Checkpoint directory .* exists and is not empty.*",
+)
+
+
+class Reporting(Callback):
+    """Tells how far a training is."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report = report
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        """Tell it."""
+        self.report(int(cast("PanopticModule", pl_module).passes))
+
+
+class ProgressBar(RichProgressBar):
+    """One bar for the whole run; a chunk is no epoch that a reader would know."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(leave=False)
+        self.title = title
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.title}, part {current_epoch + 1} of {self.trainer.max_epochs}"
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C come through: Lightning ignores the signal from then on and ends the program without a word."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def same_errors() -> Iterator[None]:
+    """Raise the loss that is not finite, which has ended a process of several, as in this one."""
+    try:
+        yield
+    except ProcessRaisedException as error:
+        kind, _, text = str(error).strip().splitlines()[-1].partition(": ")
+        if kind == FloatingPointError.__name__:
+            raise FloatingPointError(text) from error
+        raise
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's advice and advertisements out of the terminal; errors still come through."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        _silence()
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _silence() -> None:
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class QuietProcesses(Callback):
+    """The same in the processes of several devices, which end with the training."""
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Silence Lightning's advice in this process."""
+        _silence()
