@@ -66,11 +66,11 @@ def pair_counts(truth: PanopticMap, prediction: PanopticMap) -> PairCounts:
     # One width for both, so that few kernels are compiled.
     width = max(truth.numpy().itemsize, prediction.numpy().itemsize)
     maps = _flat(truth, width), _flat(prediction, width)
-    if max(shape) > DENSE:
-        return PairCounts(*_count_sparsely(*maps, _known(truth), _known(prediction)), shape)
     from autopanoptic.panoptic.quality.kernels import count_pairs
+    from autopanoptic.panoptic.quality.runs import limits_of_runs
 
-    return PairCounts(*count_pairs(*maps, _known(truth), _known(prediction)), shape)
+    count = count_pairs if max(shape) <= DENSE else _count_sparsely
+    return PairCounts(*count(*maps, limits_of_runs(*maps), _known(truth), _known(prediction)), shape)
 
 
 def _device(ids: IdMap) -> torch.device | None:
@@ -90,20 +90,20 @@ def _flat(panoptic: PanopticMap, width: int) -> NDArray[np.unsignedinteger[Any]]
     Negative ids become large ones, which belong to no segment either.
     """
     ids = panoptic.numpy()
-    signed = np.issubdtype(ids.dtype, np.signedinteger)
+    if ids.dtype.kind == "u" and ids.dtype.isnative and ids.itemsize == width and ids.flags.c_contiguous:
+        return ids.reshape(-1).view(f"u{width}")
+    signed = ids.dtype.kind == "i"
     return np.ascontiguousarray(ids, dtype=f"{'i' if signed else 'u'}{width}").reshape(-1).view(f"u{width}")
 
 
 def _count_sparsely(
     truth: NDArray[np.unsignedinteger[Any]],
     prediction: NDArray[np.unsignedinteger[Any]],
+    limits: NDArray[np.int64],
     truth_ids: NDArray[np.int64],
     prediction_ids: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows, columns and pixels, by sorting the runs of equal pixels."""
-    from autopanoptic.panoptic.quality.runs import limits_of_runs
-
-    limits = limits_of_runs(truth, prediction)
     starts, columns = limits[:-1], len(prediction_ids) + 1
     keys = _places(truth_ids, truth[starts]) * columns + _places(prediction_ids, prediction[starts])
     order = np.argsort(keys)

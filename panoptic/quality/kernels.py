@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from autopanoptic.panoptic.quality.runs import Ids, limits_of_runs
+from autopanoptic.panoptic.quality.runs import Ids
 
 Integers: TypeAlias = NDArray[np.int64]
 # Keys and positions by slot; multiplier and shift, which give the slot of a key; the number of keys.
@@ -21,13 +21,15 @@ _Table: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64, np.
 
 @njit(cache=True, nogil=True)
 def count_pairs(
-    truth: Ids, prediction: Ids, truth_ids: Integers, prediction_ids: Integers
+    truth: Ids, prediction: Ids, limits: Integers, truth_ids: Integers, prediction_ids: Integers
 ) -> tuple[Integers, Integers, Integers]:
     """Counts the pixels of every pair of a truth's and a prediction's segment, in a table of all pairs.
 
     Args:
         truth: (P,) ids.
         prediction: (P,) ids.
+        limits: Of their runs, see `limits_of_runs`. An argument, because numba's cache on disk would not see
+            changes of a kernel in another file.
         truth_ids: (T,) ids, each once, at least 0.
         prediction_ids: (S,) ids, each once, at least 0.
 
@@ -36,7 +38,6 @@ def count_pairs(
         row T any other id; so are columns.
     """
     counts = np.zeros((len(truth_ids) + 1, len(prediction_ids) + 1), np.int64)
-    limits = limits_of_runs(truth, prediction)
     if truth.itemsize == 1:
         _count_bytes(truth, prediction, _positions(truth_ids), _positions(prediction_ids), limits, counts)
     else:

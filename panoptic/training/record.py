@@ -88,12 +88,13 @@ def keep_record(path: Path, record: Mapping[str, Any], *, what: str, begun: bool
 
 
 def describe_data(dataset: CocoPanoptic) -> dict[str, Any]:
-    """Describe a data set by its categories and annotations, not by the images' pixels."""
+    """Describe a data set by its categories, annotations and how images are turned, not by the images' pixels."""
     known = dataset.annotations
     columns = (known.image_ids, known.sizes, known.offsets, known.segment_ids, known.category_ids, known.areas,
                known.iscrowd)  # fmt: skip
     return {
         "images": len(dataset),
+        "orientation": dataset.orientation,
         "categories": [[c.id, c.name, c.isthing] for c in dataset.categories],
         "annotations": _digest(json.dumps(column.tolist()) for column in columns),
         "files": _digest((*known.image_files, *known.png_files)),

@@ -13,6 +13,7 @@ import torch
 
 from autopanoptic.nas import FairPaths, Supernet, UniformPaths
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -42,10 +43,17 @@ def keep(folder: Path, record: dict[str, Any], *, begun: bool) -> None:
     keep_record(folder / "training.json", record, what="another training", begun=begun)
 
 
+def as_stored(dataset: CocoPanoptic) -> CocoPanoptic:
+    return CocoPanoptic(dataset.images, dataset.segmentations, dataset.source, orientation="ignore")
+
+
 Change = Callable[[dict[str, Any], Datasets], dict[str, Any]]
 CHANGES: dict[str, tuple[Change, str]] = {
     "data": (lambda given, sets: {"dataset": sets.val}, r"data.images \(8, not 4\); data.annotations"),
     "one image less": (lambda given, sets: {"dataset": sets.train.subset(range(7))}, r"data.images \(8, not 7\)"),
+    "orientation": (
+        lambda given, sets: {"dataset": as_stored(sets.train)}, r'data.orientation \("apply", not "ignore"\)'
+    ),
     "learning rate": (
         lambda given, sets: {"recipe": replace(RECIPE, learning_rate=1.0)}, r"recipe.learning_rate \(0.003, not 1.0\)"
     ),
