@@ -27,7 +27,7 @@ def retrain(
     folder: Path,
     supernet: Path,
     *,
-    report: Callable[[int], None] | None = None,
+    on_pass: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture.
 
@@ -37,7 +37,7 @@ def retrain(
         datasets: Of the run.
         folder: Where the network goes, and where its training goes on from.
         supernet: The folder of the trained supernet, whose weights the network may start from.
-        report: Called with the number of passes done, after each.
+        on_pass: Called with the number of passes done, after each.
     """
     if (folder / WEIGHTS).exists():
         with read_from(folder / WEIGHTS):
@@ -46,7 +46,7 @@ def retrain(
     network = _started(settings, config, architecture, supernet)
     train(
         network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
-        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
+        hardware=hardware(settings, progress=False), seed=settings.seed, on_pass=on_pass,
     )  # fmt: skip
     save_network(network, architecture, folder)
     return network

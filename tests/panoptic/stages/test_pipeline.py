@@ -18,8 +18,8 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result
 from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.stages.comparison import NetworkReport
 from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
-from autopanoptic.panoptic.stages.report import NetworkReport
 from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
