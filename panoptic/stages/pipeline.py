@@ -53,7 +53,8 @@ class Pipeline:
         if saved.exists() and Settings.load(saved) != settings:
             raise FileExistsError(f"{folder} holds a run with other settings; resume that one, or choose another name.")
         folder.mkdir(parents=True, exist_ok=True)
-        if not saved.exists():
+        self._new = not saved.exists()
+        if self._new:
             settings.save(saved)
         self._clock = folder / "seconds.json"
         self.seconds = _read_seconds(self._clock)
@@ -61,7 +62,7 @@ class Pipeline:
     def run(self) -> dict[str, comparison.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
         progress = self.console.is_terminal
-        with self._stage("data"):
+        with self._stage("data"), self._refusable():
             datasets = prepare(self.settings, self.folder, self.console)
             self._describe(datasets)
             check_feasible(self.settings, datasets)
@@ -95,11 +96,21 @@ class Pipeline:
         os.replace(partial, self._clock)
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
+    @contextmanager
+    def _refusable(self) -> Iterator[None]:
+        """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        try:
+            yield
+        except (ValueError, FileNotFoundError):
+            if self._new:
+                (self.folder / SETTINGS).unlink()
+            raise
+
     def _describe(self, datasets: Datasets) -> None:
         categories = datasets.train.categories
         self.console.print(
             f"{len(datasets.train)} images to train on, {len(datasets.nas_val)} to compare candidates on, "
-            f"{len(datasets.val)} to measure the found ones on; "
+            f"{len(datasets.val)} to measure the networks found on; "
             f"{len(categories.things)} thing and {len(categories.stuff)} stuff classes"
         )
         if datasets.overfit:
