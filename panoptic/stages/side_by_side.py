@@ -15,9 +15,8 @@ from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.results.saved import WEIGHTS, save_network
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.networks import read_from
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -50,6 +49,7 @@ def retrain_all(
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
+        ValueError: If a finished network was trained otherwise, or its files are damaged.
     """
     trained: dict[Architecture, str] = {}
     for name, architecture in chosen.items():
@@ -61,8 +61,7 @@ def retrain_all(
         _run(training, open_ones, executor_of(settings, len(open_ones)), report)
     networks = {}
     for name, architecture in chosen.items():
-        with read_from(folder / trained[architecture] / WEIGHTS):
-            networks[name] = load_network(folder / trained[architecture])
+        networks[name] = retrain(settings, architecture, datasets, folders[architecture], supernet)
         if not (folder / name / WEIGHTS).exists():
             save_network(networks[name], architecture, folder / name)
     return networks
