@@ -15,7 +15,7 @@ from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.results.saved import WEIGHTS, save_network
+from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
@@ -56,15 +56,20 @@ def retrain_all(
         trained.setdefault(architecture, name)
     folders = {architecture: folder / name for architecture, name in trained.items()}
     training = _Training(settings, datasets, folders, supernet)
-    open_ones = {name: one for one, name in trained.items() if not (folder / name / WEIGHTS).exists()}
+    # Before the others train, for hours perhaps: it refuses what was trained otherwise.
+    networks = {
+        one: retrain(settings, one, datasets, path, supernet)
+        for one, path in folders.items()
+        if (path / WEIGHTS).exists()
+    }
+    open_ones = {name: one for one, name in trained.items() if one not in networks}
     with _bars(open_ones, settings.retrain.passes, console) as report:
         _run(training, open_ones, executor_of(settings, len(open_ones)), report)
-    networks = {}
+    networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
-        networks[name] = retrain(settings, architecture, datasets, folders[architecture], supernet)
         if not (folder / name / WEIGHTS).exists():
-            save_network(networks[name], architecture, folder / name)
-    return networks
+            save_network(networks[architecture], architecture, folder / name)
+    return {name: networks[architecture] for name, architecture in chosen.items()}
 
 
 def executor_of(settings: Settings, trainings: int) -> Executor:
