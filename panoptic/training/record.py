@@ -70,21 +70,37 @@ def keep_record(path: Path, record: Mapping[str, Any], *, what: str, begun: bool
     Raises:
         ValueError: If the folder is of something else, naming the differences, or its record is lost.
     """
-    if path.exists():
-        differences = list(_differences("", _read(path), record))
-        if differences:
-            shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
-            raise ValueError(
-                f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
-                "another folder"
-            )
-    elif begun:
+    if begun or path.exists():
+        require_record(path, record, what=what)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def require_record(path: Path, record: Mapping[str, Any], *, what: str, leaving_out: str | None = None) -> None:
+    """Compare what a folder's work is of with what is asked for now.
+
+    Args:
+        path: The file in the folder.
+        record: What is asked for, as a JSON object.
+        what: What the folder holds if they differ, such as "another training".
+        leaving_out: A key that is not compared.
+
+    Raises:
+        ValueError: If the folder is of something else, naming the differences, or its record is lost.
+    """
+    if not path.exists():
         raise ValueError(f"{path.parent} has lost {path.name}, which says what its work is of; use another folder")
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(record, indent=1) + "\n")
-        os.replace(partial, path)
+    sides = ({key: side[key] for key in side if key != leaving_out} for side in (_read(path), record))
+    differences = list(_differences("", *sides))
+    if differences:
+        shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
+        raise ValueError(
+            f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
+            "another folder"
+        )
 
 
 def describe_data(dataset: CocoPanoptic) -> dict[str, Any]:

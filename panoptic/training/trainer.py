@@ -19,7 +19,7 @@ from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of
+from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
     ProgressBar,
@@ -79,6 +79,44 @@ def train(
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
+
+
+def require_training(
+    network: PanopticNetwork,
+    dataset: CocoPanoptic,
+    transform: Transform,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    paths: PathSampler | None = None,
+    hardware: Hardware | None = None,
+    seed: int = 0,
+    any_start: bool = False,
+) -> None:
+    """Refuse a finished training that is not what `train` would do with the same arguments.
+
+    Args:
+        network: As it would begin.
+        dataset: See `train`, as for the arguments that follow.
+        transform: See `train`.
+        recipe: See `train`.
+        folder: Of the finished training.
+        paths: See `train`.
+        hardware: See `train`.
+        seed: See `train`.
+        any_start: Whether to leave the network's initial weights out of the comparison.
+
+    Raises:
+        ValueError: If the folder holds another training, naming what differs, or has lost what it is of.
+    """
+    hardware = hardware or Hardware()
+    record = record_of(
+        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
+        checkpoint_every=hardware.checkpoint_every,
+    )  # fmt: skip
+    require_record(
+        folder / RECORD, record, what="another training", leaving_out="initial_weights" if any_start else None
+    )
 
 
 def _trainer(
