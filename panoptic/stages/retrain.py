@@ -27,7 +27,7 @@ def retrain(
     folder: Path,
     supernet: Path,
     *,
-    report: Callable[[int], None] | None = None,
+    on_pass: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture.
 
@@ -37,7 +37,7 @@ def retrain(
         datasets: Of the run.
         folder: Where the network goes, and where its training goes on from.
         supernet: The folder of the trained supernet, whose weights the network may start from.
-        report: Called with the number of passes done, after each.
+        on_pass: Called with the number of passes done, after each.
 
     Raises:
         ValueError: If the folder holds another training, or damaged files.
@@ -50,7 +50,7 @@ def retrain(
             trained = load_network(folder)
         require_training(*what, hardware=machine, seed=settings.seed)
         return trained
-    train(*what, hardware=machine, seed=settings.seed, report=report)
+    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass)
     save_network(network, architecture, folder)
     return network
 

@@ -63,8 +63,8 @@ def retrain_all(
         if (path / WEIGHTS).exists()
     }
     open_ones = {name: one for one, name in trained.items() if one not in networks}
-    with _bars(open_ones, settings.retrain.passes, console) as report:
-        _run(training, open_ones, executor_of(settings, len(open_ones)), report)
+    with _bars(open_ones, settings.retrain.passes, console) as move:
+        _run(training, open_ones, executor_of(settings, len(open_ones)), move)
     networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
         if not (folder / name / WEIGHTS).exists():
@@ -93,18 +93,18 @@ class _Training:
         with _threads(self.settings.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
-                report=lambda done: report(done, {}),
+                on_pass=lambda done: report(done, {}),
             )  # fmt: skip
         return {}
 
 
 def _run(
-    training: _Training, chosen: Mapping[str, Architecture], executor: Executor, report: Callable[[str, int], None]
+    training: _Training, chosen: Mapping[str, Architecture], executor: Executor, move: Callable[[str, int], None]
 ) -> None:
     names = list(chosen)
 
     def on_report(index: int, done: int, _: Metrics) -> bool:
-        report(names[index], done)
+        move(names[index], done)
         return False
 
     waiting = list(enumerate(names))

@@ -23,7 +23,7 @@ from autopanoptic.panoptic.training.recipe import Recipe
 
 RECORD = "training.json"
 TOLERANCE = 1e-5
-"""Of initial weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
+"""Of starting weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
 _PATHS = 64
 """First paths that tell samplers apart."""
 
@@ -47,7 +47,7 @@ def record_of(
     return {
         "network": network.config.to_json(),
         "parameters": _digest(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()),
-        "initial_weights": projections(network),
+        "starting_weights": projections(network),
         "data": describe_data(dataset),
         "transform": json.loads(json.dumps(asdict(transform))),
         "recipe": recipe.to_json(),
@@ -161,9 +161,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
     """Yield what differs, by its name in the record, with both values."""
-    if name.startswith("initial_weights."):
+    if name.startswith("starting_weights."):
         if not _close(old, new):
-            yield f"the initial weights of {name.split('.')[1]}"
+            yield f"the starting weights of {name.split('.')[1]}"
     elif isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             yield from _differences(f"{name}.{key}" if name else key, old.get(key), new.get(key))

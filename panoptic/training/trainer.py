@@ -21,9 +21,9 @@ from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
+    PassCounter,
     ProgressBar,
     QuietProcesses,
-    Reporting,
     interruptible,
     quiet,
     same_errors,
@@ -41,12 +41,12 @@ def train(
     hardware: Hardware | None = None,
     seed: int = 0,
     title: str = "training",
-    report: Callable[[int], None] | None = None,
+    on_pass: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
 
     The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the network's
-    initial weights included.
+    starting weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
@@ -58,7 +58,7 @@ def train(
         hardware: What to run on.
         seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
-        report: Called with the number of passes done, after each.
+        on_pass: Called with the number of passes done, after each.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
@@ -75,7 +75,7 @@ def train(
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
-        trainer = _trainer(folder, data.epochs, hardware, title, report)
+        trainer = _trainer(folder, data.epochs, hardware, title, on_pass)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
@@ -120,15 +120,15 @@ def require_training(
 
 
 def _trainer(
-    folder: Path, epochs: int, hardware: Hardware, title: str, report: Callable[[int], None] | None = None
+    folder: Path, epochs: int, hardware: Hardware, title: str, on_pass: Callable[[int], None] | None = None
 ) -> lightning.Trainer:
     callbacks: list[Callback] = [KeepTwo(folder)]
     if hardware.devices > 1:
         callbacks.append(QuietProcesses())
     if hardware.progress:
         callbacks.append(ProgressBar(title))
-    if report is not None:
-        callbacks.append(Reporting(report))
+    if on_pass is not None:
+        callbacks.append(PassCounter(on_pass))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
