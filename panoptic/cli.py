@@ -69,7 +69,9 @@ def search(
     strategy: Annotated[StrategyName, typer.Option(help="How to search.")] = StrategyName.path_priority,
     trials: Annotated[int | None, typer.Option(min=2, help="Candidates to evaluate.")] = None,
     objective: Annotated[str, typer.Option(help="Metric on nas_val to maximise: pq, pq_things, pq_stuff, ...")] = "pq",
-    max_flops: Annotated[float | None, typer.Option(help="Most GFLOPs of a candidate, for one image.")] = None,
+    max_flops: Annotated[
+        float | None, typer.Option(help="Most GFLOPs of a candidate once it is retrained, for one image.")
+    ] = None,
     warmup_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet's first path.")] = None,
     supernet_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet in fair cycles.")] = None,
     retrain_passes: Annotated[int | None, typer.Option(min=1, help="Training of each network compared.")] = None,

@@ -102,7 +102,7 @@ class _Climb:
     """The current climb: what the trials say that have ended, whenever the others were asked for."""
 
     def __init__(self, strategy: LocalSearch, space: SearchSpace) -> None:
-        self._initial, self._full = strategy.initial, strategy.full_neighborhood
+        self._n_random, self._full = strategy.initial, strategy.full_neighborhood
         self._restarts = strategy.at_optimum == "restart"
         self._space = space
         self._ended: set[int] = set()
@@ -125,7 +125,7 @@ class _Climb:
         self._trials += 1
         if trial.state is TrialState.COMPLETED:
             insort(self._members, (_rank(trial, history), len(self._ended), trial))
-        if not self._members or self._trials < self._initial:
+        if not self._members or self._trials < self._n_random:
             return
         if self.incumbent is None or (not self._full and self._members[0] < self.incumbent):
             self._move(self._members[0])

@@ -15,10 +15,14 @@ PACKAGES = ("nas", "strategies", "panoptic")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-import autopanoptic.nas, autopanoptic.panoptic, autopanoptic.strategies
-for package in (autopanoptic.nas, autopanoptic.panoptic, autopanoptic.strategies):
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+packages = []
+for name, above in [("nas", ("strategies", "panoptic")), ("strategies", ("panoptic",)), ("panoptic", ())]:
+    packages.append(importlib.import_module(f"autopanoptic.{name}"))
+    for module in pkgutil.walk_packages(packages[-1].__path__, f"autopanoptic.{name}."):
         assert importlib.import_module(module.name).__file__.startswith(sys.argv[1]), module.name
+    loaded = [name for name in sys.modules if name.startswith(tuple(f"autopanoptic.{other}" for other in above))]
+    assert not above or not loaded, loaded
+for package in packages:
     for name in getattr(package, "__all__", ()):
         getattr(package, name)
 """

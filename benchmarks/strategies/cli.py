@@ -1,7 +1,8 @@
 """Strategies on published tables of neural architectures: commands to measure, and one to report.
 
-Finished runs are kept, so that an interrupted command goes on where it was when it is given again. Every command adds
-its contestants to the results that are there.
+Finished runs are kept, so that an interrupted command goes on where it was.
+
+Every command adds its contestants to the results that are there.
 """
 
 from __future__ import annotations

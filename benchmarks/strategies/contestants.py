@@ -9,21 +9,21 @@ from benchmarks.strategies.problem import Contestant
 
 
 def _evolution(**parameters: int) -> Ours:
-    return Ours("regularized_evolution", "RegularizedEvolution", parameters)
+    return Ours("RegularizedEvolution", parameters)
 
 
 CONTESTANTS: dict[str, Contestant] = {
-    "random": Ours("random_search", "RandomSearch"),
+    "random": Ours("RandomSearch"),
     "regularized-evolution-10-3": _evolution(population=10, sample=3),  # Dong and Yang's
     "regularized-evolution-50-25": _evolution(population=50, sample=25),  # the best of seven pairs, on other seeds
     "regularized-evolution": _evolution(),
-    "evolution": Ours("evolution", "Evolution", {"population": 20}),
-    "evolution-50": Ours("evolution", "Evolution"),
-    "local-search": Ours("local_search", "LocalSearch"),
-    "local-search-full": Ours("local_search", "LocalSearch", {"full_neighborhood": True}),  # White et al.'s
-    "nsga2": Ours("nsga2", "NSGA2"),
-    "nsga2-20": Ours("nsga2", "NSGA2", {"population": 20}),
-    "bayesian-optimization": Ours("bayesian_optimization", "BayesianOptimization"),
+    "evolution": Ours("Evolution", {"population": 20}),
+    "evolution-50": Ours("Evolution"),
+    "local-search": Ours("LocalSearch"),
+    "local-search-full": Ours("LocalSearch", {"full_neighborhood": True}),  # White et al.'s
+    "nsga2": Ours("NSGA2"),
+    "nsga2-20": Ours("NSGA2", {"population": 20}),
+    "bayesian-optimization": Ours("BayesianOptimization"),
     "optuna-random": Optuna("RandomSampler"),
     "optuna-tpe": Optuna("TPESampler"),
     "optuna-nsga2": Optuna("NSGAIISampler"),

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import autopanoptic.strategies
 from autopanoptic.nas import Search, SearchSpace
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.objective import objectives_of
 from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
 
-SHARED = ("autopanoptic.nas.strategy", "autopanoptic.nas.strategy")
-
 
 @dataclass(frozen=True)
 class Ours(Contestant):
-    """A strategy by the name of its module and class.
+    """A strategy of the library by its public name.
 
     Args:
-        module: within ``autopanoptic.strategies``; imported when it is needed.
-        name: the class.
+        name: as :mod:`autopanoptic.strategies` exports it; loaded when it is needed.
         parameters: arguments of the class; the rest keep their defaults.
     """
 
-    module: str
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> Strategy:
-        """Return the strategy.
-
-        Raises:
-            ModuleNotFoundError: when the library does not have it.
-        """
+        """Return the strategy."""
         found: Strategy = self._class()(**self.parameters)
         return found
 
     def _class(self) -> Any:
-        return getattr(importlib.import_module(f"autopanoptic.strategies.{self.module}"), self.name)
+        return getattr(autopanoptic.strategies, self.name)
 
     @property
     def about(self) -> str:
@@ -79,7 +71,7 @@ def _sources(strategy: type) -> list[bytes]:
     """Return the source of a strategy's module and of its helpers; not of what all strategies share."""
     own = sys.modules[strategy.__module__]
     used = {str(getattr(value, "__module__", "")) for value in vars(own).values()}
-    helpers = {name for name in used if name.startswith("autopanoptic.strategies.")} - {own.__name__, *SHARED}
+    helpers = {name for name in used if name.startswith("autopanoptic.strategies.")} - {own.__name__}
     return [inspect.getsource(sys.modules[name]).encode() for name in (own.__name__, *sorted(helpers))]
 
 

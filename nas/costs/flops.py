@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
+from autopanoptic.nas.supernet.sites import selects_inputs
 from autopanoptic.nas.supernet.supernet import Supernet
 
 
@@ -18,8 +19,9 @@ class FlopCount:
 
     A multiply and an add together count as one operation, as papers on architecture search and fvcore count them, so
     the figures compare with published ones. Convolutions, matrix products and attention are counted, element-wise
-    operations are not. An operation counts where the network's output depends on its result, so a branch that no
-    :class:`InputChoice` takes costs nothing, although the network as it is written may still run it.
+    operations are not. In a network with an :class:`InputChoice` an operation counts where the output depends on its
+    result, so a branch that none takes costs nothing, although the network as it is written may still run it. In any
+    other network all that runs counts, which takes a third of the time.
 
     Args:
         supernet: whose architectures are counted; its network's ``forward`` must run on the meta device.
@@ -44,14 +46,22 @@ class FlopCount:
         self._inputs = [value.to("meta") for value in inputs or supernet.inputs]
         if not self._inputs:
             raise ValueError("FlopCount needs example inputs: FlopCount(supernet, example).")
+        self._follows = selects_inputs(self._meta.module)
         self._formulas = dict(formulas or {})
         self.unit = unit
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count."""
         self._meta.activate(architecture)
-        with FlopCounterMode(display=False, custom_mapping=self._formulas) as counter:
-            flow = follow(self._meta.module, self._inputs, flops=counter.get_total_flops)
+        with FlopCounterMode(display=False, custom_mapping=self._formulas) as counter, torch.no_grad():
+            unused = self._run(counter.get_total_flops)
+        return float(counter.get_total_flops() - unused) / 2 / self.unit
+
+    def _run(self, flops: Callable[[], int]) -> int:
+        """Run the network, and return how many of the operations counted serve no output."""
+        if not self._follows:
+            self._meta.module(*self._inputs)
+            return 0
+        flow = follow(self._meta.module, self._inputs, flops=flops)
         unused = set(range(len(flow.operations))) - flow.live()
-        total = counter.get_total_flops() - sum(flow.operations[number].flops for number in unused)
-        return float(total) / 2 / self.unit
+        return sum(flow.operations[number].flops for number in unused)

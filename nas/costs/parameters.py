@@ -8,6 +8,7 @@ from torch import Tensor
 
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
+from autopanoptic.nas.supernet.sites import selects_inputs
 from autopanoptic.nas.supernet.supernet import Supernet
 
 
@@ -16,9 +17,9 @@ class ParameterCount:
 
     Args:
         supernet: whose architectures are counted.
-        *inputs: example inputs, of which only shapes and types matter; those of the supernet by default. With them, a
-            parameter does not count that serves only what the network's output does not depend on, such as a branch
-            that no :class:`InputChoice` takes. Without, all parameters of the path's modules count.
+        *inputs: example inputs, of which only shapes and types matter; those of the supernet by default. With them, in
+            a network with an :class:`InputChoice`, a parameter does not count that serves only what the output does not
+            depend on, such as a branch that none takes. Else all parameters of the path's modules count.
         unit: what one is worth; 1e6 gives millions.
     """
 
@@ -26,6 +27,7 @@ class ParameterCount:
         self._meta = supernet.meta()
         self._meta.module.eval()
         self._inputs = [value.to("meta") for value in inputs or supernet.inputs]
+        self._follows = bool(self._inputs) and selects_inputs(self._meta.module)
         self.unit = unit
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
@@ -33,7 +35,7 @@ class ParameterCount:
         self._meta.activate(architecture)
         own = (p for module in self._meta.active_modules() for p in module.parameters(recurse=False))
         sizes = {id(p): p.numel() for p in own}
-        for unused in self._unused() if self._inputs else ():
+        for unused in self._unused() if self._follows else ():
             sizes.pop(unused, None)
         return sum(sizes.values()) / self.unit
 

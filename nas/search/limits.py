@@ -17,7 +17,7 @@ class Limits:
         trial_seconds: how long one evaluation may take; None for no limit.
 
     Raises:
-        ValueError: for a limit that is no number of seconds, or for ``grace`` without ``seconds``.
+        ValueError: for a limit that is no number of seconds or trials, or for ``grace`` without ``seconds``.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Limits:
         require_seconds("grace", grace)
         if grace is not None and seconds is None:
             raise ValueError(f"grace={grace} says how long trials may go on after seconds=; give that as well.")
-        self.trials = trials
+        self.trials = None if trials is None else require_whole("trials", trials)
         self.trial_seconds = trial_seconds
         now = time.monotonic()
         self._begin_until = math.inf if seconds is None else now + seconds

@@ -76,7 +76,7 @@ class Search:
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the strategy, the evaluator or the stopper is none, or ``retry_on`` no exception.
+        TypeError: when the space, the strategy, the evaluator or the stopper is none, or ``retry_on`` no exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
             architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
@@ -110,6 +110,8 @@ class Search:
             raise TypeError(
                 f"A stopper is an object that derives from Stopper, such as SuccessiveHalving(), not {stopper!r}."
             )
+        if not isinstance(space, SearchSpace):
+            raise TypeError(f"A space is a SearchSpace, such as SearchSpace([Choice('a', [1, 2])]), not {space!r}.")
         self.objectives = objectives_of(objectives)
         self.costs = CostTable(costs or {}, constraints or ())
         self._completion = Completion(self.costs, self.objectives)

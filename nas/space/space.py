@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -57,8 +58,10 @@ class SearchSpace:
         self._representative = canonical
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
-        self._first = {choice.label: choice.options[0] for choice in self.choices}
-        self._parents = {parent for choice in self.choices for parent, _ in choice.conditions}
+        self._children: dict[str, list[int]] = {}  # by place, ascending
+        for index, choice in enumerate(self.choices):
+            for parent in dict.fromkeys(parent for parent, _ in choice.conditions):
+                self._children.setdefault(parent, []).append(index)
         self.one_hot = OneHot(self.choices)
         self._counts = np.array([len(choice.options) for choice in self.choices])
         self._weighted = {
@@ -262,7 +265,7 @@ class SearchSpace:
 
     def changes_alone(self, label: str) -> bool:
         """Return whether a change of that choice changes nothing else: no other depends on it, no symmetry moves it."""
-        return self._representative is None and label not in self._parents
+        return self._representative is None and label not in self._children
 
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
         """Yield every architecture with one active choice changed, each once, in the space's order.
@@ -295,9 +298,26 @@ class SearchSpace:
             option: one of the choice's options.
         """
         options = architecture.replace(label, option)
-        if label in self._parents:
-            return self.canonical({**self._first, **options})
+        if label in self._children and self._switch_dependents(options, label):
+            options = {choice.label: options[choice.label] for choice in self.choices if choice.label in options}
         return self.representative(Architecture(options))
+
+    def _switch_dependents(self, options: dict[str, Option], label: str) -> bool:
+        """Bring the choices that depend on a changed one in line with it, and return whether any was turned on."""
+        waiting, added = list(self._children[label]), False
+        while waiting:
+            choice = self.choices[heapq.heappop(waiting)]
+            active = choice.active(options)
+            if active == (choice.label in options):
+                continue
+            if active:
+                options[choice.label] = choice.options[0]
+            else:
+                del options[choice.label]
+            added |= active
+            for child in self._children.get(choice.label, ()):
+                heapq.heappush(waiting, child)
+        return added
 
     def encode(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         """Return the one-hot encoding of canonical architectures.

@@ -32,7 +32,7 @@ class Journal:
         events: what the file held when it was opened, and what was appended since.
 
     Raises:
-        JournalError: when a line other than the last is damaged.
+        JournalError: when the path is a folder, or a line other than the last is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -123,6 +123,9 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Return the events and the length in bytes of the lines that are whole."""
     if not path.exists():
         return [], 0
+    if path.is_dir():
+        within = ", ".join(str(file) for file in sorted(path.glob("*.jsonl")))
+        raise JournalError(f"{path} is a folder. Name the journal itself{within and f': {within}'}.")
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     return [_parse(path, number, line) for number, line in enumerate(whole.splitlines(), 1)], len(whole)
@@ -132,7 +135,8 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         event = json.loads(line)
     except ValueError as error:
-        raise JournalError(f"{path}, line {number} is not JSON ({error}). Restore the file or delete it.") from error
+        remedy = "Is it a journal?" if number == 1 else "Restore the file or delete it."
+        raise JournalError(f"{path}, line {number} is not JSON ({error}). {remedy}") from error
     if not isinstance(event, dict) or "event" not in event:
         raise JournalError(f"{path}, line {number} is not an event of a search: {event!r}.")
     return event

@@ -113,6 +113,11 @@ def _reached(repeat: Any, index: int) -> Place:
     return ((repeat.label, tuple(range(index + 1, repeat.max_depth + 1))),)
 
 
+def selects_inputs(network: nn.Module) -> bool:
+    """Return whether an :class:`InputChoice` decides what of the network its output uses."""
+    return any(isinstance(module, _nni.InputChoice) for module in network.modules())
+
+
 def _mutables(network: nn.Module) -> Iterator[tuple[Any, Place]]:
     for module, place in modules_of(network):
         if isinstance(module, (_nni.LayerChoice, _nni.InputChoice)):

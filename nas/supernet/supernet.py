@@ -13,7 +13,7 @@ from torch import nn
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import Canonical, SearchSpace
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.sites import sites_of
+from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
 from autopanoptic.nas.supernet.unused import used_choices
 
 
@@ -50,7 +50,7 @@ class Supernet:
         self.inputs = tuple(value.to("meta") for value in inputs)
         self.space = SearchSpace(site.choice() for site in self._sites.values())
         self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
-        if self.inputs and any(isinstance(m, _nni.InputChoice) for m in module.modules()):
+        if self.inputs and selects_inputs(module):
             self.space = SearchSpace(used_choices(self.meta(), self._sites))
         if canonical is not None:
             self.space = SearchSpace(self.space.choices, canonical)

@@ -23,7 +23,8 @@ def image_id_of(value: object) -> ImageId:
     plain: object = str(value) if isinstance(value, str) else value
     if not isinstance(value, (str, bool)) and hasattr(value, "__index__"):
         try:
-            plain = operator.index(value)
+            # A tensor that holds a truth value has an index too.
+            plain = None if str(getattr(value, "dtype", "")) == "torch.bool" else operator.index(value)
         except TypeError:  # an array or tensor of several values, or of floats
             plain = None
     if not is_image_id(plain):

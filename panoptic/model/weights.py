@@ -48,7 +48,8 @@ def read_tensors(path: Path) -> Any:
     # What the readers of a zip archive and of a pickle raise for foreign bytes is anything at all.
     except Exception as error:
         reason = str(error).strip().splitlines()
-        shown = reason[0] if reason else type(error).__name__
+        # Torch's readers explain themselves in several sentences, of which the first says it.
+        shown = reason[0].split(". ")[0] if reason else type(error).__name__
         raise ValueError(f"{path} ({size} bytes) is damaged: {shown}") from error
 
 

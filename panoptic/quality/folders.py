@@ -15,7 +15,7 @@ from autopanoptic.panoptic.data.coco.panoptic_png import CodedIds, read_coded_id
 from autopanoptic.panoptic.data.image_id import ImageId, is_image_id
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.metric import PanopticQuality
-from autopanoptic.panoptic.quality.report import QualityReport
+from autopanoptic.panoptic.quality.summary import QualityReport
 
 
 def evaluate_folders(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.quality.counts import PairCounts, pair_counts
-from autopanoptic.panoptic.quality.report import CategoryQuality, QualityReport
+from autopanoptic.panoptic.quality.summary import CategoryQuality, QualityReport
 
 
 class PanopticQuality:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from scipy import ndimage
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.image_id import ImageId, image_id_of
-from autopanoptic.panoptic.data.segments import PanopticMap, id_to_rgb
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment, id_to_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -128,17 +129,18 @@ def _entries(panoptic: PanopticMap, ids: NDArray[np.integer[Any]], categories: C
     areas = np.bincount(compact.ravel())
     boxes = ndimage.find_objects(compact.reshape(ids.shape) + 1)
     place = {int(value): position for position, value in enumerate(values)}
-    stray = sorted(place.keys() - {0, *(segment.id for segment in panoptic.segments)})
+    segments = [_plain(segment) for segment in panoptic.segments]
+    stray = sorted(place.keys() - {0, *(segment.id for segment in segments)})
     if stray:
         raise ValueError(f"the map has pixels of id {stray[0]} but no such segment; list every id but 0")
     entries = []
-    for segment in panoptic.segments:
+    for segment in segments:
         if segment.id not in place:
             raise ValueError(f"segment {segment.id} has no pixels; leave it out")
         rows, columns = boxes[place[segment.id]]
         entries.append(
             {
-                "id": operator.index(segment.id),
+                "id": segment.id,
                 "category_id": operator.index(categories[segment.category_id].id),
                 "area": int(areas[place[segment.id]]),
                 "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
@@ -147,3 +149,11 @@ def _entries(panoptic: PanopticMap, ids: NDArray[np.integer[Any]], categories: C
             | ({} if segment.score is None else {"score": float(segment.score)})
         )
     return entries
+
+
+def _plain(segment: Segment) -> Segment:
+    """The segment with Python's integers for numpy's and for tensors, which are not found by their value."""
+    try:
+        return replace(segment, id=operator.index(segment.id), category_id=operator.index(segment.category_id))
+    except TypeError:
+        raise ValueError(f"{segment}: id and category_id must be integers") from None

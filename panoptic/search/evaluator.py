@@ -22,7 +22,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.quality.metric import PanopticQuality
-from autopanoptic.panoptic.quality.report import QualityReport
+from autopanoptic.panoptic.quality.summary import QualityReport
 
 IN_MEMORY = 2**28
 """Bytes of decoded truth up to which a data set's is kept from one network to the next."""
@@ -67,7 +67,7 @@ class Validation:
         report: Report | None = None,
         keep: Callable[[int, PanopticMap], None] | None = None,
     ) -> QualityReport:
-        """Return the full report of a network.
+        """Return the panoptic quality of a network, category by category.
 
         Args:
             network: A `PanopticNetwork`, on the device where it shall run; its modes are put back afterwards.

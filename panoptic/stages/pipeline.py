@@ -16,7 +16,7 @@ from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
-from autopanoptic.panoptic.stages import report
+from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
@@ -53,15 +53,16 @@ class Pipeline:
         if saved.exists() and Settings.load(saved) != settings:
             raise FileExistsError(f"{folder} holds a run with other settings; resume that one, or choose another name.")
         folder.mkdir(parents=True, exist_ok=True)
-        if not saved.exists():
+        self._new = not saved.exists()
+        if self._new:
             settings.save(saved)
         self._clock = folder / "seconds.json"
         self.seconds = _read_seconds(self._clock)
 
-    def run(self) -> dict[str, report.NetworkReport]:
+    def run(self) -> dict[str, comparison.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
         progress = self.console.is_terminal
-        with self._stage("data"):
+        with self._stage("data"), self._refusable():
             datasets = prepare(self.settings, self.folder, self.console)
             self._describe(datasets)
             check_feasible(self.settings, datasets)
@@ -78,9 +79,9 @@ class Pipeline:
             "hand-made": hand_made(supernet.space),
         }
         with self._stage("retraining"):
-            reports = self._retrain(chosen, datasets)
-        self._finish(reports, searched, drawn)
-        return reports
+            measured = self._retrain(chosen, datasets)
+        self._finish(measured, searched, drawn)
+        return measured
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -95,11 +96,21 @@ class Pipeline:
         os.replace(partial, self._clock)
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
+    @contextmanager
+    def _refusable(self) -> Iterator[None]:
+        """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        try:
+            yield
+        except (ValueError, FileNotFoundError):
+            if self._new:
+                (self.folder / SETTINGS).unlink()
+            raise
+
     def _describe(self, datasets: Datasets) -> None:
         categories = datasets.train.categories
         self.console.print(
             f"{len(datasets.train)} images to train on, {len(datasets.nas_val)} to compare candidates on, "
-            f"{len(datasets.val)} to report on; "
+            f"{len(datasets.val)} to measure the networks found on; "
             f"{len(categories.things)} thing and {len(categories.stuff)} stuff classes"
         )
         if datasets.overfit:
@@ -116,11 +127,11 @@ class Pipeline:
         return result
 
     def _say(self, what: str, result: Result, architecture: Architecture) -> None:
-        value = report.on_nas_val(result, architecture)
+        value = comparison.on_nas_val(result, architecture)
         shown = "no result" if value is None else f"{value:.1f}"
         self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
 
-    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, report.NetworkReport]:
+    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, comparison.NetworkReport]:
         settings, device = self.settings, device_of(self.settings)
         config = network_config(settings, datasets.train.categories, searched=True)
         validation = validation_of(settings, datasets.val, config.image_divisor)
@@ -128,11 +139,11 @@ class Pipeline:
         one = next(iter(batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
         networks = retrain_all(settings, chosen, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
-        reports = {}
+        measured = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
-            quality = report.evaluate(network, validation, datasets.val, folder / name / "pictures")
-            reports[name] = report.NetworkReport(
+            quality = comparison.evaluate(network, validation, datasets.val, folder / name / "pictures")
+            measured[name] = comparison.NetworkReport(
                 name,
                 architecture,
                 quality,
@@ -141,14 +152,14 @@ class Pipeline:
                 latency_ms=latency(network, one, settings.precision),
             )
             self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
-        return reports
+        return measured
 
-    def _finish(self, reports: dict[str, report.NetworkReport], searched: Result, drawn: Result) -> None:
+    def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
-        report.write(self.folder, reports, searched, drawn, extra)
+        comparison.write(self.folder, measured, searched, drawn, extra)
         start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
-        self.console.print(report.table(reports, f"Retrained {start} with equal steps, measured on val"))
-        self.console.print(report.verdict(reports))
+        self.console.print(comparison.table(measured, f"Retrained {start} with equal steps, measured on val"))
+        self.console.print(comparison.verdict(measured))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
 
 

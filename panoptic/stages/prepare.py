@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.progress import Progress
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.record import describe_data, keep_record
@@ -44,9 +46,24 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
         for dataset, limit in limits.items():
-            with _bar(console, "checking the data") as progress:
+            with _shown(console), _bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
     return datasets
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[None]:
+    """Show warnings about the data on the terminal, without the line of the program that they came from."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DatasetWarning)
+        try:
+            yield
+        finally:
+            about_data = [warning for warning in caught if issubclass(warning.category, DatasetWarning)]
+            for warning in about_data:
+                console.print(f"Warning: {warning.message}", style="yellow", markup=False)
+    for warning in (other for other in caught if other not in about_data):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import SUPERNET
-from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.trainer import require_training, train
 
 
 def retrain(
@@ -27,7 +27,7 @@ def retrain(
     folder: Path,
     supernet: Path,
     *,
-    report: Callable[[int], None] | None = None,
+    on_pass: Callable[[int], None] | None = None,
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture.
 
@@ -37,17 +37,20 @@ def retrain(
         datasets: Of the run.
         folder: Where the network goes, and where its training goes on from.
         supernet: The folder of the trained supernet, whose weights the network may start from.
-        report: Called with the number of passes done, after each.
+        on_pass: Called with the number of passes done, after each.
+
+    Raises:
+        ValueError: If the folder holds another training, or damaged files.
     """
+    config = network_config(settings, datasets.train.categories, searched=True)
+    network, machine = _started(settings, config, architecture, supernet), hardware(settings, progress=False)
+    what = (network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder)
     if (folder / WEIGHTS).exists():
         with read_from(folder / WEIGHTS):
-            return load_network(folder)
-    config = network_config(settings, datasets.train.categories, searched=True)
-    network = _started(settings, config, architecture, supernet)
-    train(
-        network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder,
-        hardware=hardware(settings, progress=False), seed=settings.seed, report=report,
-    )  # fmt: skip
+            trained = load_network(folder)
+        require_training(*what, hardware=machine, seed=settings.seed)
+        return trained
+    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass)
     save_network(network, architecture, folder)
     return network
 

@@ -17,7 +17,6 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.networks import read_from
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -50,22 +49,27 @@ def retrain_all(
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
+        ValueError: If a finished network was trained otherwise, or its files are damaged.
     """
     trained: dict[Architecture, str] = {}
     for name, architecture in chosen.items():
         trained.setdefault(architecture, name)
     folders = {architecture: folder / name for architecture, name in trained.items()}
     training = _Training(settings, datasets, folders, supernet)
-    open_ones = {name: one for one, name in trained.items() if not (folder / name / WEIGHTS).exists()}
-    with _bars(open_ones, settings.retrain.passes, console) as report:
-        _run(training, open_ones, executor_of(settings, len(open_ones)), report)
-    networks = {}
+    # Before the others train, for hours perhaps: it refuses what was trained otherwise.
+    networks = {
+        one: retrain(settings, one, datasets, path, supernet)
+        for one, path in folders.items()
+        if (path / WEIGHTS).exists()
+    }
+    open_ones = {name: one for one, name in trained.items() if one not in networks}
+    with _bars(open_ones, settings.retrain.passes, console) as move:
+        _run(training, open_ones, executor_of(settings, len(open_ones)), move)
+    networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
-        with read_from(folder / trained[architecture] / WEIGHTS):
-            networks[name] = load_network(folder / trained[architecture])
         if not (folder / name / WEIGHTS).exists():
-            save_network(networks[name], architecture, folder / name)
-    return networks
+            save_network(networks[architecture], architecture, folder / name)
+    return {name: networks[architecture] for name, architecture in chosen.items()}
 
 
 def executor_of(settings: Settings, trainings: int) -> Executor:
@@ -89,18 +93,18 @@ class _Training:
         with _threads(self.settings.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
-                report=lambda done: report(done, {}),
+                on_pass=lambda done: report(done, {}),
             )  # fmt: skip
         return {}
 
 
 def _run(
-    training: _Training, chosen: Mapping[str, Architecture], executor: Executor, report: Callable[[str, int], None]
+    training: _Training, chosen: Mapping[str, Architecture], executor: Executor, move: Callable[[str, int], None]
 ) -> None:
     names = list(chosen)
 
     def on_report(index: int, done: int, _: Metrics) -> bool:
-        report(names[index], done)
+        move(names[index], done)
         return False
 
     waiting = list(enumerate(names))

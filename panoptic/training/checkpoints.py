@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from autopanoptic.panoptic.model.weights import read_tensors
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+LAST, PREVIOUS, NEW = "last.ckpt", "previous.ckpt", "new.ckpt"
 _NEEDED = ("state_dict", "optimizer_states", "loops", "epoch", "global_step")
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,13 @@ class KeepTwo(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the state of the training."""
-        last = self.folder / LAST
-        if trainer.is_global_zero and last.exists():
-            os.replace(last, self.folder / PREVIOUS)
-        trainer.save_checkpoint(last)
+        # Written before the others move: the last one may be damaged, and the previous one all that there is.
+        last, new = self.folder / LAST, self.folder / NEW
+        trainer.save_checkpoint(new)
+        if trainer.is_global_zero:
+            if last.exists():
+                os.replace(last, self.folder / PREVIOUS)
+            os.replace(new, last)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

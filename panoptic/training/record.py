@@ -23,7 +23,7 @@ from autopanoptic.panoptic.training.recipe import Recipe
 
 RECORD = "training.json"
 TOLERANCE = 1e-5
-"""Of initial weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
+"""Of starting weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
 _PATHS = 64
 """First paths that tell samplers apart."""
 
@@ -47,7 +47,7 @@ def record_of(
     return {
         "network": network.config.to_json(),
         "parameters": _digest(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()),
-        "initial_weights": projections(network),
+        "starting_weights": projections(network),
         "data": describe_data(dataset),
         "transform": json.loads(json.dumps(asdict(transform))),
         "recipe": recipe.to_json(),
@@ -70,21 +70,37 @@ def keep_record(path: Path, record: Mapping[str, Any], *, what: str, begun: bool
     Raises:
         ValueError: If the folder is of something else, naming the differences, or its record is lost.
     """
-    if path.exists():
-        differences = list(_differences("", _read(path), record))
-        if differences:
-            shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
-            raise ValueError(
-                f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
-                "another folder"
-            )
-    elif begun:
+    if begun or path.exists():
+        require_record(path, record, what=what)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def require_record(path: Path, record: Mapping[str, Any], *, what: str, leaving_out: str | None = None) -> None:
+    """Compare what a folder's work is of with what is asked for now.
+
+    Args:
+        path: The file in the folder.
+        record: What is asked for, as a JSON object.
+        what: What the folder holds if they differ, such as "another training".
+        leaving_out: A key that is not compared.
+
+    Raises:
+        ValueError: If the folder is of something else, naming the differences, or its record is lost.
+    """
+    if not path.exists():
         raise ValueError(f"{path.parent} has lost {path.name}, which says what its work is of; use another folder")
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(record, indent=1) + "\n")
-        os.replace(partial, path)
+    sides = ({key: side[key] for key in side if key != leaving_out} for side in (_read(path), record))
+    differences = list(_differences("", *sides))
+    if differences:
+        shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
+        raise ValueError(
+            f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
+            "another folder"
+        )
 
 
 def describe_data(dataset: CocoPanoptic) -> dict[str, Any]:
@@ -145,9 +161,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
     """Yield what differs, by its name in the record, with both values."""
-    if name.startswith("initial_weights."):
+    if name.startswith("starting_weights."):
         if not _close(old, new):
-            yield f"the initial weights of {name.split('.')[1]}"
+            yield f"the starting weights of {name.split('.')[1]}"
     elif isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             yield from _differences(f"{name}.{key}" if name else key, old.get(key), new.get(key))

@@ -25,15 +25,15 @@ ADVICE = (
 )
 
 
-class Reporting(Callback):
+class PassCounter(Callback):
     """Tells how far a training is."""
 
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self.report = report
+    def __init__(self, on_pass: Callable[[int], None]) -> None:
+        self.on_pass = on_pass
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Tell it."""
-        self.report(int(cast("PanopticModule", pl_module).passes))
+        self.on_pass(int(cast("PanopticModule", pl_module).passes))
 
 
 class ProgressBar(RichProgressBar):

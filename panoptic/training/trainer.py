@@ -19,11 +19,11 @@ from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of
+from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
+    PassCounter,
     ProgressBar,
     QuietProcesses,
-    Reporting,
     interruptible,
     quiet,
     same_errors,
@@ -41,12 +41,12 @@ def train(
     hardware: Hardware | None = None,
     seed: int = 0,
     title: str = "training",
-    report: Callable[[int], None] | None = None,
+    on_pass: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
 
     The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the network's
-    initial weights included.
+    starting weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
@@ -58,7 +58,7 @@ def train(
         hardware: What to run on.
         seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
-        report: Called with the number of passes done, after each.
+        on_pass: Called with the number of passes done, after each.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
@@ -75,22 +75,60 @@ def train(
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
-        trainer = _trainer(folder, data.epochs, hardware, title, report)
+        trainer = _trainer(folder, data.epochs, hardware, title, on_pass)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
 
 
+def require_training(
+    network: PanopticNetwork,
+    dataset: CocoPanoptic,
+    transform: Transform,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    paths: PathSampler | None = None,
+    hardware: Hardware | None = None,
+    seed: int = 0,
+    any_start: bool = False,
+) -> None:
+    """Refuse a finished training that is not what `train` would do with the same arguments.
+
+    Args:
+        network: As it would begin.
+        dataset: See `train`, as for the arguments that follow.
+        transform: See `train`.
+        recipe: See `train`.
+        folder: Of the finished training.
+        paths: See `train`.
+        hardware: See `train`.
+        seed: See `train`.
+        any_start: Whether to leave the network's initial weights out of the comparison.
+
+    Raises:
+        ValueError: If the folder holds another training, naming what differs, or has lost what it is of.
+    """
+    hardware = hardware or Hardware()
+    record = record_of(
+        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
+        checkpoint_every=hardware.checkpoint_every,
+    )  # fmt: skip
+    require_record(
+        folder / RECORD, record, what="another training", leaving_out="initial_weights" if any_start else None
+    )
+
+
 def _trainer(
-    folder: Path, epochs: int, hardware: Hardware, title: str, report: Callable[[int], None] | None = None
+    folder: Path, epochs: int, hardware: Hardware, title: str, on_pass: Callable[[int], None] | None = None
 ) -> lightning.Trainer:
     callbacks: list[Callback] = [KeepTwo(folder)]
     if hardware.devices > 1:
         callbacks.append(QuietProcesses())
     if hardware.progress:
         callbacks.append(ProgressBar(title))
-    if report is not None:
-        callbacks.append(Reporting(report))
+    if on_pass is not None:
+        callbacks.append(PassCounter(on_pass))
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,

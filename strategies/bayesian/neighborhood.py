@@ -19,7 +19,11 @@ SLACK = 1e-3
 
 TINY = 1e-300
 
-CHANGED = 1000  # neighbours of a place that are made and encoded one by one
+CHANGES = 20_000
+"""How many choices the neighbours of a place that are made one by one may have together.
+
+All neighbours of 40 choices with 10 options fit; of 500 choices 40 neighbours, since a climb looks around 100 places.
+"""
 
 
 class Neighborhood:
@@ -33,7 +37,7 @@ class Neighborhood:
     bounds promise most.
 
     A change of a choice that others depend on, and any change in a space with symmetries, may change more than one
-    choice. Such neighbours are made one by one, a random 1,000 of them where there are more.
+    choice. Such neighbours are made one by one, a random part of them in a wide space.
 
     Args:
         space: its constraint is not asked.
@@ -93,8 +97,9 @@ class Neighborhood:
             for option in self._space.one_hot.columns[label]
             if option != taken
         ]
-        if len(changes) > CHANGED:
-            changes = [changes[index] for index in self._rng.choice(len(changes), CHANGED, replace=False)]
+        most = max(1, CHANGES // len(self._space.choices))
+        if len(changes) > most:
+            changes = [changes[index] for index in self._rng.choice(len(changes), most, replace=False)]
         made = dict.fromkeys(self._space.changed(self._place, label, option) for label, option in changes)
         made.pop(self._place, None)  # a symmetry may lead back
         return list(made)

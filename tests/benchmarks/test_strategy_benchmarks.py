@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from autopanoptic.nas import Strategy
 from autopanoptic.nas.trials.pareto import hypervolume
 from benchmarks.strategies import contestants, npz, report, runner, summary
 from benchmarks.strategies.cli import app
@@ -243,8 +244,24 @@ def test_contestants_are_added_to_the_results(places: Places) -> None:
     ]
 
 
+class NotInstalled(Contestant):
+    """A peer whose package is not there."""
+
+    about = "NotInstalled"
+
+    def play(self, problem: Problem, seed: int, done: Done) -> None:
+        raise ModuleNotFoundError("No module named 'no_such_module'")
+
+
+def test_the_library_has_each_of_its_contestants() -> None:
+    ours = {name: one for name, one in contestants.CONTESTANTS.items() if isinstance(one, Ours)}
+    assert len(ours) > 9
+    for name, one in ours.items():
+        assert isinstance(one.make(), Strategy), name
+
+
 def test_who_cannot_take_part_is_noted(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contestants.CONTESTANTS, "missing", Ours("no_such_module", "Nobody"))
+    monkeypatch.setitem(contestants.CONTESTANTS, "missing", NotInstalled())
     found = places.measure(
         "front", ["nni-random", "missing", "random"], "--seeds", "2", "--evaluations", "10", "--dataset", "cifar10"
     )

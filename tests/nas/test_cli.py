@@ -154,7 +154,12 @@ def test_show_a_search_that_runs(space: SearchSpace, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "There is no journal"), ("{", "does not begin with"), ('{"event": "a"}\n3\n', "line 2 is not an event")],
+    [
+        (None, "There is no journal"),
+        ("{", "does not begin with"),
+        ('{\n"pq": 3}\n', "line 1 is not JSON"),
+        ('{"event": "a"}\n3\n', "line 2 is not an event"),
+    ],
 )
 def test_errors_are_one_clean_line(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
@@ -165,6 +170,13 @@ def test_errors_are_one_clean_line(tmp_path: Path, content: str | None, message:
     assert result.stderr.startswith("Error: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_is_refused_by_the_journals_in_it(tmp_path: Path) -> None:
+    (tmp_path / "search.jsonl").touch()
+    result = run("show", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {tmp_path} is a folder. Name the journal itself: {tmp_path / 'search.jsonl'}.\n"
 
 
 def test_traceback_on_request(tmp_path: Path) -> None:

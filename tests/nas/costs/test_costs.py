@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import FlopCount, InputChoice, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
+from autopanoptic.nas.costs import flops as flops_module
 from autopanoptic.nas.costs import latency as latency_module
+from autopanoptic.nas.costs import parameters as parameters_module
 from autopanoptic.nas.costs.latency import Timing, measure, time_forward
 
 
@@ -32,6 +34,18 @@ class Known(ModelSpace):
         return self.head(self.body(self.norm(self.stem(x)).relu()).flatten(1))
 
 
+class Selecting(ModelSpace):
+    """The input or what a layer makes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.input = InputChoice(2, label="input")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.input([x, self.layer(x)])
+
+
 STEM, HEAD = 16 * 4 * 9, 64 * 10
 FULL, DEPTHWISE = 16 * 4 * 4 * 9, 16 * 4 * 25
 
@@ -48,6 +62,23 @@ def test_flops_of_a_known_network(architecture: Any, expected: int) -> None:
     supernet = Supernet(Known())
     assert FlopCount(supernet, torch.zeros(1, 1, 8, 8))(architecture) == expected
     assert FlopCount(supernet, torch.zeros(3, 1, 8, 8), unit=1e3)(architecture) == 3 * expected / 1e3
+
+
+@pytest.mark.parametrize(("cost", "module"), [(FlopCount, flops_module), (ParameterCount, parameters_module)])
+def test_only_networks_with_an_input_choice_are_followed(
+    cost: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes three times as long."""
+    follow, followed = module.follow, []
+
+    def recorded(network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        followed.append(type(network))
+        return follow(network, *args, **kwargs)
+
+    monkeypatch.setattr(module, "follow", recorded)
+    cost(Supernet(Known()), torch.zeros(1, 1, 8, 8))({"depth": 1, "op0": "full"})
+    cost(Supernet(Selecting()), torch.zeros(1, 4))({"input": 1})
+    assert followed == [Selecting]
 
 
 def test_flops_of_other_operations_by_formula() -> None:

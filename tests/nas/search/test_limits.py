@@ -271,6 +271,14 @@ def test_limits_that_make_no_sense_are_refused(values: dict[str, Any], message: 
     assert len(search.history) == 0
 
 
+@pytest.mark.parametrize("trials", [-1, 2.5, "3"])
+def test_a_number_of_trials_is_whole(trials: Any) -> None:
+    search = Search(SPACE, GridSearch(), lambda architecture: 1)
+    with pytest.raises(ValueError, match=f"trials must be a whole number from 0, not {trials!r}"):
+        search.run(trials)
+    assert len(search.history) == 0
+
+
 def test_trial_seconds_must_be_a_number() -> None:
     with pytest.raises(ValueError, match="trial_seconds must be a number of seconds from 0"):
         Search(SPACE, GridSearch(), hangs_at_one, trial_seconds="3")  # type: ignore[arg-type]

@@ -307,3 +307,8 @@ def test_ten_thousand_trials_are_all_different() -> None:
     search = Search(space, RandomSearch(), value)
     search.run(10_000)
     assert len(set(architectures(search))) == 10_000
+
+
+def test_a_space_is_no_list_of_choices() -> None:
+    with pytest.raises(TypeError, match=r"A space is a SearchSpace, such as .* not \[Choice"):
+        Search([Choice("a", [1, 2])], RandomSearch(), lambda architecture: 1)  # type: ignore[arg-type]

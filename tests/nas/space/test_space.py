@@ -118,6 +118,29 @@ def test_draws_mutants_and_children_are_canonical(space: SearchSpace, seed: int,
         assert mutant != one
 
 
+@settings(max_examples=100, deadline=None)
+@given(space=nested_spaces(most=10), seed=st.integers(0, 2**32))
+def test_a_change_turns_on_the_first_options_and_keeps_the_order(space: SearchSpace, seed: int) -> None:
+    first = {choice.label: choice.options[0] for choice in space.choices}
+    architecture = space.sample(np.random.default_rng(seed))
+    for label in architecture:
+        for option in space[label].options:
+            expected = space.canonical({**first, **architecture.replace(label, option)})
+            assert list(space.changed(architecture, label, option).items()) == list(expected.items())
+
+
+def test_a_change_asks_dependent_choices_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SearchSpace(
+        choice for i in range(50) for choice in (Choice(f"p{i}", [0, 1]), Choice(f"c{i}", [0, 1], (f"p{i}", 1)))
+    )
+    architecture = space.canonical({choice.label: 0 for choice in space.choices})
+    asked: list[str] = []
+    active = Choice.active
+    monkeypatch.setattr(Choice, "active", lambda self, options: (asked.append(self.label), active(self, options))[1])
+    assert space.changed(architecture, "p7", 1)["c7"] == 0
+    assert asked == ["c7"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(space=nested_spaces(fewest=0), seed=st.integers(0, 2**32))
 def test_neighbors_differ_in_one_choice_that_both_make(space: SearchSpace, seed: int) -> None:

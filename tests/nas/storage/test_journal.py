@@ -70,6 +70,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "j.jsonl")
 
 
+def test_another_file_is_not_to_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{\n "pq": 3\n}\n')
+    with pytest.raises(JournalError, match=r"line 1 is not JSON .*\. Is it a journal\?$"):
+        Journal(tmp_path / "metrics.json")
+
+
 def test_nan_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.jsonl")
     with pytest.raises(ValueError, match="JSON"):

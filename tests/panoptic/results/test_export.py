@@ -276,7 +276,8 @@ def test_text_ids_are_written_read_and_measured(tmp_path, image_id):
     assert evaluate_folders(*arguments(tmp_path)).all.pq == 1
 
 
-@pytest.mark.parametrize("image_id", [None, 1.0, True, "", b"a", np.float32(1), np.array([1, 2]), torch.tensor(1.5)])
+@pytest.mark.parametrize("image_id", [None, 1.0, True, "", b"a", np.float32(1), np.array([1, 2]), torch.tensor(1.5),
+                                      np.bool_(True), torch.tensor(True)])  # fmt: skip
 def test_what_is_no_id_is_refused_at_once(tmp_path, image_id):
     writer = PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES)
     with pytest.raises(ValueError, match=r"image id .* is neither an integer nor text"):
@@ -292,6 +293,21 @@ def test_segments_and_categories_of_numpy_are_written(tmp_path):
     read = read_annotations(tmp_path / "a.json")
     assert read.segments(0) == (Segment(7, 2, 1, True),)
     assert read.categories == categories
+
+
+def test_segments_of_tensors_are_written(tmp_path):
+    segment = Segment(torch.tensor(7), torch.tensor(1), 1, score=torch.tensor(0.5))
+    with PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES) as writer:
+        writer.add(1, "a.jpg", PanopticMap(torch.tensor([[7, 0]]), (segment,)))
+    assert read_annotations(tmp_path / "a.json").segments(0) == (Segment(7, 1, 1),)
+
+
+@pytest.mark.parametrize("value", [7.0, "7", torch.tensor(7.0)])
+def test_segments_without_integers_are_refused_by_name(tmp_path, value):
+    writer = PanopticWriter(tmp_path / "a.json", tmp_path / "a", CATEGORIES)
+    for segment in (Segment(7, value, 1), Segment(value, 1, 1)) if value != "7" else (Segment(7, value, 1),):
+        with pytest.raises(ValueError, match="id and category_id must be integers"):
+            writer.add(1, "a.jpg", PanopticMap(np.array([[7, 0]]), (segment,)))
 
 
 def test_a_score_that_is_no_json_costs_no_other_image(tmp_path):

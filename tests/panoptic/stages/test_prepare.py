@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 from rich.console import Console
 
 from autopanoptic.panoptic.stages.pipeline import Pipeline
@@ -36,6 +37,21 @@ def test_a_run_goes_on_with_the_data_it_began_with_alone(scene_folder: Path, tmp
     (run / "supernet").mkdir()
     with pytest.raises(ValueError, match=r"has lost data\.json, which says what its work is of"):
         prepare(settings, run, quiet())
+
+
+def test_turned_photographs_are_named_on_the_terminal(scene_folder: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(scene_folder, tmp_path / "data"))
+    path = next((root / "train").iterdir())
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+    console = Console(file=io.StringIO(), width=1000)
+    prepare(Settings.for_small_data(str(root)), tmp_path / "run", console)
+    (line,) = [line for line in console.file.getvalue().splitlines() if path.name in line]  # type: ignore[attr-defined]
+    assert "its EXIF orientation is 3, and it is turned by it" in line
+    assert "prepare.py" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_damaged_times_are_named(tmp_path: Path) -> None:

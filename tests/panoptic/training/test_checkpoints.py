@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from autopanoptic.panoptic.training.checkpoints import newest_checkpoint
+from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 
 
 def write(path: Path, **changes: object) -> Path:
@@ -53,3 +54,21 @@ def test_another_file_is_no_checkpoint(tmp_path: Path) -> None:
         ValueError, match=r"last.ckpt is no checkpoint of a training: it lacks optimizer_states. Delete last"
     ):
         newest_checkpoint(tmp_path)
+
+
+class FullDisk:
+    """A trainer whose next checkpoint cannot be written."""
+
+    is_global_zero = True
+
+    def save_checkpoint(self, path: Path) -> None:
+        raise OSError("no space left on device")
+
+
+def test_a_whole_checkpoint_outlives_a_damaged_last_one(tmp_path: Path) -> None:
+    previous, last = write(tmp_path / "previous.ckpt"), write(tmp_path / "last.ckpt")
+    cut(last, 10)
+    trainer: Any = FullDisk()
+    with pytest.raises(OSError, match="no space"):
+        KeepTwo(tmp_path).on_train_epoch_end(trainer, Any)
+    assert newest_checkpoint(tmp_path) == previous

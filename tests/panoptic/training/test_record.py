@@ -65,8 +65,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "sampler": (lambda given, sets: {"paths": FairPaths(given["paths"].space)}, r"paths.cycle \(1, not 12\)"),
     "precision": (lambda given, sets: {"precision": "bf16-mixed"}, "precision"),
     "interval": (lambda given, sets: {"checkpoint_every": 3}, r"checkpoint_every \(2, not 3\)"),
-    "initial weights": (
-        lambda given, sets: {"network": build(PanopticConfig.scenes(3, 3), seed=1)}, "the initial weights of backbone"
+    "starting weights": (
+        lambda given, sets: {"network": build(PanopticConfig.scenes(3, 3), seed=1)}, "the starting weights of backbone"
     ),
     "network": (
         lambda given, sets: {"network": build(PanopticConfig.scenes(3, 2), seed=0)}, r"network.num_stuff \(3, not 2\)"
@@ -86,7 +86,7 @@ def test_another_training_is_refused_by_what_differs(
         keep(tmp_path, other, begun=True)
 
 
-def test_last_bits_of_initial_weights_are_the_processors(given: dict[str, Any], tmp_path: Path) -> None:
+def test_last_bits_of_starting_weights_are_the_processors(given: dict[str, Any], tmp_path: Path) -> None:
     network = build(PanopticConfig.scenes(3, 3), seed=0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -126,5 +126,5 @@ def test_a_stale_folder_does_not_pass_for_the_new_training(datasets: Datasets, t
         train(
             again, datasets.train, Transform(None, None), replace(RECIPE, learning_rate=1e-4), tmp_path, hardware=quiet
         )
-    with pytest.raises(ValueError, match="differs in the initial weights of"):
+    with pytest.raises(ValueError, match="differs in the starting weights of"):
         train(network, datasets.train, Transform(None, None), RECIPE, tmp_path, hardware=quiet)

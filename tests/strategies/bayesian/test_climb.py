@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.encoding import OneHot
 from autopanoptic.nas.space.space import SearchSpace
@@ -90,3 +90,32 @@ def test_a_wide_space_costs_little(choices: int, options: int, monkeypatch: pyte
     assert found in space
     assert sum(rows) < 1000
     assert peak < 100e6
+
+
+def conditional(pairs: int) -> SearchSpace:
+    parents = [Choice(f"p{i}", range(10)) for i in range(pairs)]
+    return SearchSpace([*parents, *(Choice(f"c{i}", range(10), (f"p{i}", range(5))) for i in range(pairs))])
+
+
+def symmetric(choices: int) -> SearchSpace:
+    flat = [Choice(f"c{i}", range(10)) for i in range(choices)]
+    return SearchSpace(flat, lambda a: dict(zip(a, sorted(a.values()), strict=True)))
+
+
+@pytest.mark.parametrize("space", [conditional(150), symmetric(300)], ids=["parents", "symmetries"])
+def test_neighbours_that_must_be_made_are_few_in_a_wide_space(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Around a hundred places 1,350 or 2,700 could be made each, at a cost that grows with the number of choices."""
+    made: list[str] = []
+    changed = SearchSpace.changed
+
+    def counted(self: SearchSpace, place: Architecture, label: str, option: Option) -> Architecture:
+        if not self.changes_alone(label):
+            made.append(label)
+        return changed(self, place, label, option)
+
+    monkeypatch.setattr(SearchSpace, "changed", counted)
+    search = Simulation(RandomSearch(), space).run(12)
+    assert BayesianOptimization(candidates=20).propose(space, search.history, np.random.default_rng(0)) in space
+    assert 0 < len(made) <= 10_000

@@ -68,7 +68,7 @@ def test_few_are_worked_out_for_the_first(relevance: float, monkeypatch: pytest.
 
 
 def test_of_many_neighbours_that_must_be_made_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighborhood, "CHANGED", 10)
+    monkeypatch.setattr(neighborhood, "CHANGES", 400)  # 10 neighbours of 40 choices
     space = SearchSpace(
         itertools.chain(
             (Choice(f"p{i}", range(3)) for i in range(20)),

@@ -1,4 +1,4 @@
-"""What a run of the panoptic search has to show: a table, metrics as JSON, plots and pictures."""
+"""How the networks that a run found compare: a table for the terminal, metrics as JSON, plots and pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autopanoptic.nas import Architecture, Result
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.quality.report import QualityReport
+from autopanoptic.panoptic.quality.summary import QualityReport
 from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.evaluator import Validation
 
@@ -70,29 +70,29 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
     return quality
 
 
-def table(reports: Mapping[str, NetworkReport], title: str) -> Table:
+def table(measured: Mapping[str, NetworkReport], title: str) -> Table:
     """Return the comparison of the networks for a terminal."""
     found = Table(title=title)
     found.add_column("network")
     for column in ("PQ", "PQ things", "PQ stuff", "GFLOPs", "parameters", "latency"):
         found.add_column(column, justify="right")
-    best = max(report.quality.all.pq for report in reports.values())
-    for name, report in reports.items():
-        quality = report.quality
+    best = max(network.quality.all.pq for network in measured.values())
+    for name, network in measured.items():
+        quality = network.quality
         found.add_row(
             name,
             *(f"{100 * mean.pq:.1f}" if mean.n else "-" for mean in (quality.all, quality.things, quality.stuff)),
-            f"{report.gflops:.3g}",
-            f"{report.mparams:.2f} M",
-            f"{report.latency_ms:.1f} ms",
+            f"{network.gflops:.3g}",
+            f"{network.mparams:.2f} M",
+            f"{network.latency_ms:.1f} ms",
             style="bold" if quality.all.pq == best else None,
         )
     return found
 
 
-def verdict(reports: Mapping[str, NetworkReport]) -> str:
+def verdict(measured: Mapping[str, NetworkReport]) -> str:
     """Say how the searched network compares, whichever way that is."""
-    parts = [_compared(reports["searched"], reports[name]) for name in ("random", "hand-made")]
+    parts = [_compared(measured["searched"], measured[name]) for name in ("random", "hand-made")]
     return f"The searched network is {' and '.join(parts)} (one training each; differences of a few PQ are noise)."
 
 
@@ -112,10 +112,10 @@ def on_nas_val(result: Result, architecture: Architecture) -> float | None:
 
 
 def write(
-    folder: Path, reports: Mapping[str, NetworkReport], searched: Result, drawn: Result, extra: Mapping[str, Any]
+    folder: Path, measured: Mapping[str, NetworkReport], searched: Result, drawn: Result, extra: Mapping[str, Any]
 ) -> None:
     """Write metrics, architectures and plots to a run's folder."""
-    reports["searched"].architecture.save(folder / "architecture.json")
+    measured["searched"].architecture.save(folder / "architecture.json")
     searched.to_json(folder / "search.json")
     searched.plot_history(folder / "history.png")
     searched.plot_options(folder / "options.png", top=max(1, searched.history.n_completed // 4))
@@ -126,9 +126,9 @@ def write(
         "search": {
             "candidates": searched.history.n_completed,
             "best_on_nas_val": searched.best.metrics[objective],
-            "answer_on_nas_val": on_nas_val(searched, reports["searched"].architecture),
+            "answer_on_nas_val": on_nas_val(searched, measured["searched"].architecture),
         },
         "random": {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]},
-        "networks": {name: report.to_json() for name, report in reports.items()},
+        "networks": {name: network.to_json() for name, network in measured.items()},
     }
     (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")

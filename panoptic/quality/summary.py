@@ -130,8 +130,8 @@ class QualityReport:
             for category_id, quality in self.per_category.items()
         }
         groups = {"all": asdict(self.all), "things": asdict(self.things), "stuff": asdict(self.stuff)}
-        report: dict[str, Any] = _without_nan({**groups, "per_category": per_category})
-        return report
+        found: dict[str, Any] = _without_nan({**groups, "per_category": per_category})
+        return found
 
     def __str__(self) -> str:
         lines = ["          |    PQ     SQ     RQ     N", "-" * 40]
