@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import pydoc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,3 +105,15 @@ def test_the_readme_names_targets_of_the_makefile_and_files_that_exist() -> None
     assert {"search", "test"} <= set(named) <= set(targets)
     for path in re.findall(r"\]\(([^):#]+)\)", text):
         assert os.path.exists(ROOT / path), path
+
+
+def test_modules_and_files_that_the_pages_name_exist() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert len(pages) > 10
+    for page in pages:
+        quoted = "\n".join(re.findall(r"`[^`\n]+`", page.read_text()))
+        for name in re.findall(r"`(?:autopanoptic\.)?((?:nas|strategies|panoptic)(?:\.\w+)+)", quoted):
+            assert pydoc.locate(f"autopanoptic.{name}") is not None, f"{page.name} names {name}"
+        for path in re.findall(r"`((?:nas|strategies|panoptic|benchmarks|examples|tests|docs)/[\w/.-]+)`", quoted):
+            # Such files are those of a data set.
+            assert path.endswith("2017.json") or (ROOT / path).exists(), f"{page.name} names {path}"

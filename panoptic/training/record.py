@@ -22,6 +22,8 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.recipe import Recipe
 
 RECORD = "training.json"
+STARTING_WEIGHTS = "starting_weights"
+"""Key of what a network's weights were when its training began."""
 TOLERANCE = 1e-5
 """Of starting weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
 _PATHS = 64
@@ -47,7 +49,7 @@ def record_of(
     return {
         "network": network.config.to_json(),
         "parameters": _digest(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()),
-        "starting_weights": projections(network),
+        STARTING_WEIGHTS: projections(network),
         "data": describe_data(dataset),
         "transform": json.loads(json.dumps(asdict(transform))),
         "recipe": recipe.to_json(),
@@ -161,7 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
     """Yield what differs, by its name in the record, with both values."""
-    if name.startswith("starting_weights."):
+    if name.startswith(f"{STARTING_WEIGHTS}."):
         if not _close(old, new):
             yield f"the starting weights of {name.split('.')[1]}"
     elif isinstance(old, dict) and isinstance(new, dict):

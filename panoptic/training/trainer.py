@@ -19,7 +19,7 @@ from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.record import RECORD, keep_record, record_of, require_record
+from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
     ProgressBar,
@@ -104,7 +104,7 @@ def require_training(
         paths: See `train`.
         hardware: See `train`.
         seed: See `train`.
-        any_start: Whether to leave the network's initial weights out of the comparison.
+        any_start: Whether to leave the network's starting weights out of the comparison.
 
     Raises:
         ValueError: If the folder holds another training, naming what differs, or has lost what it is of.
@@ -115,7 +115,7 @@ def require_training(
         checkpoint_every=hardware.checkpoint_every,
     )  # fmt: skip
     require_record(
-        folder / RECORD, record, what="another training", leaving_out="initial_weights" if any_start else None
+        folder / RECORD, record, what="another training", leaving_out=STARTING_WEIGHTS if any_start else None
     )
 
 

@@ -48,7 +48,7 @@ def test_the_same_settings_read_them(datasets: Datasets, architecture: Architect
         ({"warmup": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
         ({"supernet": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
         ({"supernet": replace(RECIPE, passes=2)}, r"recipe\.passes \(1, not 2\)"),
-        ({"seed": 1}, "initial weights of backbone"),
+        ({"seed": 1}, "starting weights of backbone"),
         ({"short_side": 64}, "short_side"),
     ],
 )
@@ -64,8 +64,8 @@ def test_another_supernet_is_refused(
     ("changes", "difference"),
     [
         ({"retrain": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
-        ({"seed": 1}, "initial weights of backbone"),
-        ({"start": "supernet"}, "initial weights of"),
+        ({"seed": 1}, "starting weights of backbone"),
+        ({"start": "supernet"}, "starting weights of"),
     ],
 )
 def test_another_network_is_refused(
