@@ -57,8 +57,14 @@ class Executor(Protocol):
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included."""
 
+    def has_begun(self, trial_id: int) -> bool:
+        """Return whether an evaluation that was submitted has begun; False while its worker is still getting ready."""
+
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Return the next result; None after ``timeout`` seconds without one."""
+        """Return the next result; None after ``timeout`` seconds without one.
+
+        With ``timeout=0`` it only looks, and begins none itself.
+        """
 
     def abandon(self, trial_id: int) -> bool:
         """End the evaluation of a trial at once; no outcome of it follows.

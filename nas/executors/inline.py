@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from autopanoptic.nas.evaluation.evaluator import Evaluator
+from functools import partial
+
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
 from autopanoptic.nas.space.architecture import Architecture
 
@@ -15,6 +17,7 @@ class InlineExecutor:
     def __init__(self) -> None:
         self._evaluator: Evaluator | None = None
         self._next: tuple[int, Architecture] | None = None
+        self._trial_id, self._evaluation = -1, 0
 
     def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
         """Keep the evaluator."""
@@ -24,13 +27,23 @@ class InlineExecutor:
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Keep the architecture for :meth:`wait`."""
         self._next = (trial_id, architecture)
+        self._trial_id, self._evaluation = trial_id, self._evaluation + 1
+
+    def has_begun(self, trial_id: int) -> bool:
+        """Return True: nothing needs to get ready."""
+        return True
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Evaluate what was submitted; a timeout cannot interrupt it."""
-        if self._next is None or self._evaluator is None:
+        """Evaluate what was submitted; a timeout cannot interrupt it, and one of 0 does not begin it."""
+        if self._next is None or self._evaluator is None or timeout == 0:
             return None
         (trial_id, architecture), self._next = self._next, None
-        return run_one(self._evaluator, trial_id, architecture, self._on_report)
+        return run_one(self._evaluator, trial_id, architecture, partial(self._report, self._evaluation))
+
+    def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
+        if evaluation != self._evaluation and trial_id == self._trial_id:
+            return False  # the trial runs again, and this is not of it
+        return self._on_report(trial_id, step, metrics)
 
     def abandon(self, trial_id: int) -> bool:
         """Nothing can be ended here: an evaluation ends by itself, or at its next report."""

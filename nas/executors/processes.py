@@ -17,7 +17,7 @@ from autopanoptic.nas.executors.base import OnReport, Outcome
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
-from autopanoptic.nas.executors.worker import Done, Reported, Settings, Task
+from autopanoptic.nas.executors.worker import Done, Loaded, Reported, Settings, Task
 from autopanoptic.nas.space.architecture import Architecture
 
 
@@ -27,6 +27,7 @@ class _Worker:
     pipe: Connection
     trial_id: int | None = None
     since: float = 0.0
+    loaded: bool = False
 
 
 class ProcessExecutor:
@@ -90,6 +91,10 @@ class ProcessExecutor:
         with suppress(OSError):  # it died while it was idle; the server will say so
             worker.pipe.send(Task(trial_id, architecture.to_json()))
 
+    def has_begun(self, trial_id: int) -> bool:
+        """Return whether a worker that has imported what it needs evaluates the trial."""
+        return any(worker.trial_id == trial_id and worker.loaded for worker in self._workers)
+
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Return the next result, answering reports meanwhile.
 
@@ -122,11 +127,14 @@ class ProcessExecutor:
 
     def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            message: Done | Reported = worker.pipe.recv()
+            message: Loaded | Done | Reported = worker.pipe.recv()
         except (EOFError, OSError):
             # The server says how it ended, and sees to it that it does.
             worker.pipe.close()
             server.kill_worker(worker.number)
+            return
+        if isinstance(message, Loaded):
+            worker.loaded, worker.since = True, time.perf_counter()
             return
         if isinstance(message, Done):
             worker.trial_id = None

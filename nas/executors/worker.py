@@ -47,6 +47,11 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What the worker sends once, when it is about to take tasks: all that it needs is imported."""
+
+
+@dataclass(frozen=True)
 class Reported:
     """What the worker sends: a partial result."""
 
@@ -87,6 +92,7 @@ def work(pipe: Connection, settings: Settings, inherited: Iterable[Connection] =
             _refuse(pipe, problem)
         else:
             _limit_loaded(settings.threads)
+            pipe.send(Loaded())
             _Server(pipe, evaluator, settings.answers).serve()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -15,6 +16,11 @@ from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.trial import Trial
+
+SECONDS_BETWEEN_LOOKS = 0.1
+"""At workers that are getting ready, to start the clocks of their trials."""
+
+logger = logging.getLogger(__name__)
 
 
 class Desk(Protocol):
@@ -69,20 +75,28 @@ class Loop:
         self._ordered, self._rule = ordered, rule
         self._watch = FailureWatch(ledger.history, max_failures)
         self._under_way: set[int] = set()
+        self._getting_ready: set[int] = set()  # their workers are; their clocks do not run yet
         self._arrived: dict[int, Outcome] = {}
         self._rule_problems: dict[int, Exception] = {}
         self._expired: set[int] = set()  # longer under way than a trial may be
         self._cut_short: set[int] = set()  # by the end of the run's grace
         self._fatal: JournalError | None = None
+        self._over = self._said_late = False
 
     def run(self, update: Callable[[], None]) -> str:
         """Run trials, and return why no more are begun; ``update`` is called after each."""
         try:
             return self._run(update)
-        except BaseException:
-            with suppress(JournalError, SearchError):
+        except BaseException as problem:
+            if isinstance(problem, SearchError):
+                with suppress(RuntimeError):  # the first problem is the one to tell of
+                    self._collect()
+            with suppress(JournalError):
                 self._keep_arrived()
             raise
+        finally:
+            with self._ledger.lock:
+                self._over = True
 
     def check_any_succeeded(self) -> None:
         """Refuse to call it a search when all trials failed.
@@ -98,6 +112,7 @@ class Loop:
             if not self._under_way:
                 return reason
             if self._limits.at_an_end:
+                self._collect()
                 self._keep_arrived()
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
@@ -134,22 +149,42 @@ class Loop:
 
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
-        self._limits.begin(trial.id)
+        self._getting_ready.add(trial.id)
         self._executor.submit(trial.id, trial.architecture)
+        self._start_clocks()
+
+    def _start_clocks(self) -> None:
+        for trial_id in list(filter(self._executor.has_begun, self._getting_ready)):
+            self._getting_ready.remove(trial_id)
+            self._limits.begin(trial_id)
 
     def _wait(self) -> None:
-        outcome = self._executor.wait(self._limits.left)
+        outcome = self._executor.wait(self._patience())
         if self._fatal is not None:
             raise self._fatal
         if outcome is not None:
             self._take(outcome)
+        self._start_clocks()
         for trial_id in self._limits.all_overdue:
             self._expire(trial_id)
             if self._executor.abandon(trial_id):
                 self._arrived[trial_id] = self._too_long(trial_id)
 
+    def _patience(self) -> float | None:
+        """Return for how long nothing but results is of interest."""
+        left = self._limits.left
+        if self._limits.trial_seconds is None or not self._getting_ready:
+            return left
+        return SECONDS_BETWEEN_LOOKS if left is None else min(left, SECONDS_BETWEEN_LOOKS)
+
+    def _collect(self) -> None:
+        """Take what the executor has of finished trials, so that none of them is lost."""
+        while (outcome := self._executor.wait(0)) is not None:
+            self._take(outcome)
+
     def _take(self, outcome: Outcome) -> None:
         self._limits.end(outcome.trial_id)
+        self._getting_ready.discard(outcome.trial_id)
         if outcome.stopped and outcome.trial_id in self._expired:
             outcome = self._too_long(outcome.trial_id)
         elif outcome.stopped and outcome.trial_id in self._cut_short:
@@ -193,15 +228,27 @@ class Loop:
         for trial_id in sorted(self._arrived):
             outcome = self._arrived.pop(trial_id)
             if self._attempts.event_of(outcome) is None:
-                self._receive(outcome)
+                with suppress(SearchError):  # the search ends in any case
+                    self._receive(outcome)
 
     def on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
         """Take a partial result from the executor, and return whether to end the trial."""
-        history = self._ledger.history
-        if trial_id in self._under_way and self._must_end(trial_id):
-            return True
+        with self._ledger.lock:
+            if self._over:  # an interrupted trial still counts as running, and nobody would close the journal again
+                self._say_late(trial_id, step)
+                return False
+            if trial_id in self._under_way and self._must_end(trial_id):
+                return True
+            return self._report(trial_id, step, metrics)
+
+    def _say_late(self, trial_id: int, step: int) -> None:
+        if not self._said_late:
+            logger.warning("The run is over; the report of step %d of trial %d is dropped.", step, trial_id)
+        self._said_late = True
+
+    def _report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
         try:
-            return self._desk.report(history[trial_id], step, metrics)
+            return self._desk.report(self._ledger.history[trial_id], step, metrics)
         except JournalError as problem:  # also where the executor or the evaluator lets nothing of it through
             self._fatal = problem
             raise

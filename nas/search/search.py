@@ -68,9 +68,9 @@ class Search:
         retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
         retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
             ``(OSError, torch.OutOfMemoryError)``: the trial is run again.
-        trial_seconds: how long one evaluation may take; None for no limit. A worker process is ended then. In this
-            process the trial ends when it reports the next time; a hang needs worker processes. Such a trial has
-            failed.
+        trial_seconds: how long one evaluation may take, the imports of a new worker process not included; None for no
+            limit. A worker process is ended then. In this process the trial ends when it reports the next time; a hang
+            needs worker processes. Such a trial has failed.
         max_failures: how many trials may fail one after another in one run; then it stops. None for any number.
 
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.

@@ -11,7 +11,7 @@ from autopanoptic.nas.storage.events import short
 from autopanoptic.nas.storage.journal import JournalError
 
 FORMAT = 2
-"""Of the events. A release reads its own format and those before it; 2 added ``reopened`` and ``attempt_failed``."""
+"""Of the events; it changes with them. A release reads its own."""
 INFORMING = ("event", "format", "version", "initial")
 """What may differ between a search and its journal: the journal's own initial architectures count."""
 
@@ -25,16 +25,16 @@ def library_version() -> str:
 
 
 def check_format(journal_path: object, header: Mapping[str, Any]) -> None:
-    """Check that a journal's format is known.
+    """Check that a journal's format is this release's.
 
     Raises:
-        JournalError: when it is of a newer release; names that.
+        JournalError: when it is not; names the release that wrote it.
     """
     found = header.get("format")
-    if not isinstance(found, int) or not 1 <= found <= FORMAT:
+    if found != FORMAT:
         raise JournalError(
             f"{journal_path} has format {found!r} and was written by release {header.get('version', 'unknown')}; this "
-            f"one, {library_version()}, reads formats 1 to {FORMAT}. Use the release that wrote it, or a newer one."
+            f"one, {library_version()}, reads format {FORMAT}. Use the release that wrote it, or another journal."
         )
 
 

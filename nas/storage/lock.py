@@ -1,4 +1,8 @@
-"""A lock on a file: held by one process of any number, and freed when that process ends."""
+"""A lock on a file: held by one process of any number, and freed when that process ends.
+
+The package filelock does not do: it empties the file at each attempt to lock it, so no holder can leave its name there,
+and a child that is forked off keeps the lock of a parent that was killed, or frees it for a parent that lives.
+"""
 
 from __future__ import annotations
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.nas.supernet.supernet import Supernet
+
+_State: TypeAlias = tuple[dict[str, Tensor], float | None]
+"""The buffers of a norm by name, and its momentum."""
 
 
 @contextmanager
@@ -34,21 +37,21 @@ def recalibrated(
         Nothing; inside the block the statistics are the path's own, and every module is in its former mode.
 
     Raises:
-        ValueError: when there is no batch, or a norm of the path saw none, because ``forward`` does not run it.
+        ValueError: when there is no batch; inside the block, where a norm runs that saw none, because ``forward`` left
+            it out. One that runs in neither, as in an auxiliary head that only the training uses, keeps its statistics.
     """
     run = forward or (lambda network, batch: network(batch))
     norms = [m for m in supernet.active_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    saved = [({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms]
+    saved: list[_State] = [({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms]
     try:
         with evaluating(supernet.module), torch.no_grad():
             _estimate(supernet.module, norms, batches, run)
-        _check_seen(supernet.module, norms)
-        yield
+        unseen = [norm for norm in norms if not norm.num_batches_tracked]
+        _put_back(pair for pair in zip(norms, saved, strict=True) if pair[0] in unseen)
+        with _refusing(supernet.module, unseen):
+            yield
     finally:
-        for norm, (buffers, momentum) in zip(norms, saved, strict=True):
-            norm.momentum = momentum
-            for name, buffer in norm.named_buffers():
-                buffer.copy_(buffers[name])
+        _put_back(zip(norms, saved, strict=True))
 
 
 def _estimate(
@@ -67,12 +70,25 @@ def _estimate(
         raise ValueError("Batch-norm statistics cannot be estimated without a batch; the given batches are empty.")
 
 
-def _check_seen(network: nn.Module, norms: list[_BatchNorm]) -> None:
-    """Refuse norms that would normalise by mean 0 and variance 1, which are no batch's."""
+def _put_back(states: Iterable[tuple[_BatchNorm, _State]]) -> None:
+    for norm, (buffers, momentum) in states:
+        norm.momentum = momentum
+        for name, buffer in norm.named_buffers():
+            buffer.copy_(buffers[name])
+
+
+@contextmanager
+def _refusing(network: nn.Module, unseen: list[_BatchNorm]) -> Iterator[None]:
+    """Refuse to run norms whose statistics are not the path's own."""
     names = {id(module): name for name, module in network.named_modules()}
-    unseen = [names[id(norm)] for norm in norms if not norm.num_batches_tracked]
-    if unseen:
+
+    def refuse(norm: nn.Module, inputs: object) -> None:
         raise ValueError(
-            f"{len(unseen)} of the path's {len(norms)} batch norms saw no batch, the first of them {unseen[0]!r}: what "
-            "runs the network for the recalibration leaves them out. Give a forward= that runs the whole path."
+            f"The batch norm {names[id(norm)]!r} of the path saw no batch: what runs the network for the recalibration "
+            "leaves it out. Give a forward= that runs the whole path."
         )
+
+    with ExitStack() as stack:
+        for norm in unseen:
+            stack.callback(norm.register_forward_pre_hook(refuse).remove)
+        yield

@@ -35,7 +35,7 @@ class Supernet:
         inputs: the example inputs, on the meta device.
 
     Raises:
-        TypeError: when the module is not a :class:`ModelSpace`.
+        TypeError: when the module is not a :class:`ModelSpace`, or ``inputs`` is one tensor.
         ValueError: when its choices cannot be read; see :meth:`SearchSpace.from_module`.
         RuntimeError: with ``inputs``, when the class cannot be built again on its own.
     """
@@ -45,6 +45,8 @@ class Supernet:
     ) -> None:
         if not isinstance(module, _nni.ModelSpace):
             raise TypeError(f"A supernet's network must derive from ModelSpace, not {type(module).__name__}.")
+        if isinstance(inputs, torch.Tensor):  # would pass for the sequence of its rows
+            raise TypeError("A supernet's inputs are a sequence of tensors: give [example], not the example itself.")
         self.module: nn.Module = module
         self._sites = sites_of(module)
         self.inputs = tuple(value.to("meta") for value in inputs)

@@ -17,18 +17,27 @@ class Objective:
     Args:
         name: the metric's name.
         direction: ``"max"`` or ``"min"``.
+
+    Raises:
+        ValueError: for a name that is no text, or another direction.
     """
 
     name: str
     direction: str = "max"
 
     def __post_init__(self) -> None:
+        _check_name("Objective", self.name)
         if self.direction not in ("max", "min"):
             raise ValueError(f"Objective {self.name!r} has direction {self.direction!r}; use 'max' or 'min'.")
 
     def gain(self, metrics: Mapping[str, float]) -> float:
         """Return the metric, negated where less is better, so that more is always better."""
         return metrics[self.name] if self.direction == "max" else -metrics[self.name]
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{what} on {name!r}: the name of a metric must be a non-empty text.")
 
 
 Objectives: TypeAlias = str | Mapping[str, str] | Sequence[Objective]
@@ -65,7 +74,7 @@ class Constraint:
         high: the largest value allowed; None for no bound.
 
     Raises:
-        ValueError: for a bound that is no number, or bounds that exclude everything.
+        ValueError: for a name that is no text, a bound that is no number, or bounds that exclude everything.
     """
 
     name: str
@@ -73,6 +82,7 @@ class Constraint:
     high: float | None = None
 
     def __post_init__(self) -> None:
+        _check_name("Constraint", self.name)
         for end in ("low", "high"):
             given = getattr(self, end)
             bound = given.item() if isinstance(given, np.generic) else given

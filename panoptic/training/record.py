@@ -23,6 +23,7 @@ from autopanoptic.panoptic.training.recipe import Recipe
 
 RECORD = "training.json"
 STARTING_WEIGHTS = "starting_weights"
+"""Key of what a network's weights were when its training began."""
 TOLERANCE = 1e-5
 """Of starting weights, by their norm: processors draw and multiply the same numbers but for their last bits."""
 _PATHS = 64

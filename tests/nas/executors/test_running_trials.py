@@ -207,3 +207,31 @@ def test_evaluators_that_change_the_folder_hurt_nobody(tmp_path: Path, monkeypat
     assert result.history.n_completed == 6
     assert (tmp_path / "j.jsonl").exists()
     assert Path.cwd() == tmp_path
+
+
+class Gated:
+    """Loads only when a file is there."""
+
+    def __init__(self, gate: Path) -> None:
+        self.gate = gate
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        content(state["gate"])
+
+    def evaluate(self, architecture: Architecture, report: Any) -> dict[str, float]:
+        return {"value": 1.0}
+
+
+def test_a_trial_has_begun_when_its_worker_has_loaded_what_it_needs(tmp_path: Path) -> None:
+    executor = ProcessExecutor(1)
+    executor.start(Gated(tmp_path / "gate"), lambda *_: False)
+    try:
+        executor.submit(0, Architecture({"a": 1}))
+        assert executor.wait(0.05) is None
+        assert not executor.has_begun(0)
+        (tmp_path / "gate").write_text("open")
+        assert next_of(executor).metrics == {"value": 1.0}
+        executor.submit(1, Architecture({"a": 1}))
+        assert (executor.has_begun(0), executor.has_begun(1)) == (False, True)
+    finally:
+        executor.stop()

@@ -77,6 +77,43 @@ def test_a_thread_that_reports_longer_than_the_evaluation_takes(tmp_path: Path) 
     assert len(Search(SPACE, RandomSearch(), reports_from_a_thread, journal=tmp_path / "j").run(7).history) == 7
 
 
+def test_a_report_kept_from_an_earlier_attempt_is_dropped(tmp_path: Path) -> None:
+    kept: list[Callable[..., None]] = []
+
+    def evaluate(architecture: Architecture, report: Callable[..., None]) -> float:
+        kept.append(report)
+        kept[0](len(kept), {"value": 1.0})
+        if len(kept) == 1:
+            raise OSError
+        return 1.0
+
+    search = Search(SPACE, RandomSearch(), evaluate, journal=tmp_path / "j", retry_on=OSError)
+    assert [list(trial.reports) for trial in search.run(2).history] == [[], []]
+    same(search, tmp_path / "j")
+
+
+def test_who_reports_after_an_interrupted_run_does_not_open_the_journal_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept: list[Callable[..., None]] = []
+
+    def interrupted(architecture: Architecture, report: Callable[..., None]) -> float:
+        kept.append(report)
+        raise KeyboardInterrupt
+
+    search = Search(SPACE, RandomSearch(), interrupted, journal=tmp_path / "j")
+    with pytest.raises(KeyboardInterrupt):
+        search.run(3)
+    for step in (1, 2):
+        kept[0](step, {"value": 1.0})
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run is over; the report of step 1 of trial 0 is dropped."
+    ]
+    same(search, tmp_path / "j")
+    with Journal(tmp_path / "j") as other:
+        other.append({"event": "interrupted", "trials": [0]})
+
+
 def test_four_threads_ask_and_tell(tmp_path: Path) -> None:
     search = Search(SPACE, RandomSearch(), journal=tmp_path / "j")
 

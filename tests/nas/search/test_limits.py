@@ -129,6 +129,69 @@ def test_what_is_held_back_is_kept_when_the_search_is_interrupted(tmp_path: Path
     assert list(Result.from_journal(tmp_path / "j").history) == list(search.history)
 
 
+class Bundled(Hanging):
+    """Hands out one of the results that it has, and has more when the time is over; trial 1 never ends."""
+
+    now = 0.0
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        if timeout != 0 and len(self.ended) < 2:
+            Bundled.now += 100
+            return None
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_has_ended_at_the_end_of_the_grace_is_kept(monkeypatch: pytest.MonkeyPatch, ordered: bool) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: Bundled.now)
+    search = Search(SPACE, GridSearch(), hangs_at_one, executor=Bundled(), ordered=ordered)
+    result = search.run(seconds=10, grace=10)
+    assert [trial.id for trial in result.history.completed] == [0, 2, 3]
+
+
+class Failing(Hanging):
+    """All trials but the last fail, and all end at once."""
+
+    capacity = 4
+
+    def submit(self, trial_id: int, architecture: Architecture) -> None:
+        self.ended.append(Outcome(trial_id, {"value": 1.0} if trial_id == 3 else None, None if trial_id == 3 else "no"))
+
+
+def test_what_has_ended_is_kept_when_failures_end_the_search(tmp_path: Path) -> None:
+    search = Search(SPACE, GridSearch(), hangs_at_one, executor=Failing(), max_failures=1, journal=tmp_path / "j")
+    with pytest.raises(RuntimeError, match="The last 1 trials failed"):
+        search.run()
+    assert [trial.state.value for trial in search.history] == ["failed", "failed", "failed", "completed"]
+    assert list(Result.from_journal(tmp_path / "j").history) == list(search.history)
+
+
+class GettingReady(InlineExecutor):
+    """Takes three waits, each longer than a trial may take, until an evaluation begins; can end any."""
+
+    def submit(self, trial_id: int, architecture: Architecture) -> None:
+        super().submit(trial_id, architecture)
+        self.waits = 3
+
+    def has_begun(self, trial_id: int) -> bool:
+        return not self.waits
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        if not self.waits:
+            return super().wait()
+        self.waits -= 1
+        time.sleep(0.02)
+        return None
+
+    def abandon(self, trial_id: int) -> bool:
+        return True
+
+
+def test_the_time_that_a_worker_takes_to_get_ready_is_not_the_trials() -> None:
+    result = Search(SPACE, GridSearch(), lambda a: 1.0, executor=GettingReady(), trial_seconds=0.01).run()
+    assert states(result) == [TrialState.COMPLETED] * 4
+
+
 def test_worker_processes_are_ended_by_then() -> None:
     space = SearchSpace([Choice("a", [1])])
     result = Search(space, GridSearch(), hangs_at_one, executor=ProcessExecutor(1)).run(seconds=0.2, grace=0.1)
@@ -152,6 +215,9 @@ class Distant:
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         self.begun.append(trial_id)
+
+    def has_begun(self, trial_id: int) -> bool:
+        return True
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         time.sleep(0.005)

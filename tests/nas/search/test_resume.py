@@ -127,11 +127,11 @@ def test_a_parameter_that_is_gone_makes_a_journal_foreign(tmp_path: Path) -> Non
 def test_the_header_tells_the_release_and_may_be_of_another(tmp_path: Path) -> None:
     Search(SPACE, RandomSearch(), value, journal=tmp_path / "j").run(3)
     assert header(tmp_path / "j")["version"] == version("autopanoptic")
-    rewrite(tmp_path / "j", version="0.0.1", format=1)
+    rewrite(tmp_path / "j", version="0.0.1")
     assert len(Search(SPACE, RandomSearch(), value, journal=tmp_path / "j").run(5).history) == 5
 
 
-@pytest.mark.parametrize("found", [3, 0, None, "2"])
+@pytest.mark.parametrize("found", [3, 1, None, "2"])
 def test_a_format_that_is_not_known_is_refused_by_the_release_that_wrote_it(tmp_path: Path, found: Any) -> None:
     Search(SPACE, RandomSearch(), value, journal=tmp_path / "j").run(3)
     rewrite(tmp_path / "j", version="9.9", format=found)

@@ -53,10 +53,13 @@ import os, sys, time
 from autopanoptic.nas import Journal
 journal = Journal(sys.argv[1])
 journal.append({"event": "held"})
+ready, begun = os.pipe()
 child = os.fork()
 if not child:
     os.close(1)
+    os.write(begun, b"x")
     time.sleep(60)
+os.read(ready, 1)
 print(child, flush=True)
 time.sleep(60)
 """

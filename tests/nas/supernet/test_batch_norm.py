@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import Supernet, recalibrated
+from autopanoptic.nas import LayerChoice, ModelSpace, Supernet, recalibrated
 
 
 def _norm(supernet: Supernet, name: str = "shared.op.three.1") -> nn.BatchNorm2d:
@@ -124,9 +124,31 @@ def test_a_norm_that_saw_no_batch_is_refused(supernet: Supernet, batches: list[T
     def half(network: nn.Module, batch: Tensor) -> None:
         network.body(network.stem(batch))  # type: ignore[operator]
 
-    with (
-        pytest.raises(ValueError, match=r"1 of the path's 2 batch norms saw no batch, .*'shared.op.three.1'"),
-        recalibrated(supernet, batches, half),
-    ):
-        raise AssertionError("the block must not run")
+    with recalibrated(supernet, batches, half), pytest.raises(ValueError, match=r"'shared.op.three.1' .*saw no batch"):
+        supernet.module.eval()(batches[0])
     assert all(torch.equal(value, before[name]) for name, value in supernet.module.state_dict().items())
+    supernet.module(batches[0])
+
+
+class WithAuxiliaryHead(ModelSpace):
+    """A second head that runs in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = LayerChoice({"linear": nn.Linear(2, 2), "none": nn.Identity()}, label="body")
+        self.norm, self.auxiliary = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.norm(self.body(x))
+        return found + self.auxiliary(found) if self.training else found
+
+
+def test_a_norm_that_only_the_training_runs_keeps_its_statistics() -> None:
+    network = WithAuxiliaryHead()
+    supernet, norm, auxiliary = Supernet(network), network.norm, network.auxiliary
+    supernet(torch.randn(8, 2))
+    before = copy.deepcopy(auxiliary.state_dict())
+    with recalibrated(supernet, [torch.full((8, 2), 3.0)]):
+        network.eval()(torch.randn(4, 2))
+        assert norm.num_batches_tracked == 1
+        assert all(torch.equal(value, before[name]) for name, value in auxiliary.state_dict().items())

@@ -186,6 +186,11 @@ def test_meta_has_the_space_and_no_memory(supernet: Supernet) -> None:
     assert all(tensor.is_meta for tensor in (*meta.module.parameters(), *meta.module.buffers()))
 
 
+def test_a_bare_tensor_as_inputs_is_refused(supernet: Supernet) -> None:
+    with pytest.raises(TypeError, match=r"give \[example\], not the example itself"):
+        Supernet(supernet.module, torch.zeros(1, 1, 8, 8))
+
+
 def test_network_that_is_no_model_space() -> None:
     with pytest.raises(TypeError, match="must derive from ModelSpace, not Linear"):
         Supernet(nn.Linear(2, 2))

@@ -69,3 +69,10 @@ def test_constraints_say_what_they_are() -> None:
     assert str(Constraint("gflops", None, 3.8)) == "gflops <= 3.8"
     assert str(Constraint("gflops", 1, 3.8)) == "1 <= gflops <= 3.8"
     assert str(Constraint("gflops", 1)) == "1 <= gflops"
+
+
+@pytest.mark.parametrize("kind", [Objective, Constraint])
+@pytest.mark.parametrize("name", [3, None, ""])
+def test_a_name_that_is_no_text_is_refused(kind: Any, name: Any) -> None:
+    with pytest.raises(ValueError, match="must be a non-empty text"):
+        kind(name)

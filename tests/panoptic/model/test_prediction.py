@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.roi import Detections
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import paste_masks
 
 
@@ -36,6 +41,21 @@ def test_a_full_mask_fills_its_box(box: tuple[int, int, int, int]) -> None:
     expected = torch.zeros(40, 50, dtype=torch.bool)
     expected[y1:y2, x1:x2] = True
     assert torch.equal(mask, expected)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_network_pastes_masks_as_its_config_says(
+    config: PanopticConfig, network: PanopticNetwork, monkeypatch: pytest.MonkeyPatch, aligned: bool
+) -> None:
+    box = torch.tensor([[10.3, 5.6, 29.2, 24.8]])
+    probabilities = torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(0))
+    found = Detections(box, torch.ones(1), torch.ones(1, dtype=torch.int64), probabilities)
+    monkeypatch.setattr(network, "_detect", lambda *_: [found])
+    network.config = replace(config, mask_aligned=aligned)
+    (prediction,) = network.eval().predict(torch.zeros(1, 3, 64, 64), [(64, 64)], [(64, 64)])
+    expected, other = (paste_masks(probabilities, box, (64, 64), 0.5, aligned=way) for way in (aligned, not aligned))
+    assert not torch.equal(expected, other)
+    assert torch.equal(prediction.masks, expected)
 
 
 def test_a_box_without_extent_holds_nothing() -> None:

@@ -107,6 +107,11 @@ def test_what_is_trained_is_not_trained_again(
     retrain_all(short, chosen, datasets, tmp_path, supernet, quiet())
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not (tmp_path / "hand-made" / "last.ckpt").exists()  # it is the searched one's training
+    (tmp_path / "random" / "weights.pt").unlink()
+    faster = replace(short, retrain=replace(short.retrain, learning_rate=0.1))
+    with pytest.raises(ValueError, match=r"searched holds another training, which differs in recipe\.learning_rate"):
+        retrain_all(faster, chosen, datasets, tmp_path, supernet, quiet())
+    assert not (tmp_path / "random" / "weights.pt").exists()  # refused before any other is trained
 
 
 @pytest.mark.parametrize("start", ["scratch", "supernet"])

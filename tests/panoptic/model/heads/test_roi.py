@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,3 +75,19 @@ def test_masks_are_those_of_the_detected_class(heads: PanopticRoIHeads, pyramid:
     assert found.labels.tolist() == [2]
     assert found.scores.item() > 0.99
     torch.testing.assert_close(found.masks, torch.full((1, 20, 20), 5.0).sigmoid())
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_loss_of_a_perfect_mask_is_zero_where_targets_are_aligned(
+    config: PanopticConfig, in_space: Callable[..., Any], pyramid: dict[str, torch.Tensor], aligned: bool
+) -> None:
+    heads = in_space(lambda: PanopticRoIHeads(replace(config, mask_aligned=aligned), SHAPES))
+    with torch.no_grad():
+        heads.mask_predictor[2].weight.zero_()
+        heads.mask_predictor[2].bias.fill_(20)  # the box is full of the thing
+    box = torch.tensor([[10.0, 10, 50, 50]])
+    mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
+    mask[0, 10:50, 10:50] = 1
+    target = {"boxes": box, "labels": torch.tensor([1]), "masks": mask}
+    losses = heads.losses(pyramid, [box] * 2, [(96, 96)] * 2, [target, target])
+    assert (losses["mask"] < 1e-6) == aligned
