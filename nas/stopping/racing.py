@@ -207,7 +207,7 @@ class Racing(Stopper):
 class Bet(NamedTuple):
     """A bet that the mean of a population is below a value, as it stands after some of the population.
 
-    Args:
+    Attributes:
         final: the value, in [0, 1].
         total: the size of the population.
         seen: how many of it have been seen.
