@@ -86,6 +86,14 @@ def test_each_refusal_is_logged_once_with_its_id(caplog: pytest.LogCaptureFixtur
     assert "Further" in caplog.messages[-1]
 
 
+def test_nan_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    space = CostTable({"c": lambda _: float("nan")}, BOUND).constrained(SPACE)
+    first = next(iter(SPACE))
+    with caplog.at_level(logging.WARNING):
+        assert not space.accepts(first)
+    assert caplog.messages == [f"An architecture is refused: cost 'c' of architecture {first.id} is nan."]
+
+
 @pytest.mark.parametrize("strategy", [RandomSearch(), GridSearch(), BayesianOptimization()], ids=repr)
 def test_where_all_are_refused_the_error_names_cost_and_architecture(strategy: Strategy) -> None:
     search = Search(SPACE, strategy, total, costs={"c": raises}, constraints=BOUND)
