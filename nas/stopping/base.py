@@ -32,3 +32,17 @@ class Stopper(ShownHyperparameters, ABC):
         Raises:
             ValueError: says what the rule cannot do.
         """
+
+
+def require_one_objective(owner: str, objectives: Sequence[Objective]) -> None:
+    """Refuse several objectives, for a rule under which a trial beaten in one may be the best in another.
+
+    Raises:
+        ValueError: names them.
+    """
+    if len(objectives) > 1:
+        names = [objective.name for objective in objectives]
+        raise ValueError(
+            f"{owner} compares trials by one objective, not by {names}. Make one the objective and give the others as "
+            "constraints, or search without it."
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.stopping.base import Stopper
+from autopanoptic.nas.stopping.base import Stopper, require_one_objective
 from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
@@ -108,12 +108,7 @@ class Racing(Stopper):
         Raises:
             ValueError: names them.
         """
-        if len(objectives) > 1:
-            names = [objective.name for objective in objectives]
-            raise ValueError(
-                f"Racing compares trials by one objective, not by {names}. Make one the objective and give the others "
-                "as constraints, or search without it."
-            )
+        require_one_objective("Racing", objectives)
 
     def should_stop(self, history: History, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Return whether the candidate's upper confidence bound is below the threshold.

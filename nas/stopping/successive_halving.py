@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.stopping.base import Stopper
+from autopanoptic.nas.stopping.base import Stopper, require_one_objective
 from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
@@ -95,12 +95,7 @@ class SuccessiveHalving(Stopper):
         Raises:
             ValueError: names them.
         """
-        if len(objectives) > 1:
-            names = [objective.name for objective in objectives]
-            raise ValueError(
-                f"SuccessiveHalving compares trials by one objective, not by {names}. Make one the objective and give "
-                "the others as constraints, or search without it."
-            )
+        require_one_objective("SuccessiveHalving", objectives)
 
     def should_stop(self, history: History, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Return whether the trial is not among the best at a rung that it reaches with this report.

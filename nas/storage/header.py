@@ -75,7 +75,7 @@ def _same_but_for_defaults(theirs: str, ours: object) -> bool:
     try:
         # A default may follow from other parameters, so it is known only of an object that was made without.
         plain = type(ours)(**{name: getattr(ours, name) for name in known if name})
-    except Exception:
+    except Exception:  # a user's class may raise anything where parameters are missing
         return False
     return repr(plain) == repr(ours)
 
