@@ -103,6 +103,8 @@ def search(
     try:
         folder, settings = _resumed(context, name) if resume else _new(values)
         _run(settings, folder, console)
+        if quick:
+            console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
     except KeyboardInterrupt:
         typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
         raise typer.Exit(130) from None
@@ -130,6 +132,8 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
 
     data, quick = values["data"], values["quick"]
     if values["preset"] is PresetName.coco:
+        if quick:
+            raise ValueError("the coco preset has no quick form; leave out --quick, or leave out --preset coco")
         if data is not None:
             find_splits(data)  # so that a wrong folder leaves no run behind
         settings = Settings.for_coco(None if data is None else str(data))

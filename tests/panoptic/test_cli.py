@@ -47,6 +47,12 @@ def test_options_reach_the_settings(runs: Path) -> None:
     assert (found.device, found.difficulty, found.scenes.train) == ("cpu", "varied", 48)
 
 
+@pytest.mark.parametrize("options", [(), ("--quick",)])
+def test_a_quick_run_says_that_its_figures_mean_nothing(runs: Path, options: tuple[str, ...]) -> None:
+    printed = runner.invoke(app, ["search", *options]).output
+    assert ("the figures mean nothing" in " ".join(printed.split())) == bool(options)
+
+
 def test_without_a_name_the_time_is_taken(runs: Path) -> None:
     assert runner.invoke(app, ["search"]).exit_code == 0
     assert [path.name[:2] for path in runs.iterdir()] == ["20"]
@@ -67,6 +73,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--resume", "--seed", "1"], "leave out --seed"),
         (["--data", "nowhere"], "nowhere: there is no such folder"),
         (["--preset", "coco"], "needs data in COCO panoptic format"),
+        (["--preset", "coco", "--quick"], "the coco preset has no quick form"),
         (["--objective", "ap"], "objective='ap' is none of pq"),
         (["--precision", "16"], "precision='16'"),
         (["--difficulty", "hard"], "hard"),
