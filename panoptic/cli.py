@@ -82,7 +82,6 @@ def search(
     orientation: Annotated[
         OrientationName, typer.Option(help="Turn images by their EXIF orientation, or read them as they are stored.")
     ] = OrientationName.apply,
-    difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
@@ -146,7 +145,6 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
         "objective": values["objective"],
         "max_flops": values["max_flops"],
         "orientation": values["orientation"].value,
-        "difficulty": values["difficulty"],
         "device": values["device"].value,
         "precision": values["precision"],
         "threads": values["threads"],

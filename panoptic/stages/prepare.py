@@ -33,9 +33,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
     if settings.data is None:
         with _bar(console, "generating scenes") as progress:
             counts = {"train": settings.scenes.train, "nas_val": settings.scenes.nas_val, "val": settings.scenes.val}
-            root = write_scenes(
-                folder / "data", counts, seed=settings.seed, difficulty=settings.difficulty, progress=progress
-            )
+            root = write_scenes(folder / "data", counts, seed=settings.seed, progress=progress)
     else:
         root = Path(settings.data)
     datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.loading.transforms import Transform
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import PRECISIONS
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -42,7 +41,6 @@ class Settings:
         data: Folder in COCO panoptic format; None to generate scenes.
         orientation: Whether the data's images are turned by their EXIF orientation (``"apply"``) or read as they are
             stored (``"ignore"``); see `CocoPanoptic`.
-        difficulty: Of generated scenes, ``"easy"`` or ``"varied"``.
         scenes: How many to generate.
         short_side: Images are resized to it, in pixels; None keeps their size.
         long_side: The longer side is at most this.
@@ -80,7 +78,6 @@ class Settings:
     network: NetworkName = "scenes"
     data: str | None = None
     orientation: Orientation = "apply"
-    difficulty: str = "easy"
     scenes: SceneCounts = field(default_factory=SceneCounts)
     short_side: int | None = None
     long_side: int | None = None
@@ -139,7 +136,6 @@ class Settings:
                 raise ValueError(f"images must be resized to at least 32 pixels a side, not {side}")
         if self.orientation not in ORIENTATIONS:
             raise ValueError(f"orientation={self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
-        level(self.difficulty)
         if self.max_flops is not None and not self.max_flops > 0:
             raise ValueError(f"max_flops must be positive, not {self.max_flops} GFLOPs")
 

@@ -40,11 +40,11 @@ def test_defaults_are_those_for_scenes(runs: Path) -> None:
 def test_options_reach_the_settings(runs: Path) -> None:
     found = settings(
         runs, "--quick", "--strategy", "regularized-evolution", "--trials", "40", "--objective", "pq_things",
-        "--max-flops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu", "--difficulty", "varied",
+        "--max-flops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu",
     )  # fmt: skip
     assert (found.strategy, found.trials, found.objective) == ("regularized-evolution", 40, "pq_things")
     assert (found.max_flops, found.supernet.passes, found.seed) == (0.2, 36, 3)
-    assert (found.device, found.difficulty, found.scenes.train) == ("cpu", "varied", 48)
+    assert (found.device, found.scenes.train) == ("cpu", 48)
 
 
 @pytest.mark.parametrize("options", [(), ("--quick",)])
@@ -76,7 +76,6 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--preset", "coco", "--quick"], "the coco preset has no quick form"),
         (["--objective", "ap"], "objective='ap' is none of pq"),
         (["--precision", "16"], "precision='16'"),
-        (["--difficulty", "hard"], "hard"),
         (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
         pytest.param(
             ["--device", "cuda"],

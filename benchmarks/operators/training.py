@@ -1,0 +1,121 @@
+"""One training of one network, whose panoptic quality is read on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE
+from autopanoptic.panoptic.data.scenes.files import VERSION, write_scenes
+from autopanoptic.panoptic.results.saved import new_network
+from autopanoptic.panoptic.search.costs import costs_of
+from autopanoptic.panoptic.stages.batches import validation_of
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.trainer import train
+from benchmarks.operators.counts import Counts, counts_of, pq_of
+from benchmarks.operators.networks import NETWORKS
+
+CHECKPOINT_EVERY = 100
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all trainings share.
+
+    Attributes:
+        folder: Where data and trainings are kept.
+        passes: Of each training; the learning rate ends at 0 there.
+        reads: Passes after which the quality is read, the last one included.
+        scenes_seed: Of the generated scenes, which are the same for all networks and seeds.
+    """
+
+    folder: Path
+    passes: int = 800
+    reads: tuple[int, ...] = (200, 400, 800)
+    scenes_seed: int = 0
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of a search on scenes, with the retraining made so long."""
+        settings = Settings.for_scenes()
+        return replace(settings, device="cpu", retrain=replace(settings.retrain, passes=self.passes))
+
+    def datasets(self) -> Datasets:
+        """Return the scenes, generated where they are missing."""
+        root = self.folder / f"scenes-{VERSION}-{self.scenes_seed}"
+        scenes = self.settings.scenes
+        counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
+        return find_splits(write_scenes(root, counts, seed=self.scenes_seed)).open(0)
+
+    def folder_of(self, name: str, seed: int) -> Path:
+        """Return where a training is kept."""
+        return self.folder / f"scenes-{VERSION}-{self.scenes_seed}-passes-{self.passes}" / f"{name}-{seed}"
+
+    def result(self, name: str, seed: int) -> dict[str, Any] | None:
+        """Return what a training has found, or None while it has not ended."""
+        path = self.folder_of(name, seed) / RESULT
+        found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+        return found
+
+    def counts(self, name: str, seed: int, read: int) -> Counts:
+        """Return the counts on val that a training had after so many passes."""
+        with np.load(self.folder_of(name, seed) / f"read-{read}.npz") as arrays:
+            found: Counts = arrays["counts"]
+        return found
+
+
+def run(plan: Plan, name: str, seed: int) -> None:
+    """Train one network, going on from what its folder holds; the seed decides weights, order and samples.
+
+    Trainings of one seed see the same batches in the same order, and draw the same anchors and RoIs as far as their
+    proposals agree.
+    """
+    torch.set_num_threads(1)
+    datasets, folder = plan.datasets(), plan.folder_of(name, seed)
+    config = NETWORKS[name].config(datasets.val.categories)
+    architecture = NETWORKS[name].architecture(config)
+    with seeded(seed):
+        network = new_network(config, architecture)
+    validation = validation_of(plan.settings, datasets.val, config.image_divisor)
+    start = time.perf_counter()
+
+    def on_pass(done: int) -> None:
+        if done in plan.reads:
+            counts = counts_of(network, validation, datasets.val)
+            _write(folder / f"read-{done}.npz", counts)
+            score, seconds = pq_of(counts), time.perf_counter() - start
+            print(f"{name}, seed {seed}: PQ {score:.1f} after {done} passes, {seconds:.0f} s", flush=True)
+
+    hardware = Hardware(accelerator="cpu", progress=False, checkpoint_every=CHECKPOINT_EVERY)
+    recipe = plan.settings.retrain
+    train(
+        network, datasets.train, plan.settings.transform(recipe), recipe, folder, hardware=hardware, seed=seed,
+        on_pass=on_pass,
+    )  # fmt: skip
+    costs = costs_of(config, REFERENCE_SIZE, REFERENCE_SIZE)
+    result = {
+        "network": name, "seed": seed, "passes": plan.passes, "scenes_version": VERSION,
+        **{cost: value(architecture) for cost, value in costs.items()},
+        "pq": {str(read): pq_of(plan.counts(name, seed, read)) for read in plan.reads},
+    }  # fmt: skip
+    partial = folder / f".{RESULT}"
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(partial, folder / RESULT)
+
+
+def _write(path: Path, counts: Counts) -> None:
+    partial = path.with_name(f".{path.name}")
+    np.savez_compressed(partial, counts=counts)
+    os.replace(partial, path)
