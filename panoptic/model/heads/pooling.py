@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 from torchvision.ops._utils import convert_boxes_to_roi_format
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.roi_align import roi_align
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
@@ -55,7 +55,4 @@ class PyramidRoIAlign(nn.Module):
         return self._pool(x, level, rois)
 
     def _pool(self, x: Features, level: str, rois: Tensor) -> Tensor:
-        pooled: Tensor = roi_align(
-            x[level].float(), rois, self.side, self.scales[level], self.sampling_ratio, self.aligned
-        )
-        return pooled
+        return roi_align(x[level], rois, self.side, self.scales[level], self.sampling_ratio, self.aligned)
