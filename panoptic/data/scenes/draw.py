@@ -20,7 +20,7 @@ REFERENCE_SIZE = 96
 """Image side, in pixels, for which lengths are given; other sizes scale them."""
 COUNT = (3, 6)
 """Fewest and most things in a scene."""
-HUE_SPREAD = 0.12
+HUE_SPREAD = 0.1
 """Largest distance of a thing's hue from its kind's mean; the kinds' hues overlap."""
 LEAST_VISIBLE = 0.33
 """Part of a thing that must be visible; what remains of others becomes void."""
@@ -71,7 +71,9 @@ class _Painter:
     def paint(self) -> Scene:
         self._paint_stuff()
         ground = self.compact.copy()
-        names = self.rng.choice(list(THINGS), self.rng.integers(COUNT[0], COUNT[1] + 1)).tolist()
+        shares = np.array([kind.share for kind in THINGS.values()])
+        count = self.rng.integers(COUNT[0], COUNT[1] + 1)
+        names = self.rng.choice(list(THINGS), count, p=shares / shares.sum()).tolist()
         radii = [float(np.exp(self.rng.uniform(*np.log(THINGS[name].radius)))) for name in names]
         for k in np.argsort(radii)[::-1].tolist():
             self._paint_thing(names[k], radii[k], ground)

@@ -32,6 +32,7 @@ class Kind:
         hue: Its mean hue in 0..1; other kinds' hues overlap with it.
         turn: Largest rotation either way, in radians.
         marks: Maps the same coordinates to the pixels that are dark.
+        share: How often it is drawn, beside the others' 1.
     """
 
     shape: Shape
@@ -39,19 +40,19 @@ class Kind:
     hue: float
     turn: float = np.pi
     marks: Shape | None = None
+    share: float = 1
 
 
 THINGS = {
-    "disc": Kind(shapes.disc, (7, 28), 0.0),
-    "square": Kind(shapes.square, (8, 28), 1 / 3),
-    "die": Kind(shapes.square, (10, 28), 1 / 3, marks=shapes.pips),
-    "triangle": Kind(shapes.triangle, (8, 28), 2 / 3),
-    "star": Kind(shapes.star, (10, 28), 2 / 3),
-    "bar": Kind(shapes.bar, (14, 32), 1 / 6),
-    "cross": Kind(shapes.cross, (12, 28), 1 / 2),
-    "ring": Kind(shapes.ring, (9, 28), 0.0),
-    "arc": Kind(shapes.arc, (9, 28), 0.0),
-    "rose": Kind(shapes.flower, (9, 22), 5 / 6),
+    "disc": Kind(shapes.disc, (6, 30), 0.0),
+    "ring": Kind(shapes.ring, (10, 30), 0.0),
+    "arc": Kind(shapes.arc, (10, 30), 0.0),
+    "bar": Kind(shapes.bar, (14, 32), 0.2),
+    "cross": Kind(shapes.cross, (12, 30), 0.2),
+    "square": Kind(shapes.square, (7, 28), 0.4),
+    "die": Kind(shapes.square, (10, 28), 0.4, marks=shapes.pips),
+    "star": Kind(shapes.star, (9, 30), 0.6),
+    "rose": Kind(shapes.flower, (9, 24), 0.8, share=2),
 }
 STUFF: dict[str, Texture] = {
     "stripes": textures.stripes,
