@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class AveragedWeights(WeightAveraging):
@@ -51,11 +51,11 @@ def decay_of(decay: float, updates: int) -> float:
     return min(decay, (1 + updates) / (10 + updates))
 
 
-@torch.no_grad()
-def _average(decay: float, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+def _average(decay: float, averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
     """Move the average towards the current values, which are of one type; counters are only copied."""
     if averaged[0].is_floating_point():
-        torch._foreach_lerp_(averaged, current, 1 - decay_of(decay, int(updates)))
+        move = get_ema_multi_avg_fn(decay_of(decay, int(updates)))  # type: ignore[no-untyped-call]
+        move(averaged, current, updates)
         return
     for old, new in zip(averaged, current, strict=True):
         old.copy_(new)

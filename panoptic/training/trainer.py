@@ -53,8 +53,8 @@ def train(
 
     The network ends with the weights that the recipe says: the last ones, their average, or the best on the images of
     the validation, which ``best.pt`` holds. The log has the losses, the learning rate, images per second and the
-    panoptic quality. The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the
-    network's starting weights included.
+    panoptic quality. The folder's ``training.json`` says what the training is of; to go on, a call must bring the same,
+    the network's starting weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
