@@ -193,7 +193,8 @@ class Settings:
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """What is done to images, for a training or for evaluation."""
-        return Transform(self.short_side, self.long_side, flip=0.0 if recipe is None else recipe.flip)
+        plain = Transform(self.short_side, self.long_side, flip=0.0)
+        return plain if recipe is None else recipe.augmented(plain)
 
     def save(self, path: Path) -> None:
         """Write the settings as a JSON file, which is either whole or not there."""
