@@ -184,9 +184,8 @@ class PanopticConfig:
             roi_sampling_ratio=1,
             roi_aligned=True,
             mask_aligned=True,
-            # For 7 in 10 things of the scenes one of these overlaps enough to be positive.
-            anchor_sizes=(22, 32, 46, 67, 97),
-            anchor_ratios=(0.7, 1.0, 1.4),
+            # For 6 in 10 things of the scenes one of these overlaps enough to be positive.
+            anchor_sizes=(22, 31, 43, 60, 85),
             rpn_pre_nms_train=300,
             rpn_pre_nms_test=200,
             rpn_post_nms_train=150,

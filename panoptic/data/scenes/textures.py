@@ -15,7 +15,7 @@ import numpy.typing as npt
 Plane = npt.NDArray[np.float32]
 Texture = Callable[[Plane, Plane, np.random.Generator], Plane]
 
-FIELDS = (7.0, 10.0)
+FIELDS = (5.0, 7.0)
 """Side of the fields of checker and blocks."""
 
 
