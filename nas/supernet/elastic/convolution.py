@@ -88,13 +88,14 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
 
     def _in_a_group(self) -> ElasticSize:
         """Return the size of the weight's second dimension."""
+        assert self.in_size is not None
         if self.group_count.largest == 1:
             return self.in_size
         return Fixed(self.in_size.largest // self.group_count.largest)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the active part's output, of shape (n, out_channels, height, width)."""
-        self.check_channels(x, self.in_size, -3)
+        self.check_channels(x, -3)
         weight = self.active_tensor("weight")
         assert weight is not None
         padding: Any = self.padding if self.elastic_padding is None else self.elastic_padding.active
