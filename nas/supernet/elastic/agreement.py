@@ -51,8 +51,8 @@ def _run(supernet: Supernet) -> None:
         raise
     except Exception as problem:
         raise DisagreementError(
-            f"Layers of the network do not fit each other {_described(supernet)}. {tracer.explain(problem)} Give the "
-            "layers that must agree one Width."
+            f"Layers of the network do not fit each other {_described(supernet)}. {tracer.explain(problem)} Layers "
+            "that must agree on their channels share one Width."
         ) from problem
 
 
@@ -72,14 +72,15 @@ def probes(space: SearchSpace, sites: Mapping[str, Site]) -> Iterator[Architectu
     """Yield architectures in which two choices of a size that must agree differ, if there are two."""
     largest = _largest(space)
     sizes = {choice.label: choice.options[0] for choice in space.choices if _is_size(sites[choice.label])}
-    for options in _covering(space, sites, largest):
+    covering = list(_covering(space, sites, largest))
+    for options in covering:
         yield space.canonical({**largest, **options})
-        yield space.canonical({**largest, **options, **sizes})
     for choice in space.choices:
         if len(choice.options) > 1 and not _is_layer_choice(sites[choice.label]):
-            yield space.canonical(
-                {**largest, **reaching(space, choice.label, largest), choice.label: choice.options[0]}
-            )
+            around = {**largest, **reaching(space, choice.label, largest)}
+            yield space.canonical({**around, choice.label: choice.options[0]})
+    for options in covering:
+        yield space.canonical({**largest, **options, **sizes})
 
 
 def _covering(

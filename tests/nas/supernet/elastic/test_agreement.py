@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "residual": (
         two(lambda a, b: a, lambda a, b: b),
         lambda n, x: n.left(x) + n.right(x),
-        r"where {'a': 4}\. forward\(\) of Wired, in add\(\), fails: .* comes of 'left' \(Width\('a'.*and of 'right' \(Width\('b'",
+        r"where {'a': 4}\. forward\(\) of Wired, in add\(\), fails: .* 'left' \(Width\('a'.*and of 'right' \(Width",
     ),
     "wrong in_channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(b, 3, 1)),
