@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, SizeChoice, size_of
 from autopanoptic.nas.supernet.elastic.slices import Layout, active_part, active_shape
@@ -54,6 +55,10 @@ class ElasticLayer(nn.Module):
     def has_in_subnet(self, name: str) -> bool:
         """Return whether the layer has a parameter or buffer in the subnet, too."""
         return getattr(self, name, None) is not None and name in self.layout
+
+    def conditions(self, name: str) -> tuple[Condition, ...]:
+        """Return the conditions under which a parameter is used where the layer runs; all hold together."""
+        return ()
 
     def check_channels(self, x: Tensor, dimension: int) -> None:
         """Check the size of the input.
