@@ -19,6 +19,7 @@ from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
@@ -48,9 +49,12 @@ class Pipeline:
 
     Raises:
         FileExistsError: If the folder holds a run with other settings.
+        FileNotFoundError: If the data or the file of starting weights is missing.
+        ValueError: If the settings cannot lead to a result on this machine.
     """
 
     def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
+        check_settings(settings)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()

@@ -46,7 +46,6 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    _check_built(settings)
     check_start(settings, categories)
     config = network_config(settings, categories)
     with torch.device("meta"):
@@ -112,18 +111,6 @@ def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Archite
     divisor = config.image_divisor
     height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
     return costs_of(config, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
-
-
-def _check_built(settings: Settings) -> None:
-    """Refuse what the settings can say but no stage does, lest it be passed over in silence."""
-    asked = settings.search
-    for key, value, usual in (
-        ("space", asked.space, "auto-panoptic"),
-        ("cost", asked.cost, None),
-        ("racing", asked.racing, False),
-    ):
-        if value != usual:
-            raise ValueError(f"search.{key}={value} is not there yet; leave it at {str(usual).lower()}")
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
