@@ -16,7 +16,7 @@ from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.agreement import check_agreement
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, has_elastic
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
-from autopanoptic.nas.supernet.sites import selects_inputs, sites_of, switch_of
+from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
 from autopanoptic.nas.supernet.unused import used_choices
 
 
@@ -88,7 +88,7 @@ class Supernet:
             site = self._sites[label]
             for mutable in site.modules:
                 # nn.Module.__setattr__ looks for parameters first, which costs more than the switch itself.
-                mutable.__dict__[switch_of(mutable)] = site.values[option]
+                mutable.__dict__[site.switch] = site.values[option]
         self._active = canonical
         return canonical
 
