@@ -39,7 +39,7 @@ def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Va
 
 
 def training_validation(settings: Settings, recipe: Recipe, dataset: CocoPanoptic, divisor: int) -> Validation | None:
-    """Return what measures a training on its way, as val does at the end; None where that is not asked for."""
+    """Return what measures a training on its way, on nas_val; None where that is not asked for."""
     return validation_of(settings, dataset, divisor) if recipe.validate_every else None
 
 
