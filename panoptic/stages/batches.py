@@ -13,6 +13,7 @@ from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 def batches_of(
@@ -35,6 +36,11 @@ def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Va
     return Validation(
         dataset, batches_of(settings, dataset, divisor), settings.merge, precision=settings.machine.precision
     )
+
+
+def training_validation(settings: Settings, recipe: Recipe, dataset: CocoPanoptic, divisor: int) -> Validation | None:
+    """Return what measures a training on its way, on nas_val; None where that is not asked for."""
+    return validation_of(settings, dataset, divisor) if recipe.validate_every else None
 
 
 def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Iterable[Batch] | None:
