@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.search.evaluator import Validation
 
@@ -16,7 +16,7 @@ Counts = NDArray[np.float32]
 """(images, categories, 4): of each image and category the sum of the matches' IoU, and TP, FP and FN."""
 
 
-def counts_of(network: PanopticNetwork, validation: Validation, dataset: CocoPanoptic) -> Counts:
+def counts_of(network: nn.Module, validation: Validation, dataset: CocoPanoptic) -> Counts:
     """Measure a network on every image of a split."""
     found = np.zeros((len(dataset), len(dataset.categories), 4), np.float32)
 

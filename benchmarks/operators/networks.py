@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, HEAD_OPTIONS
@@ -38,15 +37,14 @@ class Network:
     stage_depths: tuple[int, int, int, int] | None = None
     head_layers: int | None = None
 
-    def config(self, categories: Categories) -> PanopticConfig:
-        """Return the shapes of the network for a data set's categories."""
-        config = PanopticConfig.scenes(len(categories.things), len(categories.stuff))
+    def config(self, hand_made: PanopticConfig) -> PanopticConfig:
+        """Return the shapes of the network, given those of the hand-made one."""
         layers = self.head_layers
         config = replace(
-            config,
-            stage_depths=self.stage_depths or config.stage_depths,
-            mask_layers=layers or config.mask_layers,
-            segmentation_layers=layers or config.segmentation_layers,
+            hand_made,
+            stage_depths=self.stage_depths or hand_made.stage_depths,
+            mask_layers=layers or hand_made.mask_layers,
+            segmentation_layers=layers or hand_made.segmentation_layers,
         )
         return config if self.widths == 1 else _scaled(config, self.widths)
 

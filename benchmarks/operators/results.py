@@ -44,7 +44,7 @@ def summarise(plan: Plan, seeds: Sequence[int]) -> dict[str, Any]:
                 entries[name][key][str(read)] = _json(estimate)
     return {
         "scenes_version": first[HAND_MADE][0]["scenes_version"],
-        "scenes": asdict(plan.settings.scenes),
+        "scenes": asdict(plan.settings.data.require_scenes()),
         "seeds": list(seeds),
         "passes": plan.passes,
         "recipe": plan.settings.retrain.to_json(),

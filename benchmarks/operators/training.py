@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE
 from autopanoptic.panoptic.data.scenes.files import VERSION, write_scenes
 from autopanoptic.panoptic.results.saved import new_network
@@ -49,13 +53,14 @@ class Plan:
     @cached_property
     def settings(self) -> Settings:
         """The settings of a search on scenes, with the retraining made so long."""
-        settings = Settings.for_scenes()
-        return replace(settings, device="cpu", retrain=replace(settings.retrain, passes=self.passes))
+        recipe = {"passes": self.passes, "validate_every": math.gcd(*self.reads), "keep": "last"}
+        changes = {f"retrain.{key}": value for key, value in recipe.items()}
+        return load_config("scenes", {"machine.device": "cpu", **changes})
 
     def datasets(self) -> Datasets:
         """Return the scenes, generated where they are missing."""
         root = self.folder / f"scenes-{VERSION}-{self.scenes_seed}"
-        scenes = self.settings.scenes
+        scenes = self.settings.data.require_scenes()
         counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
         return find_splits(write_scenes(root, counts, seed=self.scenes_seed)).open(0)
 
@@ -76,33 +81,46 @@ class Plan:
         return found
 
 
+class Reader:
+    """Measures a network image by image, for `train`, and keeps what it counted last."""
+
+    def __init__(self, plan: Plan, dataset: CocoPanoptic, divisor: int) -> None:
+        self.dataset, self.rules = dataset, plan.settings.merge
+        self.counts: Counts | None = None
+        self._validation = validation_of(plan.settings, dataset, divisor)
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """Return pq in percent."""
+        self.counts = counts_of(network, self._validation, self.dataset)
+        return {"pq": pq_of(self.counts)}
+
+
 def run(plan: Plan, name: str, seed: int) -> None:
     """Train one network, going on from what its folder holds; the seed decides weights, order and samples.
 
     Trainings of one seed see the same batches in the same order, and draw the same anchors and RoIs as far as their
-    proposals agree.
+    proposals agree. Where the recipe averages weights, it is the average that is measured.
     """
     torch.set_num_threads(1)
     datasets, folder = plan.datasets(), plan.folder_of(name, seed)
-    config = NETWORKS[name].config(datasets.val.categories)
+    things, stuff = (len(group) for group in (datasets.val.categories.things, datasets.val.categories.stuff))
+    config = NETWORKS[name].config(plan.settings.network_for(things, stuff, retrained=True))
     architecture = NETWORKS[name].architecture(config)
     with seeded(seed):
         network = new_network(config, architecture)
-    validation = validation_of(plan.settings, datasets.val, config.image_divisor)
-    start = time.perf_counter()
+    reader, start = Reader(plan, datasets.val, config.image_divisor), time.perf_counter()
 
     def on_pass(done: int) -> None:
-        if done in plan.reads:
-            counts = counts_of(network, validation, datasets.val)
-            _write(folder / f"read-{done}.npz", counts)
-            score, seconds = pq_of(counts), time.perf_counter() - start
+        if done in plan.reads and reader.counts is not None:
+            _write(folder / f"read-{done}.npz", reader.counts)
+            score, seconds = pq_of(reader.counts), time.perf_counter() - start
             print(f"{name}, seed {seed}: PQ {score:.1f} after {done} passes, {seconds:.0f} s", flush=True)
 
     hardware = Hardware(accelerator="cpu", progress=False, checkpoint_every=CHECKPOINT_EVERY)
     recipe = plan.settings.retrain
     train(
         network, datasets.train, plan.settings.transform(recipe), recipe, folder, hardware=hardware, seed=seed,
-        on_pass=on_pass,
+        on_pass=on_pass, validation=reader,
     )  # fmt: skip
     costs = costs_of(config, REFERENCE_SIZE, REFERENCE_SIZE)
     result = {

@@ -41,9 +41,9 @@ class SceneSettings:
         val: Scenes to measure the found networks on, at least 1.
     """
 
-    train: int = 800
-    nas_val: int = 40
-    val: int = 100
+    train: int = 1600
+    nas_val: int = 400
+    val: int = 300
 
     def __post_init__(self) -> None:
         _require_at_least(1, self, "train", "nas_val", "val")

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 from autopanoptic.panoptic.search.costs import costs_of
 from benchmarks.operators import cli, report, results, statistics, training
@@ -22,6 +23,7 @@ from benchmarks.operators.table import differing, header, rows
 from benchmarks.operators.training import Plan
 
 IMAGES, CLASSES = 40, 3
+BASE = load_config("scenes").network_for(4, 3)
 
 
 def counts(rng: np.random.Generator, skill: float) -> NDArray[np.float32]:
@@ -99,7 +101,7 @@ def test_equal_cost_is_on_the_line_through_the_widths() -> None:
 
 
 def test_networks_differ_in_what_they_say() -> None:
-    configs = {name: network.config(CATEGORIES) for name, network in NETWORKS.items()}
+    configs = {name: network.config(BASE) for name, network in NETWORKS.items()}
     chosen = {name: NETWORKS[name].architecture(config) for name, config in configs.items()}
     assert len({(json.dumps(configs[name].to_json()), architecture.id) for name, architecture in chosen.items()}) == (
         len(NETWORKS)
@@ -115,7 +117,7 @@ def test_networks_differ_in_what_they_say() -> None:
 def test_the_width_curve_is_sorted_by_cost() -> None:
     costs = []
     for name in WIDTHS:
-        config = NETWORKS[name].config(CATEGORIES)
+        config = NETWORKS[name].config(BASE)
         costs.append(costs_of(config, 96, 96)["gflops"](NETWORKS[name].architecture(config)))
     assert costs == sorted(costs)
     assert costs[2] / costs[0] > 3
@@ -215,13 +217,8 @@ def test_missing_trainings_run_and_a_failure_is_named(tmp_path: Path, monkeypatc
 
 
 def test_two_readings_of_a_tiny_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
-
-    small = Settings.for_scenes(quick=True)
-    small = replace(small, scenes=SceneCounts(8, 1, 2), retrain=replace(small.retrain, batch_size=2))
-    monkeypatch.setattr(Settings, "for_scenes", lambda: small)
+    small = {"data.scenes": {"train": 8, "nas_val": 1, "val": 2}, "retrain.batch_size": 2}
+    monkeypatch.setattr(training, "load_config", lambda name, changes: load_config(name, {**small, **changes}))
     plan = Plan(tmp_path, 2, (1, 2))
     training.run(plan, "flat-heads", 5)
     found = plan.result("flat-heads", 5)

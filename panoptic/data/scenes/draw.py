@@ -1,7 +1,8 @@
 """Generated scenes: shaded, overlapping things on wavy regions of textured stuff.
 
-Small networks learn them on a CPU in minutes, and their labels are exact. Stuff is told apart by texture only;
-a thing's hue is a hint, its shape decides. See `autopanoptic.panoptic.data.scenes.kinds` for what there is in them.
+Small networks learn them on a CPU in minutes, and their labels are exact. Stuff is told apart by texture only; a
+thing's hue tells its family, but not which of the family it is. See `autopanoptic.panoptic.data.scenes.kinds` for
+what there is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ REFERENCE_SIZE = 96
 COUNT = (3, 6)
 """Fewest and most things in a scene."""
 HUE_SPREAD = 0.1
-"""Largest distance of a thing's hue from its kind's mean; the kinds' hues overlap."""
+"""Largest distance of a thing's hue from its family's mean."""
 LEAST_VISIBLE = 0.33
 """Part of a thing that must be visible; what remains of others becomes void."""
 LEAST_AREA = 24
@@ -42,7 +43,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, size: int = REFERENCE_SIZE) -> Scene:
-    """Draws one scene: 2 or 3 regions of different stuff, then 3 to 7 things over each other, large ones below.
+    """Draws one scene: 2 or 3 regions of different stuff, then 3 to 6 things over each other, large ones below.
 
     Args:
         rng: All randomness comes from here.

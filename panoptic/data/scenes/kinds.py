@@ -1,9 +1,10 @@
 """What there is in the generated scenes: the kinds of things and of stuff, and their categories.
 
-Each is there because it asks for something else of a network. Sizes from 10 to 70 pixels ask for resolution and for a
-large receptive field; bar and cross for kernels that follow thin, turned parts; ring and arc, checker and blocks for a
-view of the whole; stripes and bands for one of more than a period of 32 pixels; square and die, noise and mesh for
-detail; rose and lily, the same flower on different stuff, for the surroundings; and all of them for channels.
+A thing's hue tells its family; which of the family it is, its shape, its details or its surroundings. Each kind
+asks for something else of a network: sizes from 12 to 60 pixels for resolution and for a large receptive field; bar
+and cross for kernels that follow thin, turned parts; ring and arc, checker and blocks for a view of the whole;
+stripes and bands for one of more than a period of 32 pixels; square and die for detail; rose and lily, the same
+flower on different stuff, for the surroundings; and all of them for channels.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Kind:
     Attributes:
         shape: Maps coordinates in units of the radius to the pixels that belong to it.
         radius: Least and largest radius, in pixels of an image of 96x96; its logarithm is uniform in between.
-        hue: Its mean hue in 0..1; other kinds' hues overlap with it.
+        hue: Its family's mean hue in 0..1.
         turn: Largest rotation either way, in radians.
         marks: Maps the same coordinates to the pixels that are dark.
         share: How often it is drawn, beside the others' 1.

@@ -8,13 +8,13 @@ import numpy.typing as npt
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-ARM = 0.16
+ARM = 0.18
 """Half the width of bars and of the arms of crosses, in units of the shape's radius."""
 HOLE = 0.6
 """Inner radius of rings and arcs, in units of the outer one."""
-GAP = 0.2
+GAP = 0.3
 """Part of a ring's circumference that an arc lacks."""
-PIP = 0.17
+PIP = 0.2
 """Radius of a die's pips, in units of the shape's radius."""
 
 
@@ -26,13 +26,6 @@ def disc(u: Plane, v: Plane) -> Mask:
 def square(u: Plane, v: Plane) -> Mask:
     """A square of half-width 0.85."""
     return np.maximum(np.abs(u), np.abs(v)) <= 0.85
-
-
-def triangle(u: Plane, v: Plane) -> Mask:
-    """An equilateral triangle with a corner at v = -1.2 (above the centre, where v points down)."""
-    side = np.float32(np.sqrt(3))
-    inside: Mask = np.maximum(v, 0.5 * (np.abs(u) * side - v)) <= 0.6
-    return inside
 
 
 def bar(u: Plane, v: Plane) -> Mask:

@@ -1,8 +1,8 @@
 """Textures of the generated scenes' stuff: brightness patterns, independent of color.
 
 Each function takes coordinates x and y (any equal shape, in pixels of an image of 96x96) and a generator, and
-returns values in -1..1 of that shape. They come in pairs that a glance at a few pixels does not tell apart: stripes
-and bands, checker and blocks, noise and mesh.
+returns values in -1..1 of that shape. A glance at a few pixels does not tell stripes from bands, nor checker from
+blocks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def bands(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
 
 
 def checker(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """A slightly rotated checkerboard with fields of 7 to 10 pixels."""
+    """A slightly rotated checkerboard with fields of 5 to 7 pixels."""
     columns, rows = _fields(x, y, rng)
     return np.where((columns + rows) % 2 == 0, np.float32(1), np.float32(-1))
 
@@ -49,14 +49,6 @@ def blocks(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
 def noise(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
     """Independent pixels."""
     return rng.uniform(-1, 1, x.shape).astype(np.float32)
-
-
-def mesh(x: Plane, y: Plane, rng: np.random.Generator) -> Plane:
-    """A grid of threads 2.6 to 3.4 pixels apart, so fine that it looks like noise."""
-    angle, period = rng.uniform(-0.3, 0.3), rng.uniform(2.6, 3.4)
-    first = _sine(_along(x, y, angle), period, rng)
-    crossed: Plane = (first + _sine(_along(x, y, angle + np.pi / 2), period, rng)) / 2
-    return crossed
 
 
 def _fields(x: Plane, y: Plane, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -80,8 +72,3 @@ def _wave(distance: Plane, period: float, rng: np.random.Generator) -> Plane:
     phase = np.float32(rng.uniform(0, 1))
     position = distance / np.float32(period) + phase
     return np.where(position - np.floor(position) < 0.5, np.float32(1), np.float32(-1))
-
-
-def _sine(distance: Plane, period: float, rng: np.random.Generator) -> Plane:
-    wave: Plane = np.sin(distance * np.float32(2 * np.pi / period) + np.float32(rng.uniform(0, 2 * np.pi)))
-    return wave

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autopanoptic.panoptic.data.scenes.draw import COUNT, draw_scene
+from autopanoptic.panoptic.data.scenes.draw import COUNT, HUE_SPREAD, draw_scene
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES, CONTEXT, STUFF, THINGS
 
 BY_NAME = {category.name: category.id for category in CATEGORIES}
@@ -72,10 +72,11 @@ def test_stuff_colors_do_not_tell_the_class():
     assert np.ptp(centres, axis=0).max() < spread
 
 
-def test_hues_do_not_tell_the_class_alone():
-    hues = sorted(kind.hue for kind in THINGS.values())
-    gaps = np.diff([*hues, hues[0] + 1])
-    assert gaps.max() < 0.25
+def test_hues_tell_families_apart_and_not_their_kinds():
+    hues = [kind.hue for kind in THINGS.values()] + [THINGS[name].hue for name in CONTEXT]
+    families = sorted(set(hues))
+    assert np.diff([*families, families[0] + 1]).min() >= 2 * HUE_SPREAD - 1e-9
+    assert sum(hues.count(hue) > 1 for hue in families) >= 4
 
 
 def test_a_flower_is_named_by_the_stuff_that_it_lies_on():
