@@ -51,7 +51,8 @@ def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> N
 
 
 def _work(plan: Plan, job: Job, nice: int) -> None:
-    # Ctrl-C is for the parent, which ends its workers.
+    # Ctrl-C is for the parent, which ends its workers. Linux divides its time among sessions first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()
     os.nice(nice)
     run(plan, *job)
