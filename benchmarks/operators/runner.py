@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 from benchmarks.operators.training import Plan, run
 
@@ -22,7 +23,8 @@ class TrainingError(RuntimeError):
 def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> None:
     """Train what has no result yet.
 
-    Ctrl-C, or a training that fails, ends those under way; called again, they go on from their last checkpoints.
+    Ctrl-C, a request to end (SIGTERM), or a training that fails ends those under way; called again, they go on from
+    their last checkpoints.
 
     Raises:
         TrainingError: If a training fails.
@@ -31,6 +33,8 @@ def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> N
     plan.datasets()  # so that no two processes write them
     context = multiprocessing.get_context("spawn")
     running: dict[BaseProcess, Job] = {}
+    # What ends the parent alone would leave its workers behind.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         while waiting or running:
             while waiting and len(running) < at_a_time:
@@ -48,11 +52,17 @@ def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> N
         for process in running:
             process.terminate()
             process.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _work(plan: Plan, job: Job, nice: int) -> None:
     # Ctrl-C is for the parent, which ends its workers. Linux divides its time among sessions first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     os.nice(nice)
     run(plan, *job)
