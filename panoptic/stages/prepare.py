@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.stages.bars import bar
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.record import describe_data, keep_record
 
@@ -31,7 +31,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         ValueError: If the data breaks the format, listing what is wrong, or is not what the run began with.
     """
     if settings.data is None:
-        with _bar(console, "generating scenes") as progress:
+        with bar(console, "generating scenes") as progress:
             counts = {"train": settings.scenes.train, "nas_val": settings.scenes.nas_val, "val": settings.scenes.val}
             root = write_scenes(
                 folder / "data", counts, seed=settings.seed, difficulty=settings.difficulty, progress=progress
@@ -46,7 +46,7 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
         for dataset, limit in limits.items():
-            with _shown(console), _bar(console, "checking the data") as progress:
+            with _shown(console), bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
     return datasets
 
@@ -64,10 +64,3 @@ def _shown(console: Console) -> Iterator[None]:
                 console.print(f"Warning: {warning.message}", style="yellow", markup=False)
     for warning in (other for other in caught if other not in about_data):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
-@contextmanager
-def _bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(title)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

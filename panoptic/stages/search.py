@@ -91,7 +91,8 @@ def search(
     )
     if search.result().ended is not None and len(search.history) >= (baseline or 0):
         return search.result()
-    result = search.run(trials=baseline or settings.trials, progress=progress)
+    # Without a bar a long search writes lines.
+    result = search.run(trials=baseline or settings.trials, progress=progress or None)
     network.to("cpu")
     return result
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, SearchError
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
@@ -16,6 +15,7 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.stages.bars import bars
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
@@ -45,7 +45,7 @@ def retrain_all(
         datasets: Of the run.
         folder: Holds a folder for each name.
         supernet: The folder of the trained supernet, whose weights the networks may start from.
-        console: Shows a bar for each training, where it is a terminal.
+        console: Shows how far the trainings are.
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
@@ -63,8 +63,11 @@ def retrain_all(
         if (path / WEIGHTS).exists()
     }
     open_ones = {name: one for one, name in trained.items() if one not in networks}
-    with _bars(open_ones, settings.retrain.passes, console) as move:
-        _run(training, open_ones, executor_of(settings, len(open_ones)), move)
+    with bars(console, "training", list(open_ones)) as move:
+        _run(
+            training, open_ones, executor_of(settings, len(open_ones)),
+            lambda name, done: move(name, done, settings.retrain.passes),
+        )  # fmt: skip
     networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
         if not (folder / name / WEIGHTS).exists():
@@ -136,13 +139,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _bars(names: Mapping[str, object], passes: int, console: Console) -> Iterator[Callable[[str, int], None]]:
-    """Show one bar for each training, and yield the function that moves it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    with progress:
-        tasks = {name: progress.add_task(f"training {name}", total=passes) for name in names}
-        yield lambda name, done: progress.update(tasks[name], completed=done)
