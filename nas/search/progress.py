@@ -23,7 +23,7 @@ def search_progress(show: bool | None, total: int | None, history: History) -> I
     """Show on standard error how far a search is, and yield the function that brings it up to date.
 
     Args:
-        show: Whether to show it; None for a bar where standard error is a terminal, and else for lines of a long search.
+        show: Whether to show it. None: a bar where standard error is a terminal, else lines of a long search.
         total: How many trials were asked for, if it was a number.
         history: Of the search.
     """
