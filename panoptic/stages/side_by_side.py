@@ -77,9 +77,9 @@ def retrain_all(
 
 def executor_of(settings: Settings, trainings: int) -> Executor:
     """Return what runs some trainings: processes on a CPU, where several fit into the settings' cores."""
-    at_a_time = min(trainings, settings.trainings // settings.threads)
+    at_a_time = min(trainings, settings.machine.trainings // settings.machine.threads)
     if at_a_time > 1 and device_of(settings).type == "cpu":
-        return ProcessExecutor(at_a_time, settings.threads)
+        return ProcessExecutor(at_a_time, settings.machine.threads)
     return InlineExecutor()
 
 
@@ -93,7 +93,7 @@ class _Training:
         self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        with _threads(self.settings.threads):
+        with _threads(self.settings.machine.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 on_pass=lambda done: report(done, {}),

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.cli import app
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -34,7 +35,7 @@ def settings(runs: Path, *options: str) -> Settings:
 
 
 def test_defaults_are_those_for_scenes(runs: Path) -> None:
-    assert settings(runs) == replace(Settings.for_scenes(), workers=2)
+    assert settings(runs) == replace(load_config("scenes"), workers=2)
 
 
 def test_options_reach_the_settings(runs: Path) -> None:

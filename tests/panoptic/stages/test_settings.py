@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.stages.settings import Settings
 
 
-@pytest.mark.parametrize("settings", [Settings.for_scenes(), Settings.for_small_data("d"), Settings.for_coco("d")])
+@pytest.mark.parametrize(
+    "settings",
+    [load_config("scenes"), load_config("photographs", {"data.path": "d"}), load_config("coco", {"data.path": "d"})],
+)
 def test_files_round_trip(settings: Settings, tmp_path: Path) -> None:
     settings.save(tmp_path / "settings.json")
     assert Settings.load(tmp_path / "settings.json") == settings
@@ -25,7 +29,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> 
 
 def test_a_value_out_of_range_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    Settings.for_scenes().save(path)
+    load_config("scenes").save(path)
     path.write_text(path.read_text().replace('"trials": 61', '"trials": 0'))
     with pytest.raises(ValueError, match=r"settings\.json does not hold .*: trials must be at least 1, not 0"):
         Settings.load(path)
@@ -52,4 +56,4 @@ def test_a_value_out_of_range_names_the_file(tmp_path: Path) -> None:
 )
 def test_refusals(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(Settings.for_scenes(), **changes)  # type: ignore[arg-type]
+        replace(load_config("scenes"), **changes)  # type: ignore[arg-type]
