@@ -39,6 +39,14 @@ if TYPE_CHECKING:
     from autopanoptic.nas.storage.journal import JournalError as JournalError
     from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
+    from autopanoptic.nas.supernet.elastic.convolution import ElasticConv2d as ElasticConv2d
+    from autopanoptic.nas.supernet.elastic.layer import ElasticLayer as ElasticLayer
+    from autopanoptic.nas.supernet.elastic.linear import ElasticLinear as ElasticLinear
+    from autopanoptic.nas.supernet.elastic.norms import ElasticBatchNorm2d as ElasticBatchNorm2d
+    from autopanoptic.nas.supernet.elastic.norms import ElasticGroupNorm as ElasticGroupNorm
+    from autopanoptic.nas.supernet.elastic.sizes import Concat as Concat
+    from autopanoptic.nas.supernet.elastic.sizes import Kernel as Kernel
+    from autopanoptic.nas.supernet.elastic.sizes import Width as Width
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
     from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
     from autopanoptic.nas.supernet.mutables import ModelSpace as ModelSpace
@@ -90,6 +98,11 @@ _NAMES = {
     "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
     "autopanoptic.nas.strategy": ["Strategy"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
+    "autopanoptic.nas.supernet.elastic.convolution": ["ElasticConv2d"],
+    "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
+    "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],
+    "autopanoptic.nas.supernet.elastic.norms": ["ElasticBatchNorm2d", "ElasticGroupNorm"],
+    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Width"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],

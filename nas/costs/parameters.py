@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
 from autopanoptic.nas.supernet.sites import selects_inputs
 from autopanoptic.nas.supernet.supernet import Supernet
 
 
 class ParameterCount:
-    """The number of parameters of an architecture's subnet.
+    """The number of parameters of an architecture's subnet, of elastic layers those of the active slices.
 
     Args:
         supernet: whose architectures are counted.
@@ -33,8 +35,7 @@ class ParameterCount:
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count; parameters that are shared within the subnet count once."""
         self._meta.activate(architecture)
-        own = (p for module in self._meta.active_modules() for p in module.parameters(recurse=False))
-        sizes = {id(p): p.numel() for p in own}
+        sizes = {number: size for module in self._meta.active_modules() for number, size in _sizes(module)}
         for unused in self._unused() if self._follows else ():
             sizes.pop(unused, None)
         return sum(sizes.values()) / self.unit
@@ -44,3 +45,13 @@ class ParameterCount:
         flow = follow(self._meta.module, self._inputs)
         read = frozenset[int]().union(*(operation.parameters for operation in flow.operations))
         return read.difference(*(flow.operations[number].parameters for number in flow.live()))
+
+
+def _sizes(module: nn.Module) -> Iterator[tuple[int, int]]:
+    """Yield the ``id`` of each parameter of a module itself, and how many elements of it are active."""
+    if isinstance(module, ElasticLayer):
+        for name, shape in module.active_shapes().items():
+            yield id(module._parameters[name]), math.prod(shape)
+    else:
+        for parameter in module.parameters(recurse=False):
+            yield id(parameter), parameter.numel()

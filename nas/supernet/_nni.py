@@ -27,7 +27,7 @@ with warnings.catch_warnings():
     from nni.nas.nn.pytorch.base import ModelSpace, MutableModule
     from nni.nas.nn.pytorch.choice import InputChoice, LayerChoice
     from nni.nas.nn.pytorch.repeat import Repeat
-    from nni.nas.space import model_context
+    from nni.nas.space import current_model, model_context
 
 __all__ = [
     "CONSTRUCTION_LOCK",
@@ -36,5 +36,6 @@ __all__ = [
     "ModelSpace",
     "MutableModule",
     "Repeat",
+    "current_model",
     "model_context",
 ]

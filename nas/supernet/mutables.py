@@ -63,7 +63,7 @@ class LayerChoice(_nni.LayerChoice):
         tied: bool = False,
         weights: Sequence[float] | None = None,
     ) -> None:
-        _check_label(label)
+        check_label(label)
         super().__init__(_candidates(label, candidates), label=label)
         self.tied = tied
         self.option_weights = None if weights is None else tuple(weights)  # NNI has another use for "weights"
@@ -109,7 +109,7 @@ class InputChoice(_nni.InputChoice):
         label: str,
         tied: bool = False,
     ) -> None:
-        _check_label(label)
+        check_label(label)
         self.combinations(n_candidates, n_chosen)
         super().__init__(n_candidates, n_chosen, reduction, label=label)
         self.tied = tied
@@ -170,7 +170,7 @@ class Repeat(_nni.Repeat):
         if isinstance(depth, tuple) and label is None:
             raise ValueError(f"Repeat with depth={depth} is a choice and needs a label.")
         if label is not None:
-            _check_label(label)
+            check_label(label)
         fewest, most = depth if isinstance(depth, tuple) else (depth, depth)
         if not 0 <= fewest <= most or most < 1:
             raise ValueError(f"Repeat cannot have depth={depth}; use 0 <= fewest <= most and most >= 1.")
@@ -198,7 +198,8 @@ class Repeat(_nni.Repeat):
         return x
 
 
-def _check_label(label: str) -> None:
+def check_label(label: str) -> None:
+    """Raise ValueError for a label that a choice in a network cannot have."""
     if not isinstance(label, str) or not label or "/" in label:
         raise ValueError(f"Label {label!r} must be a non-empty string without '/'.")
 

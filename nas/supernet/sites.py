@@ -1,8 +1,8 @@
-"""Reads the choices of a network that is built with NNI's mutable modules."""
+"""Reads the choices of a network that is built with NNI's mutable modules and elastic layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -12,6 +12,8 @@ from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.sizes import SizeChoice
 from autopanoptic.nas.supernet.mutables import InputChoice
 
 Place: TypeAlias = tuple[Condition, ...]
@@ -24,7 +26,7 @@ class Site:
 
     label: str
     values: dict[Option, Any]
-    modules: list[nn.Module] = field(default_factory=list)
+    modules: list[Any] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     tied: bool = True
     weights: tuple[float, ...] | None = None
@@ -44,7 +46,8 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
     """Return the places of every choice by label.
 
     Raises:
-        ValueError: for a label that stands twice without ``tied=True``, different options under one label, tied
+        ValueError: for a label that stands twice without ``tied=True``, different options or kinds of choices under one
+            label, tied
             choices of which one is reached without the other and holds choices of its own, a label that NNI made up,
             or a mutable module that cannot be switched in place.
     """
@@ -59,6 +62,9 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
             raise ValueError(f"Label {label!r} stands for {list(site.values)} and for {list(values)}; rename one.")
         if site.weights != weights:
             raise ValueError(f"Label {label!r} has the weights {site.weights} and {weights}; give all the same.")
+        kinds = [_kind(mutable), *map(_kind, site.modules[:1])]
+        if len(set(kinds)) > 1:
+            raise ValueError(f"Label {label!r} stands for a {kinds[1].__name__} and a {kinds[0].__name__}; rename one.")
         if not any(known is mutable for known in site.modules):
             site.modules.append(mutable)
             site.tied = site.tied and getattr(mutable, "tied", False)
@@ -69,8 +75,27 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
                 "all of them if they shall always take the same option. (Inside Repeat, build the label from the "
                 "index.)"
             )
+    for site in sites.values():
+        site.places = _essential(site.places, sites)
     _check_parents(sites)
     return sites
+
+
+def _essential(places: Sequence[Place], sites: Mapping[str, Site]) -> list[Place]:
+    """Return places that are reached whenever any of the given ones is, as few as possible.
+
+    Places under all options of one choice are that choice's own place; a place inside another adds nothing.
+    """
+    found = dict.fromkeys(places)
+    for place in sorted(places, key=len, reverse=True):
+        while place:
+            *outer, (label, _) = place
+            place = tuple(outer)
+            inside = [other[-1] for other in found if other and other[:-1] == place and other[-1][0] == label]
+            if not {option for _, options in inside for option in options}.issuperset(sites[label].values):
+                break
+            found[place] = None
+    return [place for place in found if not any(set(other) < set(place) for other in found)]
 
 
 def _check_parents(sites: dict[str, Site]) -> None:
@@ -122,12 +147,23 @@ def _mutables(network: nn.Module) -> Iterator[tuple[Any, Place]]:
     for module, place in modules_of(network):
         if isinstance(module, (_nni.LayerChoice, _nni.InputChoice)):
             yield module, place
+        elif isinstance(module, ElasticLayer):
+            for choice in module.size_choices():
+                yield choice, place
         elif isinstance(module, _nni.Repeat):
             _refuse_odd_depth(module)
             if module.label is not None:
                 yield module, place
         else:
             _refuse_other_mutables(module)
+
+
+def _kind(mutable: Any) -> type:
+    """Return what a label stands for: choices of one label must be of one kind."""
+    if isinstance(mutable, SizeChoice):
+        return type(mutable)
+    kinds: tuple[type, ...] = (_nni.LayerChoice, _nni.InputChoice, _nni.Repeat)
+    return next(kind for kind in kinds if isinstance(mutable, kind))
 
 
 def _refuse_odd_depth(repeat: Any) -> None:
@@ -146,6 +182,8 @@ def _refuse_other_mutables(module: nn.Module) -> None:
 
 def mutable_values(module: Any) -> dict[Option, Any]:
     """Return NNI's value of each option of a mutable module."""
+    if isinstance(module, SizeChoice):
+        return {option: option for option in module.options}
     if isinstance(module, _nni.LayerChoice):
         return {name: name for name in module.names}
     if isinstance(module, _nni.InputChoice):
@@ -154,3 +192,10 @@ def mutable_values(module: Any) -> dict[Option, Any]:
             return {indices[0]: list(indices) for indices in selections}
         return {"+".join(map(str, indices)): list(indices) for indices in selections}
     return {depth: depth for depth in range(module.min_depth, module.max_depth + 1)}
+
+
+def switch_of(module: Any) -> str:
+    """Return the attribute of a mutable module that holds the value of its active option."""
+    if isinstance(module, SizeChoice):
+        return "_active"
+    return "_dry_run_depth" if isinstance(module, _nni.Repeat) else "_dry_run_choice"

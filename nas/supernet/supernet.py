@@ -13,7 +13,9 @@ from torch import nn
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import Canonical, SearchSpace
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
+from autopanoptic.nas.supernet.sites import selects_inputs, sites_of, switch_of
 from autopanoptic.nas.supernet.unused import used_choices
 
 
@@ -49,6 +51,7 @@ class Supernet:
             raise TypeError("A supernet's inputs are a sequence of tensors: give [example], not the example itself.")
         self.module: nn.Module = module
         self._sites = sites_of(module)
+        claim(module)
         self.inputs = tuple(value.to("meta") for value in inputs)
         self.space = SearchSpace(site.choice() for site in self._sites.values())
         self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
@@ -81,9 +84,8 @@ class Supernet:
         for label, option in {**self._defaults, **canonical}.items():
             site = self._sites[label]
             for mutable in site.modules:
-                attribute = "_dry_run_depth" if isinstance(mutable, _nni.Repeat) else "_dry_run_choice"
                 # nn.Module.__setattr__ looks for parameters first, which costs more than the switch itself.
-                mutable.__dict__[attribute] = site.values[option]
+                mutable.__dict__[switch_of(mutable)] = site.values[option]
         self._active = canonical
         return canonical
 
@@ -142,6 +144,7 @@ class Supernet:
                 f"{type(space).__name__} was given a module or a parameter as an argument, which a second network "
                 "would share with the supernet. Make it inside the constructor, from numbers and names."
             )
+        check_apart(space, network)
         return network
 
     def _copy_into(self, network: nn.Module) -> None:
@@ -195,10 +198,12 @@ def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[
         for name, tensor in wanted.items():
             if tensor is None:
                 continue
-            if found.get(name) is None or found[name].shape != tensor.shape:
+            given = found.get(name)
+            active = source.active_tensor(name) if isinstance(source, ElasticLayer) else given
+            if given is None or active is None or active.shape != tensor.shape:
                 raise RuntimeError(f"The subnet's {path}.{name} does not fit the supernet's path.")
             # Tensors that the supernet ties stay tied.
-            wanted[name] = copies.setdefault(id(found[name]), _clone(found[name]))
+            wanted[name] = copies.setdefault(id(given), _clone(active, given))
     for name, value in list(vars(target).items()):
         if name not in ("_parameters", "_buffers", "_modules") and _holds_meta(
             value
@@ -206,11 +211,10 @@ def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[
             setattr(target, name, copy.deepcopy(getattr(source, name)))
 
 
-def _clone(tensor: torch.Tensor) -> torch.Tensor:
-    copied = tensor.detach().clone()
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(copied, requires_grad=tensor.requires_grad)
-    return copied
+def _clone(active: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return a copy of the active part of a tensor, a parameter where that is one."""
+    copied = active.detach().clone()
+    return nn.Parameter(copied, requires_grad=whole.requires_grad) if isinstance(whole, nn.Parameter) else copied
 
 
 def _holds_meta(value: Any) -> bool:

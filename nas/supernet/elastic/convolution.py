@@ -1,0 +1,140 @@
+"""An elastic convolution."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
+from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed, Kernel, Size, size_of
+
+Groups: TypeAlias = Size | Literal["depthwise"]
+Pair: TypeAlias = int | tuple[int, int]
+
+
+class ElasticConv2d(ElasticLayer, nn.Conv2d):
+    """``torch.nn.Conv2d`` of elastic channels and kernel size: its active part is a slice of the weight.
+
+    A smaller kernel is the centre of the largest one. Of numbers alone it makes ``torch.nn.Conv2d`` itself.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: one number, a :class:`Kernel`, or two numbers.
+        stride: as torch's.
+        padding: as torch's, or a size: ``kernel // 2`` keeps the size of the image.
+        dilation: as torch's.
+        groups: 1; ``"depthwise"`` for as many as there are input channels; or, where the channels in a group stay and
+            the number of groups follows the width, a size such as ``width // 16``.
+        bias, padding_mode, device, dtype: as torch's.
+
+    Raises:
+        ValueError: when a size may be 0, or the sizes do not fit the groups.
+        DisagreementError: on use, when the input has another number of channels than the active one.
+    """
+
+    def __new__(
+        cls,
+        in_channels: Size = 0,
+        out_channels: Size = 0,
+        kernel_size: Any = 0,
+        stride: Pair = 1,
+        padding: Any = 0,
+        dilation: Pair = 1,
+        groups: Groups = 1,
+        *args: Any,
+        **keywords: Any,
+    ) -> Any:
+        """Return torch's layer where no size is elastic."""
+        sizes = [in_channels, out_channels, kernel_size, padding, groups]
+        if cls is not ElasticConv2d or not in_channels or is_elastic(sizes):
+            return super().__new__(cls)
+        number = in_channels if groups == "depthwise" else groups
+        plain = [fixed(value) for value in (in_channels, out_channels, kernel_size, stride, padding, dilation, number)]
+        return nn.Conv2d(*plain, *args, **keywords)
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Pair | Kernel,
+        stride: Pair = 1,
+        padding: str | tuple[int, int] | Size = 0,
+        dilation: Pair = 1,
+        groups: Groups = 1,
+        bias: bool = True,
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        given, made = channels(in_channels, "in_channels"), channels(out_channels, "out_channels")
+        number = given if groups == "depthwise" else size_of(groups)
+        _check_groups(number, given, made)
+        if isinstance(kernel_size, ElasticSize) and not isinstance(kernel_size, Kernel):
+            raise TypeError(f"kernel_size must be a number, two numbers or a Kernel, not {kernel_size!r}.")
+        kernel = kernel_size.largest if isinstance(kernel_size, Kernel) else kernel_size
+        around = padding.largest if isinstance(padding, ElasticSize) else padding
+        super().__init__(
+            given.largest, made.largest, kernel, stride, around, dilation, number.largest, bias, padding_mode,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self.in_size, self.out_size, self.group_count = given, made, number
+        self.elastic_padding = padding if isinstance(padding, ElasticSize) else None
+        self.further = () if self.elastic_padding is None else (self.elastic_padding,)
+        sides = (kernel_size, kernel_size) if isinstance(kernel_size, Kernel) else tuple(map(Fixed, self.kernel_size))
+        self.layout = {"weight": (made, self._in_a_group(), *sides), "bias": (made,)}
+
+    def _in_a_group(self) -> ElasticSize:
+        """Return the size of the weight's second dimension."""
+        if self.group_count.largest == 1:
+            return self.in_size
+        return Fixed(self.in_size.largest // self.group_count.largest)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the active part's output, of shape (n, out_channels, height, width)."""
+        self.check_channels(x, self.in_size, -3)
+        weight = self.active_tensor("weight")
+        assert weight is not None
+        padding: Any = self.padding if self.elastic_padding is None else self.elastic_padding.active
+        if self.padding_mode != "zeros":
+            x, padding = functional.pad(x, self._margins(weight, padding), mode=self.padding_mode), 0
+        bias, groups = self.active_tensor("bias"), self.group_count.active
+        return functional.conv2d(x, weight, bias, self.stride, padding, self.dilation, groups)
+
+    def _margins(self, weight: Tensor, padding: Any) -> list[int]:
+        """Return how far an image is padded on each side, the last dimension first, as ``torch.nn.functional.pad``."""
+        if padding == "valid":
+            return [0, 0, 0, 0]
+        if padding == "same":
+            totals = [step * (size - 1) for step, size in zip(self.dilation, weight.shape[2:], strict=True)]
+            return [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
+        rows, columns = (padding, padding) if isinstance(padding, int) else padding
+        return [columns, columns, rows, rows]
+
+
+def _check_groups(groups: ElasticSize, given: ElasticSize, made: ElasticSize) -> None:
+    """Check that the channels of every group are the same ones in all architectures."""
+    if groups.largest == 1:
+        return
+    for name, size in (("in_channels", given), ("out_channels", made)):
+        times, rest = divmod(size.largest, groups.largest)
+        if rest or not times:
+            raise ValueError(f"{name} = {size!r} is not divisible into groups = {groups!r}.")
+        if repr(groups * times) != repr(size) and not _in_step(groups, size, times):
+            raise ValueError(
+                f"{name} = {size!r} has not {times} channels for each of groups = {groups!r} in every architecture. "
+                "Use 1 group, groups='depthwise', or a size such as width // 16 whose channels in a group stay."
+            )
+
+
+def _in_step(groups: ElasticSize, size: ElasticSize, times: int) -> bool:
+    """Return whether a size is, part by part, so many times the number of groups, whatever is chosen."""
+    if isinstance(groups, Concat) or isinstance(size, Concat) or len({*groups.choices(), *size.choices()}) > 1:
+        return False
+    options = [option for choice in size.choices() or groups.choices() for option in choice.options] or [1]
+    return all(
+        size.value(lambda _, option=option: option) == groups.value(lambda _, option=option: option) * times  # type: ignore[misc]
+        for option in options
+    )

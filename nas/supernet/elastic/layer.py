@@ -1,0 +1,121 @@
+"""What all elastic layers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, SizeChoice, size_of
+from autopanoptic.nas.supernet.elastic.slices import Layout, active_part, active_shape
+
+
+class DisagreementError(ValueError):
+    """A layer was given another number of channels than its width is; gives the layer's name where it has one."""
+
+
+class ElasticLayer(nn.Module):
+    """Base class of a layer whose weights are those of its largest form, of which a part is active.
+
+    The part is a slice of each tensor: nothing is copied when the architecture changes, and the gradient is zero
+    outside of it. A layer of your own derives from this class before torch's, sets :attr:`layout`, and takes its
+    tensors from :meth:`active_tensor` in ``forward``.
+
+    Attributes:
+        layout: for each parameter and buffer the size of each of its dimensions.
+        further: sizes that the layer depends on without a tensor that has them, such as paddings.
+        path: the layer's name in the network, once a supernet has been made of that.
+    """
+
+    layout: Mapping[str, Layout]
+    further: tuple[ElasticSize, ...] = ()
+    path = ""
+
+    def size_choices(self) -> tuple[SizeChoice, ...]:
+        """Return the choices on which the layer depends, each once."""
+        sizes = [*(size for layout in self.layout.values() for size in layout), *self.further]
+        return tuple(dict.fromkeys(choice for size in sizes for choice in size.choices()))
+
+    def active_tensor(self, name: str) -> Tensor | None:
+        """Return the active part of a parameter or buffer: what the layer has by this name in the subnet."""
+        tensor: Tensor | None = getattr(self, name)
+        return None if tensor is None else active_part(tensor, self.layout[name])
+
+    def active_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the parameters that the layer has in the subnet, by name."""
+        return {name: active_shape(self.layout[name]) for name in self._parameters if self.has_in_subnet(name)}
+
+    def has_in_subnet(self, name: str) -> bool:
+        """Return whether the layer has a parameter or buffer in the subnet, too."""
+        return getattr(self, name, None) is not None and name in self.layout
+
+    def check_channels(self, x: Tensor, size: ElasticSize, dimension: int) -> None:
+        """Check the size of the input.
+
+        Raises:
+            DisagreementError: when it is not the active size; names the layer and the choices.
+        """
+        given = x.shape[dimension]
+        if given != size.active:
+            raise DisagreementError(
+                f"{self.described()} takes {size.active} channels, the active size of {size!r}, but was given {given}. "
+                "Give the layers that must agree one Width."
+            )
+
+    def described(self) -> str:
+        """Return the kind of layer, with its name where that is known."""
+        return f"{type(self).__name__} {self.path!r}" if self.path else f"An {type(self).__name__}"
+
+    def extra_repr(self) -> str:
+        """Return the sizes of the tensors."""
+        return ", ".join(f"{name}=({', '.join(map(repr, sizes))})" for name, sizes in self.layout.items() if sizes)
+
+
+def is_elastic(values: Iterable[Any]) -> bool:
+    """Return whether any of the values is an elastic size.
+
+    Raises:
+        RuntimeError: when one is while a single architecture is built.
+    """
+    elastic = [value for value in values if isinstance(value, ElasticSize) and value.choices()]
+    if elastic:
+        with _nni.CONSTRUCTION_LOCK:
+            if _nni.current_model() is not None:
+                raise RuntimeError(made_outside(elastic[0].choices()[0]))
+    return bool(elastic)
+
+
+def made_outside(choice: SizeChoice) -> str:
+    """Return what is wrong with a choice that two networks would share."""
+    return (
+        f"{choice!r} was made outside of the network's constructor, so that a second network would share it and "
+        "switch with the first. Make it inside, from its label and numbers."
+    )
+
+
+def channels(value: Any, of_what: str) -> ElasticSize:
+    """Return a number of channels as a size.
+
+    Raises:
+        ValueError: when it may be 0.
+    """
+    size = size_of(value)
+    if size.smallest < 1:
+        raise ValueError(
+            f"{of_what} {value!r} would be {size.smallest} for the smallest option; it must be at least 1."
+        )
+    return size
+
+
+def fixed(value: Any) -> Any:
+    """Return torch's form of an argument that is not elastic."""
+    if isinstance(value, ElasticSize):
+        return value.active
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def has_elastic(network: nn.Module) -> bool:
+    """Return whether a network has an elastic layer."""
+    return any(isinstance(module, ElasticLayer) for module in network.modules())
