@@ -13,7 +13,8 @@ from torch import nn
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import Canonical, SearchSpace
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.agreement import check_agreement
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, has_elastic
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
 from autopanoptic.nas.supernet.sites import selects_inputs, sites_of, switch_of
 from autopanoptic.nas.supernet.unused import used_choices
@@ -55,6 +56,8 @@ class Supernet:
         self.inputs = tuple(value.to("meta") for value in inputs)
         self.space = SearchSpace(site.choice() for site in self._sites.values())
         self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
+        if self.inputs and has_elastic(module):
+            check_agreement(self.meta(), self._sites)
         if self.inputs and selects_inputs(module):
             self.space = SearchSpace(used_choices(self.meta(), self._sites))
         if canonical is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, SizeChoice, size_of
 from autopanoptic.nas.supernet.elastic.slices import Layout, active_part, active_shape
@@ -26,11 +27,15 @@ class ElasticLayer(nn.Module):
     Attributes:
         layout: for each parameter and buffer the size of each of its dimensions.
         further: sizes that the layer depends on without a tensor that has them, such as paddings.
+        in_size, out_size: the channels of the input and of the output, where they are known; they help to name layers
+            that disagree.
         path: the layer's name in the network, once a supernet has been made of that.
     """
 
     layout: Mapping[str, Layout]
     further: tuple[ElasticSize, ...] = ()
+    in_size: ElasticSize | None = None
+    out_size: ElasticSize | None = None
     path = ""
 
     def size_choices(self) -> tuple[SizeChoice, ...]:
@@ -51,14 +56,18 @@ class ElasticLayer(nn.Module):
         """Return whether the layer has a parameter or buffer in the subnet, too."""
         return getattr(self, name, None) is not None and name in self.layout
 
-    def check_channels(self, x: Tensor, size: ElasticSize, dimension: int) -> None:
+    def conditions(self, name: str) -> tuple[Condition, ...]:
+        """Return the conditions under which a parameter is used where the layer runs; all hold together."""
+        return ()
+
+    def check_channels(self, x: Tensor, dimension: int) -> None:
         """Check the size of the input.
 
         Raises:
-            DisagreementError: when it is not the active size; names the layer and the choices.
+            DisagreementError: when it is not the active :attr:`in_size`; names the layer and the choices.
         """
-        given = x.shape[dimension]
-        if given != size.active:
+        given, size = x.shape[dimension], self.in_size
+        if size is not None and given != size.active:
             raise DisagreementError(
                 f"{self.described()} takes {size.active} channels, the active size of {size!r}, but was given {given}. "
                 "Give the layers that must agree one Width."
