@@ -13,6 +13,7 @@ from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 def batches_of(
@@ -64,6 +65,11 @@ def chunks_of(settings: Settings, dataset: CocoPanoptic) -> tuple[int, int | Non
         return batches, None
     sizes = (size for size in range(1, batches) if batches % size == 0 and least < batches // size <= most)
     return batches, next(sizes, 1)
+
+
+def training_validation(settings: Settings, recipe: Recipe, dataset: CocoPanoptic, divisor: int) -> Validation | None:
+    """Return what measures a training on its way, on nas_val; None where that is not asked for."""
+    return validation_of(settings, dataset, divisor) if recipe.validate_every else None
 
 
 def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Iterable[Batch] | None:

@@ -31,6 +31,8 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.starts import start_of
 from autopanoptic.panoptic.stages.supernet import train_supernet
+from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.validation import best_of
 
 SETTINGS = "config.yaml"
 """File of a run's settings."""
@@ -75,7 +77,7 @@ class Pipeline:
             self._describe(datasets)
             check_feasible(self.settings, datasets)
         with self._stage("supernet"):
-            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=progress)
+            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=True)
         with self._stage("search"):
             candidates = Candidates(self.settings, supernet, datasets, self.folder, progress=progress)
             searched = candidates.searched()
@@ -189,7 +191,12 @@ class Pipeline:
                 latency_ms=latency(network, one, settings.machine.precision),
             )
             draw_network(network, architecture, folder / name / "network.png", _title(measured[name]))
-            self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
+            # Names that share an architecture share the training of the first.
+            trained = next(first for first, other in chosen.items() if other == architecture)
+            self.console.print(
+                f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val"
+                f"{_kept(folder / trained, settings.retrain)}"
+            )
         return measured
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
@@ -235,6 +242,14 @@ def _title(report: comparison.NetworkReport) -> str:
 
 def _metrics(result: Result) -> list[Mapping[str, float]]:
     return [trial.metrics for trial in result.history.completed]
+
+
+def _kept(folder: Path, recipe: Recipe) -> str:
+    """Say which weights of a training are measured, where they need not be the last."""
+    best = best_of(folder) if recipe.keep == "best" else None
+    if best is None:
+        return ""
+    return f", with its weights of pass {best.passes} of {recipe.passes}, the best on nas_val ({best.pq:.1f})"
 
 
 def _read_seconds(path: Path) -> dict[str, float]:

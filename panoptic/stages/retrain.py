@@ -9,6 +9,7 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.stages.batches import training_validation
 from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
@@ -28,6 +29,8 @@ def retrain(
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture.
 
+    Where the recipe asks for panoptic quality on the way, it is measured on nas_val.
+
     Args:
         settings: Of the run.
         architecture: Of the network.
@@ -42,11 +45,12 @@ def retrain(
     config = network_config(settings, datasets.train.categories, searched=True)
     network, machine = started(settings, config, architecture, supernet / SUPERNET), hardware(settings, progress=False)
     what = (network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder)
+    validation = training_validation(settings, settings.retrain, datasets.nas_val, config.image_divisor)
     if (folder / WEIGHTS).exists():
         with read_from(folder / WEIGHTS):
             trained = load_network(folder)
-        require_training(*what, hardware=machine, seed=settings.seed)
+        require_training(*what, hardware=machine, seed=settings.seed, validation=validation)
         return trained
-    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass)
+    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass, validation=validation)
     save_network(network, architecture, folder)
     return network

@@ -216,8 +216,8 @@ class Settings:
         """Return what is done to images, for a training or for evaluation."""
         from autopanoptic.panoptic.data.loading.transforms import Transform
 
-        flip = 0.0 if recipe is None else recipe.flip
-        return Transform(self.data.short_side, self.data.long_side, flip=flip)
+        plain = Transform(self.data.short_side, self.data.long_side, flip=0.0)
+        return plain if recipe is None else recipe.augmented(plain)
 
     def network_for(self, things: int, stuff: int, *, retrained: bool = False) -> PanopticConfig:
         """Return the network's config for so many classes.
