@@ -64,7 +64,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     bias_factor: float = 1.0
-    norm_factor: float = 1.0
+    norm_factor: float = 10.0
     offset_factor: float = 1.0
     warmup: int = 20
     warmup_factor: float = 0.05
@@ -105,16 +105,16 @@ class Recipe:
     def coco_supernet(cls) -> Recipe:
         """The paper's supernet training on COCO: 8 GPUs with 2 images each, 7,500 updates of 12 paths."""
         return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, warmup=250,
-            warmup_factor=0.1, clip=None, accumulate=True,
+            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
+            warmup=250, warmup_factor=0.1, clip=None, accumulate=True,
         )  # fmt: skip
 
     @classmethod
     def coco_retrain(cls) -> Recipe:
         """The paper's training of a found network on COCO."""
         return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, warmup=500,
-            warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
+            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
+            warmup=500, warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             detections_per_img=config.detections_per_image,
             mask_roi_pool=PyramidRoIAlign(config, pooled_shape, config.mask_roi_size),
             mask_head=mask_head(config),
-            mask_predictor=mask_predictor(channels, num_classes),
+            mask_predictor=mask_predictor(channels, num_classes, config.mask_init),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
         self.mask_aligned = config.mask_aligned
