@@ -22,11 +22,12 @@ from autopanoptic.panoptic.search.evaluator import error_name
 from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.front import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
-from autopanoptic.panoptic.stages.search import Candidates, check_feasible, costs
+from autopanoptic.panoptic.stages.search import Candidates, check_feasible
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.starts import start_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 
 from autopanoptic.nas import (
     Architecture,
-    FairPaths,
     InlineExecutor,
     ProcessExecutor,
     Racing,
@@ -26,14 +25,15 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.search.costs import costs_of, latency_of
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
+from autopanoptic.panoptic.stages.supernet import check_cycles
 
 TOP = 10
 """Of one objective: a candidate races against so many of the best before it."""
@@ -65,7 +65,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     if stopper is not None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(FairPaths(whole).cycle)
+    check_cycles(settings, whole)
 
 
 class Candidates:
@@ -164,18 +164,6 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
             "machine.evaluation_batch or leave racing off"
         )
     return Racing(steps=steps, top=min(TOP, settings.search.trials))
-
-
-def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Architecture], float]]:
-    """Return the costs of the networks that are retrained, for an image of the size of nas_val's first."""
-    config = network_config(settings, datasets.train.categories, searched=True)
-    divisor = config.image_divisor
-    height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
-    size = -(-height // divisor) * divisor, -(-width // divisor) * divisor
-    found = dict(costs_of(config, *size))
-    if settings.search.cost == "latency_ms":
-        found["latency_ms"] = latency_of(config, *size, device_of(settings), settings.machine.precision)
-    return found
 
 
 def _check_built(settings: Settings) -> None:

@@ -12,14 +12,14 @@ from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.search.strategies import hand_made
-from autopanoptic.panoptic.stages import batches, search
+from autopanoptic.panoptic.stages import batches, costs, search
 from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import build, network_config
 
 
 def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "costs_of", lambda config, height, width: {"config": config})
-    config = search.costs(load_config("coco"), datasets)
+    monkeypatch.setattr(costs, "costs_of", lambda config, height, width: {"config": config})
+    config = costs.costs(load_config("coco"), datasets)
     assert config == {"config": PanopticConfig.coco(3, 3, searched=True)}
 
 
