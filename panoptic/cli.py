@@ -47,19 +47,23 @@ KEYS = {
 
 Config = Annotated[
     str | None,
-    typer.Option(help="YAML file, or the name of a config that ships: see `config list`. By default scenes, and "
-                      "with --data photographs (memorise for a single set of images).")
-]  # fmt: skip
+    typer.Option(
+        metavar="FILE",
+        help="YAML file, or one that ships, see `config list`; by default scenes, or photographs with --data.",
+    ),
+]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the config, such as "
-                 "supernet.learning_rate=1e-3; may be repeated.")
-]  # fmt: skip
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a key of the config, such as retrain.clip=null; may be repeated."
+    ),
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="The config's quick form: every stage in a minute, badly trained.")
 ]
 Data = Annotated[
-    str | None, typer.Option(help="data.path: folder in COCO panoptic format; without it scenes are generated.")
+    str | None,
+    typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
 ]
 
 
@@ -71,71 +75,140 @@ def _task() -> None:
 @app.command()
 def search(
     context: typer.Context,
-    data: Data = None,
     config: Config = None,
     changes: Changes = None,
     quick: Quick = False,
-    space: Annotated[str | None, typer.Option(help="search.space: auto-panoptic or elastic.")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="search.strategy: path-priority, evolution, nsga2, random, ...")
+    data: Data = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Folder under runs/; the time by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="seed: decides everything that is drawn.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="search.space: auto-panoptic or elastic.", rich_help_panel="Search"),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="search.trials: candidates to evaluate.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="search.strategy: path-priority, evolution, nsga2, ...", rich_help_panel="Search"
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="search.trials: candidates to evaluate.", rich_help_panel="Search")
+    ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="search.objective: metric on nas_val to maximise: pq, pq_things, ...")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="search.objective: to maximise on nas_val: pq, pq_things, ...",
+            rich_help_panel="Search",
+        ),
     ] = None,
     cost: Annotated[
-        str | None, typer.Option(help="search.cost: what to minimise beside it: gflops, latency_ms or null.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="search.cost: to minimise: gflops, latency_ms or null.", rich_help_panel="Search"
+        ),
     ] = None,
     max_gflops: Annotated[
-        float | None, typer.Option(help="search.max_gflops: most of a candidate once it is retrained, for one image.")
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="search.max_gflops: most of a retrained candidate, for one image.",
+            rich_help_panel="Search",
+        ),
     ] = None,
     racing: Annotated[
-        bool | None, typer.Option("--racing/--no-racing", help="search.racing: give up candidates that fall behind.")
+        bool | None,
+        typer.Option("--racing", help="search.racing: give up candidates that fall behind.", rich_help_panel="Search"),
     ] = None,
     recalibration_batches: Annotated[
         int | None,
-        typer.Option(help="search.recalibration_batches: for a candidate's batch-norm statistics; 0: the supernet's."),
+        typer.Option(
+            metavar="N",
+            help="search.recalibration_batches: for a candidate's batch norms; 0: the supernet's.",
+            rich_help_panel="Search",
+        ),
     ] = None,
     warmup_passes: Annotated[
-        int | None, typer.Option(help="warmup.passes: training of the supernet's first path.")
+        int | None,
+        typer.Option(
+            metavar="N", help="warmup.passes: training of the supernet's first path.", rich_help_panel="Training"
+        ),
     ] = None,
     supernet_passes: Annotated[
-        int | None, typer.Option(help="supernet.passes: training of the supernet in fair cycles.")
+        int | None,
+        typer.Option(
+            metavar="N", help="supernet.passes: training of the supernet in fair cycles.", rich_help_panel="Training"
+        ),
     ] = None,
     retrain_passes: Annotated[
-        int | None, typer.Option(help="retrain.passes: training of each network compared.")
+        int | None,
+        typer.Option(
+            metavar="N", help="retrain.passes: training of each network compared.", rich_help_panel="Training"
+        ),
     ] = None,
     init: Annotated[
-        str | None, typer.Option(help="init: how the compared networks start: scratch, supernet or a file of weights.")
+        str | None,
+        typer.Option(
+            metavar="START", help="init: how those start: scratch, supernet or a file.", rich_help_panel="Training"
+        ),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="data.short_side: of the resized images, in pixels.")] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="data.short_side: of the resized images, in pixels.", rich_help_panel="Data"),
+    ] = None,
     orientation: Annotated[
-        str | None, typer.Option(help="data.orientation: apply or ignore the one that an image's EXIF states.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="data.orientation: apply or ignore an image's EXIF orientation.",
+            rich_help_panel="Data",
+        ),
     ] = None,
     difficulty: Annotated[
-        str | None, typer.Option(help="data.scenes.difficulty: of generated scenes: easy or varied.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="data.scenes.difficulty: of generated scenes: easy or varied.", rich_help_panel="Data"
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="machine.device: auto (a GPU where there is one), cpu or cuda.")
+        str | None, typer.Option(metavar="NAME", help="machine.device: auto, cpu or cuda.", rich_help_panel="Machine")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="machine.precision: 32-true, or bf16-mixed on a GPU.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="machine.precision: 32-true, or bf16-mixed on a GPU.", rich_help_panel="Machine"
+        ),
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="machine.workers: processes that evaluate candidates on a CPU.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="machine.workers: processes that evaluate candidates on a CPU.",
+            rich_help_panel="Machine",
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="machine.threads: of a training on a CPU, which the workers share.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="machine.threads: of a training on a CPU; the workers share as many.",
+            rich_help_panel="Machine",
+        ),
     ] = None,
     trainings: Annotated[
         int | None,
-        typer.Option(help="machine.trainings: threads over all compared networks, which train side by side on a CPU."),
+        typer.Option(
+            metavar="N",
+            help="machine.trainings: threads over all compared networks on a CPU.",
+            rich_help_panel="Machine",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="seed: decides everything that is drawn.")] = None,
-    name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
 ) -> None:
     """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
 
-    A run is described by a config; most options are shorthands for one of its keys, which their help names.
+    A run is described by a config, which `config show` prints; most options are shorthands for a key of it,
+    which their help names.
     """
     console = Console()
     values = dict(locals())
@@ -184,6 +257,8 @@ def list_configs() -> None:
 
 def _fail(context: typer.Context, error: BaseException) -> None:
     """End with an error as plain lines, or with where it came from if that was asked for."""
+    if isinstance(error, BrokenPipeError):
+        raise error  # its reader has seen enough, as `| head` has
     if context.find_root().params.get("show_traceback"):
         raise error
     typer.echo(f"Error: {error}", err=True)
@@ -225,29 +300,14 @@ def _default_config(given: list[tuple[str, Any, str]]) -> str:
 
 
 def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
-    """Return the folder and the settings of a new run, which nothing is known to stand against."""
+    """Return the folder and the settings of a new run, after all checks that need no work."""
+    from autopanoptic.panoptic.stages.checks import check_settings
+
     settings = _settings(values)
     if values["warmup_passes"] is not None and _settings({**values, "warmup_passes": None}).warmup is None:
         raise ValueError("the config has no warm-up (warmup is null); leave out --warmup-passes")
-    _check_data(settings)
-    _check_machine(settings)
+    check_settings(settings)
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
-
-
-def _check_data(settings: Any) -> None:
-    from autopanoptic.panoptic.data.coco.layout import find_splits
-
-    if settings.data.path is None:
-        settings.data.require_scenes()
-    else:
-        find_splits(settings.data.path)
-
-
-def _check_machine(settings: Any) -> None:
-    import torch
-
-    if settings.machine.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"this machine has no GPU that torch {torch.__version__} can use; leave out --device cuda")
 
 
 def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:

@@ -43,9 +43,9 @@ def resolve(source: str | Path, changes: Iterable[tuple[str, Any, str]], *, quic
     if quick:
         if not layer.values.get(QUICK):
             raise ConfigError(f"the config {source} has no quick form: it has no section {QUICK}")
-        rest, overlay = layer.take(QUICK)
-        # The section itself stays where its unknown keys can be told.
-        layer = overlay.over(layer) if isinstance(overlay.values, Mapping) else rest
+        # The section itself stays below, where `settings_of` tells what is wrong with it.
+        if isinstance(layer.values[QUICK], Mapping):
+            layer = layer.take(QUICK)[1].over(layer)
     return settings_of(layer_of_changes(changes).over(layer))
 
 

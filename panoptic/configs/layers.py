@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,24 +27,36 @@ class Layer:
     Attributes:
         values: Nested mappings; what is left out stays as it is in the layer below.
         places: Where each key was given, such as ``"mine.yaml, line 3"``.
+        source: Where the layer is from, for what stands in no place of its own.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, str] = field(default_factory=dict)
+    source: str | None = None
 
     def over(self, below: Layer) -> Layer:
         """Return both layers as one; mappings are merged, anything else takes the place of what is below."""
-        return Layer(_merged(below.values, self.values), {**below.places, **self.places})
+        merged = _merged(below.values, self.values)
+        # What is above comes last, for `latest`.
+        kept = {path: place for path, place in below.places.items() if path not in self.places}
+        return Layer(merged, {**kept, **self.places}, self.source or below.source)
 
     def place(self, path: KeyPath) -> str | None:
-        """Return where a key was given, or the section that it stands in."""
-        return next((self.places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.places), None)
+        """Return where a key was given, or the section that it stands in, or something within it."""
+        above = (path[:n] for n in range(len(path), 0, -1))
+        inside = (other for other in self.places if path and other[: len(path)] == path)
+        return next((self.places[one] for one in (*above, *inside) if one in self.places), self.source)
+
+    def latest(self, paths: Collection[KeyPath]) -> str | None:
+        """Return where the uppermost layer gave one of some keys; None where none was given."""
+        return next((place for path, place in reversed(self.places.items()) if path in paths), None)
 
     def take(self, key: str) -> tuple[Layer, Layer]:
         """Return the layer without an outermost key, and the layer below that key."""
         rest = Layer(
             {name: value for name, value in self.values.items() if name != key},
             {path: place for path, place in self.places.items() if path[0] != key},
+            self.source,
         )
         inner = self.values.get(key) or {}
         return rest, Layer(
@@ -123,7 +135,7 @@ def _layer_of(path: Path) -> Layer:
     values = {} if document.values is None else document.values
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {values!r:.60}")
-    return Layer(values, {keys: f"{_short(path)}, line {line}" for keys, line in document.lines.items()})
+    return Layer(values, {keys: f"{_short(path)}, line {line}" for keys, line in document.lines.items()}, _short(path))
 
 
 def _at(path: Path, problem: str) -> str:
@@ -167,5 +179,11 @@ def layer_of_changes(changes: Iterable[tuple[str, Any, str]]) -> Layer:
         nested: Any = value
         for name in reversed(path):
             nested = {name: nested}
-        found = Layer(nested, {path: place}).over(found)
+        found = Layer(nested, dict.fromkeys(_paths(value, path), place)).over(found)
     return found
+
+
+def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    yield path
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        yield from _paths(inner, (*path, key))

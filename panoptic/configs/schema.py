@@ -12,6 +12,8 @@ from functools import cache
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
+
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -44,6 +46,16 @@ def settings_of(layer: Layer) -> Settings:
         ConfigError: If a key is unknown or missing, or a value of the wrong type or out of range; names all of them
             that can be told.
     """
+    if not isinstance(layer.values.get(QUICK) or {}, Mapping):
+        _refuse(
+            [
+                _problem(
+                    layer,
+                    (QUICK,),
+                    f" must hold the keys that the quick form changes, not {shown(layer.values[QUICK])}",
+                )
+            ]
+        )
     layer, quick = layer.take(QUICK)
     _refuse([*_unknown(layer, Settings), *_unknown(quick, Settings, shown_before=(QUICK,))])
     _refuse(list(_unreadable(layer, layer.values, ())))
@@ -120,12 +132,9 @@ def _unreadable(layer: Layer, value: object, path: KeyPath) -> Iterator[str]:
 
 
 def _validated(layer: Layer, values: Mapping[str, Any]) -> Settings:
-    # Here, so that a program that builds Settings itself does without it.
-    from pydantic import TypeAdapter, ValidationError
-
     try:
         # JSON, because strict validation of Python's values takes no lists for tuples and no mappings for dataclasses.
-        return TypeAdapter(Settings).validate_json(json.dumps(values), strict=True)
+        return _checker().validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False)
     except TypeError as error:
@@ -134,6 +143,11 @@ def _validated(layer: Layer, values: Mapping[str, Any]) -> Settings:
         _explained(layer, one["type"], one["loc"], one["input"], one["msg"], one.get("ctx", {})) for one in found
     )
     raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+@cache
+def _checker() -> TypeAdapter[Settings]:
+    return TypeAdapter(Settings)
 
 
 def _explained(layer: Layer, kind: str, place: tuple[int | str, ...], value: Any, text: str, context: Any) -> str:
@@ -170,11 +184,12 @@ def _value_at(layer: Layer, path: KeyPath, default: Any) -> Any:
 def _out_of_range(layer: Layer, path: KeyPath, section: type, message: str) -> str:
     """Put a section's own message, which begins with a field's name, behind that field's place."""
     message = message.removeprefix(f"{section.__name__}: ")
-    first = re.match(r"\w*", message)
-    name = first[0] if first else ""
-    if name in keys_of(section):
-        return _problem(layer, (*path, name), message[len(name) :])
-    return _problem(layer, path, f": {message}" if path else message)
+    named = [word for word in re.findall(r"\w+", message) if word in keys_of(section)]
+    above = [path, ("network",)] if path == (RETRAINED,) else [path]
+    # Of keys that contradict each other the one that was given last is to be mended.
+    place = layer.latest([(*section_path, word) for section_path in above for word in named]) or layer.place(path)
+    key = ".".join(path) + ("." if path and named and message.startswith(named[0]) else ": " if path else "")
+    return f"{f'{place}: ' if place else ''}{key}{message}"
 
 
 def may_be(hint: Any) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from textwrap import wrap
-from typing import Any
+from typing import Any, Literal, get_origin
 
 from autopanoptic.panoptic.configs.config import values_of
 from autopanoptic.panoptic.configs.layers import ConfigError, find
@@ -52,7 +52,7 @@ def _lines(values: Mapping[str, Any], section: type, depth: int) -> Iterator[str
         hint = keys_of(section)[key]
         inner = section_of(hint)
         text = meanings(section).get(key, "")
-        if inner is None:
+        if inner is None and get_origin(hint) is not Literal:
             text = f"{text} [{may_be(hint)}]"
         if depth == 0:
             yield "\n" if key != next(iter(values)) else ""
@@ -79,4 +79,4 @@ def meanings(section: type) -> dict[str, str]:
             found[name] = begin[2]
         elif name and line.strip():
             found[name] += f" {line.strip()}"
-    return {key: text.replace("`", "").replace('"', "") for key, text in found.items()}
+    return {key: re.sub(r"\bNone\b", "null", re.sub('[`"]', "", text)) for key, text in found.items()}

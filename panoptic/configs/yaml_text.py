@@ -35,15 +35,17 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Quotes text that either version of YAML would read as something else."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
 
 for _kind, (_pattern, _first) in _SCALARS.items():
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(
             _TAG + _kind, re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
         )
+# PyYAML folds plain and single-quoted text at line ends that are no line feeds.
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(f"{_TAG}str", text, style=None if text.isprintable() else '"'),
+)
 _Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence(_TAG + "seq", value, flow_style=True))
 
 
@@ -92,6 +94,8 @@ def _value(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], above: tup
     if node in above:
         raise ValueError(f"{_line(node)}an alias stands inside of what it names")
     above = (*above, node)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
+        raise ValueError(_unknown_tag(node))
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -129,7 +133,11 @@ def _scalar(node: yaml.Node) -> Any:
             return text
     except (KeyError, ValueError) as error:
         raise ValueError(f"{_line(node)}{text[:40]!r} is no {kind}") from error
-    raise ValueError(f"{_line(node)}the tag {node.tag} is not read; use plain values")
+    raise ValueError(_unknown_tag(node))
+
+
+def _unknown_tag(node: yaml.Node) -> str:
+    return f"{_line(node)}the tag {node.tag} is not read; use plain values"
 
 
 def _line(node: yaml.Node) -> str:
@@ -145,5 +153,5 @@ def write(values: Any) -> str:
 def shown(value: object, longest: int = 60) -> str:
     """Return a value in one line of YAML, for messages."""
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
-    text = text.removesuffix("\n").removesuffix("\n...")
+    text = " ".join(text.removesuffix("\n").removesuffix("\n...").split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

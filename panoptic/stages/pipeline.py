@@ -17,13 +17,14 @@ from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.drawing import draw_network
+from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.search.evaluator import error_name
 from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
-from autopanoptic.panoptic.stages.front import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
@@ -54,9 +55,12 @@ class Pipeline:
 
     Raises:
         FileExistsError: If the folder holds a run with other settings.
+        FileNotFoundError: If the data or the file of starting weights is missing.
+        ValueError: If the settings cannot lead to a result on this machine.
     """
 
     def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
+        check_settings(settings)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()

@@ -53,7 +53,6 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    _check_built(settings)
     check_start(settings, categories)
     config = network_config(settings, categories)
     with torch.device("meta"):
@@ -164,13 +163,6 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
             "machine.evaluation_batch or leave racing off"
         )
     return Racing(steps=steps, top=min(TOP, settings.search.trials))
-
-
-def _check_built(settings: Settings) -> None:
-    """Refuse what the settings can say but no stage does, lest it be passed over in silence."""
-    asked = settings.search
-    if asked.space != "auto-panoptic":
-        raise ValueError(f"search.space={asked.space} is not there yet; leave it at auto-panoptic")
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.trials.trial import Trial
-from autopanoptic.panoptic.results.front import Series, draw_fronts
+from autopanoptic.panoptic.results.front_plot import Series, draw_fronts
 from autopanoptic.panoptic.search.evaluator import error_name
 
 FRONT = "front.json"

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace
-from autopanoptic.panoptic.stages.front import FRONT, HAND_MADE, RANDOM, SEARCHED, Fronts
+from autopanoptic.panoptic.results.fronts import FRONT, HAND_MADE, RANDOM, SEARCHED, Fronts
 
 SPACE = SearchSpace([Choice("id", range(100))])
 
