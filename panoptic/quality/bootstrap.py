@@ -48,6 +48,15 @@ class Estimate:
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
+def value_of(counts: ImageCounts, metric: str = "pq") -> float:
+    """Return a metric of some images in percent, NaN where nothing of its group was seen.
+
+    Raises:
+        ValueError: There is no image or no such metric.
+    """
+    return _Figures(counts, metric).value
+
+
 def bootstrap(
     counts: ImageCounts, metric: str = "pq", *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> Estimate:

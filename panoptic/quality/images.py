@@ -42,6 +42,10 @@ class ImageCounts:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __getitem__(self, part: slice) -> ImageCounts:
+        """Return what was found on some of the images."""
+        return ImageCounts(self.categories, self.images[part])
+
     @cached_property
     def values(self) -> NDArray[np.float64]:
         """(N, C, 4) sums of IoU, true positives, false positives and false negatives."""

@@ -147,14 +147,10 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
     """Return the rule that gives up candidates which fall behind on the first images of nas_val, if one is asked for.
 
     Raises:
-        ValueError: If the strategy needs every candidate, or nas_val has too few batches to look at one on the way.
+        ValueError: If nas_val has too few batches to look at a candidate on the way.
     """
     if not settings.search.racing:
         return None
-    if settings.search.strategy == "path-priority":
-        raise ValueError(
-            "search.racing: path-priority ranks every candidate of a cycle, so none may be given up; leave it off"
-        )
     steps, every = chunks_of(settings, datasets.nas_val)
     if every is None:
         raise ValueError(

@@ -123,6 +123,10 @@ class SearchSettings:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
             raise ValueError("strategy nsga2 is for two objectives: set cost to gflops or latency_ms")
+        if self.strategy == "path-priority" and self.racing:
+            raise ValueError(
+                "racing: strategy path-priority ranks every candidate, so none may be given up; set it to false"
+            )
         if self.strategy in OF_ONE_OBJECTIVE and self.cost is not None:
             raise ValueError(
                 f"strategy {self.strategy} takes one objective, but cost is {self.cost}: set cost to null, "

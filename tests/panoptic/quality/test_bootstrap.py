@@ -6,7 +6,7 @@ import pytest
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality import bootstrap as module
-from autopanoptic.panoptic.quality.bootstrap import bootstrap, bootstrap_difference
+from autopanoptic.panoptic.quality.bootstrap import bootstrap, bootstrap_difference, value_of
 from autopanoptic.panoptic.quality.images import FoundOnImage, ImageCounts
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.summary import METRICS, CategoryQuality, QualityReport
@@ -157,4 +157,7 @@ def test_a_measured_report_has_its_images_in_their_order():
     turned = PanopticQuality(Categories(list(CATEGORIES)[::-1]))
     turned.update(*pairs[1])
     np.testing.assert_array_equal((quality + turned).compute().images.values, expected[[0, 1, 2, 1]])
-    assert bootstrap(counts, resamples=10).value == pytest.approx(quality.compute().metrics()["pq"])
+    assert value_of(counts) == bootstrap(counts, resamples=10).value
+    assert value_of(counts) == pytest.approx(quality.compute().metrics()["pq"])
+    np.testing.assert_array_equal(counts[1:].values, expected[1:])
+    assert value_of(counts[::2], "rq_things") == 50

@@ -86,7 +86,7 @@ def test_racing_that_can_do_nothing_is_refused(datasets: Datasets) -> None:
     with pytest.raises(ValueError, match="nas_val's 4 images are 1 batches of 8, too few"):
         search.stopper_of(load_config("scenes", racing), datasets)
     with pytest.raises(ValueError, match="path-priority ranks every candidate"):
-        search.stopper_of(load_config("scenes", {"search.racing": True}), datasets)
+        load_config("scenes", {"search.racing": True, "search.strategy": "path-priority"})
     assert search.stopper_of(load_config("scenes"), datasets) is None
 
 
