@@ -24,20 +24,19 @@ SHOWN = 4
 """Choices that are named where they alone are special."""
 
 
-def check_agreement(supernet: Supernet, sites: Mapping[str, Site]) -> None:
+def check_agreement(supernet: Supernet) -> None:
     """Run the largest and the smallest network, and each size and depth alone at its smallest.
 
     Every option of a :class:`LayerChoice` runs in the largest and in the smallest network.
 
     Args:
         supernet: on the meta device, with example inputs.
-        sites: its choices.
 
     Raises:
         DisagreementError: names the layers that disagree, and their widths.
     """
     with evaluating(supernet.module), torch.no_grad():
-        for architecture in probes(supernet.space, sites):
+        for architecture in probes(supernet.space, supernet.sites):
             supernet.activate(architecture)
             _run(supernet)
 
@@ -81,6 +80,13 @@ def probes(space: SearchSpace, sites: Mapping[str, Site]) -> Iterator[Architectu
             yield space.canonical({**around, choice.label: choice.options[0]})
     for options in covering:
         yield space.canonical({**largest, **options, **sizes})
+
+
+def largest_networks(supernet: Supernet) -> Iterator[Architecture]:
+    """Yield architectures of all largest sizes, in which every option of the layer choices is taken."""
+    largest = _largest(supernet.space)
+    for options in _covering(supernet.space, supernet.sites, largest):
+        yield supernet.space.canonical({**largest, **options})
 
 
 def _covering(

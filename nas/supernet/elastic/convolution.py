@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
@@ -120,6 +121,13 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
             return ()
         sizes = self.kernel.options
         return next(((self.kernel.label, sizes[: n + 1]),) for n, size in enumerate(sizes) if _matrix(size) == name)
+
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield the channels of groups of several, whose order matters."""
+        assert self.in_size is not None
+        assert self.out_size is not None
+        if 1 < self.group_count.largest < self.in_size.largest:
+            yield from ((self.in_size, 0), (self.out_size, 0))
 
     def _in_a_group(self) -> ElasticSize:
         """Return the size of the weight's second dimension."""

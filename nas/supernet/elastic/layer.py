@@ -60,6 +60,13 @@ class ElasticLayer(nn.Module):
         """Return the conditions under which a parameter is used where the layer runs; all hold together."""
         return ()
 
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield sizes whose channels the layer does not take one by one, with how many neighbours belong together.
+
+        0 is for channels of which the order matters. :func:`sort_channels` heeds it.
+        """
+        return ()
+
     def check_channels(self, x: Tensor, dimension: int) -> None:
         """Check the size of the input.
 

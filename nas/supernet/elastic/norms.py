@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -130,6 +131,10 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         self.check_channels(x, 1)
         groups = self.size.active // self.group
         return functional.group_norm(x, groups, self.active_tensor("weight"), self.active_tensor("bias"), self.eps)
+
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield the channels with the size of a group."""
+        yield self.size, self.group
 
 
 def _check_groups(num_groups: int, size: ElasticSize) -> None:

@@ -43,8 +43,8 @@ class SupernetModule(lightning.LightningModule):
             nothing.
         same_batch: whether all paths of a cycle run on one batch, for one update: with :class:`SandwichPaths` the
             sandwich rule (Yu and Huang 2019, "Universally slimmable networks and improved training techniques"; BigNAS,
-            Yu et al. 2020). A training step is a cycle then, and a checkpoint always falls between two. The papers sum
-            the gradients, ``reduction="sum"``.
+            Yu et al. 2020). A training step is a cycle then, and a checkpoint always falls between two: ``passes`` is
+            that of the cycle's first path until its end. The papers sum the gradients, ``reduction="sum"``.
         distillation: whether the first path of each cycle teaches the others of the batch (the same papers' inplace
             distillation); ``loss`` must be a :class:`DistillingLoss`, such as :class:`SoftLabels`.
         ranking: penalises pairs of paths whose losses on the batch stand in another order than a cheap proxy says.
@@ -54,8 +54,8 @@ class SupernetModule(lightning.LightningModule):
         clip: the largest norm of the gradient; None for no clipping.
         divide_rates: whether, at each update of a cycle, the learning rate of every parameter is divided by how many
             paths of the cycle use it (Auto-Panoptic, section 3.3). With gradients that are summed, the mean over a
-            parameter's own uses is what counts then. The optimizer gets a group for each set of parameters that the
-            same paths use.
+            parameter's own uses is what counts then. An elastic layer's parameters count as used wherever a slice of
+            them is. The optimizer gets a group for each set of parameters that the same paths use.
 
     Raises:
         ValueError: when the reduction is another; rates shall be divided without ``accumulate`` or ``same_batch``; a

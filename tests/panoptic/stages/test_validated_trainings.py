@@ -12,23 +12,30 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import _kept
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.supernet import train_supernet
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.validation import best_of
 
 RECIPE = Recipe(passes=2, batch_size=1, warmup=0, validate_every=1, keep="best")
-SETTINGS = replace(
-    Settings.for_scenes(), warmup=None, supernet=replace(RECIPE, keep="last", ema=0.5), retrain=RECIPE, device="cpu",
-    start="scratch", recalibration_batches=1, trainings=1,
-)  # fmt: skip
+SETTINGS = load_config(
+    "scenes",
+    {
+        "warmup": None,
+        "supernet": replace(RECIPE, keep="last", ema=0.5),
+        "retrain": RECIPE,
+        "init": "scratch",
+        "search": {"recalibration_batches": 1},
+        "machine": {"device": "cpu", "trainings": 1},
+    },
+)
 
 
 def logged(folder: Path) -> list[float]:

@@ -179,7 +179,7 @@ def test_a_wrong_forward_names_the_layer() -> None:
 def test_every_option_and_size_is_tried(elastic: Supernet) -> None:
     from autopanoptic.nas.supernet.elastic.agreement import probes
 
-    tried = list(probes(elastic.space, elastic._sites))
+    tried = list(probes(elastic.space, elastic.sites))
     for choice in elastic.space.choices:
         used = {architecture[choice.label] for architecture in tried if choice.label in architecture}
         assert {choice.options[0], choice.options[-1]} <= used

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autopanoptic.nas import FairPaths, PairwiseRanking, SoftLabels, SupernetModule, UniformPaths
+from autopanoptic.nas import (
+    ElasticLinear,
+    FairPaths,
+    ModelSpace,
+    PairwiseRanking,
+    SandwichPaths,
+    SoftLabels,
+    Supernet,
+    SupernetModule,
+    UniformPaths,
+    Width,
+)
 from tests.training import (
     LARGEST,
     SMALLEST,
@@ -280,3 +291,44 @@ def test_roles_of_the_paths() -> None:
     paths = sandwich(new_supernet())
     assert paths.roles == ("largest", "smallest", "random", "random")
     assert [paths.path(4), paths.path(5)] == [LARGEST, SMALLEST]
+
+
+class Elastic(ModelSpace):
+    def __init__(self) -> None:
+        super().__init__()
+        width = Width("width", [2, 4, 8])
+        self.layers = nn.Sequential(ElasticLinear(4, width), nn.ReLU(), ElasticLinear(width, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.layers(x)
+        return scores
+
+
+@pytest.mark.parametrize("distillation", [False, True])
+def test_slices_of_elastic_layers(tmp_path: Path, distillation: bool) -> None:
+    """A cycle is one update of weights of which each path uses a prefix."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        supernet = Supernet(Elastic())
+    paths = SandwichPaths(supernet.space, {"width": 8}, {"width": 2}, random=1, seed=1)
+    assert paths.path(2) == {"width": 4}
+    before = copy.deepcopy(supernet.module.state_dict())
+    training = SupernetModule(
+        supernet, SoftLabels(pair), plain, paths, same_batch=True, reduction="sum", distillation=distillation
+    )  # fmt: skip
+    (x,) = new_batches(1)
+    weights = {name: value.clone().requires_grad_() for name, value in before.items()}
+    _, labels = pair(nn.Identity(), (x,))
+    total, soft = torch.zeros(()), None
+    for step in range(3):
+        n = int(paths.path(step)["width"])
+        hidden = (x @ weights["layers.0.weight"][:n].T + weights["layers.0.bias"][:n]).relu()
+        logits = hidden @ weights["layers.2.weight"][:, :n].T + weights["layers.2.bias"]
+        wanted = labels if soft is None or not distillation else soft
+        total = total + functional.cross_entropy(logits, wanted)
+        soft = logits.detach().softmax(1) if soft is None else soft
+    total.backward()
+    fit(training, [x], tmp_path)
+    for name, value in weights.items():
+        assert value.grad is not None
+        torch.testing.assert_close(supernet.module.get_parameter(name), before[name] - 0.1 * value.grad, msg=name)
