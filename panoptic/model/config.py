@@ -292,7 +292,7 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
     widths = (config.stem_width, *config.stage_widths)
     if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from {config.stem_width} on, not {list(config.stage_widths)}"
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
     for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
         width, groups = getattr(config, name), config.norm_groups
         if width % groups:
