@@ -145,6 +145,8 @@ class MachineSettings:
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
+        supernet_threads: Threads of the supernet's training on a CPU, beside which nothing else runs, at least 1; None
+            for as many as any training.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.
@@ -158,6 +160,7 @@ class MachineSettings:
     precision: Precision = "32-true"
     workers: int = 2
     threads: int = 1
+    supernet_threads: int | None = None
     trainings: int = 1
     loaders: int = 0
     evaluation_batch: int = 8
@@ -167,7 +170,9 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "workers", "threads", "trainings", "evaluation_batch", "checkpoint_every")
+        _require_at_least(
+            1, self, "workers", "threads", "supernet_threads", "trainings", "evaluation_batch", "checkpoint_every"
+        )
         _require_at_least(0, self, "loaders", "memory")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, SearchError
@@ -15,10 +13,10 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
-from autopanoptic.panoptic.stages.bars import bars
-from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.machine import device_of, threads_of_torch
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.bars import bars
 
 
 class TrainingError(SearchError):
@@ -93,7 +91,7 @@ class _Training:
         self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        with _threads(self.settings.machine.threads):
+        with threads_of_torch(self.settings.machine.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 on_pass=lambda done: report(done, {}),
@@ -128,14 +126,3 @@ def _run(
                 raise TrainingError(f"training the network {name!r} failed: {problem}") from RuntimeError(outcome.error)
     finally:
         executor.stop()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Sums over several threads differ in their last bits from sums over one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -19,7 +19,7 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
 from autopanoptic.panoptic.stages.costs import costs
-from autopanoptic.panoptic.stages.machine import hardware
+from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -60,11 +60,12 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             )  # fmt: skip
         return supernet
     for part in parts:
-        train(
-            network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-            hardware=machine, seed=settings.seed, title=part.title,
-            validation=_validation(settings, part.recipe, datasets, network),
-        )  # fmt: skip
+        with threads_of_torch(settings.machine.supernet_threads or settings.machine.threads):
+            train(
+                network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
+                hardware=machine, seed=settings.seed, title=part.title,
+                validation=_validation(settings, part.recipe, datasets, network),
+            )  # fmt: skip
         if isinstance(part.paths, _OnePath):
             inflate(network, part.paths.architecture)
     save_weights(network, weights)

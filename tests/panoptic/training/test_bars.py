@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from autopanoptic.nas.search import lines
-from autopanoptic.panoptic.stages.bars import bar, bars
+from autopanoptic.panoptic.training.bars import bar, bars
 
 
 @pytest.fixture
