@@ -16,6 +16,7 @@ from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
 from autopanoptic.nas.space.encoding import OneHot
 from autopanoptic.nas.space.ordering import parents_first
+from autopanoptic.nas.space.restricted import KeptSymmetry, restricted_choices
 from autopanoptic.nas.space.size import Size, count_architectures
 from autopanoptic.nas.space.walk import combinations
 
@@ -361,6 +362,21 @@ class SearchSpace:
         found = SearchSpace(self.choices, self._representative, constraint)
         found._mark = self._mark
         return found
+
+    def restricted(self, options: Mapping[str, Iterable[Option]]) -> SearchSpace:
+        """Return the part of the space whose choices take only the given options; constraint and symmetries stay.
+
+        A choice that none of the options left leads to is left out.
+
+        Args:
+            options: by label; choices that are not named keep all of theirs.
+
+        Raises:
+            ValueError: names an unknown label or option, or a choice that would have none.
+        """
+        choices = tuple(restricted_choices(self.choices, options))
+        symmetry = None if self._representative is None else KeptSymmetry(self.representative, choices)
+        return SearchSpace(choices, symmetry, self.constraint)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""

@@ -13,7 +13,9 @@ warnings.filterwarnings("ignore")
 import lightning, torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from autopanoptic.nas import FairPaths, LayerChoice, ModelSpace, Supernet, SupernetModule
+from autopanoptic.nas import (
+    ComplexityRate, FairPaths, LayerChoice, ModelSpace, SandwichPaths, SoftLabels, Supernet, SupernetModule
+)
 
 class Net(ModelSpace):
     def __init__(self):
@@ -27,12 +29,24 @@ class Net(ModelSpace):
 def loss(network, batch):
     return nn.functional.cross_entropy(network(batch[0]), (batch[0].sum(1) > 0).long())
 
-def main(devices, accumulate, folder):
+def cost(path):
+    return 1.0 + path["b"] + (path["a"] == "y")
+
+def switches(way, space):
+    if way in ("each", "cycle"):
+        return FairPaths(space, seed=4), loss, {"accumulate": way == "cycle"}
+    ends = space.canonical({"a": "y", "b": 2}), space.canonical({"a": "x", "b": 0})
+    soft = SoftLabels(lambda network, batch: (network(batch[0]), (batch[0].sum(1) > 0).long()))
+    papers = {"distillation": True, "rate": ComplexityRate(cost, *ends, passes=90), "divide_rates": True}
+    more = papers if way == "papers" else {}
+    return SandwichPaths(space, *ends), soft, {"same_batch": True, "reduction": "sum", **more}
+
+def main(devices, way, folder):
     torch.manual_seed(0)
     supernet = Supernet(Net())
+    paths, trained, options = switches(way, supernet.space)
     module = SupernetModule(
-        supernet, loss, lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9),
-        FairPaths(supernet.space, seed=4), accumulate=accumulate, clip=0.5,
+        supernet, trained, lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9), paths, clip=0.5, **options
     )
     rank = int(os.environ.get("LOCAL_RANK", 0))
     batches = torch.randn(18, devices, 16 // devices, 4, generator=torch.Generator().manual_seed(3))
@@ -46,18 +60,18 @@ def main(devices, accumulate, folder):
     torch.save(module.network.state_dict(), os.path.join(folder, f"{devices}-{rank}.pt"))
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2] == "True", sys.argv[3])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [False, True])
-def test_two_processes_train_as_one(tmp_path: Path, accumulate: bool) -> None:
+@pytest.mark.parametrize("way", ["each", "cycle", "batch", "papers"])
+def test_two_processes_train_as_one(tmp_path: Path, way: str) -> None:
     """Each rank sees half of every batch, all follow the same paths, and nothing is broadcast but gradients."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     for devices in (1, 2):
-        command = [sys.executable, str(program), str(devices), str(accumulate), str(tmp_path)]
+        command = [sys.executable, str(program), str(devices), way, str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
     one, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
