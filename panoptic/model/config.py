@@ -41,7 +41,7 @@ class PanopticConfig:
             of k x k: ``"fan_in"`` 1 / (C k^2); ``"published"`` 1 / C, as in the code of single-path one-shot, so that
             depthwise kernels have 1. Steps of Adam's size hardly change those, for the batch norm takes their
             scale out of the gradient.
-        neck: One of `NECKS`.
+        neck: ``"fpn"``, ``"panet"``, ``"bifpn"``, or ``"search"``, which makes the neck a choice among the three.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.

@@ -95,9 +95,9 @@ class SearchSettings:
 
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
-        strategy: One of `STRATEGIES`; ``"nsga2"`` is for two objectives, those of `OF_ONE_OBJECTIVE` for one.
+        strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
         trials: Candidates to evaluate, at least 2.
-        objective: Metric on nas_val to maximise, one of `METRICS`.
+        objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
