@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.elastic.norms import ElasticGroupNorm as ElasticGroupNorm
     from autopanoptic.nas.supernet.elastic.sizes import Concat as Concat
     from autopanoptic.nas.supernet.elastic.sizes import Kernel as Kernel
+    from autopanoptic.nas.supernet.elastic.sizes import Size as Size
     from autopanoptic.nas.supernet.elastic.sizes import Width as Width
     from autopanoptic.nas.supernet.elastic.sorting import sort_channels as sort_channels
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
@@ -112,7 +113,7 @@ _NAMES = {
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],
     "autopanoptic.nas.supernet.elastic.norms": ["ElasticBatchNorm2d", "ElasticGroupNorm"],
-    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Width"],
+    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Size", "Width"],
     "autopanoptic.nas.supernet.elastic.sorting": ["sort_channels"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
