@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.elastic.norms import ElasticGroupNorm as ElasticGroupNorm
     from autopanoptic.nas.supernet.elastic.sizes import Concat as Concat
     from autopanoptic.nas.supernet.elastic.sizes import Kernel as Kernel
+    from autopanoptic.nas.supernet.elastic.sizes import Size as Size
     from autopanoptic.nas.supernet.elastic.sizes import Width as Width
+    from autopanoptic.nas.supernet.elastic.sorting import sort_channels as sort_channels
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
     from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
     from autopanoptic.nas.supernet.mutables import ModelSpace as ModelSpace
@@ -111,7 +113,8 @@ _NAMES = {
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],
     "autopanoptic.nas.supernet.elastic.norms": ["ElasticBatchNorm2d", "ElasticGroupNorm"],
-    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Width"],
+    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Size", "Width"],
+    "autopanoptic.nas.supernet.elastic.sorting": ["sort_channels"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],

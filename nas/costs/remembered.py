@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 
 from autopanoptic.nas.space.architecture import Architecture
 
@@ -30,9 +31,11 @@ class Remembered:
 
     def of(self, architecture: Architecture) -> dict[str, float | str]:
         """Return the outcomes by name, to be read and added to: a cost's value, or what is wrong with it."""
-        if architecture in self._known:
-            self._known.move_to_end(architecture)
-            return self._known[architecture]
+        known = self._known.get(architecture)
+        if known is not None:
+            with suppress(KeyError):  # another thread made room
+                self._known.move_to_end(architecture)
+            return known
         self._options += len(architecture) + 1
         while self._options > self._most and self._known:
             forgotten, _ = self._known.popitem(last=False)

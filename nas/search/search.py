@@ -224,7 +224,8 @@ class Search:
             Whether the stopper ends the trial; ``tell(trial, stopped=True)`` does it.
 
         Raises:
-            ValueError: when the step is no whole number, a metric no finite one, or the trial not of this search.
+            ValueError: when the step is no whole number, a metric no finite one, the trial not of this search, or a
+                cost that the stopper may regard cannot be worked out.
             JournalError: when the journal cannot be written.
         """
         number, found = whole_step(step), checked(metrics)
@@ -234,8 +235,16 @@ class Search:
                     raise ValueError(f"There is no trial {trial.id} to report on.")
                 self._say_late(trial, number)
                 return False
-            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found)
+            costs = self._costs_for_stopper(self.history[trial.id])
+            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found, **costs)
             return self.stopper is not None and self.stopper.should_stop(self.history, trial, number, found)
+
+    def _costs_for_stopper(self, trial: Trial) -> dict[str, dict[str, float]]:
+        """Return a trial's costs with its first report; they are written down, as a measured cost is never the same."""
+        if self.stopper is None or trial.reports:
+            return {}
+        costs = self.costs.of(trial.architecture)
+        return {"costs": costs} if costs else {}
 
     def _is_running(self, trial: Trial) -> bool:
         known = 0 <= trial.id < len(self.history)

@@ -23,7 +23,7 @@ class Stopper(ShownHyperparameters, ABC):
     def should_stop(self, history: History, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Return whether to end ``trial`` after it reported ``metrics`` at ``step``.
 
-        ``trial.reports`` and the history hold this report and all earlier ones.
+        ``trial.reports`` and the history hold this report and all earlier ones; ``trial.costs`` holds the costs.
         """
 
     def check(self, objectives: Sequence[Objective]) -> None:
@@ -34,15 +34,14 @@ class Stopper(ShownHyperparameters, ABC):
         """
 
 
-def require_one_objective(owner: str, objectives: Sequence[Objective]) -> None:
-    """Refuse several objectives, for a rule under which a trial beaten in one may be the best in another.
+def known_at(trial: Trial, metrics: Metrics) -> dict[str, float]:
+    """Return what is known of a trial at a report: what was reported, and the costs that were not."""
+    return {**trial.costs, **metrics}
 
-    Raises:
-        ValueError: names them.
-    """
-    if len(objectives) > 1:
-        names = [objective.name for objective in objectives]
-        raise ValueError(
-            f"{owner} compares trials by one objective, not by {names}. Make one the objective and give the others as "
-            "constraints, or search without it."
-        )
+
+def missing_objective(owner: str, name: str, trial: Trial, step: int, metrics: Metrics) -> ValueError:
+    """Return the error for a report without an objective that is no cost either."""
+    return ValueError(
+        f"{owner} compares trials by {name!r}, but trial {trial.id} reported only {sorted(metrics)} at step {step}. "
+        f"Report {name!r} each time, or, where it is known before the evaluation, give it to the search in costs=."
+    )

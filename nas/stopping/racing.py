@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.stopping.base import Stopper, require_one_objective
+from autopanoptic.nas.stopping.base import Stopper, missing_objective
+from autopanoptic.nas.stopping.bounds import Bet, Scores
+from autopanoptic.nas.stopping.rivals import Rivals
 from autopanoptic.nas.strategy import HistoryMemo, require_count
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
@@ -19,26 +21,38 @@ from autopanoptic.nas.trials.reports import Reports
 from autopanoptic.nas.trials.trial import Trial, reports_of
 
 BOUNDS = ("normal", "betting")
-FRACTIONS = np.linspace(0.05, 0.95, 19)
-ROUNDING = 1e-9
-"""Beyond what sums of a few thousand scores in [0, 1] lose in double precision."""
+BY = ("non-domination", "objectives")
 SLACK = 1e-3
 """How far a chunk may lie outside its range, relative to it: more than running scores in single precision lose."""
 
 
 @dataclass(frozen=True)
 class Racing(Stopper):
-    """Stops a candidate as soon as the upper confidence bound of its final score is below the ``top``-th best score.
+    """Stops a candidate as soon as ``top`` completed trials are better than the upper confidence bound of its score.
 
     For evaluations that only measure, as those of a supernet's paths: the evaluator goes through the validation data in
     equal chunks and reports the score of all chunks so far under the objective's name. After each chunk the score that
-    the candidate will have after ``steps`` is bounded from above, and compared with the ``top``-th best completed trial
-    that breaks no constraint. While there are fewer than ``top`` of those, nothing is stopped. To race against the best
-    is due to Maron and Moore 1994, "Hoeffding races".
+    the candidate will have after ``steps`` is bounded from above, and compared with the completed trials that break no
+    constraint, its rivals. While there are fewer than ``top`` of those, nothing is stopped. To race against the best is
+    due to Maron and Moore 1994, "Hoeffding races".
 
-    An architecture whose final score is, or ties with, one of the ``top`` best so far is stopped at any of its chunks
-    with a probability of at most ``error``. That assumes that the score is the mean of the chunks' scores and that the
-    chunks come in random order (shuffle the data set once), and, by ``bound``:
+    With one objective a candidate belongs among the best when fewer than ``top`` rivals are better. With several it
+    belongs there, by ``by``:
+
+    - ``"non-domination"``: when fewer than ``top`` rivals dominate it; with ``top=1`` when none does, so that it is
+      on the front of the trials so far. It is stopped when ``top`` rivals are at least as good as its bounds in
+      everything, and better in something.
+    - ``"objectives"``: when in at least one objective fewer than ``top`` rivals are better. It is stopped when in each
+      objective ``top`` rivals are better than its bound. That saves more, and loses the middle of a front.
+
+    An objective that is a cost of the search, such as FLOPs, is known exactly from the first report on, and need not be
+    reported: a candidate is then stopped for trials that cost no more and whose measured score is significantly better.
+    So is, with ``"normal"``, an objective that has had one value in all reports.
+
+    An architecture that belongs among the best is stopped at any of its chunks with a probability of at most ``error``:
+    a wrong stop means that the bound of a measured objective fails, so with several of those the error is divided
+    among them. That assumes that the score is the mean of the chunks' scores and that the chunks come in random order
+    (shuffle the data set once), and, by ``bound``:
 
     - ``"normal"``: a chunk's scores are independent and normal. Student's t with the finite-population correction, the
       error divided over all looks: mean + t(m - 1, 1 - error / looks) * sd * sqrt((1 / m) (1 - m / n)) after m of n
@@ -49,10 +63,12 @@ class Racing(Stopper):
       gambler who bets that the candidate falls short of the threshold exceeds 1 / error with a probability of at most
       ``error``, at any time, where it does not; 19 gamblers stake a fixed share of what they may and pool their
       capital. It is far tighter than the bounds of Hoeffding-Serfling and Bernstein-Serfling (Bardenet and Maillard
-      2015), but needs dozens of chunks, and a range that is not much wider than the scores'.
+      2015), but needs dozens of chunks, and a range that is not much wider than the scores'. It takes one measured
+      objective; all others must be costs.
 
     All candidates meet the chunks in the same order, so the errors of one search are not independent: an unlucky order
     hurts many. Panoptic quality, like any score that is no mean over images, satisfies the assumption approximately.
+    Rivals' scores count as they were measured on all chunks, without an error of their own.
 
     Stopped trials are not ranked, and their scores are unknown to the strategy. What it loses is the order among the
     bad: a strategy that only looks at the best few, with as many of them as ``top`` or fewer, chooses as it would have
@@ -60,12 +76,13 @@ class Racing(Stopper):
 
     Args:
         steps: the step with which an evaluation ends, in the unit of the reports; a multiple of the first report's.
-        top: how many of the best trials a candidate races against.
+        top: how many rivals must be better.
         error: the probability with which one of the best may be stopped, above 0 and below 1.
         bound: ``"normal"`` or ``"betting"``.
         low: the lowest score that a chunk can have; for ``"betting"`` only.
         high: the highest score that a chunk can have; for ``"betting"`` only.
         min_chunks: chunks (reports) before a candidate may be stopped, from 2.
+        by: with several objectives, ``"non-domination"`` or ``"objectives"``.
 
     Raises:
         ValueError: for parameters that make no sense or do not fit together.
@@ -78,6 +95,7 @@ class Racing(Stopper):
     low: float | None = None
     high: float | None = None
     min_chunks: int = 5
+    by: str = "non-domination"
     _standings: HistoryMemo[_Standings] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +106,8 @@ class Racing(Stopper):
             raise ValueError(f"Racing needs error to be a number above 0 and below 1, not {self.error!r}.")
         if self.bound not in BOUNDS:
             raise ValueError(f"Racing has the bounds {' and '.join(BOUNDS)}, not {self.bound!r}.")
+        if self.by not in BY:
+            raise ValueError(f"Racing needs by to be {BY[0]!r} or {BY[1]!r}, not {self.by!r}.")
         if self.bound == "betting":
             self._range()
         elif self.low is not None or self.high is not None:
@@ -102,69 +122,99 @@ class Racing(Stopper):
             )
         return low, high
 
-    def check(self, objectives: Sequence[Objective]) -> None:
-        """Refuse several objectives: a trial that is beaten in one may be the best in another.
-
-        Raises:
-            ValueError: names them.
-        """
-        require_one_objective("Racing", objectives)
-
     def should_stop(self, history: History, trial: Trial, step: int, metrics: Metrics) -> bool:
-        """Return whether the candidate's upper confidence bound is below the threshold.
+        """Return whether ``top`` rivals are better than the candidate's upper confidence bounds.
 
         Raises:
-            ValueError: when the reports lack the objective, are not after equal chunks, do not lead to ``steps``, or
-                a chunk's score lies outside the range that was given.
+            ValueError: when the reports lack an objective that is no cost, are not after equal chunks, do not lead to
+                ``steps``, a chunk's score lies outside the range that was given, or ``"betting"`` meets several
+                measured objectives.
         """
         standings = self._standings.get(history, "standings", _Standings)
         read = self._read(history, trial, standings)
-        threshold, total, seen = self._threshold(history, standings), self.steps // read.size, len(read.reports)
-        if threshold is None or not self.min_chunks <= seen < total:
+        rivals, total, seen = self._rivals(history, standings), self.steps // read.size, len(read.reports)
+        if not self.min_chunks <= seen < total:
             return False
         if self.bound == "normal":
-            error = self.error / (total - self.min_chunks)
-            return upper_bound(read.mean, read.squares / (seen - 1), seen, total, error) < threshold
-        bet = self._bet(history.objectives[0], read, total, threshold)
+            bounds = self._upper_bounds(history, trial, read, total)
+            return rivals.dominate(bounds) if self.by == "non-domination" else rivals.beat_in_each(bounds)
+        index = next(index for index, scores in enumerate(read.measured) if scores is not None)
+        costs = np.array([_cost(objective, trial) for objective in history.objectives])
+        threshold = rivals.threshold(index, costs, in_each=self.by == "objectives")
+        if threshold is None:
+            return False
+        bet = self._bet(history.objectives[index], read, total, threshold)
         standings.running[trial.id] = read._replace(bet=bet)
         return bet.capital >= 1 / self.error
 
-    def _threshold(self, history: History, standings: _Standings) -> float | None:
-        """Return the gain of the ``top``-th best trial; None while there are fewer within the constraints."""
-        seen, best = standings.completed
+    def _upper_bounds(self, history: History, trial: Trial, read: _Read, total: int) -> NDArray[np.float64]:
+        varying = sum(scores is not None and not scores.constant for scores in read.measured)
+        error = self.error / (total - self.min_chunks) / max(varying, 1)
+        return np.array(
+            [
+                _cost(objective, trial) if scores is None else scores.upper_bound(len(read.reports), total, error)
+                for objective, scores in zip(history.objectives, read.measured, strict=True)
+            ]
+        )
+
+    def _rivals(self, history: History, standings: _Standings) -> Rivals:
+        seen, rivals = standings.completed
+        rivals = rivals or Rivals(self.top, len(history.objectives))
         if seen < history.n_completed:
-            new = [history.gains(t)[0] for t in history.completed_since(seen) if not history.violation(t)]
-            best = sorted([*best, *new], reverse=True)[: self.top]
-            standings.completed = (history.n_completed, best)
-        return best[-1] if len(best) == self.top else None
+            for trial in history.completed_since(seen):
+                if not history.violation(trial):
+                    rivals = rivals.joined_by(history.gains(trial))
+            standings.completed = (history.n_completed, rivals)
+        return rivals
 
     def _read(self, history: History, trial: Trial, standings: _Standings) -> _Read:
         """Return what a trial's reports say, of which only those are read that have come since the last time."""
         reports, read = reports_of(trial.reports), standings.running.get(trial.id)
         if read is None or not reports.continues(read.reports):
-            read = _Read(reports[0][0])
+            read = self._first(history.objectives, trial, reports)
         for number, (step, metrics) in enumerate(reports[len(read.reports) :], len(read.reports) + 1):
-            read = self._with(read, trial, history.objectives[0], number, step, metrics)
+            read = self._with(read, trial, history.objectives, number, step, metrics)
         standings.running[trial.id] = read = read._replace(reports=reports)
         standings.forget_ended(history)
         return read
 
-    def _with(self, read: _Read, trial: Trial, objective: Objective, number: int, step: int, metrics: Metrics) -> _Read:
-        if objective.name not in metrics:
+    def _first(self, objectives: Sequence[Objective], trial: Trial, reports: Reports) -> _Read:
+        step, metrics = reports[0]
+        for objective in objectives:
+            if objective.name not in metrics and objective.name not in trial.costs:
+                raise missing_objective("Racing", objective.name, trial, step, metrics)
+        names = [objective.name for objective in objectives if objective.name in metrics]
+        if not names:
             raise ValueError(
-                f"Racing compares trials by {objective.name!r}, but trial {trial.id} reported only "
-                f"{sorted(metrics)} at step {step}. Report the score of all chunks so far under that name."
+                f"Racing needs an objective that is measured, but {[objective.name for objective in objectives]} are "
+                "all costs, known before the evaluation. Search without it."
             )
+        if self.bound == "betting" and len(names) > 1:
+            raise ValueError(
+                f'Racing with bound="betting" bounds one measured objective, but trial {trial.id} reported {names}. '
+                "Give what is known before the evaluation to the search in costs= and do not report it, or use "
+                'bound="normal".'
+            )
+        return _Read(step, measured=tuple(Scores() if o.name in metrics else None for o in objectives))
+
+    def _with(
+        self, read: _Read, trial: Trial, objectives: Sequence[Objective], number: int, step: int, metrics: Metrics
+    ) -> _Read:
         self._check_step(read.size, number, step, trial)
-        # The reports give the running means.
-        total = objective.gain(metrics) * number
-        chunk = total - read.total
-        if self.bound == "betting":
-            self._check_range(trial, chunk if objective.direction == "max" else -chunk)
-        # Welford 1962, "Note on a method for calculating corrected sums of squares and products".
-        mean = read.mean + (chunk - read.mean) / number
-        squares = read.squares + (chunk - read.mean) * (chunk - mean)
-        return read._replace(total=total, mean=mean, squares=squares)
+        measured: list[Scores | None] = []
+        for objective, scores in zip(objectives, read.measured, strict=True):
+            if (scores is not None) != (objective.name in metrics):
+                if objective.name not in metrics:
+                    raise missing_objective("Racing", objective.name, trial, step, metrics)
+                raise ValueError(
+                    f"Racing needs {objective.name!r} in every report or in none; trial {trial.id} reported it at step "
+                    f"{step}, but not before."
+                )
+            after = None if scores is None else scores.after(objective.gain(metrics), number)
+            if after is not None and self.bound == "betting":
+                self._check_range(trial, after.chunk if objective.direction == "max" else -after.chunk)
+            measured.append(after)
+        return read._replace(measured=tuple(measured))
 
     def _check_step(self, size: int, number: int, step: int, trial: Trial) -> None:
         if step != size * number or size < 1:
@@ -199,40 +249,8 @@ class Racing(Stopper):
             )
 
 
-class Bet(NamedTuple):
-    """A bet that the mean of a population is below a value, as it stands after some of the population.
-
-    Attributes:
-        final: the value, in [0, 1].
-        total: the size of the population.
-        seen: how many of it have been seen.
-        sum: their sum.
-        growth: (19,) by what each gambler's capital has grown.
-    """
-
-    final: float
-    total: int
-    seen: int = 0
-    sum: float = 0.0
-    growth: NDArray[np.float64] = np.ones(len(FRACTIONS))
-
-    def after(self, chunks: NDArray[np.float64]) -> Bet:
-        """Return the bet after more chunks, in [0, 1]."""
-        sums = self.sum + np.concatenate(([0.0], chunks.cumsum()))
-        left = self.total - self.seen - np.arange(len(chunks))
-        # The mean of the chunks to come, were it to be `final`; below 1, as the largest stake is 1 / (1 - ahead).
-        ahead = np.minimum((self.total * self.final - sums[:-1]) / left, 1 - ROUNDING)
-        growth = 1 + FRACTIONS[:, None] * (ahead - chunks) / (1 - ahead)
-        return self._replace(
-            seen=self.seen + len(chunks), sum=float(sums[-1]), growth=self.growth * growth.prod(axis=1)
-        )
-
-    @property
-    def capital(self) -> float:
-        """The gamblers' mean capital; infinity when the rest cannot bring the mean up to ``final``."""
-        if self.sum + self.total - self.seen < self.total * self.final - ROUNDING:
-            return math.inf
-        return float(self.growth.mean())
+def _cost(objective: Objective, trial: Trial) -> float:
+    return objective.gain(trial.costs) if objective.name in trial.costs else math.nan
 
 
 class _Read(NamedTuple):
@@ -240,9 +258,7 @@ class _Read(NamedTuple):
 
     size: int
     reports: Reports = Reports()
-    total: float = 0.0
-    mean: float = 0.0
-    squares: float = 0.0
+    measured: tuple[Scores | None, ...] = ()
     bet: Bet | None = None
 
 
@@ -250,7 +266,7 @@ class _Standings:
     """What has been read of a history."""
 
     def __init__(self) -> None:
-        self.completed: tuple[int, list[float]] = (0, [])  # how many have been read, and the best of them
+        self.completed: tuple[int, Rivals | None] = (0, None)  # how many have been read, and what of them
         self.running: dict[int, _Read] = {}
 
     def forget_ended(self, history: History) -> None:
@@ -258,41 +274,6 @@ class _Standings:
         running = history.running
         if len(self.running) > 2 * len(running) + 8:
             self.running = {t.id: self.running[t.id] for t in running if t.id in self.running}
-
-
-def normal_upper_bound(chunks: NDArray[np.float64], total: int, error: float) -> float:
-    """Return what the mean of a whole population exceeds with a probability of ``error``.
-
-    Args:
-        chunks: (m,) values drawn without replacement, at least 2; the population's are independent and normal.
-        total: the size of the population.
-        error: above 0 and below 1.
-    """
-    return upper_bound(float(chunks.mean()), float(chunks.var(ddof=1)), len(chunks), total, error)
-
-
-def upper_bound(mean: float, variance: float, seen: int, total: int, error: float) -> float:
-    """Return :func:`normal_upper_bound` of ``seen`` values of which the mean and the variance are known."""
-    from scipy.special import stdtrit
-
-    deviation = math.sqrt(max(variance, 0.0) / seen * (1 - seen / total))
-    return float(mean + stdtrit(seen - 1, 1 - error) * deviation)
-
-
-def betting_capital(chunks: NDArray[np.float64], total: int, final: float) -> float:
-    """Return the capital, at first 1, of a gambler who bets that a population's mean is below ``final``.
-
-    Where the mean is ``final`` or more it ever reaches c with a probability of at most 1 / c. It grows with ``final``.
-
-    Args:
-        chunks: (m,) values in [0, 1] in the order in which they were drawn without replacement.
-        total: the size of the population.
-        final: the mean that is in question.
-
-    Returns:
-        Infinity when the rest cannot bring the mean up to ``final``.
-    """
-    return Bet(final, total).after(chunks).capital
 
 
 def _steps(trial: Trial) -> str:

@@ -18,11 +18,11 @@ INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended
 def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     """Return the trial that an event leads to, which may yet be refused; changes nothing.
 
-    The events: ``asked`` (trial, architecture), ``reported`` (trial, step, metrics), ``restarted`` (trial; its reports
-    are void), ``completed`` (trial, metrics, seconds), ``failed`` (trial, error, seconds), ``stopped`` (trial,
-    seconds), ``reopened`` (trial; one that failed runs again). Some only inform: ``search`` (what is searched, how),
-    ``died`` (trial, error; its worker did), ``attempt_failed`` (trial, error; it is tried again), ``interrupted``
-    (trials) and ``ended`` (reason).
+    The events: ``asked`` (trial, architecture), ``reported`` (trial, step, metrics, and costs with the first one that
+    a stopping rule sees), ``restarted`` (trial; its reports are void), ``completed`` (trial, metrics, seconds),
+    ``failed`` (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
+    Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
+    (trial, error; it is tried again), ``interrupted`` (trials) and ``ended`` (reason).
 
     Returns:
         None for an event that only informs.
@@ -51,9 +51,10 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
 def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
     kind, seconds = event["event"], event.get("seconds", 0.0)
     if kind == "reported":
-        return replace(trial, reports=reports_of(trial.reports).followed_by(event["step"], event["metrics"]))
+        reports = reports_of(trial.reports).followed_by(event["step"], event["metrics"])
+        return replace(trial, reports=reports, costs=event.get("costs", trial.costs))
     if kind == "restarted":
-        return replace(trial, reports=())
+        return replace(trial, reports=(), costs={})
     if kind == "reopened":
         return Trial(trial.id, trial.architecture)
     if kind == "completed":

@@ -28,6 +28,33 @@ def crowding(gains: ArrayLike) -> NDArray[np.float64]:
     return distance
 
 
+def epsilon_net(gains: ArrayLike) -> NDArray[np.intp]:
+    """Return the place of each point of one front in an order whose every beginning is spread over the front.
+
+    The best point by the first objective comes first, then always the one that is farthest from all before it (Clarkson
+    2006, "Nearest-neighbor searching and metric space dimensions"). Schmucker et al. 2021, "Multi-objective
+    asynchronous successive halving", sort a front so. Distances are Euclidean, each objective divided by its range in
+    the front, so that they do not depend on units. Where points are equally far, the first comes first. O(n^2).
+
+    Args:
+        gains: shape (n, objectives), finite.
+
+    Returns:
+        Shape (n,); 0 for the first.
+    """
+    points = np.asarray(gains, dtype=float)
+    spread = np.ptp(points, axis=0)
+    points = points / np.where(spread > 0, spread, 1.0)
+    place, distance = np.empty(len(points), dtype=np.intp), np.full(len(points), np.inf)
+    chosen = int(points[:, 0].argmax())
+    for number in range(len(points)):
+        place[chosen] = number
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen], axis=1))
+        distance[chosen] = -np.inf
+        chosen = int(distance.argmax())
+    return place
+
+
 def hypervolume(gains: ArrayLike, reference: ArrayLike) -> float:
     """Return the volume that the points dominate, above a reference point.
 

@@ -31,6 +31,8 @@ class Trial:
         reports: partial results in the order they came, as (step, metrics); any sequence of them is taken.
         error: why it failed, with the traceback.
         seconds: how long the evaluation took.
+        costs: what the search's cost functions gave, known from the first report on where there is a stopping rule. A
+            cost is the same at every report, so evaluators need not repeat it.
     """
 
     id: int
@@ -40,6 +42,7 @@ class Trial:
     reports: Sequence[PartialResult] = field(default_factory=Reports, repr=False)
     error: str | None = field(default=None, repr=False)
     seconds: float = 0.0
+    costs: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reports", reports_of(self.reports))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.panoptic.model.padding import BatchNorm2d
+
 
 class ShuffleBlock(nn.Module):
     """A ShuffleNetV2 block.
@@ -19,7 +21,7 @@ class ShuffleBlock(nn.Module):
         stride: 1 or 2.
         option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
         momentum: Momentum of the batch norms.
-        init: One of `autopanoptic.panoptic.model.config.BACKBONE_INITS`.
+        init: One of `autopanoptic.panoptic.model.config.INITS`.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ def _depthwise(channels: int, kernel: int, stride: int, momentum: float) -> tupl
 
 
 def _normalised(convolution: nn.Conv2d, momentum: float) -> tuple[nn.Module, ...]:
-    return convolution, nn.BatchNorm2d(convolution.out_channels, momentum=momentum)
+    return convolution, BatchNorm2d(convolution.out_channels, momentum=momentum)
 
 
 def _draw(convolution: nn.Conv2d, init: str) -> None:

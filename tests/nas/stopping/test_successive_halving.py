@@ -201,12 +201,6 @@ def test_a_search_whose_reports_lack_the_metric_ends_with_the_reason() -> None:
         search.run(20)
 
 
-def test_several_objectives_are_refused() -> None:
-    objectives = {"value": "max", "cost": "min"}
-    with pytest.raises(ValueError, match=r"by one objective, not by \['value', 'cost'\]"):
-        Search(SPACE, RandomSearch(), curve, objectives=objectives, stopper=SuccessiveHalving())
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -226,7 +220,8 @@ def test_parameters_that_make_no_sense_are_refused(given: dict[str, Any], messag
 
 def test_repr_shows_the_parameters_alone() -> None:
     stopper = SuccessiveHalving(max_step=27)
-    expected = "SuccessiveHalving(min_step=1, reduction=3, early_stopping_rate=0, max_step=27, metric=None)"
+    given = "min_step=1, reduction=3, early_stopping_rate=0, max_step=27, metric=None"
+    expected = f"SuccessiveHalving({given}, by='non-domination', spread='epsilon-net')"
     assert repr(stopper) == expected
     game = Game(stopper)
     game.run(1.0, 1.0)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,10 +23,17 @@ def head(config: PanopticConfig, in_space: Callable[..., Any]) -> SegmentationHe
     return head
 
 
-def test_scoring_each_level_equals_scoring_the_concatenation(head: SegmentationHead) -> None:
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_scoring_each_level_equals_scoring_the_concatenation(
+    config: PanopticConfig, in_space: Callable[..., Any], align_corners: bool
+) -> None:
+    shapes = {f"p{level}": FeatureShape(48, 2**level) for level in range(2, 7)}
+    head = in_space(lambda: SegmentationHead(replace(config, segmentation_align_corners=align_corners), shapes))
     features = {f"p{level}": torch.randn(2, 24, 64 // 2**level, 96 // 2**level) for level in range(2, 6)}
     size = features["p2"].shape[-2:]
-    upsampled = [functional.interpolate(x, size=size, mode="bilinear", align_corners=True) for x in features.values()]
+    upsampled = [
+        functional.interpolate(x, size=size, mode="bilinear", align_corners=align_corners) for x in features.values()
+    ]
     expected = head.score(torch.cat(upsampled, dim=1))
     torch.testing.assert_close(head.classify(features), expected, rtol=1e-4, atol=1e-5)
 
@@ -65,3 +73,17 @@ def test_labels_come_from_the_true_part_at_the_original_size() -> None:
     assert labels.dtype == torch.int64
     assert (labels[:, :14] == 1).all()
     assert (labels[:, 18:24] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "original_size"),
+    [((96, 90), (96, 90)), ((64, 96), (30, 47)), ((61, 83), (200, 301)), ((96, 96), (97, 48))],
+)
+def test_labels_are_those_of_logits_resized_twice(size: tuple[int, int], original_size: tuple[int, int]) -> None:
+    logits = torch.randn(5, 24, 24, generator=torch.Generator().manual_seed(0))
+    true = to_pixels(logits[None])[:, :, : size[0], : size[1]]
+    resized = functional.interpolate(true, size=original_size, mode="bilinear", align_corners=False)[0]
+    labels = label_pixels(logits, size, original_size)
+    best = resized.max(dim=0).values
+    # Up to rounding, which decides between classes that are equally likely.
+    torch.testing.assert_close(resized.gather(0, labels[None])[0], best, rtol=0, atol=1e-5)
