@@ -89,10 +89,14 @@ class Supernet:
         self._active = canonical
         return canonical
 
+    def named_active_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield every module of the active path with its name in the subnet, once for each of its names."""
+        yield from _subnet_modules(self.module, "")
+
     def active_modules(self) -> Iterator[nn.Module]:
         """Yield each module of the active path once."""
         seen: set[int] = set()
-        for _, module in _subnet_modules(self.module, ""):
+        for _, module in self.named_active_modules():
             if id(module) not in seen:
                 seen.add(id(module))
                 yield module
