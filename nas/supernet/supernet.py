@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,6 +17,9 @@ from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
 from autopanoptic.nas.supernet.sites import selects_inputs, sites_of, switch_of
 from autopanoptic.nas.supernet.unused import used_choices
+
+if TYPE_CHECKING:
+    from autopanoptic.nas.results.result import Result
 
 
 class Supernet:
@@ -130,6 +133,37 @@ class Supernet:
         finally:
             self.activate(active)
         return network
+
+    def specialized(
+        self,
+        result: Result,
+        *,
+        objective: str | None = None,
+        recalibrate_with: Iterable[Any] | None = None,
+        forward: Callable[[nn.Module, Any], object] | None = None,
+        **bounds: tuple[float | None, float | None],
+    ) -> nn.Module:
+        """Return the best network that a search found for a budget, ready to use without training.
+
+        Such as ``supernet.specialized(result, gflops=(None, 0.2), recalibrate_with=batches)``: the stand-alone network
+        of :meth:`Result.best_within`, with inherited weights and batch-norm statistics of its own, in evaluation mode
+        (once-for-all's "specialized" network, Cai et al. 2020).
+
+        Args:
+            result: of a search in this supernet.
+            objective: which of the search's objectives is compared; the first by default.
+            recalibrate_with: a few batches of training images, gone through once, from which the batch norms take their
+                statistics; needed where the network has any.
+            forward: runs the network on a batch; ``network(batch)`` by default.
+            **bounds: (low, high) by the name of a metric or cost, either may be None.
+
+        Raises:
+            ValueError: when no trial lies within the bounds, or the network has batch norms and no batches are given.
+        """
+        from autopanoptic.nas.supernet.specialization import specialized_network
+
+        trial = result.best_within(bounds, objective)
+        return specialized_network(self, trial.architecture, recalibrate_with, forward)
 
     def _build(self, canonical: Architecture) -> nn.Module:
         sample = {
