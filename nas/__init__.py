@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.space.architecture import Option as Option
     from autopanoptic.nas.space.choice import Choice as Choice
     from autopanoptic.nas.space.constrained import InfeasibleError as InfeasibleError
+    from autopanoptic.nas.space.extremes import Extremes as Extremes
+    from autopanoptic.nas.space.extremes import extremes as extremes
     from autopanoptic.nas.space.space import SearchSpace as SearchSpace
     from autopanoptic.nas.stopping.base import Stopper as Stopper
     from autopanoptic.nas.stopping.racing import Racing as Racing
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.elastic.norms import ElasticGroupNorm as ElasticGroupNorm
     from autopanoptic.nas.supernet.elastic.sizes import Concat as Concat
     from autopanoptic.nas.supernet.elastic.sizes import Kernel as Kernel
+    from autopanoptic.nas.supernet.elastic.sizes import Size as Size
     from autopanoptic.nas.supernet.elastic.sizes import Width as Width
+    from autopanoptic.nas.supernet.elastic.sorting import sort_channels as sort_channels
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
     from autopanoptic.nas.supernet.mutables import LayerChoice as LayerChoice
     from autopanoptic.nas.supernet.mutables import ModelSpace as ModelSpace
@@ -58,7 +62,13 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.paths import SandwichPaths as SandwichPaths
     from autopanoptic.nas.supernet.paths import UniformPaths as UniformPaths
     from autopanoptic.nas.supernet.supernet import Supernet as Supernet
-    from autopanoptic.nas.supernet.training import SupernetModule as SupernetModule
+    from autopanoptic.nas.supernet.training.losses import DistillingLoss as DistillingLoss
+    from autopanoptic.nas.supernet.training.losses import SoftLabels as SoftLabels
+    from autopanoptic.nas.supernet.training.module import SupernetModule as SupernetModule
+    from autopanoptic.nas.supernet.training.ranking import PairwiseRanking as PairwiseRanking
+    from autopanoptic.nas.supernet.training.rates import ComplexityRate as ComplexityRate
+    from autopanoptic.nas.supernet.training.shrinking import ShrinkingPaths as ShrinkingPaths
+    from autopanoptic.nas.supernet.training.shrinking import opened as opened
     from autopanoptic.nas.trials.history import History as History
     from autopanoptic.nas.trials.objective import Constraint as Constraint
     from autopanoptic.nas.trials.objective import Objective as Objective
@@ -95,6 +105,7 @@ _NAMES = {
     "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
     "autopanoptic.nas.space.choice": ["Choice"],
     "autopanoptic.nas.space.constrained": ["InfeasibleError"],
+    "autopanoptic.nas.space.extremes": ["Extremes", "extremes"],
     "autopanoptic.nas.space.space": ["SearchSpace"],
     "autopanoptic.nas.stopping.base": ["Stopper"],
     "autopanoptic.nas.stopping.racing": ["Racing"],
@@ -106,11 +117,16 @@ _NAMES = {
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],
     "autopanoptic.nas.supernet.elastic.norms": ["ElasticBatchNorm2d", "ElasticGroupNorm"],
-    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Width"],
+    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Size", "Width"],
+    "autopanoptic.nas.supernet.elastic.sorting": ["sort_channels"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
-    "autopanoptic.nas.supernet.training": ["SupernetModule"],
+    "autopanoptic.nas.supernet.training.losses": ["DistillingLoss", "SoftLabels"],
+    "autopanoptic.nas.supernet.training.module": ["SupernetModule"],
+    "autopanoptic.nas.supernet.training.ranking": ["PairwiseRanking"],
+    "autopanoptic.nas.supernet.training.rates": ["ComplexityRate"],
+    "autopanoptic.nas.supernet.training.shrinking": ["ShrinkingPaths", "opened"],
     "autopanoptic.nas.trials.history": ["History"],
     "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],

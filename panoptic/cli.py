@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,40 +14,57 @@ from rich.console import Console
 from autopanoptic.nas.cli import EXPECTED
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
+config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
 RUNS = Path("runs")
-WORKERS = 2
-"""Fixed, because what some strategies propose depends on it; a run shall not depend on the machine."""
 
+KEYS = {
+    "data": "data.path",
+    "orientation": "data.orientation",
+    "difficulty": "data.scenes.difficulty",
+    "image_size": "data.short_side",
+    "space": "search.space",
+    "strategy": "search.strategy",
+    "trials": "search.trials",
+    "objective": "search.objective",
+    "cost": "search.cost",
+    "max_gflops": "search.max_gflops",
+    "racing": "search.racing",
+    "recalibration_batches": "search.recalibration_batches",
+    "warmup_passes": "warmup.passes",
+    "supernet_passes": "supernet.passes",
+    "retrain_passes": "retrain.passes",
+    "init": "init",
+    "device": "machine.device",
+    "precision": "machine.precision",
+    "workers": "machine.workers",
+    "threads": "machine.threads",
+    "trainings": "machine.trainings",
+    "seed": "seed",
+}
+"""Options that are shorthands, and the keys of a config that they set."""
 
-class PresetName(str, Enum):
-    """Sizes of the network."""
-
-    scenes = "scenes"
-    coco = "coco"
-
-
-class StrategyName(str, Enum):
-    """Search strategies."""
-
-    path_priority = "path-priority"
-    evolution = "evolution"
-    regularized_evolution = "regularized-evolution"
-    random = "random"
-
-
-class Device(str, Enum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class OrientationName(str, Enum):
-    """What to do with the orientation that an image's EXIF states."""
-
-    apply = "apply"
-    ignore = "ignore"
+Config = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="YAML file, or one that ships, see `config list`; by default scenes, or photographs with --data.",
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a key of the config, such as retrain.clip=null; may be repeated."
+    ),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="The config's quick form: every stage in a minute, badly trained.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
+]
 
 
 @app.callback()
@@ -60,44 +75,141 @@ def _task() -> None:
 @app.command()
 def search(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder in COCO panoptic format; generated scenes without it.")
+    config: Config = None,
+    changes: Changes = None,
+    quick: Quick = False,
+    data: Data = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Folder under runs/; the time by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="seed: decides everything that is drawn.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="search.space: auto-panoptic or elastic.", rich_help_panel="Search"),
     ] = None,
-    preset: Annotated[PresetName, typer.Option(help="scenes: a small network, for a CPU. coco: the paper's.")] = (
-        PresetName.scenes
-    ),
-    strategy: Annotated[StrategyName, typer.Option(help="How to search.")] = StrategyName.path_priority,
-    trials: Annotated[int | None, typer.Option(min=2, help="Candidates to evaluate.")] = None,
-    objective: Annotated[str, typer.Option(help="Metric on nas_val to maximise: pq, pq_things, pq_stuff, ...")] = "pq",
-    max_flops: Annotated[
-        float | None, typer.Option(help="Most GFLOPs of a candidate once it is retrained, for one image.")
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="search.strategy: path-priority, evolution, nsga2, ...", rich_help_panel="Search"
+        ),
     ] = None,
-    warmup_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet's first path.")] = None,
-    supernet_passes: Annotated[int | None, typer.Option(min=1, help="Training of the supernet in fair cycles.")] = None,
-    retrain_passes: Annotated[int | None, typer.Option(min=1, help="Training of each network compared.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Short side of the resized images, in pixels.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="search.trials: candidates to evaluate.", rich_help_panel="Search")
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="search.objective: to maximise on nas_val: pq, pq_things, ...",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="search.cost: to minimise: gflops, latency_ms or null.", rich_help_panel="Search"
+        ),
+    ] = None,
+    max_gflops: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="search.max_gflops: most of a retrained candidate, for one image.",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    racing: Annotated[
+        bool | None,
+        typer.Option("--racing", help="search.racing: give up candidates that fall behind.", rich_help_panel="Search"),
+    ] = None,
     recalibration_batches: Annotated[
-        int | None, typer.Option(min=0, help="Batches for a candidate's batch-norm statistics; 0: the supernet's own.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="search.recalibration_batches: for a candidate's batch norms; 0: the supernet's.",
+            rich_help_panel="Search",
+        ),
+    ] = None,
+    warmup_passes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="warmup.passes: training of the supernet's first path.", rich_help_panel="Training"
+        ),
+    ] = None,
+    supernet_passes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="supernet.passes: training of the supernet in fair cycles.", rich_help_panel="Training"
+        ),
+    ] = None,
+    retrain_passes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="retrain.passes: training of each network compared.", rich_help_panel="Training"
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="init: how those start: scratch, supernet or a file.", rich_help_panel="Training"
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="data.short_side: of the resized images, in pixels.", rich_help_panel="Data"),
     ] = None,
     orientation: Annotated[
-        OrientationName, typer.Option(help="Turn images by their EXIF orientation, or read them as they are stored.")
-    ] = OrientationName.apply,
-    difficulty: Annotated[str, typer.Option(help="Of generated scenes: easy or varied.")] = "easy",
-    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
-    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that evaluate candidates on a CPU.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a training on a CPU, which the workers share.")] = 1,
-    trainings: Annotated[
-        int | None, typer.Option(min=1, help="Threads over all compared networks, which train side by side on a CPU.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="data.orientation: apply or ignore an image's EXIF orientation.",
+            rich_help_panel="Data",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    name: Annotated[str | None, typer.Option(help="Folder under runs/; the time by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A minute's run that shows every stage, badly trained.")
-    ] = False,
+    difficulty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="data.scenes.difficulty: of generated scenes: easy or varied.", rich_help_panel="Data"
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="machine.device: auto, cpu or cuda.", rich_help_panel="Machine")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="machine.precision: 32-true, or bf16-mixed on a GPU.", rich_help_panel="Machine"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="machine.workers: processes that evaluate candidates on a CPU.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="machine.threads: of a training on a CPU; the workers share as many.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
+    trainings: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="machine.trainings: threads over all compared networks on a CPU.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
 ) -> None:
-    """Search a panoptic network: train a supernet, search it, retrain the winner and compare."""
+    """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
+
+    A run is described by a config, which `config show` prints; most options are shorthands for a key of it,
+    which their help names.
+    """
     console = Console()
     values = dict(locals())
     try:
@@ -109,10 +221,48 @@ def search(
         typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
         raise typer.Exit(130) from None
     except EXPECTED as error:
-        if context.find_root().params.get("show_traceback"):
-            raise
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
+        _fail(context, error)
+
+
+@config_app.command()
+def show(
+    context: typer.Context,
+    section: Annotated[str | None, typer.Argument(help="Show this key alone, such as search or data.scenes.")] = None,
+    config: Config = None,
+    changes: Changes = None,
+    quick: Quick = False,
+    data: Data = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say above each key what it means.")] = False,
+) -> None:
+    """Print every key of a config with its value, as YAML that --config reads."""
+    from autopanoptic.panoptic.configs.text import text_of
+
+    try:
+        settings = _settings({"config": config, "changes": changes, "quick": quick, "data": data})
+        typer.echo(text_of(settings, section, explain=explain), nl=False)
+    except EXPECTED as error:
+        _fail(context, error)
+
+
+@config_app.command("list")
+def list_configs() -> None:
+    """Print the configs that ship, and what they are for."""
+    from autopanoptic.panoptic.configs.layers import shipped
+    from autopanoptic.panoptic.configs.text import title_of
+
+    width = max(map(len, shipped()))
+    for name in shipped():
+        typer.echo(f"{name:{width}}  {title_of(name)}")
+
+
+def _fail(context: typer.Context, error: BaseException) -> None:
+    """End with an error as plain lines, or with where it came from if that was asked for."""
+    if isinstance(error, BrokenPipeError):
+        raise error  # its reader has seen enough, as `| head` has
+    if context.find_root().params.get("show_traceback"):
+        raise error
+    typer.echo(f"Error: {error}", err=True)
+    raise typer.Exit(1) from error
 
 
 def _run(settings: Any, folder: Path, console: Console) -> None:
@@ -120,82 +270,61 @@ def _run(settings: Any, folder: Path, console: Console) -> None:
 
     from autopanoptic.panoptic.stages.pipeline import Pipeline
 
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.machine.threads)
     console.print(f"Run {folder}, seed {settings.seed}", markup=False)
     Pipeline(settings, folder, console).run()
 
 
-def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
-    """Return the folder and the settings of a new run."""
+def _settings(values: Mapping[str, Any]) -> Any:
+    """Return the settings that the command line describes."""
+    from autopanoptic.panoptic.configs.config import resolve
+    from autopanoptic.panoptic.configs.layers import change
+
+    given = [
+        (key, None if values[name] == "null" else values[name], f"--{name.replace('_', '-')}")
+        for name, key in KEYS.items()
+        if values.get(name) is not None
+    ]
+    given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
+    return resolve(values["config"] or _default_config(given), given, quick=values["quick"])
+
+
+def _default_config(given: list[tuple[str, Any, str]]) -> str:
+    """Return the config for the data where none is named."""
+    path = next((value for key, value, _ in given if key == "data.path"), None)
+    if path is None:
+        return "scenes"
     from autopanoptic.panoptic.data.coco.layout import find_splits
-    from autopanoptic.panoptic.stages.settings import Settings
 
-    data, quick = values["data"], values["quick"]
-    if values["preset"] is PresetName.coco:
-        if quick:
-            raise ValueError("the coco preset has no quick form; leave out --quick, or leave out --preset coco")
-        if data is not None:
-            find_splits(data)  # so that a wrong folder leaves no run behind
-        settings = Settings.for_coco(None if data is None else str(data))
-    elif data is not None:
-        settings = Settings.for_small_data(str(data), overfit=find_splits(data).overfit, quick=quick)
-    else:
-        settings = Settings.for_scenes(quick=quick)
-    given = {
-        "strategy": values["strategy"].value,
-        "objective": values["objective"],
-        "max_flops": values["max_flops"],
-        "orientation": values["orientation"].value,
-        "difficulty": values["difficulty"],
-        "device": values["device"].value,
-        "precision": values["precision"],
-        "threads": values["threads"],
-        "workers": values["workers"] or WORKERS,
-        "trainings": values["trainings"] or settings.trainings,
-        "seed": values["seed"],
-        "trials": values["trials"] or settings.trials,
-        "short_side": values["image_size"] or settings.short_side,
-    }
-    if values["recalibration_batches"] is not None:
-        given["recalibration_batches"] = values["recalibration_batches"]
-    settings = replace(settings, **given, **_recipes(settings, values))
-    _check_machine(settings)
+    return "memorise" if find_splits(path).overfit else "photographs"
+
+
+def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
+    """Return the folder and the settings of a new run, after all checks that need no work."""
+    from autopanoptic.panoptic.stages.checks import check_settings
+
+    settings = _settings(values)
+    if values["warmup_passes"] is not None and _settings({**values, "warmup_passes": None}).warmup is None:
+        raise ValueError("the config has no warm-up (warmup is null); leave out --warmup-passes")
+    check_settings(settings)
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
-
-
-def _check_machine(settings: Any) -> None:
-    import torch
-
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"this machine has no GPU that torch {torch.__version__} can use; leave out --device cuda")
-
-
-def _recipes(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for stage in ("warmup", "supernet", "retrain"):
-        passes, recipe = values[f"{stage}_passes"], getattr(settings, stage)
-        if passes is not None and recipe is None:
-            raise ValueError(f"the {values['preset'].value} preset has no {stage} stage; leave out --{stage}-passes")
-        if passes is not None:
-            found[stage] = replace(recipe, passes=passes)
-    return found
 
 
 def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
     """Return the folder and the settings of the run to go on with."""
-    from autopanoptic.panoptic.stages.pipeline import SETTINGS
-    from autopanoptic.panoptic.stages.settings import Settings
+    from autopanoptic.panoptic.stages.pipeline import SETTINGS, load_run
 
-    given = [p for p in context.params if _is_given(context, p)]
+    given = [parameter for parameter in context.params if _is_given(context, parameter)]
     changed = sorted(set(given) - {"resume", "name"})
     if changed:
-        raise ValueError(f"--resume keeps the run's own settings; leave out --{changed[0].replace('_', '-')}")
+        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
+        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
     if name is not None:
-        return RUNS / name, Settings.load(RUNS / name / SETTINGS)
+        return RUNS / name, load_run(RUNS / name)
     known = sorted(RUNS.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
     if not known:
         raise FileNotFoundError(f"{RUNS} holds no run to go on with")
-    return known[-1].parent, Settings.load(known[-1])
+    return known[-1].parent, load_run(known[-1].parent)
 
 
 def _is_given(context: typer.Context, parameter: str) -> bool:

@@ -18,10 +18,19 @@ class Architecture(Mapping[str, Option]):
 
     Equality and the hash do not depend on the order of the labels. :meth:`SearchSpace.canonical` makes one from any
     mapping; built directly, nothing is checked against a space.
+
+    Args:
+        options: by label.
+        canonical_of: the mark of the search space in which it is canonical; copies and pickles are without it.
     """
 
-    def __init__(self, options: Mapping[str, Option]) -> None:
+    def __init__(self, options: Mapping[str, Option], canonical_of: object = None) -> None:
         self._options = dict(options)
+        self._canonical_of = canonical_of
+
+    def is_canonical_of(self, mark: object) -> bool:
+        """Return whether a space with this mark has made the architecture, so that it need not check it again."""
+        return self._canonical_of is mark
 
     def __getitem__(self, label: str) -> Option:
         return self._options[label]

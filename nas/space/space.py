@@ -16,6 +16,7 @@ from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
 from autopanoptic.nas.space.encoding import OneHot
 from autopanoptic.nas.space.ordering import parents_first
+from autopanoptic.nas.space.restricted import KeptSymmetry, restricted_choices
 from autopanoptic.nas.space.size import Size, count_architectures
 from autopanoptic.nas.space.walk import combinations
 
@@ -56,6 +57,8 @@ class SearchSpace:
         self._by_label = {choice.label: choice for choice in self.choices}
         self.constraint = constraint
         self._representative = canonical
+        self._mark = object()
+        """Stands in the architectures that the space has made; spaces that differ in their constraints share it."""
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._children: dict[str, list[int]] = {}  # by place, ascending
@@ -120,10 +123,10 @@ class SearchSpace:
         return self._walk() if self.constraint is None else self.constraint.of_walk(self._walk(), self.counted)
 
     def _walk(self) -> Iterator[Architecture]:
-        found = (Architecture(options) for options in combinations(self.choices))
         if self._representative is None:
-            return found
-        return (architecture for architecture in found if self.representative(architecture) == architecture)
+            return (Architecture(options, self._mark) for options in combinations(self.choices))
+        found = map(Architecture, combinations(self.choices))
+        return (Architecture(each, self._mark) for each in found if self.representative(each) == each)
 
     def __contains__(self, architecture: object) -> bool:
         """Return whether this is a canonical architecture of the space that its constraint accepts."""
@@ -144,7 +147,15 @@ class SearchSpace:
         Raises:
             ValueError: names an unknown label, a missing choice or an unknown option.
         """
-        return self.representative(self.without_inactive(values))
+        if isinstance(values, Architecture) and values.is_canonical_of(self._mark):
+            return values
+        return self._made(self.without_inactive(values))
+
+    def _made(self, options: Mapping[str, Option]) -> Architecture:
+        """Return the representative of options of which none is inactive or unknown."""
+        if self._representative is not None:
+            options = self.representative(Architecture(options))
+        return Architecture(options, self._mark)
 
     def representative(self, architecture: Architecture) -> Architecture:
         """Return the representative of an architecture's class: itself where the space has no symmetries.
@@ -261,7 +272,7 @@ class SearchSpace:
             if not choice.conditions or choice.active(complete):
                 label = choice.label
                 complete[label] = options[label] if label in options else choice.options[index]
-        return self.representative(Architecture(complete))
+        return self._made(complete)
 
     def changes_alone(self, label: str) -> bool:
         """Return whether a change of that choice changes nothing else: no other depends on it, no symmetry moves it."""
@@ -300,7 +311,7 @@ class SearchSpace:
         options = architecture.replace(label, option)
         if label in self._children and self._switch_dependents(options, label):
             options = {choice.label: options[choice.label] for choice in self.choices if choice.label in options}
-        return self.representative(Architecture(options))
+        return self._made(options)
 
     def _switch_dependents(self, options: dict[str, Option], label: str) -> bool:
         """Bring the choices that depend on a changed one in line with it, and return whether any was turned on."""
@@ -330,7 +341,7 @@ class SearchSpace:
     @cached_property
     def unconstrained(self) -> SearchSpace:
         """The space without its constraint: the same choices and symmetries."""
-        return self if self.constraint is None else SearchSpace(self.choices, self._representative)
+        return self if self.constraint is None else self._constrained(None)
 
     def where(
         self, accept: Callable[[Architecture], bool], description: str, explain: Callable[[], str] = str
@@ -344,7 +355,28 @@ class SearchSpace:
         """
         condition = SpaceConstraint(accept, description, explain)
         whole = condition if self.constraint is None else self.constraint.and_also(condition)
-        return SearchSpace(self.choices, self._representative, whole)
+        return self._constrained(whole)
+
+    def _constrained(self, constraint: SpaceConstraint | None) -> SearchSpace:
+        """Return the same choices and symmetries with another constraint."""
+        found = SearchSpace(self.choices, self._representative, constraint)
+        found._mark = self._mark
+        return found
+
+    def restricted(self, options: Mapping[str, Iterable[Option]]) -> SearchSpace:
+        """Return the part of the space whose choices take only the given options; constraint and symmetries stay.
+
+        A choice that none of the options left leads to is left out.
+
+        Args:
+            options: by label; choices that are not named keep all of theirs.
+
+        Raises:
+            ValueError: names an unknown label or option, or a choice that would have none.
+        """
+        choices = tuple(restricted_choices(self.choices, options))
+        symmetry = None if self._representative is None else KeptSymmetry(self.representative, choices)
+        return SearchSpace(choices, symmetry, self.constraint)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""

@@ -94,7 +94,15 @@ class FairPaths:
 
 
 class SandwichPaths:
-    """Cycles of the largest path, the smallest, and random ones (Yu and Huang 2019, the sandwich rule).
+    """Cycles of the largest path, the smallest, and random ones.
+
+    The sandwich rule (Yu and Huang 2019, "Universally slimmable networks and improved training techniques"; BigNAS, Yu
+    et al. 2020) trains all paths of a cycle on the same batch, for one update: give
+    ``SupernetModule(same_batch=True)``. :func:`extremes` finds the two ends of a space.
+
+    Attributes:
+        roles: what the paths of a cycle are, in their order, by which their losses are logged: ``"largest"``,
+            ``"smallest"``, then ``"random"``.
 
     Args:
         space: where the random paths are drawn.
@@ -121,6 +129,7 @@ class SandwichPaths:
         self.ends = (_accepted(space, "largest", largest), _accepted(space, "smallest", smallest))
         self.seed = seed
         self.cycle = 2 + random
+        self.roles = ("largest", "smallest", *["random"] * random)
 
     def path(self, step: int) -> Architecture:
         """Return the architecture of forward pass ``step``, from 0."""

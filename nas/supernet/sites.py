@@ -26,6 +26,8 @@ class Site:
 
     label: str
     values: dict[Option, Any]
+    switch: str
+    """The attribute of its modules that holds the value of the active option."""
     modules: list[Any] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     tied: bool = True
@@ -57,7 +59,7 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
         if "/" in label:
             raise ValueError(f"Label {label!r} has a '/', as labels have that NNI makes up; give an explicit one.")
         weights = getattr(mutable, "option_weights", None)
-        site = sites.setdefault(label, Site(label, values, weights=weights))
+        site = sites.setdefault(label, Site(label, values, switch_of(mutable), weights=weights))
         if list(site.values) != list(values):
             raise ValueError(f"Label {label!r} stands for {list(site.values)} and for {list(values)}; rename one.")
         if site.weights != weights:

@@ -13,9 +13,10 @@ from torch import nn
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import Canonical, SearchSpace
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.agreement import check_agreement
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, has_elastic
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
-from autopanoptic.nas.supernet.sites import selects_inputs, sites_of, switch_of
+from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
 from autopanoptic.nas.supernet.unused import used_choices
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Supernet:
     Attributes:
         module: the network; calling it runs the active path.
         space: its search space.
+        sites: by label, where in the network each choice is made.
         inputs: the example inputs, on the meta device.
 
     Raises:
@@ -53,13 +55,15 @@ class Supernet:
         if isinstance(inputs, torch.Tensor):  # would pass for the sequence of its rows
             raise TypeError("A supernet's inputs are a sequence of tensors: give [example], not the example itself.")
         self.module: nn.Module = module
-        self._sites = sites_of(module)
+        self.sites = sites_of(module)
         claim(module)
         self.inputs = tuple(value.to("meta") for value in inputs)
-        self.space = SearchSpace(site.choice() for site in self._sites.values())
+        self.space = SearchSpace(site.choice() for site in self.sites.values())
         self._defaults = {choice.label: choice.options[0] for choice in self.space.choices}
+        if self.inputs and has_elastic(module):
+            check_agreement(self.meta())
         if self.inputs and selects_inputs(module):
-            self.space = SearchSpace(used_choices(self.meta(), self._sites))
+            self.space = SearchSpace(used_choices(self.meta(), self.sites))
         if canonical is not None:
             self.space = SearchSpace(self.space.choices, canonical)
         self._active = self.activate(self._defaults)
@@ -85,10 +89,10 @@ class Supernet:
         canonical = self.space.canonical(architecture)
         # Also what is inactive may run, where no output uses it, and shall not depend on the path before.
         for label, option in {**self._defaults, **canonical}.items():
-            site = self._sites[label]
+            site = self.sites[label]
             for mutable in site.modules:
                 # nn.Module.__setattr__ looks for parameters first, which costs more than the switch itself.
-                mutable.__dict__[switch_of(mutable)] = site.values[option]
+                mutable.__dict__[site.switch] = site.values[option]
         self._active = canonical
         return canonical
 
@@ -167,7 +171,7 @@ class Supernet:
 
     def _build(self, canonical: Architecture) -> nn.Module:
         sample = {
-            label: self._sites[label].values[canonical.get(label, default)] for label, default in self._defaults.items()
+            label: self.sites[label].values[canonical.get(label, default)] for label, default in self._defaults.items()
         }
         with _nni.CONSTRUCTION_LOCK, _nni.model_context(sample):
             return self._construct()

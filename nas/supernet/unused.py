@@ -77,20 +77,21 @@ def _covering(space: SearchSpace, sites: Mapping[str, Site]) -> Iterator[dict[st
     yield usual
     for parent in dict.fromkeys(label for choice in space.choices for label, _ in choice.conditions):
         for option in space[parent].options:
-            yield {**usual, **_reaching(space, parent), parent: option}
+            yield {**usual, **reaching(space, parent), parent: option}
 
 
 def _is_repeat(site: Site) -> bool:
     return isinstance(site.modules[0], _nni.Repeat)
 
 
-def _reaching(space: SearchSpace, label: str) -> dict[str, Option]:
-    """Return options under which a choice is made."""
+def reaching(space: SearchSpace, label: str, usual: Mapping[str, Option] | None = None) -> dict[str, Option]:
+    """Return options under which a choice is made, as many of them the usual ones as the first way to it allows."""
     found: dict[str, Option] = {}
     choice = space[label]
     while choice.conditions:
         parent, allowed = choice.conditions[0]
-        found[parent] = allowed[0]
+        option = None if usual is None else usual[parent]
+        found[parent] = option if option is not None and option in allowed else allowed[0]
         choice = space[parent]
     return found
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
 from autopanoptic.nas.supernet.sites import Place, modules_of
 
 Places: TypeAlias = frozenset[Place]
@@ -21,11 +22,15 @@ ALWAYS: Places = frozenset({()})
 
 
 def places_of_parameters(network: nn.Module) -> dict[int, Places]:
-    """Return the places of each parameter of a network, by the parameter's ``id``."""
+    """Return the places of each parameter of a network, by the parameter's ``id``.
+
+    An elastic layer's parameter is used wherever the layer is, whatever its active part.
+    """
     found: dict[int, set[Place]] = {}
     for module, place in modules_of(network):
-        for parameter in module.parameters(recurse=False):
-            found.setdefault(id(parameter), set()).add(place)
+        for name, parameter in module.named_parameters(recurse=False):
+            inner = module.conditions(name) if isinstance(module, ElasticLayer) else ()
+            found.setdefault(id(parameter), set()).add((*place, *inner))
     return {parameter: frozenset(places) for parameter, places in found.items()}
 
 

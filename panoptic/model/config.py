@@ -14,8 +14,8 @@ from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 NECKS = ("fpn", "panet", "bifpn", "search")
 """Necks to build; ``"search"`` makes the neck a choice among the other three."""
 
-BACKBONE_INITS = ("published", "fan_in")
-"""How the backbone's kernels are drawn: as the published code does, or by their fan-in."""
+INITS = ("published", "fan_in")
+"""How kernels are drawn: as the published code does, or by their fan-in."""
 
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels P2 to P6, in pixels of the input image."""
@@ -53,6 +53,9 @@ class PanopticConfig:
         head_operators: Names of the operators among which the layers of both heads choose; see `add_operator`.
         mask_layers: Searched layers of the mask head.
         mask_roi_size: Side of the mask head's RoIAlign; masks come out at twice that.
+        mask_init: Standard deviation of the mask predictor's last kernels, 1 x 1 over C channels: ``"fan_in"``
+            1 / sqrt(C); ``"published"`` sqrt(2 / (1 + T)), by their fan-out, which with few classes is so much that
+            steps of Adam's size hardly change them.
         mask_threshold: Probability above which a pixel belongs to a predicted mask.
         box_roi_size: Side of the box head's RoIAlign.
         box_hidden: Width of the box head's two hidden layers.
@@ -105,6 +108,7 @@ class PanopticConfig:
     head_operators: tuple[str, ...] = HEAD_OPTIONS
     mask_layers: int = 4
     mask_roi_size: int = 14
+    mask_init: str = "published"
     mask_threshold: float = 0.5
     box_roi_size: int = 7
     box_hidden: int = 1024
@@ -173,6 +177,7 @@ class PanopticConfig:
             segmentation_loss_weight=1.0,
             mask_layers=2,
             mask_roi_size=10,
+            mask_init="fan_in",
             box_hidden=128,
             # With group norm a box head of this size hardly tells classes apart within its first 100 steps.
             box_norm=False,
@@ -275,8 +280,9 @@ def _is_number(value: object) -> bool:
 def _shape_problems(config: PanopticConfig) -> Iterator[str]:
     if config.neck not in NECKS:
         yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
-    if config.backbone_init not in BACKBONE_INITS:
-        yield f"backbone_init must be one of {', '.join(BACKBONE_INITS)}, not {config.backbone_init!r}"
+    for name in ("backbone_init", "mask_init"):
+        if getattr(config, name) not in INITS:
+            yield f"{name} must be one of {', '.join(INITS)}, not {getattr(config, name)!r}"
     if config.num_things + config.num_stuff == 0:
         yield "num_things and num_stuff are both 0; a network needs at least one class"
     if config.num_stuff > 254:

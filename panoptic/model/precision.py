@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-PRECISIONS = ("32-true", "bf16-mixed")
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 """Lightning's names: single precision, or bfloat16 where that is safe."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -19,4 +21,6 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager[An
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is none of {', '.join(PRECISIONS)}")
+    import torch
+
     return nullcontext() if precision == "32-true" else torch.autocast(device.type, torch.bfloat16)

@@ -28,7 +28,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     state = read_tensors(path)
     own = network.state_dict()
-    problem = _difference(own, state)
+    problem = difference(own, state)
     if problem:
         raise ValueError(f"{path} does not hold the weights of this network: {problem}")
     network.load_state_dict(state)
@@ -62,18 +62,37 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"its part {changed} has changed since it was written")
 
 
-def _difference(own: dict[str, Any], found: Any) -> str | None:
-    """What makes a state dict not the network's, in one line."""
+SHOWN = 5
+"""Names of tensors in a message."""
+
+
+def difference(own: dict[str, Any], found: Any) -> str | None:
+    """Say what makes a state dict not the network's, in one line that names the first tensors; None where nothing does.
+
+    Args:
+        own: The network's.
+        found: What a file holds.
+    """
     if not isinstance(found, dict):
         return f"it is a {type(found).__name__}, not a state dict"
     missing, unknown = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own.keys()))
     if missing or unknown:
-        parts = [f"{len(names)} {what}, such as {names[0]}" for what, names in
-                 (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
-        return "; ".join(parts)
-    for name, value in own.items():
-        given = found[name]
-        if not isinstance(given, torch.Tensor) or given.shape != value.shape:
-            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
-            return f"{name} is {shape}, not {tuple(value.shape)}"
-    return None
+        return "; ".join(
+            f"{len(names)} {what}{_first(names)}"
+            for what, names in (("missing", missing), ("unknown", unknown))
+            if names
+        )
+    wrong = [
+        f"{name} is {_shape(found[name])}, not {_shape(value)}"
+        for name, value in own.items()
+        if _shape(found[name]) != _shape(value)
+    ]
+    return f"{len(wrong)} of another shape{_first(wrong)}" if wrong else None
+
+
+def _first(names: list[str]) -> str:
+    return f"{', such as' if len(names) > SHOWN else ':'} {', '.join(names[:SHOWN])}"
+
+
+def _shape(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__

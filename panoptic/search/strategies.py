@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from autopanoptic.nas import (
+    NSGA2,
     Architecture,
+    BayesianOptimization,
     Evolution,
+    LocalSearch,
     PathPriority,
     RandomSearch,
     RegularizedEvolution,
@@ -27,6 +30,12 @@ def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
     if name == "regularized-evolution":
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
+    if name == "nsga2":
+        return NSGA2(population=min(40, max(2, trials // 4)))
+    if name == "local-search":
+        return LocalSearch()
+    if name == "bayesian":
+        return BayesianOptimization(initial=min(10, max(1, trials // 4)))
     length = PathPriority().length(space)
     cycles = (trials - 1) // length
     if cycles < 1:

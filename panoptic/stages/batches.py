@@ -13,6 +13,7 @@ from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 def batches_of(
@@ -21,27 +22,40 @@ def batches_of(
     """Return a split's batches for evaluation, decoded once where they are few."""
     transform = settings.transform()
     loader = evaluation_batches(
-        dataset, transform, batch_size=settings.evaluation_batch, divisor=divisor, workers=settings.loaders
+        dataset,
+        transform,
+        batch_size=settings.machine.evaluation_batch,
+        divisor=divisor,
+        workers=settings.machine.loaders,
     )
-    return list(loader) if decoded_bytes(dataset, transform) <= settings.memory else loader
+    return list(loader) if decoded_bytes(dataset, transform) <= settings.machine.memory else loader
 
 
 def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Validation:
     """Return what measures networks on a split, in the run's precision and by its rules of merging."""
-    return Validation(dataset, batches_of(settings, dataset, divisor), settings.rules, precision=settings.precision)
+    return Validation(
+        dataset, batches_of(settings, dataset, divisor), settings.merge, precision=settings.machine.precision
+    )
+
+
+def training_validation(settings: Settings, recipe: Recipe, dataset: CocoPanoptic, divisor: int) -> Validation | None:
+    """Return what measures a training on its way, on nas_val; None where that is not asked for."""
+    return validation_of(settings, dataset, divisor) if recipe.validate_every else None
 
 
 def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Iterable[Batch] | None:
     """Return the training batches that a candidate's batch norm sees; the same ones for every candidate."""
-    if not settings.recalibration_batches:
+    if not settings.search.recalibration_batches:
         return None
     transform = settings.transform()
-    images = settings.recalibration_batches * settings.supernet.batch_size
+    images = settings.search.recalibration_batches * settings.supernet.batch_size
     loader = training_batches(
         dataset, transform, batch_size=settings.supernet.batch_size, divisor=divisor,
-        seed=settings.seed + 1, stop=settings.recalibration_batches, workers=settings.loaders,
+        seed=settings.seed + 1, stop=settings.search.recalibration_batches, workers=settings.machine.loaders,
     )  # fmt: skip
-    return list(loader) if decoded_bytes(dataset, transform) * images <= settings.memory * len(dataset) else loader
+    return (
+        list(loader) if decoded_bytes(dataset, transform) * images <= settings.machine.memory * len(dataset) else loader
+    )
 
 
 def decoded_bytes(dataset: CocoPanoptic, transform: Transform) -> int:

@@ -10,17 +10,18 @@ from autopanoptic.panoptic.training.hardware import Hardware
 
 def device_of(settings: Settings) -> torch.device:
     """Return where networks are evaluated."""
-    if settings.device == "auto":
+    if settings.machine.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(settings.device)
+    return torch.device(settings.machine.device)
 
 
 def hardware(settings: Settings, *, progress: bool) -> Hardware:
     """Return what a training runs on."""
     return Hardware(
         accelerator="gpu" if device_of(settings).type == "cuda" else "cpu",
-        precision=settings.precision,
-        workers=settings.loaders,
+        precision=settings.machine.precision,
+        workers=settings.machine.loaders,
+        logger=settings.machine.logger,
         progress=progress,
-        checkpoint_every=settings.checkpoint_every,
+        checkpoint_every=settings.machine.checkpoint_every,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -24,17 +23,7 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
         categories: Of the data.
         searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
     """
-    things, stuff = len(categories.things), len(categories.stuff)
-    if settings.network == "coco":
-        return PanopticConfig.coco(things, stuff, searched=searched)
-    config = PanopticConfig.scenes(things, stuff)
-    if settings.network == "scenes":
-        return config
-    # Photographs at 256 pixels hold larger and more things than the 96 pixels of a scene.
-    return replace(
-        config, anchor_sizes=(16, 32, 64, 128, 256), roi_canonical_size=112, rpn_samples=256, box_samples=128,
-        detections_per_image=100,
-    )  # fmt: skip
+    return settings.network_for(len(categories.things), len(categories.stuff), retrained=searched)
 
 
 def build(config: PanopticConfig, seed: int) -> PanopticNetwork:

@@ -13,26 +13,32 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import check_feasible, costs, search
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
+from autopanoptic.panoptic.stages.starts import start_of
 from autopanoptic.panoptic.stages.supernet import train_supernet
+from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.validation import best_of
 
-SETTINGS = "settings.json"
+SETTINGS = "config.yaml"
+"""File of a run's settings."""
 
 
 class Pipeline:
     """A run of the panoptic search in one folder; what is done there already is not done again.
 
-    The folder gets ``settings.json``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
+    The folder gets ``config.yaml``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
     the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
     ``architecture.json``, ``search.json``, ``metrics.json`` and plots.
 
@@ -43,19 +49,22 @@ class Pipeline:
 
     Raises:
         FileExistsError: If the folder holds a run with other settings.
+        FileNotFoundError: If the data or the file of starting weights is missing.
+        ValueError: If the settings cannot lead to a result on this machine.
     """
 
     def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
+        check_settings(settings)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()
         saved = folder / SETTINGS
-        if saved.exists() and Settings.load(saved) != settings:
-            raise FileExistsError(f"{folder} holds a run with other settings; resume that one, or choose another name.")
+        if saved.exists():
+            require_same(load_run(folder), settings, folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._new = not saved.exists()
         if self._new:
-            settings.save(saved)
+            save_config(settings, saved)
         self._clock = folder / "seconds.json"
         self.seconds = _read_seconds(self._clock)
 
@@ -67,10 +76,12 @@ class Pipeline:
             self._describe(datasets)
             check_feasible(self.settings, datasets)
         with self._stage("supernet"):
-            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=progress)
+            supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=True)
         with self._stage("search"):
             searched = self._search(supernet, datasets, progress=progress)
-            answer = answer_of(strategy_of(self.settings.strategy, self.settings.trials, supernet.space), searched)
+            answer = answer_of(
+                strategy_of(self.settings.search.strategy, self.settings.search.trials, supernet.space), searched
+            )
             self._say("answer", searched, answer)
             drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
         chosen = {
@@ -122,14 +133,14 @@ class Pipeline:
     def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
         journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
         result = search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
-        name = self.settings.strategy if baseline is None else "random draws"
+        name = self.settings.search.strategy if baseline is None else "random draws"
         self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
         return result
 
     def _say(self, what: str, result: Result, architecture: Architecture) -> None:
         value = comparison.on_nas_val(result, architecture)
         shown = "no result" if value is None else f"{value:.1f}"
-        self.console.print(f"{what} ({architecture.id}): {self.settings.objective} on nas_val {shown}")
+        self.console.print(f"{what} ({architecture.id}): {self.settings.search.objective} on nas_val {shown}")
 
     def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, comparison.NetworkReport]:
         settings, device = self.settings, device_of(self.settings)
@@ -149,18 +160,57 @@ class Pipeline:
                 quality,
                 gflops=cost["gflops"](architecture),
                 mparams=cost["mparams"](architecture),
-                latency_ms=latency(network, one, settings.precision),
+                latency_ms=latency(network, one, settings.machine.precision),
             )
-            self.console.print(f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val")
+            # Names that share an architecture share the training of the first.
+            trained = next(first for first, other in chosen.items() if other == architecture)
+            self.console.print(
+                f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val"
+                f"{_kept(folder / trained, settings.retrain)}"
+            )
         return measured
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
         comparison.write(self.folder, measured, searched, drawn, extra)
-        start = {"scratch": "from scratch", "supernet": "from the supernet's weights"}[self.settings.start]
-        self.console.print(comparison.table(measured, f"Retrained {start} with equal steps, measured on val"))
+        title = f"Retrained {start_of(self.settings)} with equal steps, measured on val"
+        self.console.print(comparison.table(measured, title))
         self.console.print(comparison.verdict(measured))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
+
+
+def load_run(folder: Path) -> Settings:
+    """Read the settings of a run from its folder.
+
+    Raises:
+        FileNotFoundError: If there is no run.
+        ConfigError: If its settings are damaged.
+    """
+    if not (folder / SETTINGS).exists():
+        raise FileNotFoundError(f"there is no run in {folder}: it has no {SETTINGS}")
+    return load_config(folder / SETTINGS)
+
+
+def require_same(saved: Settings, settings: Settings, folder: Path) -> None:
+    """Refuse settings that are not those of the run that a folder holds.
+
+    Raises:
+        FileExistsError: Naming what differs.
+    """
+    if saved != settings:
+        changed = "; ".join(differences(saved, settings))
+        raise FileExistsError(
+            f"{folder} holds a run with other settings, which differ in {changed}. "
+            "Resume that one, or choose another name"
+        )
+
+
+def _kept(folder: Path, recipe: Recipe) -> str:
+    """Say which weights of a training are measured, where they need not be the last."""
+    best = best_of(folder) if recipe.keep == "best" else None
+    if best is None:
+        return ""
+    return f", with its weights of pass {best.passes} of {recipe.passes}, the best on nas_val ({best.pq:.1f})"
 
 
 def _read_seconds(path: Path) -> dict[str, float]:

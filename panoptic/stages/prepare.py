@@ -30,25 +30,28 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         FileNotFoundError: If a file or folder is missing.
         ValueError: If the data breaks the format, listing what is wrong, or is not what the run began with.
     """
-    if settings.data is None:
-        with _bar(console, "generating scenes") as progress:
-            counts = {"train": settings.scenes.train, "nas_val": settings.scenes.nas_val, "val": settings.scenes.val}
-            root = write_scenes(
-                folder / "data", counts, seed=settings.seed, difficulty=settings.difficulty, progress=progress
-            )
-    else:
-        root = Path(settings.data)
-    datasets = find_splits(root).open(settings.seed, orientation=settings.orientation)
+    root = _scenes(settings, folder, console) if settings.data.path is None else Path(settings.data.path)
+    datasets = find_splits(root).open(settings.seed, orientation=settings.data.orientation)
     splits = {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
     record = {name: describe_data(dataset) for name, dataset in splits.items()}
     keep_record(folder / DATA, record, what="a run on other data", begun=(folder / SUPERNET_FOLDER).exists())
-    if settings.data is not None:
+    if settings.data.path is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
         for dataset, limit in limits.items():
             with _shown(console), _bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
     return datasets
+
+
+def _scenes(settings: Settings, folder: Path, console: Console) -> Path:
+    """Generate the scenes of the run's folder, where they are not there, and return where they are."""
+    scenes = settings.data.require_scenes()
+    counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
+    with _bar(console, "generating scenes") as progress:
+        return write_scenes(
+            folder / "data", counts, seed=settings.seed, difficulty=scenes.difficulty, progress=progress
+        )
 
 
 @contextmanager

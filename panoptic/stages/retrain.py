@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
-from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.weights import load_weights
-from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, new_network, save_network
+from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.stages.batches import training_validation
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.networks import network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.starts import started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.trainer import require_training, train
 
@@ -31,6 +29,8 @@ def retrain(
 ) -> PanopticNetwork:
     """Train the stand-alone network of an architecture.
 
+    Where the recipe asks for panoptic quality on the way, it is measured on nas_val.
+
     Args:
         settings: Of the run.
         architecture: Of the network.
@@ -43,24 +43,14 @@ def retrain(
         ValueError: If the folder holds another training, or damaged files.
     """
     config = network_config(settings, datasets.train.categories, searched=True)
-    network, machine = _started(settings, config, architecture, supernet), hardware(settings, progress=False)
+    network, machine = started(settings, config, architecture, supernet / SUPERNET), hardware(settings, progress=False)
     what = (network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder)
+    validation = training_validation(settings, settings.retrain, datasets.nas_val, config.image_divisor)
     if (folder / WEIGHTS).exists():
         with read_from(folder / WEIGHTS):
             trained = load_network(folder)
-        require_training(*what, hardware=machine, seed=settings.seed)
+        require_training(*what, hardware=machine, seed=settings.seed, validation=validation)
         return trained
-    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass)
+    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass, validation=validation)
     save_network(network, architecture, folder)
     return network
-
-
-def _started(settings: Settings, config: PanopticConfig, architecture: Architecture, folder: Path) -> PanopticNetwork:
-    """Return an architecture's network as its training begins."""
-    if settings.start == "scratch":
-        with seeded(settings.seed):
-            return new_network(config, architecture)
-    network = build(config, settings.seed)
-    with read_from(folder / SUPERNET):
-        load_weights(network, folder / SUPERNET)
-    return cast("PanopticNetwork", Supernet(network).subnet(architecture))

@@ -29,6 +29,7 @@ from autopanoptic.panoptic.stages.batches import recalibration_batches, validati
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.starts import check_start
 
 
 def check_feasible(settings: Settings, datasets: Datasets) -> None:
@@ -36,17 +37,23 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
 
     Raises:
         ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
-            supernet's training ends within a cycle, or the objective is that of a kind of category that the data lacks.
+            supernet's training ends within a cycle, the objective is that of a kind of category that the data lacks,
+            or the compared networks cannot start as the settings say.
     """
     categories = datasets.train.categories
     for kind, found in (("things", categories.things), ("stuff", categories.stuff)):
-        if settings.objective.endswith(kind) and not found:
-            raise ValueError(f"objective={settings.objective!r}, but {datasets.train.source} has no category of {kind}")
-    config = network_config(settings, datasets.train.categories)
+        if settings.search.objective.endswith(kind) and not found:
+            raise ValueError(
+                f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
+            )
+    check_start(settings, categories)
+    config = network_config(settings, categories)
     with torch.device("meta"):
         whole = Supernet(PanopticNetwork(config)).space
     space = CostTable(costs(settings, datasets), _constraints(settings)).constrained(whole)
-    strategy_of(settings.strategy, settings.trials, space).check(space, [Objective(settings.objective)])
+    strategy_of(settings.search.strategy, settings.search.trials, space).check(
+        space, [Objective(settings.search.objective)]
+    )
     space.sample(np.random.default_rng(settings.seed))
     settings.supernet.check_cycle(FairPaths(whole).cycle)
 
@@ -74,15 +81,17 @@ def search(
     network = network_of(supernet).to(device)
     divisor = network.config.image_divisor
     validation = validation_of(settings, datasets.nas_val, divisor)
-    several = settings.workers > 1 and device.type == "cpu"
+    several = settings.machine.workers > 1 and device.type == "cpu"
     search = Search(
         supernet.space,
-        strategy_of(settings.strategy, settings.trials, supernet.space) if baseline is None else RandomSearch(),
+        strategy_of(settings.search.strategy, settings.search.trials, supernet.space)
+        if baseline is None
+        else RandomSearch(),
         PanopticEvaluator(supernet, validation, recalibration_batches(settings, datasets.train, divisor)),
-        objectives=settings.objective,
+        objectives=settings.search.objective,
         costs=costs(settings, datasets),
         constraints=_constraints(settings),
-        executor=ProcessExecutor(settings.workers, max(1, settings.threads // settings.workers))
+        executor=ProcessExecutor(settings.machine.workers, max(1, settings.machine.threads // settings.machine.workers))
         if several
         else InlineExecutor(),
         ordered=True,
@@ -91,7 +100,7 @@ def search(
     )
     if search.result().ended is not None and len(search.history) >= (baseline or 0):
         return search.result()
-    result = search.run(trials=baseline or settings.trials, progress=progress)
+    result = search.run(trials=baseline or settings.search.trials, progress=progress)
     network.to("cpu")
     return result
 
@@ -105,4 +114,4 @@ def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Archite
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
-    return {} if settings.max_flops is None else {"gflops": (None, settings.max_flops)}
+    return {} if settings.search.max_gflops is None else {"gflops": (None, settings.search.max_gflops)}

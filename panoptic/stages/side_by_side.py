@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_netw
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.progress import ProgressLines
 
 
 class TrainingError(SearchError):
@@ -45,7 +47,7 @@ def retrain_all(
         datasets: Of the run.
         folder: Holds a folder for each name.
         supernet: The folder of the trained supernet, whose weights the networks may start from.
-        console: Shows a bar for each training, where it is a terminal.
+        console: Shows a bar for each training where it is a terminal, and a line now and then elsewhere.
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
@@ -63,7 +65,7 @@ def retrain_all(
         if (path / WEIGHTS).exists()
     }
     open_ones = {name: one for one, name in trained.items() if one not in networks}
-    with _bars(open_ones, settings.retrain.passes, console) as move:
+    with _shown(open_ones, settings.retrain.passes, console) as move:
         _run(training, open_ones, executor_of(settings, len(open_ones)), move)
     networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
@@ -74,9 +76,9 @@ def retrain_all(
 
 def executor_of(settings: Settings, trainings: int) -> Executor:
     """Return what runs some trainings: processes on a CPU, where several fit into the settings' cores."""
-    at_a_time = min(trainings, settings.trainings // settings.threads)
+    at_a_time = min(trainings, settings.machine.trainings // settings.machine.threads)
     if at_a_time > 1 and device_of(settings).type == "cpu":
-        return ProcessExecutor(at_a_time, settings.threads)
+        return ProcessExecutor(at_a_time, settings.machine.threads)
     return InlineExecutor()
 
 
@@ -90,7 +92,7 @@ class _Training:
         self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        with _threads(self.settings.threads):
+        with _threads(self.settings.machine.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 on_pass=lambda done: report(done, {}),
@@ -139,8 +141,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _bars(names: Mapping[str, object], passes: int, console: Console) -> Iterator[Callable[[str, int], None]]:
-    """Show one bar for each training, and yield the function that moves it."""
+def _shown(names: Mapping[str, object], passes: int, console: Console) -> Iterator[Callable[[str, int], None]]:
+    """Show how far each training is, and yield the function to tell it."""
+    if not console.is_terminal:
+        tell = partial(console.print, markup=False, highlight=False)
+        lines = {name: ProgressLines(f"training {name}", passes, tell) for name in names}
+        yield lambda name, done: lines[name](done)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
     with progress:

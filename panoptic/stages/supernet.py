@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet
+from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
 from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
@@ -22,6 +30,8 @@ SUPERNET = "supernet.pt"
 
 def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
     """Train the supernet: one path first where the settings say so, then fair cycles of all.
+
+    Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
     Raises:
         ValueError: If the folder holds another supernet, naming what differs, or a damaged one.
@@ -40,17 +50,42 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             require_training(
                 fresh, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
                 hardware=machine, seed=settings.seed, any_start=part is not parts[0],
+                validation=_validation(settings, part.recipe, datasets, network),
             )  # fmt: skip
         return supernet
     for part in parts:
         train(
             network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
             hardware=machine, seed=settings.seed, title=part.title,
+            validation=_validation(settings, part.recipe, datasets, network),
         )  # fmt: skip
         if isinstance(part.paths, _OnePath):
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
     return supernet
+
+
+class _HandMadePath:
+    """Measures the path that one would build by hand, with batch-norm statistics of its own."""
+
+    def __init__(self, validation: Validation, batches: Iterable[Batch] | None) -> None:
+        self.validation, self.batches = validation, batches
+        self.dataset, self.rules = validation.dataset, validation.rules
+
+    def __call__(self, network: nn.Module) -> Metrics:
+        supernet = Supernet(network)
+        evaluator = PanopticEvaluator(supernet, self.validation, self.batches)
+        return evaluator.evaluate(hand_made(supernet.space), lambda *_: None)
+
+
+def _validation(
+    settings: Settings, recipe: Recipe, datasets: Datasets, network: PanopticNetwork
+) -> _HandMadePath | None:
+    divisor = network.config.image_divisor
+    validation = training_validation(settings, recipe, datasets.nas_val, divisor)
+    if validation is None:
+        return None
+    return _HandMadePath(validation, recalibration_batches(settings, datasets.train, divisor))
 
 
 class _Part(NamedTuple):

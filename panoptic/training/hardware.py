@@ -24,7 +24,7 @@ class Hardware:
         precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
         workers: Processes that load images; 0 loads in this one.
         logger: ``"csv"`` or ``"tensorboard"``.
-        progress: Whether to show a progress bar.
+        progress: Whether to tell the progress: by a bar on a terminal, elsewhere by a line now and then.
         checkpoint_every: Passes between two checkpoints.
     """
 

@@ -53,6 +53,21 @@ class PanopticModule(SupernetModule):
             clip=recipe.clip,
         )
         self.seed = seed
+        self.recipe = recipe
+
+    def clip_gradients(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients.
+
+        Lightning refuses to under bfloat16 with a fused optimizer, which takes the scale out of gradients itself; that
+        concerns float16 alone.
+        """
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def _total(self, network: nn.Module, batch: Batch) -> Tensor:
         seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
@@ -60,8 +75,15 @@ class PanopticModule(SupernetModule):
         losses = cast("PanopticNetwork", network).losses(
             batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator
         )
-        self.log_dict({name: loss.detach() for name, loss in losses.items() if name != "total"})
+        shown = {name: loss.detach() for name, loss in losses.items() if name != "total"}
+        self.log_dict({**shown, "learning_rate": self._learning_rate()})
         return losses["total"]
+
+    def _learning_rate(self) -> float:
+        """The highest learning rate at this pass, before factors by the kind and the uses of a parameter."""
+        cycle, passes = self.paths.cycle, int(self.passes)
+        update = passes // cycle if self.recipe.accumulate else passes
+        return self.recipe.learning_rate * self.recipe.factor(update, self.recipe.updates(cycle))
 
 
 def _optimizer(recipe: Recipe, network: PanopticNetwork, _: Iterable[nn.Parameter]) -> Optimizer:

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from autopanoptic.panoptic.model.operators.deformable import Deformable
 from autopanoptic.panoptic.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
-    """Make the optimizer of a network's parameters, which are grouped by kind."""
+    """Make the optimizer of a network's parameters, which are grouped by kind.
+
+    It is torch's fused one where torch has that for the parameters' device; else a log message says why not.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        plain = parameter.ndim <= 1
-        rate = recipe.learning_rate * (recipe.bias_factor if name.rpartition(".")[2] == "bias" and plain else 1.0)
-        groups.setdefault((rate, 0.0 if plain else recipe.weight_decay), []).append(parameter)
+    for parameter, rate in _rates(recipe, network):
+        groups.setdefault((rate, 0.0 if parameter.ndim <= 1 else recipe.weight_decay), []).append(parameter)
     described = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(described, lr=recipe.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(described, lr=recipe.learning_rate)
+    try:
+        return _make(recipe, described, fused=True)
+    except RuntimeError as error:
+        logger.warning("The optimizer is not fused, so that its steps take longer: %s", error)
+        return _make(recipe, described, fused=False)
 
 
 def make_scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer) -> LambdaLR:
     """Make the schedule of a recipe's updates, for cycles of so many paths; it is stepped once an update."""
     total = recipe.updates(cycle)
     return LambdaLR(optimizer, lambda update: recipe.factor(update, total))
+
+
+def _make(recipe: Recipe, groups: list[dict[str, Any]], *, fused: bool) -> Optimizer:
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
+
+
+def _rates(recipe: Recipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
+    """Yield each parameter once, with its highest learning rate."""
+    norms = _parameters_of(network, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+    offsets = {id(p) for layer in network.modules() if isinstance(layer, Deformable) for p in layer.offset.parameters()}
+    for name, parameter in network.named_parameters():
+        rate = recipe.learning_rate
+        if name.rpartition(".")[2] == "bias" and parameter.ndim <= 1:
+            rate *= recipe.bias_factor
+        if id(parameter) in norms:
+            rate *= recipe.norm_factor
+        if id(parameter) in offsets:
+            rate *= recipe.offset_factor
+        yield parameter, rate
+
+
+def _parameters_of(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> set[int]:
+    return {id(p) for module in network.modules() if isinstance(module, kinds) for p in module.parameters()}

@@ -1,10 +1,16 @@
-"""How a panoptic network is trained: steps, optimizer and schedule, as values that can be saved."""
+"""How a panoptic network is trained: steps, optimizer, schedule and augmentation, as values that can be saved."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.data.loading.transforms import Transform
 
 Schedule: TypeAlias = Literal["cosine", "steps"]
 
@@ -20,6 +26,10 @@ class Recipe:
         learning_rate: Highest learning rate.
         weight_decay: Decay of weights; biases and norms have none.
         bias_factor: Biases learn so many times as fast.
+        norm_factor: Weights and biases of norms learn so many times as fast. They begin at 1 and 0, and steps of
+            Adam's size, which suit kernels, move them by a few percent in a short training.
+        offset_factor: The convolutions that predict the offsets of deformable convolutions learn so many times as
+            fast; Dai et al. (2017) and Zhu et al. (2021) take 0.1.
         warmup: Updates over which the learning rate rises linearly.
         warmup_factor: Share of the learning rate at the first update.
         schedule: ``"cosine"`` to 0, or ``"steps"``: a tenth from each of `milestones` on.
@@ -28,7 +38,21 @@ class Recipe:
         accumulate: In a supernet, whether a cycle of paths makes one update, with the learning rate of each
             parameter divided by the number of the cycle's paths that use it (the paper's way); the passes must
             then be a whole number of cycles. Else each path makes one.
+        ema: Decay, per update, of the exponential moving average of the weights, in [0, 1), which is what is measured
+            and kept then; 0 for none. Over the first updates it is (1 + n) / (10 + n) where that is less, so that
+            the average forgets how the weights were drawn. Batch norms' statistics are averaged likewise.
         flip: Probability of a horizontal flip.
+        scale_jitter: Least and largest factor by which images are resized further; what is larger than without it is
+            cropped to that size, at random (Ghiasi et al. 2021).
+        brightness: Pixels are multiplied by a factor drawn within 1 - brightness and 1 + brightness; 0 for none.
+        contrast: The same for the contrast.
+        saturation: The same for the saturation.
+        hue: Hues are turned by up to this part of the circle, at most 0.5.
+        validate_every: Passes between two measurements of the panoptic quality; 0 for none. Batches in which the
+            training is saved end there too.
+        keep: Which weights a training ends with: the ``"last"`` ones, or those with the ``"best"`` panoptic quality,
+            which need `validate_every`. A choice of the best is part of the training: measure the network on other
+            images afterwards.
 
     Raises:
         ValueError: If a value is out of range.
@@ -40,13 +64,23 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     bias_factor: float = 1.0
+    norm_factor: float = 10.0
+    offset_factor: float = 1.0
     warmup: int = 20
     warmup_factor: float = 0.05
     schedule: Schedule = "cosine"
     milestones: tuple[int, ...] = ()
     clip: float | None = 10.0
     accumulate: bool = False
+    ema: float = 0.0
     flip: float = 0.5
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    validate_every: int = 0
+    keep: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
         if self.passes < 1 or self.batch_size < 1 or self.warmup < 0:
@@ -59,26 +93,28 @@ class Recipe:
                 f"optimizer={self.optimizer!r}, schedule={self.schedule!r}: use 'adamw' or 'sgd', "
                 "and 'cosine' or 'steps'"
             )
-        if not self.learning_rate > 0 or not 0 < self.warmup_factor <= 1 or not 0 <= self.flip <= 1:
+        if not self.learning_rate > 0 or not 0 < self.warmup_factor <= 1:
             raise ValueError(
-                f"learning_rate={self.learning_rate}, warmup_factor={self.warmup_factor}, flip={self.flip}: the "
-                "first must be positive, the second in (0, 1], the third in [0, 1]"
+                f"learning_rate={self.learning_rate}, warmup_factor={self.warmup_factor}: the first must be positive, "
+                "the second in (0, 1]"
             )
+        for problem in _problems(self):
+            raise ValueError(f"Recipe: {problem}")
 
     @classmethod
     def coco_supernet(cls) -> Recipe:
         """The paper's supernet training on COCO: 8 GPUs with 2 images each, 7,500 updates of 12 paths."""
         return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, warmup=250,
-            warmup_factor=0.1, clip=None, accumulate=True,
+            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
+            warmup=250, warmup_factor=0.1, clip=None, accumulate=True,
         )  # fmt: skip
 
     @classmethod
     def coco_retrain(cls) -> Recipe:
         """The paper's training of a found network on COCO."""
         return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, warmup=500,
-            warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
+            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
+            warmup=500, warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +133,13 @@ class Recipe:
             raise ValueError(f"Recipe has no field {sorted(unknown)[0]!r}")
         found: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**found)
+
+    def augmented(self, transform: Transform) -> Transform:
+        """Return a transform with the recipe's augmentation instead of its own."""
+        return replace(
+            transform, flip=self.flip, scale_jitter=self.scale_jitter, brightness=self.brightness,
+            contrast=self.contrast, saturation=self.saturation, hue=self.hue,
+        )  # fmt: skip
 
     def check_cycle(self, cycle: int) -> None:
         """Refuse passes whose last gradients would change nothing.
@@ -123,3 +166,18 @@ class Recipe:
         if self.schedule == "steps":
             return float(0.1 ** sum(update >= milestone for milestone in self.milestones))
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (update - self.warmup) / max(1, total - self.warmup))))
+
+
+def _problems(recipe: Recipe) -> Iterator[str]:
+    yield from augmentation_problems(recipe)
+    for name in ("bias_factor", "norm_factor", "offset_factor"):
+        if not 0 < getattr(recipe, name) < math.inf:
+            yield f"{name} must be a positive number, not {getattr(recipe, name)}"
+    if not 0 <= recipe.ema < 1:
+        yield f"ema is a decay in [0, 1), 0 for no average, not {recipe.ema}"
+    if recipe.validate_every < 0:
+        yield f"validate_every must be a number of passes, or 0 for none, not {recipe.validate_every}"
+    if recipe.keep not in ("last", "best"):
+        yield f"keep must be 'last' or 'best', not {recipe.keep!r}"
+    if recipe.keep == "best" and not recipe.validate_every:
+        yield "keep='best' needs validate_every, the passes after which the panoptic quality is measured"

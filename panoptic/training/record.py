@@ -20,6 +20,7 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.validation import Measure
 
 RECORD = "training.json"
 STARTING_WEIGHTS = "starting_weights"
@@ -40,6 +41,7 @@ def record_of(
     seed: int,
     precision: str,
     checkpoint_every: int,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     """Describe everything that decides the weights which a training ends with, as a JSON object.
 
@@ -57,6 +59,7 @@ def record_of(
         "seed": seed,
         "precision": precision,
         "checkpoint_every": checkpoint_every,
+        "best_by": None if measure is None or recipe.keep == "last" else _describe_measure(measure),
     }
 
 
@@ -137,6 +140,10 @@ def _projection(values: list[Tensor]) -> list[float]:
         norm += float(flat @ flat)
         projection += float(flat @ wave)
     return [math.sqrt(norm), projection]
+
+
+def _describe_measure(measure: Measure) -> dict[str, Any]:
+    return {"data": describe_data(measure.dataset), "rules": asdict(measure.rules)}
 
 
 def _describe_paths(paths: PathSampler, passes: int) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What a training shows on the terminal, and what it keeps from it."""
+"""What a training shows on the terminal and in its log, and what it keeps from there."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from autopanoptic.panoptic.training.module import PanopticModule
+from autopanoptic.panoptic.training.progress import ProgressLines
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 ADVICE = (
@@ -34,6 +36,48 @@ class PassCounter(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Tell it."""
         self.on_pass(int(cast("PanopticModule", pl_module).passes))
+
+
+class Speed(Callback):
+    """Logs the images per second of each pass, the loading of its batch included.
+
+    Args:
+        batch_size: Images of a pass, over all devices.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._since = time.monotonic()
+
+    def restart(self) -> None:
+        """Begin the time of a pass now."""
+        self._since = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Leave out what lies between two chunks."""
+        self.restart()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        """Log it."""
+        pl_module.log("images_per_second", self.batch_size / max(time.monotonic() - self._since, 1e-9))
+        self.restart()
+
+
+class Lines(PassCounter):
+    """Prints a line now and then, where there is no terminal for a bar.
+
+    Args:
+        title: What is trained.
+        passes: Of the whole training.
+    """
+
+    def __init__(self, title: str, passes: int) -> None:
+        super().__init__(ProgressLines(title, passes))
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        """Print it, once for all devices."""
+        if trainer.is_global_zero:
+            super().on_train_batch_end(trainer, pl_module)
 
 
 class ProgressBar(RichProgressBar):

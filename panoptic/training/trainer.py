@@ -9,11 +9,13 @@ from typing import Any, cast
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from rich import get_console
 
 from autopanoptic.nas import PathSampler
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
@@ -21,13 +23,16 @@ from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
+    Lines,
     PassCounter,
     ProgressBar,
     QuietProcesses,
+    Speed,
     interruptible,
     quiet,
     same_errors,
 )
+from autopanoptic.panoptic.training.validation import BEST, Measure, ValidateEvery, best_of
 
 
 def train(
@@ -42,11 +47,14 @@ def train(
     seed: int = 0,
     title: str = "training",
     on_pass: Callable[[int], None] | None = None,
+    validation: Measure | None = None,
 ) -> None:
     """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
 
-    The folder's ``training.json`` says what the training is of; to go on, a call must bring the same, the network's
-    starting weights included.
+    The network ends with the weights that the recipe says: the last ones, their average, or the best on the images of
+    the validation, which ``best.pt`` holds. The log has the losses, the learning rate, images per second and the
+    panoptic quality. The folder's ``training.json`` says what the training is of; to go on, a call must bring the same,
+    the network's starting weights included.
 
     Args:
         network: A supernet, with `paths`, or the network of one architecture.
@@ -59,26 +67,34 @@ def train(
         seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
         on_pass: Called with the number of passes done, after each.
+        validation: Measures the network every `Recipe.validate_every` passes and after the last. Not on the images on
+            which networks are compared in the end: the choice of the best would favour what fits them by chance.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
         ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles;
-            if the folder holds another training, naming what differs; if all its checkpoints are damaged.
+            if the folder holds another training, naming what differs; if all its checkpoints are damaged; if the
+            recipe asks for a validation and none is given.
     """
     hardware = hardware or Hardware()
+    if recipe.validate_every and validation is None:
+        raise ValueError(f"validate_every={recipe.validate_every}: give train a validation, which measures the network")
     data = TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
     module = PanopticModule(network, recipe, paths, seed)
     last = newest_checkpoint(folder)
     record = record_of(
         network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
-        checkpoint_every=hardware.checkpoint_every,
+        checkpoint_every=hardware.checkpoint_every, measure=validation,
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
-        trainer = _trainer(folder, data.epochs, hardware, title, on_pass)
+        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation)
+        trainer = _trainer(folder, data.epochs, hardware, callbacks)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
+    if recipe.keep == "best":
+        _take_best(network, folder)
 
 
 def require_training(
@@ -92,6 +108,7 @@ def require_training(
     hardware: Hardware | None = None,
     seed: int = 0,
     any_start: bool = False,
+    validation: Measure | None = None,
 ) -> None:
     """Refuse a finished training that is not what `train` would do with the same arguments.
 
@@ -105,6 +122,7 @@ def require_training(
         hardware: See `train`.
         seed: See `train`.
         any_start: Whether to leave the network's starting weights out of the comparison.
+        validation: See `train`.
 
     Raises:
         ValueError: If the folder holds another training, naming what differs, or has lost what it is of.
@@ -112,23 +130,53 @@ def require_training(
     hardware = hardware or Hardware()
     record = record_of(
         network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
-        checkpoint_every=hardware.checkpoint_every,
+        checkpoint_every=hardware.checkpoint_every, measure=validation,
     )  # fmt: skip
     require_record(
         folder / RECORD, record, what="another training", leaving_out=STARTING_WEIGHTS if any_start else None
     )
 
 
-def _trainer(
-    folder: Path, epochs: int, hardware: Hardware, title: str, on_pass: Callable[[int], None] | None = None
-) -> lightning.Trainer:
-    callbacks: list[Callback] = [KeepTwo(folder)]
+def _take_best(network: PanopticNetwork, folder: Path) -> None:
+    best = best_of(folder)
+    if best is None:
+        raise ValueError(
+            f"{folder} has lost {BEST}, the best weights of its training; delete the folder to train anew, or take "
+            "keep='last'"
+        )
+    network.load_state_dict(best.weights)
+
+
+def _callbacks(
+    folder: Path,
+    recipe: Recipe,
+    hardware: Hardware,
+    title: str,
+    on_pass: Callable[[int], None] | None,
+    validation: Measure | None,
+) -> list[Callback]:
+    """What happens after each pass, in this order."""
+    average = AveragedWeights(recipe.ema) if recipe.ema else None
+    speed = Speed(recipe.batch_size)
+    found: list[Callback] = [] if average is None else [average]
+    found.append(speed)
+    if recipe.validate_every and validation is not None:
+        found.append(
+            ValidateEvery(
+                folder, validation, recipe.validate_every, recipe.passes, keep=recipe.keep == "best", average=average,
+                afterwards=speed.restart,
+            )
+        )  # fmt: skip
     if hardware.devices > 1:
-        callbacks.append(QuietProcesses())
+        found.append(QuietProcesses())
     if hardware.progress:
-        callbacks.append(ProgressBar(title))
+        found.append(ProgressBar(title) if get_console().is_terminal else Lines(title, recipe.passes))
     if on_pass is not None:
-        callbacks.append(PassCounter(on_pass))
+        found.append(PassCounter(on_pass))
+    return [*found, KeepTwo(folder)]
+
+
+def _trainer(folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback]) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
@@ -139,7 +187,7 @@ def _trainer(
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
-        enable_progress_bar=hardware.progress,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
-from autopanoptic.panoptic.cli import app
+from autopanoptic.panoptic.cli import KEYS, app
+from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.schema import all_keys
+from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -30,21 +35,87 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def settings(runs: Path, *options: str) -> Settings:
     result = runner.invoke(app, ["search", "--name", "x", *options])
     assert result.exit_code == 0, result.output
-    return Settings.load(runs / "x" / "settings.json")
+    return load_config(runs / "x" / "config.yaml")
 
 
 def test_defaults_are_those_for_scenes(runs: Path) -> None:
-    assert settings(runs) == replace(Settings.for_scenes(), workers=2)
+    assert settings(runs) == load_config("scenes")
+    assert load_config("scenes").machine.workers == 2
 
 
 def test_options_reach_the_settings(runs: Path) -> None:
     found = settings(
         runs, "--quick", "--strategy", "regularized-evolution", "--trials", "40", "--objective", "pq_things",
-        "--max-flops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu", "--difficulty", "varied",
+        "--max-gflops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu", "--difficulty", "varied",
+        "--set", "supernet.learning_rate=1e-3", "--set", "network={mask_layers: 3}", "--set", "retrain.clip=null",
     )  # fmt: skip
-    assert (found.strategy, found.trials, found.objective) == ("regularized-evolution", 40, "pq_things")
-    assert (found.max_flops, found.supernet.passes, found.seed) == (0.2, 36, 3)
-    assert (found.device, found.difficulty, found.scenes.train) == ("cpu", "varied", 48)
+    changes = {
+        "search": {"strategy": "regularized-evolution", "trials": 40, "objective": "pq_things", "max_gflops": 0.2},
+        "supernet": {"passes": 36, "learning_rate": 0.001},
+        "seed": 3,
+        "machine.device": "cpu",
+        "data.scenes.difficulty": "varied",
+        "network.mask_layers": 3,
+        "retrain.clip": None,
+    }
+    assert found == load_config("scenes", changes, quick=True)
+
+
+def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
+    command = typer.main.get_command(app).commands["search"]  # type: ignore[attr-defined]
+    helps = {parameter.name: parameter.help for parameter in command.params}
+    paths = {".".join(path) for path in all_keys()}
+    for option, key in KEYS.items():
+        assert key in paths
+        assert helps[option].startswith(f"{key}: "), option
+    others = {"config", "changes", "quick", "name", "resume", "help"}
+    assert set(helps) - set(KEYS) <= others
+
+
+@pytest.mark.parametrize(("kind", "config"), [("single", "memorise"), ("splits", "photographs")])
+def test_data_choose_the_config_where_none_is_named(runs: Path, tmp_path: Path, kind: str, config: str) -> None:
+    root = write_scenes(tmp_path / "data", {"train": 3, "nas_val": 1, "val": 1}, size=64)
+    if kind == "single":
+        single = tmp_path / "single"
+        single.mkdir()
+        (root / "annotations" / "panoptic_train.json").rename(single / "one.json")
+        (root / "annotations" / "panoptic_train").rename(single / "one")
+        (root / "train").rename(single / "input_images")
+        root = single
+    assert settings(runs, "--data", str(root)) == load_config(config, {"data.path": str(root)})
+    other = runs.parent / "mine.yaml"
+    other.write_text("base: camvid\nseed: 4\n")
+    again = runner.invoke(app, ["search", "--name", "y", "--data", str(root), "--config", str(other)])
+    assert again.exit_code == 0, again.output
+    assert load_config(runs / "y" / "config.yaml") == load_config("camvid", {"data.path": str(root), "seed": 4})
+
+
+def test_a_config_is_shown_whole_in_part_and_with_its_meaning(runs: Path) -> None:
+    shown = runner.invoke(app, ["config", "show", "--config", "coco", "--set", "seed=7"]).output
+    runs.parent.joinpath("shown.yaml").write_text(shown)
+    assert load_config(runs.parent / "shown.yaml") == load_config("coco", {"seed": 7})
+    assert runner.invoke(app, ["config", "show", "merge.order"]).output == "merge:\n  order: score\n"
+    assert "# Candidates to evaluate" in runner.invoke(app, ["config", "show", "search", "--explain"]).output
+    assert "trials: 13" in runner.invoke(app, ["config", "show", "search", "--quick"]).output
+    failed = runner.invoke(app, ["config", "show", "--set", "sed=7"])
+    assert (failed.exit_code, failed.output) == (1, "Error: --set sed=7: sed: unknown key; did you mean seed?\n")
+
+
+def test_the_list_of_configs_fits_a_terminal() -> None:
+    lines = runner.invoke(app, ["config", "list"]).output.splitlines()
+    assert [line.split()[0] for line in lines] == shipped()
+    assert max(map(len, lines)) <= 80
+
+
+def test_showing_a_config_loads_no_torch() -> None:
+    code = (
+        "import sys\nfrom autopanoptic.panoptic.cli import app\n"
+        "app(['config', 'show', '--explain'], standalone_mode=False)\n"
+        "sys.exit(', '.join({'torch', 'nni', 'lightning'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# ")
 
 
 @pytest.mark.parametrize("options", [(), ("--quick",)])
@@ -72,15 +143,29 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--resume"], "runs holds no run to go on with"),
         (["--resume", "--seed", "1"], "leave out --seed"),
         (["--data", "nowhere"], "nowhere: there is no such folder"),
-        (["--preset", "coco"], "needs data in COCO panoptic format"),
-        (["--preset", "coco", "--quick"], "the coco preset has no quick form"),
-        (["--objective", "ap"], "objective='ap' is none of pq"),
-        (["--precision", "16"], "precision='16'"),
-        (["--difficulty", "hard"], "hard"),
+        (["--config", "coco"], "data.path is missing: give a folder in COCO panoptic format, by --data DIR"),
+        (["--config", "coco", "--quick"], "the config coco has no quick form"),
+        (["--config", "coc"], "did you mean coco?"),
+        (["--config", "coco", "--data", "nowhere"], "nowhere: there is no such folder"),
+        (["--objective", "ap"], "--objective: search.objective must be one of pq, "),
+        (["--precision", "16"], "--precision: machine.precision must be one of 32-true, bf16-mixed, not '16'"),
+        (["--difficulty", "hard"], "--difficulty: data.scenes.difficulty='hard' is unknown"),
+        (["--trials", "1"], "--trials: search.trials must be at least 2, not 1"),
+        (["--set", "seed=x"], "--set seed=x: seed must be a whole number, not x"),
+        (["--set", "seed=1", "--seed", "1"], "--seed and --set seed=1 both set seed; leave out one"),
+        (["--set", "seed=1", "--set", "seed=2"], "--set seed=1 and --set seed=2 both set seed"),
+        (["--set", "seed"], "--set seed: write key=value"),
+        (["--config", "camvid", "--warmup-passes", "3"], "the config has no warm-up"),
+        (["--init", "nowhere.pt"], "init: nowhere.pt is neither scratch, supernet nor a file of weights"),
+        (["--resume", "--set", "seed=1"], "leave out --set"),
+        (["--resume", "--config", "coco"], "leave out --config"),
+        (["--space", "elastic"], "search.space=elastic is not there yet"),
+        (["--strategy", "random", "--cost", "gflops"], "search.cost=gflops is not there yet"),
+        (["--racing"], "search.racing=True is not there yet"),
         (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
         pytest.param(
             ["--device", "cuda"],
-            "leave out --device cuda",
+            "machine.device is cuda, but torch",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
         ),
     ],
@@ -111,7 +196,24 @@ def test_a_traceback_is_shown_on_request(runs: Path) -> None:
 
 def test_damaged_settings_are_named(runs: Path) -> None:
     (runs / "x").mkdir(parents=True)
-    (runs / "x" / "settings.json").write_text(json.dumps({"preset": "scenes"}))
+    (runs / "x" / "config.yaml").write_text("preset: scenes\n")
     result = runner.invoke(app, ["search", "--resume", "--name", "x"])
     assert result.exit_code == 1
-    assert "does not hold the settings of a run" in " ".join(result.output.split())
+    assert "config.yaml, line 1: preset: unknown key" in " ".join(result.output.split())
+
+
+def test_a_run_of_other_settings_is_refused_by_what_differs(runs: Path) -> None:
+    settings(runs)
+    result = runner.invoke(app, ["search", "--name", "x", "--seed", "3", "--set", "merge.stuff_area=9"])
+    assert result.exit_code == 1
+    said = "runs/x holds a run with other settings, which differ in merge.stuff_area (64, not 9); seed (0, not 3)."
+    assert said in " ".join(result.output.split())
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-c", "from autopanoptic.panoptic.cli import app; app()", "config", "show"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""

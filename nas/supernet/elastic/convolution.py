@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.nas.space.conditions import Condition
+from autopanoptic.nas.supernet.elastic.kernel_transform import transformed, transforms
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
 from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed, Kernel, Size, size_of
+from autopanoptic.nas.supernet.elastic.slices import active_part
 
 Groups: TypeAlias = Size | Literal["depthwise"]
 Pair: TypeAlias = int | tuple[int, int]
@@ -29,9 +33,12 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         groups: 1; ``"depthwise"`` for as many as there are input channels; or, where the channels in a group stay and
             the number of groups follows the width, a size such as ``width // 16``.
         bias, padding_mode, device, dtype: as torch's.
+        kernel_transform: whether a smaller kernel is the centre of the next larger one times a matrix that is learned,
+            one for each size, shared by all channels, and the identity at first (once-for-all, Cai et al. 2020,
+            section 3.3); else it is the centre. The subnet has the kernel that comes out.
 
     Raises:
-        ValueError: when a size may be 0, or the sizes do not fit the groups.
+        ValueError: when a size may be 0, the sizes do not fit the groups, or a kernel to transform is a number.
         DisagreementError: on use, when the input has another number of channels than the active one.
     """
 
@@ -45,6 +52,7 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         dilation: Pair = 1,
         groups: Groups = 1,
         *args: Any,
+        kernel_transform: bool = False,
         **keywords: Any,
     ) -> Any:
         """Return torch's layer where no size is elastic."""
@@ -68,6 +76,8 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        kernel_transform: bool = False,
     ) -> None:
         given, made = channels(in_channels, "in_channels"), channels(out_channels, "out_channels")
         number = given if groups == "depthwise" else size_of(groups)
@@ -85,16 +95,50 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         self.further = () if self.elastic_padding is None else (self.elastic_padding,)
         sides = (kernel_size, kernel_size) if isinstance(kernel_size, Kernel) else tuple(map(Fixed, self.kernel_size))
         self.layout = {"weight": (made, self._in_a_group(), *sides), "bias": (made,)}
+        self.kernel = kernel_size if isinstance(kernel_size, Kernel) else None
+        self.transforms_kernel = kernel_transform
+        if kernel_transform:
+            self._add_transforms(device, dtype)
+
+    def _add_transforms(self, device: Any, dtype: Any) -> None:
+        if self.kernel is None:
+            raise ValueError(f"kernel_transform=True needs a Kernel, not kernel_size={self.kernel_size}.")
+        for size, matrix in transforms(self.kernel, device=device, dtype=dtype).items():
+            self.register_parameter(_matrix(size), matrix)
+
+    def active_tensor(self, name: str) -> Tensor | None:
+        """Return the active part of a parameter, the kernel transformed."""
+        if name != "weight" or not self.transforms_kernel:
+            return super().active_tensor(name)
+        assert self.kernel is not None
+        whole = active_part(self.weight, self.layout["weight"][:2])
+        matrices = {size: getattr(self, _matrix(size)) for size in self.kernel.options[:-1]}
+        return transformed(whole, self.kernel.active, matrices)
+
+    def conditions(self, name: str) -> tuple[Condition, ...]:
+        """Return under which kernel sizes a matrix is used."""
+        if self.kernel is None or name in self.layout:
+            return ()
+        sizes = self.kernel.options
+        return next(((self.kernel.label, sizes[: n + 1]),) for n, size in enumerate(sizes) if _matrix(size) == name)
+
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield the channels of groups of several, whose order matters."""
+        assert self.in_size is not None
+        assert self.out_size is not None
+        if 1 < self.group_count.largest < self.in_size.largest:
+            yield from ((self.in_size, 0), (self.out_size, 0))
 
     def _in_a_group(self) -> ElasticSize:
         """Return the size of the weight's second dimension."""
+        assert self.in_size is not None
         if self.group_count.largest == 1:
             return self.in_size
         return Fixed(self.in_size.largest // self.group_count.largest)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the active part's output, of shape (n, out_channels, height, width)."""
-        self.check_channels(x, self.in_size, -3)
+        self.check_channels(x, -3)
         weight = self.active_tensor("weight")
         assert weight is not None
         padding: Any = self.padding if self.elastic_padding is None else self.elastic_padding.active
@@ -112,6 +156,11 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
             return [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
         rows, columns = (padding, padding) if isinstance(padding, int) else padding
         return [columns, columns, rows, rows]
+
+
+def _matrix(size: int) -> str:
+    """Return the name of the matrix that makes the kernel of a size."""
+    return f"kernel_transform_{size}"
 
 
 def _check_groups(groups: ElasticSize, given: ElasticSize, made: ElasticSize) -> None:

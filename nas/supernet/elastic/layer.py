@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, SizeChoice, size_of
 from autopanoptic.nas.supernet.elastic.slices import Layout, active_part, active_shape
@@ -26,16 +27,21 @@ class ElasticLayer(nn.Module):
     Attributes:
         layout: for each parameter and buffer the size of each of its dimensions.
         further: sizes that the layer depends on without a tensor that has them, such as paddings.
+        in_size, out_size: the channels of the input and of the output, where they are known; they help to name layers
+            that disagree.
         path: the layer's name in the network, once a supernet has been made of that.
     """
 
     layout: Mapping[str, Layout]
     further: tuple[ElasticSize, ...] = ()
+    in_size: ElasticSize | None = None
+    out_size: ElasticSize | None = None
     path = ""
 
     def size_choices(self) -> tuple[SizeChoice, ...]:
-        """Return the choices on which the layer depends, each once."""
-        sizes = [*(size for layout in self.layout.values() for size in layout), *self.further]
+        """Return the choices on which the layer depends, each once, the input's first."""
+        around = [size for size in (self.in_size, self.out_size) if size is not None]
+        sizes = [*around, *(size for layout in self.layout.values() for size in layout), *self.further]
         return tuple(dict.fromkeys(choice for size in sizes for choice in size.choices()))
 
     def active_tensor(self, name: str) -> Tensor | None:
@@ -51,14 +57,25 @@ class ElasticLayer(nn.Module):
         """Return whether the layer has a parameter or buffer in the subnet, too."""
         return getattr(self, name, None) is not None and name in self.layout
 
-    def check_channels(self, x: Tensor, size: ElasticSize, dimension: int) -> None:
+    def conditions(self, name: str) -> tuple[Condition, ...]:
+        """Return the conditions under which a parameter is used where the layer runs; all hold together."""
+        return ()
+
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield sizes whose channels the layer does not take one by one, with how many neighbours belong together.
+
+        0 is for channels of which the order matters. :func:`sort_channels` heeds it.
+        """
+        return ()
+
+    def check_channels(self, x: Tensor, dimension: int) -> None:
         """Check the size of the input.
 
         Raises:
-            DisagreementError: when it is not the active size; names the layer and the choices.
+            DisagreementError: when it is not the active :attr:`in_size`; names the layer and the choices.
         """
-        given = x.shape[dimension]
-        if given != size.active:
+        given, size = x.shape[dimension], self.in_size
+        if size is not None and given != size.active:
             raise DisagreementError(
                 f"{self.described()} takes {size.active} channels, the active size of {size!r}, but was given {given}. "
                 "Give the layers that must agree one Width."

@@ -42,7 +42,7 @@ class ElasticLinear(ElasticLayer, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the active part's output, of shape (..., out_features)."""
-        self.check_channels(x, self.in_size, -1)
+        self.check_channels(x, -1)
         weight = self.active_tensor("weight")
         assert weight is not None
         return functional.linear(x, weight, self.active_tensor("bias"))

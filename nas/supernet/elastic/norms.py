@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,14 +47,14 @@ class ElasticBatchNorm2d(ElasticLayer, nn.BatchNorm2d):
     ) -> None:
         size = channels(num_features, "num_features")
         super().__init__(size.largest, eps, momentum, affine, track_running_stats, device=device, dtype=dtype)
-        self.size = size
+        self.size = self.in_size = self.out_size = size
         names = ("weight", "bias", "running_mean", "running_var")
         self.layout = {**dict.fromkeys(names, (size,)), "num_batches_tracked": ()}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised input, of its shape (n, channels, height, width)."""
         self._check_input_dim(x)
-        self.check_channels(x, self.size, 1)
+        self.check_channels(x, 1)
         mean, variance = self.active_tensor("running_mean"), self.active_tensor("running_var")
         updates = self.training and mean is not None
         result = functional.batch_norm(
@@ -121,14 +122,19 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         size = channels(num_channels, "num_channels")
         _check_groups(num_groups, size)
         super().__init__(num_groups, size.largest, eps, affine, device=device, dtype=dtype)
-        self.size, self.group = size, size.largest // num_groups
+        self.size = self.in_size = self.out_size = size
+        self.group = size.largest // num_groups
         self.layout = {"weight": (size,), "bias": (size,)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised input, of its shape (n, channels, ...)."""
-        self.check_channels(x, self.size, 1)
+        self.check_channels(x, 1)
         groups = self.size.active // self.group
         return functional.group_norm(x, groups, self.active_tensor("weight"), self.active_tensor("bias"), self.eps)
+
+    def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
+        """Yield the channels with the size of a group."""
+        yield self.size, self.group
 
 
 def _check_groups(num_groups: int, size: ElasticSize) -> None:

@@ -1,8 +1,8 @@
-"""From a decoded sample to what a network sees: resizing, flipping, normalisation."""
+"""From a decoded sample to what a network sees: augmentation, resizing, normalisation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from autopanoptic.panoptic.data.coco.reader import Sample
+from autopanoptic.panoptic.data.coco.reader import Sample, mask_boxes
 from autopanoptic.panoptic.data.image_id import ImageId
+from autopanoptic.panoptic.data.loading.colors import jitter_colors
+from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -75,12 +77,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Transform:
-    """Resizes, flips and normalises samples.
+    """Augments, resizes and normalises samples.
+
+    Augmentation is done where randomness is given: colours, then the scale, then a flip.
 
     Attributes:
         short_side: Length of the shorter side after resizing, in pixels; None keeps the size.
         long_side: The longer side is at most this; it wins over `short_side`. None for no limit.
-        flip: Probability of a horizontal flip, where randomness is given.
+        flip: Probability of a horizontal flip.
+        scale_jitter: Least and largest factor by which images are resized further. An image that is larger than
+            `size` says is cropped to it at a random place, and its things lose what lies outside (Ghiasi et al. 2021);
+            one that is smaller stays so.
+        brightness: Factors are drawn within 1 - brightness and 1 + brightness.
+        contrast: Likewise.
+        saturation: Likewise.
+        hue: Turns by a part of the circle are drawn within -hue and hue, at most 0.5.
         normalization: From uint8 to float32.
 
     Raises:
@@ -90,11 +101,16 @@ class Transform:
     short_side: int | None = 800
     long_side: int | None = 1333
     flip: float = 0.5
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
     normalization: Normalization = field(default=IMAGENET)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip={self.flip} is no probability: it must lie in 0..1")
+        for problem in augmentation_problems(self):
+            raise ValueError(problem)
         for name, side in (("short_side", self.short_side), ("long_side", self.long_side)):
             if side is not None and side < 1:
                 raise ValueError(f"{name}={side}: a length in pixels of at least 1, or None, is needed")
@@ -111,12 +127,29 @@ class Transform:
 
         Args:
             sample: The sample.
-            rng: Decides the flip; None for no randomness.
+            rng: Decides the augmentation; None for none.
         """
         original = (int(sample.image.shape[1]), int(sample.image.shape[2]))
         size = self.size(*original)
-        example = _resized(sample, original, size, self.normalization)
-        return _flipped(example) if rng is not None and rng.random() < self.flip else example
+        if rng is None:
+            return _resized(sample, original, size, self.normalization)
+        flips = rng.random() < self.flip
+        scaled = self._scaled(size, rng)
+        example = _resized(self._recolored(sample, rng), original, scaled, self.normalization)
+        example = _cropped(example, size, rng)
+        return _flipped(example) if flips else example
+
+    def _scaled(self, size: Size, rng: np.random.Generator) -> Size:
+        least, most = self.scale_jitter
+        factor = least if least == most else float(rng.uniform(least, most))
+        return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
+
+    def _recolored(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        image = jitter_colors(
+            sample.image, rng, brightness=self.brightness, contrast=self.contrast, saturation=self.saturation,
+            hue=self.hue,
+        )  # fmt: skip
+        return replace(sample, image=image)
 
 
 def _resized(sample: Sample, original: Size, size: Size, normalization: Normalization) -> Example:
@@ -149,15 +182,37 @@ def _nearest(planes: Tensor, size: Size) -> Tensor:
     return planes.index_select(-2, rows).index_select(-1, columns)
 
 
+def _cropped(example: Example, size: Size, rng: np.random.Generator) -> Example:
+    """Cuts at most a size out of an example, at a random place."""
+    top, left = (int(rng.integers(max(side - most, 0) + 1)) for side, most in zip(_size(example), size, strict=True))
+    rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
+    masks = example.masks[:, rows, columns]
+    if masks.shape == example.masks.shape:
+        return example
+    kept = masks.flatten(1).any(dim=1)
+    masks = masks[kept]
+    return replace(
+        example,
+        image=example.image[:, rows, columns],
+        # Of what is left of a thing, which may be less than what the crop leaves of its box.
+        boxes=torch.from_numpy(mask_boxes(masks.numpy())),
+        labels=example.labels[kept],
+        masks=masks,
+        semantic=example.semantic[rows, columns],
+    )
+
+
+def _size(example: Example) -> Size:
+    return int(example.image.shape[1]), int(example.image.shape[2])
+
+
 def _flipped(example: Example) -> Example:
     x1, y1, x2, y2 = example.boxes.unbind(1)
     width = example.image.shape[2]
-    return Example(
+    return replace(
+        example,
         image=example.image.flip(2),
         boxes=torch.stack([width - x2, y1, width - x1, y2], dim=1),
-        labels=example.labels,
         masks=example.masks.flip(2),
         semantic=example.semantic.flip(1),
-        image_id=example.image_id,
-        original_size=example.original_size,
     )

@@ -19,7 +19,7 @@ class ShuffleBlock(nn.Module):
         stride: 1 or 2.
         option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
         momentum: Momentum of the batch norms.
-        init: One of `autopanoptic.panoptic.model.config.BACKBONE_INITS`.
+        init: One of `autopanoptic.panoptic.model.config.INITS`.
     """
 
     def __init__(

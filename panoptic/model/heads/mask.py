@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,12 +20,20 @@ def mask_head(config: PanopticConfig) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def mask_predictor(channels: int, num_classes: int) -> nn.Sequential:
-    """Features (N, C, M, M) to the mask logits of every class, (N, 1 + T, 2 M, 2 M)."""
+def mask_predictor(channels: int, num_classes: int, init: str = "published") -> nn.Sequential:
+    """Features (N, C, M, M) to the mask logits of every class, (N, 1 + T, 2 M, 2 M).
+
+    Args:
+        channels: C.
+        num_classes: 1 + T.
+        init: How the last kernels are drawn, see `PanopticConfig.mask_init`.
+    """
     layers = nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.Conv2d(channels, num_classes, 1)
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    if init == "fan_in":
+        nn.init.normal_(layers[1].weight, std=1 / math.sqrt(channels))
     return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 from torchvision.ops._utils import convert_boxes_to_roi_format
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.roi_align import roi_align
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
@@ -38,12 +38,13 @@ class PyramidRoIAlign(nn.Module):
         """Pool float32 features of all boxes: (N over the batch, C, side, side)."""
         rois = convert_boxes_to_roi_format(boxes)
         levels = self.map_levels(boxes)
-        channels = x[next(iter(self.scales))].shape[1]
-        pooled: Tensor = rois.new_zeros((len(rois), channels, self.side, self.side))
-        for index, level in enumerate(self.scales):
-            chosen = torch.where(levels == index)[0]
-            pooled[chosen] = self._pool(x, level, rois[chosen])
-        return pooled
+        chosen = [torch.where(levels == index)[0] for index in range(len(self.scales))]
+        pooled = [self._pool(x, level, rois[c]) for level, c in zip(self.scales, chosen, strict=True) if len(c)]
+        if len(pooled) == 1:
+            return pooled[0]
+        if not pooled:
+            return self._pool(x, next(iter(self.scales)), rois)
+        return torch.cat(pooled)[torch.cat(chosen).argsort()]
 
     def pool_fixed(self, x: Features, count: int) -> Tensor:
         """Pool ``count`` times the whole finest map of each image, so that no shape depends on data."""
@@ -55,7 +56,4 @@ class PyramidRoIAlign(nn.Module):
         return self._pool(x, level, rois)
 
     def _pool(self, x: Features, level: str, rois: Tensor) -> Tensor:
-        pooled: Tensor = roi_align(
-            x[level].float(), rois, self.side, self.scales[level], self.sampling_ratio, self.aligned
-        )
-        return pooled
+        return roi_align(x[level], rois, self.side, self.scales[level], self.sampling_ratio, self.aligned)

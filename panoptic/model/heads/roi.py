@@ -66,7 +66,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             detections_per_img=config.detections_per_image,
             mask_roi_pool=PyramidRoIAlign(config, pooled_shape, config.mask_roi_size),
             mask_head=mask_head(config),
-            mask_predictor=mask_predictor(channels, num_classes),
+            mask_predictor=mask_predictor(channels, num_classes, config.mask_init),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
         self.mask_aligned = config.mask_aligned
@@ -115,10 +115,13 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         """Class logits, box deltas and mask logits of a fixed number of RoIs per image."""
         pooled = self.box_roi_pool.pool_fixed(features, num_boxes)
         logits, deltas = self.box_predictor(self.box_head(pooled))
-        masks = self.mask_predictor(self.mask_head(self.mask_roi_pool.pool_fixed(features, num_masks)))
+        masks = self._predict_masks(self.mask_roi_pool.pool_fixed(features, num_masks))
         return logits, deltas, masks
 
     def _mask_logits(self, features: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
-        pooled = self.mask_roi_pool(features, boxes, image_shapes)
-        logits: Tensor = self.mask_predictor(self.mask_head(pooled)).float()
-        return logits
+        return self._predict_masks(self.mask_roi_pool(features, boxes, image_shapes)).float()
+
+    def _predict_masks(self, pooled: Tensor) -> Tensor:
+        # With the channels of a cell side by side transposed convolutions take half the time on a CPU.
+        masks: Tensor = self.mask_predictor(self.mask_head(pooled).contiguous(memory_format=torch.channels_last))
+        return masks

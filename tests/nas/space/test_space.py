@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import pickle
@@ -274,3 +275,37 @@ def test_json_round_trip_and_equality() -> None:
     assert again != FLAT
     assert FLAT != "FLAT"
     assert pickle.loads(pickle.dumps(NESTED)) == NESTED
+
+
+def test_a_canonical_architecture_is_not_checked_again(space: SearchSpace) -> None:
+    """Whoever made it; but for another space, and for a copy or a plain mapping, it is checked in full."""
+    other = SearchSpace([Choice("op", ["pool", "conv"])])
+    part = space.where(lambda architecture: architecture["k0"] == 1, "k0 == 1")
+    rng = np.random.default_rng(0)
+    first, drawn = next(iter(space)), space.sample(rng)
+    made = [first, drawn, part.sample(rng), space.mutate(drawn, rng), next(space.neighbors(drawn)), next(iter(part))]
+    for architecture in made:
+        assert space.canonical(architecture) is architecture
+        assert part.canonical(architecture) is part.unconstrained.canonical(architecture) is architecture
+        with pytest.raises(ValueError, match="no choice"):
+            other.canonical(architecture)
+        for again in (dict(architecture), copy.deepcopy(architecture), pickle.loads(pickle.dumps(architecture))):
+            assert space.canonical(again) == architecture
+            assert space.canonical(again) is not again
+    wrong = Architecture({**drawn, "k0": 7})
+    with pytest.raises(ValueError, match="no option 7"):
+        space.canonical(wrong)
+
+
+def test_only_representatives_are_not_checked_again() -> None:
+    choices = [Choice("a", [0, 1]), Choice("b", [0, 1])]
+    seen: list[Architecture] = []
+
+    def ordered(architecture: Architecture) -> dict[str, Any]:
+        seen.append(architecture)
+        return dict(zip("ab", sorted(architecture.values()), strict=True))
+
+    space = SearchSpace(choices, ordered)
+    assert [tuple(architecture.values()) for architecture in space] == [(0, 0), (0, 1), (1, 1)]
+    assert space.canonical(Architecture({"a": 1, "b": 0})) == {"a": 0, "b": 1}
+    assert any(space.canonical(architecture) != architecture for architecture in seen)

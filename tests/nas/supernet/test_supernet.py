@@ -14,7 +14,7 @@ from autopanoptic.nas import Architecture, LayerChoice, ModelSpace, Repeat, Sear
 def sample_of(supernet: Supernet, architecture: Architecture) -> dict[str, Any]:
     """Return NNI's form of an architecture, which names inactive choices too."""
     return {
-        label: site.values[architecture.get(label, next(iter(site.values)))] for label, site in supernet._sites.items()
+        label: site.values[architecture.get(label, next(iter(site.values)))] for label, site in supernet.sites.items()
     }
 
 

@@ -61,8 +61,8 @@ def test_code_is_not_run(path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ("state", "message"),
     [
         ([torch.zeros(1)], "it is a list, not a state dict"),
-        ({"weight": torch.zeros(40, 50)}, "1 missing, such as bias"),
-        ({"w": torch.zeros(1)}, "2 missing, such as bias; 1 unknown, such as w"),
+        ({"weight": torch.zeros(40, 50)}, "1 missing: bias"),
+        ({"w": torch.zeros(1)}, "2 missing: bias, weight; 1 unknown: w"),
         ({"weight": torch.zeros(50, 40), "bias": torch.zeros(40)}, r"weight is \(50, 40\), not \(40, 50\)"),
         ({"weight": 3, "bias": torch.zeros(40)}, r"weight is int, not \(40, 50\)"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from autopanoptic.panoptic.cli import app
+from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.stages.prepare import prepare
-from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
 
 runner = CliRunner()
+FEW = {"data.scenes": {"train": 2, "nas_val": 1, "val": 1}, "machine.device": "cpu", "machine.workers": 1}
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)
-    settings = replace(Settings.for_scenes(quick=True), scenes=SceneCounts(2, 1, 1), device="cpu", workers=1)
-    settings.save(folder / "settings.json")
+    settings = load_config("scenes", FEW, quick=True)
+    save_config(settings, folder / "config.yaml")
     prepare(settings, folder, Console(file=io.StringIO()))
     return folder
 

@@ -9,16 +9,18 @@ import pytest
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.retrain import retrain
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import train_supernet
 from autopanoptic.panoptic.training.recipe import Recipe
 
 RECIPE = Recipe(passes=1, batch_size=1, warmup=0)
-SETTINGS = replace(Settings.for_scenes(), warmup=RECIPE, supernet=RECIPE, retrain=RECIPE, start="scratch", device="cpu")
+SETTINGS = load_config(
+    "scenes", {"warmup": RECIPE, "supernet": RECIPE, "retrain": RECIPE, "init": "scratch", "machine.device": "cpu"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +47,17 @@ def test_the_same_settings_read_them(datasets: Datasets, architecture: Architect
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"warmup": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
-        ({"supernet": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
-        ({"supernet": replace(RECIPE, passes=2)}, r"recipe\.passes \(1, not 2\)"),
+        ({"warmup.learning_rate": 1.0}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
+        ({"supernet.learning_rate": 1.0}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
+        ({"supernet.passes": 2}, r"recipe\.passes \(1, not 2\)"),
         ({"seed": 1}, "starting weights of backbone"),
-        ({"short_side": 64}, "short_side"),
+        ({"data.short_side": 64}, "short_side"),
     ],
 )
 def test_another_supernet_is_refused(
     datasets: Datasets, run: Path, changes: dict[str, object], difference: str
 ) -> None:
-    other = replace(SETTINGS, **changes)  # type: ignore[arg-type]
+    other = change_settings(SETTINGS, changes)
     with pytest.raises(ValueError, match=rf"holds another training, which differs in .*{difference}"):
         train_supernet(other, datasets, run / "supernet", progress=False)
 
@@ -63,15 +65,15 @@ def test_another_supernet_is_refused(
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"retrain": replace(RECIPE, learning_rate=1.0)}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
+        ({"retrain.learning_rate": 1.0}, r"recipe\.learning_rate \(0.003, not 1.0\)"),
         ({"seed": 1}, "starting weights of backbone"),
-        ({"start": "supernet"}, "starting weights of"),
+        ({"init": "supernet"}, "starting weights of"),
     ],
 )
 def test_another_network_is_refused(
     datasets: Datasets, architecture: Architecture, run: Path, changes: dict[str, object], difference: str
 ) -> None:
-    other = replace(SETTINGS, **changes)  # type: ignore[arg-type]
+    other = change_settings(SETTINGS, changes)
     with pytest.raises(ValueError, match=rf"holds another training, which differs in .*{difference}"):
         retrain(other, architecture, datasets, run / "network", run / "supernet")
 

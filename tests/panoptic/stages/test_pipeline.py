@@ -17,24 +17,25 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result
+from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.stages.comparison import NetworkReport
 from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
-from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "panoptic_search.py"
 RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
-SETTINGS_OF_TEST = replace(
-    Settings.for_scenes(),
-    scenes=SceneCounts(4, 2, 2),
-    warmup=RECIPE,
-    supernet=replace(RECIPE, passes=2),
-    retrain=RECIPE,
-    trials=13,
-    recalibration_batches=1,
-    trainings=1,  # several at a time are the matter of test_side_by_side.py
-    device="cpu",
+SETTINGS_OF_TEST = load_config(
+    "scenes",
+    {
+        "data.scenes": {"train": 4, "nas_val": 2, "val": 2},
+        "warmup": RECIPE,
+        "supernet": replace(RECIPE, passes=2),
+        "retrain": RECIPE,
+        "search": {"trials": 13, "recalibration_batches": 1},
+        # Several trainings at a time are the matter of test_side_by_side.py.
+        "machine": {"workers": 1, "trainings": 1, "device": "cpu"},
+    },
 )
 
 
@@ -44,7 +45,7 @@ def quiet() -> Console:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, NetworkReport]]:
-    torch.set_num_threads(SETTINGS_OF_TEST.threads)
+    torch.set_num_threads(SETTINGS_OF_TEST.machine.threads)
     folder = tmp_path_factory.mktemp("runs") / "whole"
     return folder, Pipeline(SETTINGS_OF_TEST, folder, quiet()).run()
 
@@ -100,8 +101,10 @@ def test_a_finished_run_is_only_reported_again(finished: tuple[Path, dict[str, N
 
 
 def test_other_settings_are_refused(finished: tuple[Path, dict[str, NetworkReport]]) -> None:
-    with pytest.raises(FileExistsError, match="holds a run with other settings"):
-        Pipeline(replace(SETTINGS_OF_TEST, seed=1), finished[0], quiet())
+    other = change_settings(SETTINGS_OF_TEST, {"seed": 1, "supernet.learning_rate": 0.5, "warmup": None})
+    differences = r"warmup \(a section, not null\); supernet\.learning_rate \(0\.003, not 0\.5\); seed \(0, not 1\)\."
+    with pytest.raises(FileExistsError, match=rf"holds a run with other settings, which differ in {differences}"):
+        Pipeline(other, finished[0], quiet())
 
 
 def command(folder: Path) -> list[str]:
@@ -113,16 +116,16 @@ def completed(journal: Path) -> int:
 
 
 def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Path) -> None:
-    few = replace(SETTINGS_OF_TEST, trials=12)
+    few = change_settings(SETTINGS_OF_TEST, {"search.trials": 12})
     with pytest.raises(ValueError, match="12 trials and one for its answer; trials is 12"):
         Pipeline(few, tmp_path / "few", quiet()).run()
-    tight = replace(SETTINGS_OF_TEST, max_flops=0.01)
+    tight = change_settings(SETTINGS_OF_TEST, {"search.max_gflops": 0.01})
     with pytest.raises(InfeasibleError, match=r"break the constraint gflops <= 0.01; 0 of 1000"):
         Pipeline(tight, tmp_path / "tight", quiet()).run()
     assert not list(tmp_path.glob("*/supernet"))
     # Better settings take the place of refused ones, under the same name.
     Pipeline(SETTINGS_OF_TEST, tmp_path / "few", quiet())
-    assert Settings.load(tmp_path / "few" / SETTINGS) == SETTINGS_OF_TEST
+    assert load_config(tmp_path / "few" / SETTINGS) == SETTINGS_OF_TEST
 
 
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
@@ -131,7 +134,8 @@ def test_a_kill_during_the_search_changes_nothing(
 ) -> None:
     folder = tmp_path / "runs" / "killed"
     folder.mkdir(parents=True)
-    replace(SETTINGS_OF_TEST, workers=workers).save(folder / SETTINGS)
+    settings = change_settings(SETTINGS_OF_TEST, {"machine.workers": workers})
+    save_config(settings, folder / SETTINGS)
     process = subprocess.Popen(command(folder), cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while completed(folder / "search.jsonl") < 3:
@@ -145,7 +149,7 @@ def test_a_kill_during_the_search_changes_nothing(
     # What comes after the search is not the matter; the networks are refused if they began with another supernet.
     shutil.copytree(whole / "networks", folder / "networks")
     shutil.copy(whole / "random.jsonl", folder)
-    Pipeline(replace(SETTINGS_OF_TEST, workers=workers), folder, quiet()).run()
+    Pipeline(settings, folder, quiet()).run()
     assert (folder / "architecture.json").read_text() == (whole / "architecture.json").read_text()
 
     def trials(path: Path) -> list[tuple[Architecture, dict[str, float]]]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image
 from rich.console import Console
 
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.prepare import prepare
-from autopanoptic.panoptic.stages.settings import SceneCounts, Settings
 
 
 def quiet() -> Console:
@@ -23,7 +22,7 @@ def quiet() -> Console:
 
 def test_a_run_goes_on_with_the_data_it_began_with_alone(scene_folder: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(scene_folder, tmp_path / "data"))
-    settings, run = Settings.for_small_data(str(root)), tmp_path / "run"
+    settings, run = load_config("photographs", {"data.path": str(root)}), tmp_path / "run"
     run.mkdir()
     prepare(settings, run, quiet())
     prepare(settings, run, quiet())
@@ -48,14 +47,14 @@ def test_turned_photographs_are_named_on_the_terminal(scene_folder: Path, tmp_pa
         image.load()
     image.save(path, exif=exif)
     console = Console(file=io.StringIO(), width=1000)
-    prepare(Settings.for_small_data(str(root)), tmp_path / "run", console)
+    prepare(load_config("photographs", {"data.path": str(root)}), tmp_path / "run", console)
     (line,) = [line for line in console.file.getvalue().splitlines() if path.name in line]  # type: ignore[attr-defined]
     assert "its EXIF orientation is 3, and it is turned by it" in line
     assert "prepare.py" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_damaged_times_are_named(tmp_path: Path) -> None:
-    settings = replace(Settings.for_scenes(), scenes=SceneCounts(2, 1, 1))
+    settings = load_config("scenes", {"data.scenes": {"train": 2, "nas_val": 1, "val": 1}})
     for content in ("", '{"data": 1', "[1]", '{"data": []}'):
         (tmp_path / "seconds.json").write_text(content)
         with pytest.raises(ValueError, match=r"seconds\.json is damaged: .*; delete it"):

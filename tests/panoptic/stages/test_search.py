@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages import batches, search
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.settings import Settings
 
 
 def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "costs_of", lambda config, height, width: config)
-    config = search.costs(Settings.for_coco("d"), datasets)
+    config = search.costs(load_config("coco"), datasets)
     assert config == PanopticConfig.coco(3, 3, searched=True)
 
 
 def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:
-    settings = replace(Settings.for_scenes(), precision="bf16-mixed")
+    settings = load_config("scenes", {"machine.precision": "bf16-mixed"})
     assert batches.validation_of(settings, datasets.val, 32).precision == "bf16-mixed"
 
 
 def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets) -> None:
-    settings = Settings.for_scenes()
+    settings = load_config("scenes")
     size = batches.decoded_bytes(datasets.val, settings.transform())
     kept = batches.batches_of(settings, datasets.val, 32)
     assert isinstance(kept, list)
     held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
     assert 0.7 * size <= held <= size
-    less = replace(settings, memory=size - 1)
+    less = change_settings(settings, {"machine.memory": size - 1})
     assert not isinstance(batches.batches_of(less, datasets.val, 32), list)
     assert isinstance(batches.recalibration_batches(settings, datasets.train, 32), list)
     assert not isinstance(batches.recalibration_batches(less, datasets.train, 32), list)
 
 
-def test_what_differs_between_the_presets_is_a_setting(datasets: Datasets) -> None:
-    coco = replace(Settings.for_coco("d"), device="cpu", memory=0)
+def test_what_differs_between_the_configs_is_a_setting(datasets: Datasets) -> None:
+    coco = load_config("coco", {"machine.device": "cpu", "machine.memory": 0})
     machine = hardware(coco, progress=False)
     assert (machine.workers, machine.checkpoint_every) == (4, 960)
-    loader = batches.batches_of(replace(coco, loaders=1), datasets.val, 32)
+    loader = batches.batches_of(change_settings(coco, {"machine.loaders": 1}), datasets.val, 32)
     assert not isinstance(loader, list)
     assert (loader.batch_size, loader.num_workers) == (2, 1)
 
@@ -51,6 +49,7 @@ def test_recalibration_takes_the_trainings_batch_size(datasets: Datasets, monkey
     monkeypatch.setattr(
         batches, "training_batches", lambda *args, batch_size, **options: asked.append(batch_size) or []
     )
-    for settings in (Settings.for_coco("data"), Settings.for_scenes()):
-        batches.recalibration_batches(replace(settings, recalibration_batches=1), datasets.train, 32)
+    for name in ("coco", "scenes"):
+        settings = load_config(name, {"search.recalibration_batches": 1})
+        batches.recalibration_batches(settings, datasets.train, 32)
     assert asked == [16, 8]

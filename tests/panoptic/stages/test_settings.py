@@ -1,55 +1,87 @@
-"""Settings of a run, and what is refused."""
+"""Settings of a run, made by a program that no YAML stands behind."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.strategies import strategy_of
+from autopanoptic.panoptic.stages.settings import (
+    OF_ONE_OBJECTIVE,
+    STRATEGIES,
+    DataSettings,
+    MachineSettings,
+    SearchSettings,
+    Settings,
+)
+from autopanoptic.panoptic.training.recipe import Recipe
+
+RECIPE = Recipe(passes=1)
 
 
-@pytest.mark.parametrize("settings", [Settings.for_scenes(), Settings.for_small_data("d"), Settings.for_coco("d")])
-def test_files_round_trip(settings: Settings, tmp_path: Path) -> None:
-    settings.save(tmp_path / "settings.json")
-    assert Settings.load(tmp_path / "settings.json") == settings
-
-
-@pytest.mark.parametrize("content", [b'{"a": 1}', b"", b"[]", b'{"warmup": null', b"\xff\xfe\x00"])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "settings.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"settings\.json does not hold the settings of a run"):
-        Settings.load(tmp_path / "settings.json")
-
-
-def test_a_value_out_of_range_names_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "settings.json"
-    Settings.for_scenes().save(path)
-    path.write_text(path.read_text().replace('"trials": 61', '"trials": 0'))
-    with pytest.raises(ValueError, match=r"settings\.json does not hold .*: trials must be at least 1, not 0"):
-        Settings.load(path)
+def test_recipes_alone_are_needed() -> None:
+    settings = Settings(supernet=RECIPE, retrain=RECIPE)
+    assert settings.network_for(3, 2) == PanopticConfig.coco(3, 2)
+    assert (settings.init, settings.search.space, settings.search.cost) == ("scratch", "auto-panoptic", None)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("section", "changes", "message"),
     [
-        ({"network": "ade"}, "network='ade'"),
-        ({"strategy": "grid"}, "strategy='grid'"),
-        ({"objective": "map"}, "objective='map' is none of pq"),
-        ({"trials": 0}, "trials must be at least 1, not 0"),
-        ({"max_flops": -1.0}, "not -1.0 GFLOPs"),
-        ({"network": "coco"}, "needs data in COCO panoptic format"),
-        ({"network": "photographs"}, "needs data in COCO panoptic format"),
-        ({"seed": -1}, "seed must not be negative, as -1 is"),
-        ({"memory": -1}, "memory must not be negative, as -1 is"),
-        ({"evaluation_batch": 0}, "evaluation_batch must be at least 1, not 0"),
-        ({"start": "imagenet"}, "start='imagenet'"),
-        ({"network": "coco", "data": "d"}, "wider than the supernet"),
-        ({"trainings": 0}, "trainings must be at least 1, not 0"),
-        ({"orientation": "upright"}, "orientation='upright' is none of apply, ignore"),
+        (SearchSettings(), {"strategy": "grid"}, "strategy must be one of path-priority, .*, not 'grid'"),
+        (SearchSettings(), {"objective": "map"}, "objective must be one of pq, .*, not 'map'"),
+        (SearchSettings(), {"objective": None}, "objective must be one of pq, .*, not None"),
+        (SearchSettings(), {"cost": "flops"}, "cost must be one of gflops, latency_ms, not 'flops'"),
+        (SearchSettings(), {"trials": 1}, "trials must be at least 2, not 1"),
+        (SearchSettings(), {"max_gflops": -1.0}, "max_gflops must be positive, not -1.0"),
+        (DataSettings(), {"orientation": "upright"}, "orientation must be one of apply, ignore, not 'upright'"),
+        (DataSettings(), {"long_side": 8}, "long_side must be at least 32, not 8"),
+        (MachineSettings(), {"memory": -1}, "memory must be at least 0, not -1"),
+        (MachineSettings(), {"evaluation_batch": 0}, "evaluation_batch must be at least 1, not 0"),
+        (MachineSettings(), {"precision": "16"}, "precision must be one of 32-true, bf16-mixed, not '16'"),
+        (Settings(supernet=RECIPE, retrain=RECIPE), {"seed": -1}, "seed must be at least 0, not -1"),
+        (Settings(supernet=RECIPE, retrain=RECIPE), {"init_part": "head"}, "init_part must be one of all, backbone"),
     ],
 )
-def test_refusals(changes: dict[str, object], message: str) -> None:
+def test_refusals(section: Any, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(Settings.for_scenes(), **changes)  # type: ignore[arg-type]
+        replace(section, **changes)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_strategies_are_refused_with_a_number_of_objectives_that_they_cannot_have(name: Any) -> None:
+    one, two = ({"strategy": name, "cost": cost} for cost in (None, "gflops"))
+    if name != "nsga2":
+        SearchSettings(**one)
+    else:
+        with pytest.raises(ValueError, match="nsga2 is for two objectives"):
+            SearchSettings(**one)
+    if name not in OF_ONE_OBJECTIVE:
+        SearchSettings(**two)
+    else:
+        with pytest.raises(ValueError, match="takes one objective, but cost is gflops"):
+            SearchSettings(**two)
+
+
+def test_the_strategies_of_one_objective_say_so_themselves() -> None:
+    from autopanoptic.nas import Choice, Objective, SearchSpace
+
+    space = SearchSpace([Choice("a", [1, 2])])
+    objectives = [Objective("pq"), Objective("gflops", "min")]
+    for name in STRATEGIES:
+        strategy = strategy_of(name, 61, space)
+        if name in OF_ONE_OBJECTIVE:
+            with pytest.raises(ValueError, match="objective"):
+                strategy.check(space, objectives)
+        else:
+            strategy.check(space, objectives)
+
+
+def test_scenes_are_needed_where_there_is_no_path() -> None:
+    with pytest.raises(ValueError, match=r"data\.path is missing: give a folder"):
+        load_config("camvid").data.require_scenes()
+    assert load_config("scenes").data.require_scenes().train == 800

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -15,21 +13,25 @@ from rich.console import Console
 from torch import Tensor
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, Supernet
+from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.retrain import retrain
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import TrainingError, _run, _Training, executor_of, retrain_all
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.recipe import Recipe
 
 CHECKPOINT = 2
-SETTINGS = replace(
-    Settings.for_scenes(), retrain=Recipe(passes=5 * CHECKPOINT, batch_size=1, warmup=0), device="cpu", trainings=2,
-    checkpoint_every=CHECKPOINT,
-)  # fmt: skip
+SETTINGS = load_config(
+    "scenes",
+    {
+        "retrain": Recipe(passes=5 * CHECKPOINT, batch_size=1, warmup=0),
+        "machine": {"device": "cpu", "trainings": 2, "checkpoint_every": CHECKPOINT},
+    },
+)
+ONE_AT_A_TIME = {"machine.trainings": 1}
 
 
 def quiet() -> Console:
@@ -60,7 +62,7 @@ def one_by_one(
     chosen: dict[str, Architecture], datasets: Datasets, supernet: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Tensor]]:
     folder = tmp_path_factory.mktemp("one_by_one")
-    retrain_all(replace(SETTINGS, trainings=1), chosen, datasets, folder, supernet, quiet())
+    retrain_all(change_settings(SETTINGS, ONE_AT_A_TIME), chosen, datasets, folder, supernet, quiet())
     return weights(folder, chosen)
 
 
@@ -99,7 +101,7 @@ def test_after_an_interruption_side_by_side_gives_what_one_by_one_gives(
 def test_what_is_trained_is_not_trained_again(
     chosen: dict[str, Architecture], datasets: Datasets, supernet: Path, tmp_path: Path
 ) -> None:
-    short = replace(SETTINGS, retrain=replace(SETTINGS.retrain, passes=1), trainings=1)
+    short = change_settings(SETTINGS, {"retrain.passes": 1, **ONE_AT_A_TIME})
     retrain_all(short, chosen, datasets, tmp_path, supernet, quiet())
     (tmp_path / "random" / "weights.pt").unlink()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/weights.pt")}
@@ -108,7 +110,7 @@ def test_what_is_trained_is_not_trained_again(
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not (tmp_path / "hand-made" / "last.ckpt").exists()  # it is the searched one's training
     (tmp_path / "random" / "weights.pt").unlink()
-    faster = replace(short, retrain=replace(short.retrain, learning_rate=0.1))
+    faster = change_settings(short, {"retrain.learning_rate": 0.1})
     with pytest.raises(ValueError, match=r"searched holds another training, which differs in recipe\.learning_rate"):
         retrain_all(faster, chosen, datasets, tmp_path, supernet, quiet())
     assert not (tmp_path / "random" / "weights.pt").exists()  # refused before any other is trained
@@ -120,12 +122,10 @@ def test_networks_start_from_the_weights_asked_for(
     datasets: Datasets,
     supernet: Path,
     tmp_path: Path,
-    start: Literal["scratch", "supernet"],
+    start: str,
 ) -> None:
-    still = replace(SETTINGS.retrain, passes=1, learning_rate=1e-12)
-    network = retrain(
-        replace(SETTINGS, retrain=still, start=start), chosen["random"], datasets, tmp_path / "network", supernet
-    )
+    settings = change_settings(SETTINGS, {"retrain.passes": 1, "retrain.learning_rate": 1e-12, "init": start})
+    network = retrain(settings, chosen["random"], datasets, tmp_path / "network", supernet)
     stored = torch.load(supernet / SUPERNET, weights_only=True)
     kernels = [
         value for name, value in stored.items() if "mask_head.0.0" in name and "at3" in name and value.dim() == 4
@@ -140,7 +140,9 @@ def test_a_training_that_fails_is_named(
 ) -> None:
     wild = Recipe(passes=9, batch_size=1, warmup=0, learning_rate=1e30, clip=None)
     with pytest.raises(TrainingError, match=r"the network 'searched' failed: FloatingPointError: The loss of pass \d"):
-        retrain_all(replace(SETTINGS, retrain=wild, trainings=1), chosen, datasets, tmp_path, supernet, quiet())
+        retrain_all(
+            change_settings(SETTINGS, {"retrain": wild, **ONE_AT_A_TIME}), chosen, datasets, tmp_path, supernet, quiet()
+        )
 
 
 @pytest.mark.parametrize(
@@ -148,11 +150,13 @@ def test_a_training_that_fails_is_named(
     [(3, 1, 3, 3), (3, 1, 2, 2), (4, 2, 3, 2), (3, 2, 3, 1), (1, 1, 3, 1)],
 )
 def test_threads_of_all_trainings_are_limited(trainings: int, threads: int, networks: int, expected: int) -> None:
-    executor = executor_of(replace(SETTINGS, trainings=trainings, threads=threads), networks)
+    executor = executor_of(
+        change_settings(SETTINGS, {"machine": {"trainings": trainings, "threads": threads}}), networks
+    )
     assert executor.capacity == expected
     assert isinstance(executor, InlineExecutor) == (expected == 1)
     assert not isinstance(executor, ProcessExecutor) or executor.threads == threads
 
 
 def test_a_gpu_trains_one_network_at_a_time() -> None:
-    assert isinstance(executor_of(replace(SETTINGS, device="cuda"), 3), InlineExecutor)
+    assert isinstance(executor_of(change_settings(SETTINGS, {"machine.device": "cuda"}), 3), InlineExecutor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -36,3 +38,42 @@ def test_one_update_per_path_has_one_rate(network: PanopticNetwork) -> None:
 def test_biases_and_norms_do_not_decay(network: PanopticNetwork) -> None:
     for group in make_optimizer(Recipe(passes=1), network).param_groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+def test_each_kind_of_parameter_has_its_factor(network: PanopticNetwork) -> None:
+    found = rates(Recipe(passes=1, learning_rate=1.0, bias_factor=2.0, norm_factor=5.0, offset_factor=0.1), network)
+
+    def rate(*parts: str) -> float:
+        (value,) = {value for name, value in found.items() if all(part in name for part in parts)}
+        return value
+
+    assert rate("backbone.stem.0.weight") == 1.0
+    assert rate("backbone.stem.0.bias") == 2.0
+    assert rate("backbone.stem.1.weight") == 5.0  # batch norm
+    assert rate("backbone.stem.1.bias") == 10.0
+    assert rate("neck", "layer_blocks.0.1.weight") == 5.0  # group norm
+    assert rate("df3", "offset.weight") == pytest.approx(0.1)
+    assert rate("df3", "offset.bias") == pytest.approx(0.2)
+    assert rate("foreground_to_background", "squeeze.weight") == 1.0
+
+
+def test_the_optimizer_is_fused_on_this_device(network: PanopticNetwork) -> None:
+    for kind in ("adamw", "sgd"):
+        optimizer = make_optimizer(Recipe(passes=1, optimizer=kind), network)  # type: ignore[arg-type]
+        assert all(group["fused"] for group in optimizer.param_groups)
+
+
+def test_where_torch_has_no_fused_optimizer_the_log_says_so(
+    network: PanopticNetwork, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = torch.optim.AdamW.__init__
+
+    def without(self: torch.optim.AdamW, *given: Any, fused: bool, **options: Any) -> None:
+        if fused:
+            raise RuntimeError("`fused=True` requires all the params to be on supported devices")
+        whole(self, *given, fused=fused, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "__init__", without)
+    optimizer = make_optimizer(Recipe(passes=1), network)
+    assert not any(group["fused"] for group in optimizer.param_groups)
+    assert "not fused, so that its steps take longer: `fused=True` requires" in caplog.text

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, Transform
 from autopanoptic.panoptic.training.recipe import Recipe
 
 
@@ -53,3 +54,28 @@ def test_refusals(changes: dict[str, object], message: str) -> None:
 def test_an_unknown_field_is_named() -> None:
     with pytest.raises(ValueError, match="no field 'steps'"):
         Recipe.from_json({"passes": 1, "steps": 3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ema": 1.0}, r"ema is a decay in \[0, 1\), 0 for no average, not 1.0"),
+        ({"norm_factor": 0.0}, "norm_factor must be a positive number, not 0.0"),
+        ({"offset_factor": float("nan")}, "offset_factor must be a positive number, not nan"),
+        ({"scale_jitter": (1.2, 0.8)}, r"scale_jitter=\(1.2, 0.8\) must be the least and the largest"),
+        ({"hue": 0.6}, r"hue=0.6 must lie in 0..0.5"),
+        ({"contrast": -0.1}, r"contrast=-0.1 must lie in 0..1"),
+        ({"validate_every": -1}, "validate_every must be a number of passes, or 0 for none, not -1"),
+        ({"keep": "first", "validate_every": 2}, "keep must be 'last' or 'best', not 'first'"),
+        ({"keep": "best"}, "keep='best' needs validate_every"),
+    ],
+)
+def test_refusals_of_a_single_field(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(passes=1, **changes)  # type: ignore[arg-type]
+
+
+def test_the_augmentation_reaches_the_transform() -> None:
+    recipe = Recipe(passes=1, flip=0.1, scale_jitter=(0.5, 2.0), brightness=0.2, contrast=0.3, saturation=0.4, hue=0.05)
+    given = Transform(64, 128, flip=0.9, normalization=CAFFE_BGR)
+    assert recipe.augmented(given) == Transform(64, 128, 0.1, (0.5, 2.0), 0.2, 0.3, 0.4, 0.05, CAFFE_BGR)

@@ -144,7 +144,7 @@ def test_batch_norm_is_synchronised_over_several_gpus(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
-    options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), "training")
+    options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), [])
     assert options["sync_batchnorm"] == expected  # type: ignore[index]
     # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
     assert options["strategy"].startswith("ddp_spawn") == (devices > 1)  # type: ignore[index]

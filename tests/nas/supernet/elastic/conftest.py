@@ -20,10 +20,10 @@ from autopanoptic.nas import (
     LayerChoice,
     ModelSpace,
     Repeat,
+    Size,
     Supernet,
     Width,
 )
-from autopanoptic.nas.supernet.elastic.sizes import Size
 
 # Worker processes cannot import this module by its name.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -79,7 +79,8 @@ class Net(ModelSpace):
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__()
-        width, side, out = Width("width", [4, 8, 16]), Width("side", [2, 3, 6]), Width("out", [5, 10])
+        width, out = Width("width", [4, 8, 16]), Width("out", [5, 10])
+        side = Width("side", [2, 3, 6], ordered=True)  # the first two channels are used once more
         self.stem = normed(1, width, Kernel("kernel", [3, 5, 7]))
         self.side = normed(1, side, 3)
         self.bodies = Repeat(lambda index: Bottleneck(str(index), width), (1, 2), label="depth")

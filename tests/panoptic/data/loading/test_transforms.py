@@ -5,7 +5,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopanoptic.panoptic.data.coco.reader import Sample, mask_boxes
+from autopanoptic.panoptic.data.loading.colors import jitter_colors
 from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, IMAGENET, Normalization, Transform
+
+
+class Fixed:
+    """A generator with a given order and the upper end of every range."""
+
+    def __init__(self, order):
+        self.order = order
+
+    def permutation(self, count):
+        assert count == len(self.order)
+        return self.order
+
+    def uniform(self, low, high):
+        return high
 
 
 def sample(height, width, seed=0, instances=3):
@@ -144,3 +159,86 @@ def test_bad_options(arguments, message):
 def test_bad_normalisation():
     with pytest.raises(ValueError, match="must be positive"):
         Normalization((0, 0, 0), (1, 0, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(1, 20),
+    st.tuples(st.floats(0.2, 2), st.floats(0.2, 2)).map(sorted),
+    st.integers(0, 3),
+    st.integers(0, 99),
+)
+def test_scaled_and_cropped_targets_fit_together(height, width, short, factors, instances, seed):
+    transform = Transform(short, None, scale_jitter=tuple(factors))
+    example = transform(sample(height, width, seed, instances), np.random.default_rng(seed))
+    size, most = example.image.shape[1:], transform.size(height, width)
+    assert all(side <= limit for side, limit in zip(size, most, strict=True))
+    assert example.masks.shape == (len(example.labels), *size)
+    assert example.semantic.shape == size
+    assert example.masks.flatten(1).any(1).all()
+    assert not (example.masks.any(0) & (example.semantic != 0)).any()
+    assert (example.boxes[:, 2:] > example.boxes[:, :2]).all()
+    assert (example.boxes <= torch.tensor([size[1], size[0]] * 2) + 1e-4).all()
+
+
+def test_a_crop_cuts_image_boxes_and_masks_at_one_place():
+    given_sample = sample(8, 8, instances=1)
+    given_sample.masks[0] = False
+    given_sample.masks[0, 2:5, 3:6] = True
+    given_sample.image[:] = 10 * torch.arange(8, dtype=torch.uint8).view(8, 1) + torch.arange(8, dtype=torch.uint8)
+    transform = Transform(None, None, flip=0.0, scale_jitter=(2.0, 2.0))
+    seen = set()
+    for seed in range(20):
+        example = transform(given_sample, np.random.default_rng(seed))
+        assert example.image.shape == (3, 8, 8)
+        if not len(example.boxes):
+            continue
+        (box,), (mask,) = example.boxes.long().tolist(), example.masks
+        x1, y1, x2, y2 = box
+        # The box is tight around what is left of the mask.
+        assert mask[y1:y2, x1:x2].any(0).all()
+        assert mask[y1:y2, x1:x2].any(1).all()
+        assert mask.sum() == mask[y1:y2, x1:x2].sum()
+        seen.add((x1, y1))
+    assert len(seen) > 3  # the place is random
+
+
+def test_smaller_images_stay_small():
+    example = Transform(8, None, flip=0.0, scale_jitter=(0.5, 0.5))(sample(16, 16), np.random.default_rng(0))
+    assert example.image.shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
+def test_colours_change_by_the_draw_and_only_where_there_is_randomness(change):
+    given_sample = sample(6, 7)
+    plain, transform = Transform(None, None, flip=0.0), Transform(None, None, flip=0.0, **{change: 0.4})
+    assert torch.equal(transform(given_sample).image, plain(given_sample).image)
+    images = [transform(given_sample, np.random.default_rng(seed)).image for seed in (0, 0, 1)]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+    assert not torch.equal(images[0], plain(given_sample).image)
+
+
+def test_the_draw_decides_the_order_of_the_changes():
+    image = torch.full((3, 4, 4), 100, dtype=torch.uint8)
+    image[:, 0] = 140
+    # Doubled brightness saturates before a doubled contrast spreads values, or after.
+    found = {tuple(jitter_colors(image, Fixed(order), brightness=1.0, contrast=1.0).flatten().tolist())
+             for order in ([0, 1], [1, 0])}  # fmt: skip
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"flip": 1.5}, "flip=1.5 is no probability"),
+        ({"scale_jitter": (0.0, 1.0)}, "scale_jitter"),
+        ({"saturation": 2.0}, "saturation=2.0 must lie in 0..1"),
+        ({"hue": -0.1}, "hue=-0.1 must lie in 0..0.5"),
+    ],
+)
+def test_augmentation_out_of_range_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Transform(**fields)

@@ -65,3 +65,17 @@ def test_labels_come_from_the_true_part_at_the_original_size() -> None:
     assert labels.dtype == torch.int64
     assert (labels[:, :14] == 1).all()
     assert (labels[:, 18:24] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "original_size"),
+    [((96, 90), (96, 90)), ((64, 96), (30, 47)), ((61, 83), (200, 301)), ((96, 96), (97, 48))],
+)
+def test_labels_are_those_of_logits_resized_twice(size: tuple[int, int], original_size: tuple[int, int]) -> None:
+    logits = torch.randn(5, 24, 24, generator=torch.Generator().manual_seed(0))
+    true = to_pixels(logits[None])[:, :, : size[0], : size[1]]
+    resized = functional.interpolate(true, size=original_size, mode="bilinear", align_corners=False)[0]
+    labels = label_pixels(logits, size, original_size)
+    best = resized.max(dim=0).values
+    # Up to rounding, which decides between classes that are equally likely.
+    torch.testing.assert_close(resized.gather(0, labels[None])[0], best, rtol=0, atol=1e-5)

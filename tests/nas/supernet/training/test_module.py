@@ -5,13 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import lightning
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from autopanoptic.nas import FairPaths, LayerChoice, ModelSpace, Supernet, SupernetModule
+from autopanoptic.nas import FairPaths, Supernet, SupernetModule
+from tests.training import assert_same, fit, loss, new_batches, new_supernet, plain, sgd
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -21,55 +20,14 @@ pytestmark = [
 ]
 
 
-class Two(ModelSpace):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = LayerChoice({"x": nn.Linear(4, 8), "y": nn.Linear(4, 8)}, label="a")
-        self.b = LayerChoice([nn.Linear(8, 2), nn.Sequential(nn.ReLU(), nn.Linear(8, 2)), nn.Linear(8, 2)], label="b")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.b(self.a(x))
-
-
 @pytest.fixture
 def batches() -> list[Tensor]:
-    x = torch.randn(24, 16, 4, generator=torch.Generator().manual_seed(3))
-    return list(x)
-
-
-def loss(network: nn.Module, batch: Any) -> Tensor:
-    (x,) = batch
-    return nn.functional.cross_entropy(network(x), (x.sum(1) > 0).long())
-
-
-def sgd(parameters: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-3)
+    return new_batches()
 
 
 def module(**options: Any) -> SupernetModule:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        supernet = Supernet(Two())
+    supernet = new_supernet()
     return SupernetModule(supernet, options.pop("loss", loss), sgd, FairPaths(supernet.space, seed=4), **options)
-
-
-def fit(
-    training: SupernetModule, batches: list[Tensor], folder: Path, resume: Path | None = None, **options: Any
-) -> lightning.Trainer:
-    loader = DataLoader(TensorDataset(torch.cat(batches)), batch_size=16)
-    settings: dict[str, Any] = {
-        "max_epochs": 1,
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "default_root_dir": folder,
-        **options,
-    }
-    trainer = lightning.Trainer(**settings)
-    trainer.fit(training, loader, ckpt_path=resume, weights_only=True if resume else None)
-    return trainer
 
 
 def by_hand(batches: list[Tensor], accumulate: bool, clip: float | None = None, reduction: str = "mean") -> Supernet:
@@ -87,11 +45,6 @@ def by_hand(batches: list[Tensor], accumulate: bool, clip: float | None = None, 
             optimizer.step()
             optimizer.zero_grad()
     return supernet
-
-
-def assert_same(first: nn.Module, second: nn.Module) -> None:
-    for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, msg=name)
 
 
 @pytest.mark.parametrize("accumulate", [False, True])
@@ -128,10 +81,6 @@ def test_gradients_of_a_cycle_are_combined_and_losses_logged_as_they_are(
 @pytest.mark.parametrize("length", [4, 6])
 def test_rates_are_divided_by_the_true_uses(batches: list[Tensor], tmp_path: Path, length: int) -> None:
     """With plain gradient descent that is the mean gradient of the paths that use a parameter."""
-
-    def plain(parameters: Any) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=0.1)
-
     reference = module()
     paths, network = FairPaths(reference.supernet.space, seed=4, length=length), reference.network
     training = SupernetModule(

@@ -1,0 +1,1 @@
+"""Training a supernet: what a pass does, and the switches of the papers."""

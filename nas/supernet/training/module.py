@@ -1,0 +1,246 @@
+"""Training a supernet by Lightning: one path a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, Literal, cast
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.supernet.paths import PathSampler
+from autopanoptic.nas.supernet.supernet import Supernet
+from autopanoptic.nas.supernet.training.losses import DistillingLoss, Loss, detached
+from autopanoptic.nas.supernet.training.ranking import PairwiseRanking
+from autopanoptic.nas.supernet.training.rates import PathRate, factors_of, scaled_rates
+from autopanoptic.nas.supernet.training.switches import check_reduction, check_same_batch
+from autopanoptic.nas.supernet.uses import divided_rates, places_of_parameters, split_groups
+
+
+class SupernetModule(lightning.LightningModule):
+    """Trains a supernet; pass n runs the path that the sampler names for n.
+
+    The number of passes is part of the checkpoint, so that a resumed training goes on with the right path; so are the
+    gradients of a cycle that the checkpoint cuts in two.
+
+    The loss of each update is logged as ``loss``, the mean over its paths with ``same_batch``; then also by what the
+    paths are, where the sampler says so: ``loss_largest``, ``loss_smallest`` and ``loss_random`` of
+    :class:`SandwichPaths`.
+
+    Args:
+        supernet: what to train.
+        loss: takes the network and a batch and returns the loss to minimise.
+        optimizer: takes the parameters and makes the optimizer.
+        paths: names the path of each pass.
+        scheduler: makes the learning rate's schedule from the optimizer, stepped once an update.
+        accumulate: whether the gradients of a cycle of paths are accumulated before one update (the way of FairNAS
+            and Auto-Panoptic); otherwise each path is an update of its own. Passes after the last whole cycle update
+            nothing.
+        same_batch: whether all paths of a cycle run on one batch, for one update: with :class:`SandwichPaths` the
+            sandwich rule (Yu and Huang 2019, "Universally slimmable networks and improved training techniques"; BigNAS,
+            Yu et al. 2020). A training step is a cycle then, and a checkpoint always falls between two: ``passes`` is
+            that of the cycle's first path until its end. The papers sum the gradients, ``reduction="sum"``.
+        distillation: whether the first path of each cycle teaches the others of the batch (the same papers' inplace
+            distillation); ``loss`` must be a :class:`DistillingLoss`, such as :class:`SoftLabels`.
+        ranking: penalises pairs of paths whose losses on the batch stand in another order than a cheap proxy says.
+        rate: multiplies the learning rate by a number that depends on the path, such as :class:`ComplexityRate`. Where
+            a cycle is one update, the update has the mean over its paths, and each path's gradient its share of that.
+        reduction: how the gradients of a cycle are combined where they are accumulated, ``"mean"`` or ``"sum"``.
+        clip: the largest norm of the gradient; None for no clipping.
+        divide_rates: whether, at each update of a cycle, the learning rate of every parameter is divided by how many
+            paths of the cycle use it (Auto-Panoptic, section 3.3). With gradients that are summed, the mean over a
+            parameter's own uses is what counts then. An elastic layer's parameters count as used wherever a slice of
+            them is. The optimizer gets a group for each set of parameters that the same paths use.
+
+    Raises:
+        ValueError: when the reduction is another; rates shall be divided without ``accumulate`` or ``same_batch``; a
+            distillation or a ranking is asked for without ``same_batch``; or the sampler's cycles do not fit them.
+        TypeError: when the loss of a distillation cannot teach.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        loss: Loss,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        paths: PathSampler,
+        *,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        accumulate: bool = False,
+        same_batch: bool = False,
+        distillation: bool = False,
+        ranking: PairwiseRanking | None = None,
+        rate: PathRate | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        clip: float | None = None,
+        divide_rates: bool = False,
+    ) -> None:
+        check_reduction(reduction, divide_rates=divide_rates, cycles=accumulate or same_batch)
+        check_same_batch(
+            paths, loss, same_batch=same_batch, distillation=distillation, ranking=ranking is not None
+        )  # fmt: skip
+        super().__init__()
+        self.automatic_optimization = False
+        self.supernet = supernet
+        self.network = supernet.module
+        self.loss = loss
+        self.optimizer = optimizer
+        self.paths = paths
+        self.scheduler = scheduler
+        self.accumulate = accumulate
+        self.same_batch = same_batch
+        self.distillation = distillation
+        self.ranking = ranking
+        self.rate = rate
+        self.reduction = reduction
+        self.clip = clip
+        self._places = places_of_parameters(supernet.module) if divide_rates else None
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+        self.passes: Tensor
+        self._loaded_gradients: dict[str, Tensor] = {}
+
+    @property
+    def _cycle(self) -> int:
+        """How many passes make one update."""
+        return self.paths.cycle if self.accumulate or self.same_batch else 1
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer and its schedule."""
+        optimizer = self.optimizer(self.network.parameters())
+        if self._places is not None:
+            split_groups(optimizer, self._places)
+        return optimizer if self.scheduler is None else ([optimizer], [self.scheduler(optimizer)])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the gradients that wait for the end of a cycle."""
+        if self.accumulate and not self.same_batch:
+            named = self.network.named_parameters()
+            checkpoint["cycle_gradients"] = {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the gradients of a cycle for the start of the training."""
+        self._loaded_gradients = checkpoint.get("cycle_gradients", {})
+
+    def on_train_start(self) -> None:
+        """Put back the gradients of a cycle.
+
+        Raises:
+            ValueError: when a training that trains whole cycles would go on inside of one.
+        """
+        if self.same_batch and int(self.passes) % self._cycle:
+            raise ValueError(
+                f"The training stands at pass {int(self.passes)}, inside of a cycle of {self._cycle} paths, which "
+                "same_batch=True trains as one. Go on as it began, or begin anew."
+            )
+        parameters = dict(self.network.named_parameters())
+        for name, gradient in self._loaded_gradients.items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+        self._loaded_gradients = {}
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Train one path on one batch, or with ``same_batch`` a cycle of paths.
+
+        Raises:
+            FloatingPointError: when the loss is not finite; names the pass and the path.
+        """
+        if self.same_batch:
+            self._train_cycle(batch)
+        else:
+            self._train_path(batch)
+
+    def _train_path(self, batch: Any) -> None:
+        step = int(self.passes)
+        path = self.supernet.activate(self.paths.path(step))
+        loss = _finite(self.loss(self.network, batch), step, path)
+        first = step - step % self._cycle
+        self.manual_backward(loss * self._weights(first)[step - first])
+        self.log("loss", loss.detach(), prog_bar=True)
+        self.passes += 1
+        if step + 1 == first + self._cycle:
+            self._update(first)
+
+    def _train_cycle(self, batch: Any) -> None:
+        # The passes are counted at the end: where an error or Ctrl-C ends the step, none of the cycle counts.
+        first = int(self.passes)
+        cast("Optimizer", self.optimizers()).zero_grad(set_to_none=True)
+        weights = self._weights(first)
+        done: list[tuple[Architecture, Tensor]] = []
+        penalties: list[Tensor] = []
+        knowledge = None
+        for place, weight in enumerate(weights):
+            path = self.supernet.activate(self.paths.path(first + place))
+            loss, knowledge = self._loss_of(batch, place, knowledge)
+            loss = _finite(loss, first + place, path)
+            done.append((path, loss.detach()))
+            if self.ranking is not None and place > self.distillation:
+                penalties.append(self.ranking.penalty(path, loss, done[self.distillation : place]))
+                loss = loss + self.ranking.weight_at(first) * penalties[-1]
+            self.manual_backward(loss * weight)
+        self._log_cycle([loss for _, loss in done], penalties)
+        self.passes += self._cycle
+        self._update(first)
+
+    def _loss_of(self, batch: Any, place: int, knowledge: Any) -> tuple[Tensor, Any]:
+        """Return the loss of the active path, and what it or the teacher before it hands on."""
+        if not self.distillation:
+            return self.loss(self.network, batch), None
+        distilling = cast("DistillingLoss", self.loss)
+        if place:
+            return distilling.learn(self.network, batch, knowledge), knowledge
+        loss, found = distilling.teach(self.network, batch)
+        return loss, detached(found)
+
+    def _log_cycle(self, losses: list[Tensor], penalties: list[Tensor]) -> None:
+        self.log("loss", torch.stack(losses).mean(), prog_bar=True)
+        roles: tuple[str, ...] = getattr(self.paths, "roles", None) or ()
+        for role in dict.fromkeys(roles):
+            own = [loss for loss, other in zip(losses, roles, strict=True) if other == role]
+            self.log(f"loss_{role}", torch.stack(own).mean())
+        if penalties:
+            self.log("ranking", torch.stack(penalties).detach().mean())
+
+    def _weights(self, first: int) -> list[float]:
+        """Return what multiplies the gradient of each path of the cycle that begins at pass ``first``."""
+        share = 1 / self._cycle if self.reduction == "mean" else 1.0
+        factors = self._factors(first)
+        mean = sum(factors) / len(factors)
+        # Where the whole cycle has a learning rate of 0, the shares in it do not matter.
+        return [share * (factor / mean if mean else 1.0) for factor in factors]
+
+    def _factors(self, first: int) -> list[float]:
+        """Return what multiplies the learning rate of each path of a cycle."""
+        return [1.0] * self._cycle if self.rate is None else factors_of(self.rate, self._paths_from(first), first)
+
+    def _paths_from(self, first: int) -> list[Architecture]:
+        return [self.paths.path(step) for step in range(first, first + self._cycle)]
+
+    def _update(self, first: int) -> None:
+        """Step the optimizer after the cycle that begins at pass ``first``."""
+        optimizer: Any = self.optimizers()
+        if self.clip is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
+        with ExitStack() as rates:
+            if self._places is not None:
+                rates.enter_context(divided_rates(optimizer, self._places, self._paths_from(first)))
+            if self.rate is not None:
+                rates.enter_context(scaled_rates(optimizer, sum(self._factors(first)) / self._cycle))
+            optimizer.step()
+        # Parameters off the path keep no gradient, so that momentum and decay leave them alone.
+        optimizer.zero_grad(set_to_none=True)
+        schedule: Any = self.lr_schedulers()
+        if schedule is not None:
+            schedule.step()
+
+
+def _finite(loss: Tensor, step: int, path: Architecture) -> Tensor:
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss of pass {step} is {loss.item()}, on path {path.id} ({dict(path)}). "
+            "Lower the learning rate or clip the gradient."
+        )
+    return loss

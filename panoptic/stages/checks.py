@@ -1,0 +1,43 @@
+"""What is refused before a run has a folder, because settings and machine alone show that it cannot succeed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.stages.settings import Settings
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings with which no run can succeed here.
+
+    Raises:
+        FileNotFoundError: If the data or the file of starting weights is missing.
+        ValueError: If no data are given or their layout is ambiguous, there is no such GPU, or the settings ask for
+            what no stage does.
+    """
+    _check_built(settings)
+    if settings.data.path is None:
+        settings.data.require_scenes()
+    else:
+        find_splits(settings.data.path)
+    if settings.machine.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"machine.device is cuda, but torch {torch.__version__} can use no GPU of this machine; take auto or cpu"
+        )
+    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
+        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def _check_built(settings: Settings) -> None:
+    """Refuse what the settings can say but no stage does, lest it be passed over in silence."""
+    asked = settings.search
+    for key, value, usual in (
+        ("space", asked.space, "auto-panoptic"),
+        ("cost", asked.cost, None),
+        ("racing", asked.racing, False),
+    ):
+        if value != usual:
+            raise ValueError(f"search.{key}={value} is not there yet; leave it at {str(usual).lower()}")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+PROGRAM = """
+import os, sys, warnings
+warnings.filterwarnings("ignore")
+import lightning, torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from autopanoptic.nas import (
+    ComplexityRate, FairPaths, LayerChoice, ModelSpace, SandwichPaths, SoftLabels, Supernet, SupernetModule
+)
+
+class Net(ModelSpace):
+    def __init__(self):
+        super().__init__()
+        self.a = LayerChoice({"x": nn.Linear(4, 8), "y": nn.Linear(4, 8)}, label="a")
+        self.b = LayerChoice([nn.Linear(8, 2), nn.Linear(8, 2), nn.Linear(8, 2)], label="b")
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+def loss(network, batch):
+    return nn.functional.cross_entropy(network(batch[0]), (batch[0].sum(1) > 0).long())
+
+def cost(path):
+    return 1.0 + path["b"] + (path["a"] == "y")
+
+def switches(way, space):
+    if way in ("each", "cycle"):
+        return FairPaths(space, seed=4), loss, {"accumulate": way == "cycle"}
+    ends = space.canonical({"a": "y", "b": 2}), space.canonical({"a": "x", "b": 0})
+    soft = SoftLabels(lambda network, batch: (network(batch[0]), (batch[0].sum(1) > 0).long()))
+    papers = {"distillation": True, "rate": ComplexityRate(cost, *ends, passes=90), "divide_rates": True}
+    more = papers if way == "papers" else {}
+    return SandwichPaths(space, *ends), soft, {"same_batch": True, "reduction": "sum", **more}
+
+def main(devices, way, folder):
+    torch.manual_seed(0)
+    supernet = Supernet(Net())
+    paths, trained, options = switches(way, supernet.space)
+    module = SupernetModule(
+        supernet, trained, lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9), paths, clip=0.5, **options
+    )
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    batches = torch.randn(18, devices, 16 // devices, 4, generator=torch.Generator().manual_seed(3))
+    own = TensorDataset(batches[:, rank].reshape(-1, 4))
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", devices=devices, use_distributed_sampler=False, logger=False,
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto", enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(own, batch_size=16 // devices))
+    torch.save(module.network.state_dict(), os.path.join(folder, f"{devices}-{rank}.pt"))
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["each", "cycle", "batch", "papers"])
+def test_two_processes_train_as_one(tmp_path: Path, way: str) -> None:
+    """Each rank sees half of every batch, all follow the same paths, and nothing is broadcast but gradients."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    for devices in (1, 2):
+        command = [sys.executable, str(program), str(devices), way, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+    one, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
+    for name, value in one.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
