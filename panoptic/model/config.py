@@ -25,8 +25,8 @@ PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 class PanopticConfig:
     """Everything that fixes a panoptic search space, so that equal configs build equal networks.
 
-    The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO. The presets `coco` and
-    `scenes` are the usual way in; `dataclasses.replace` changes single fields.
+    The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO, but that padding is ignored. The
+    presets `coco` and `scenes` are the usual way in; `dataclasses.replace` changes single fields.
 
     Attributes:
         num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
@@ -47,6 +47,8 @@ class PanopticConfig:
             head's channels.
         segmentation_channels: Channels inside the segmentation branch; no fewer than the largest fusion reduction.
         segmentation_layers: Searched layers of the segmentation branch (shared over P2..P5).
+        segmentation_align_corners: Whether the coarser levels' scores are upsampled so that the corners' centres fall
+            on each other, as in the published code; then they shift with the size of the padded batch.
         segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
@@ -85,6 +87,9 @@ class PanopticConfig:
         box_score_threshold: Detections below this score are dropped.
         box_nms_iou: NMS threshold of the detections, per class.
         detections_per_image: Most detections kept; also the number of masks in a FLOPs count.
+        padding_ignored: Whether norms are computed over the cells that images cover, which leaves zeros beside them,
+            and there are no proposals in the padding, so that what is seen in an image does not depend on the others of
+            its batch; else, as in the published code, padding is seen like an image.
         image_divisor: Images are padded to multiples of this; a multiple of 32.
 
     Raises:
@@ -103,6 +108,7 @@ class PanopticConfig:
     norm_groups: int = 32
     segmentation_channels: int = 128
     segmentation_layers: int = 3
+    segmentation_align_corners: bool = False
     segmentation_loss_weight: float = 0.3
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     head_operators: tuple[str, ...] = HEAD_OPTIONS
@@ -135,6 +141,7 @@ class PanopticConfig:
     box_score_threshold: float = 0.05
     box_nms_iou: float = 0.5
     detections_per_image: int = 100
+    padding_ignored: bool = True
     image_divisor: int = 32
 
     def __post_init__(self) -> None:
@@ -154,7 +161,7 @@ class PanopticConfig:
             searched: Take the widths and batch-norm momentum with which found networks are retrained ("3.8G")
                 instead of the supernet's ("1.3G").
         """
-        config = cls(num_things=num_things, num_stuff=num_stuff)
+        config = cls(num_things=num_things, num_stuff=num_stuff, segmentation_align_corners=True, padding_ignored=False)
         if not searched:
             return config
         return replace(config, stem_width=72, stage_widths=(172, 432, 864, 1728), batch_norm_momentum=0.01)
@@ -292,7 +299,7 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
     widths = (config.stem_width, *config.stage_widths)
     if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from {config.stem_width} on, not {list(config.stage_widths)}"
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
     for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
         width, groups = getattr(config, name), config.norm_groups
         if width % groups:

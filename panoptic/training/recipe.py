@@ -83,21 +83,6 @@ class Recipe:
     keep: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
-        if self.passes < 1 or self.batch_size < 1 or self.warmup < 0:
-            raise ValueError(
-                f"passes={self.passes}, batch_size={self.batch_size}, warmup={self.warmup}: passes and batch_size "
-                "must be at least 1, warmup not negative"
-            )
-        if self.optimizer not in ("adamw", "sgd") or self.schedule not in ("cosine", "steps"):
-            raise ValueError(
-                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}: use 'adamw' or 'sgd', "
-                "and 'cosine' or 'steps'"
-            )
-        if not self.learning_rate > 0 or not 0 < self.warmup_factor <= 1:
-            raise ValueError(
-                f"learning_rate={self.learning_rate}, warmup_factor={self.warmup_factor}: the first must be positive, "
-                "the second in (0, 1]"
-            )
         for problem in _problems(self):
             raise ValueError(f"Recipe: {problem}")
 
@@ -169,6 +154,24 @@ class Recipe:
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
+    """Say what is out of range, each beginning with its field."""
+    for name, least in (("passes", 1), ("batch_size", 1), ("warmup", 0)):
+        if getattr(recipe, name) < least:
+            yield f"{name} must be at least {least}, not {getattr(recipe, name)}"
+    if recipe.optimizer not in ("adamw", "sgd"):
+        yield f"optimizer must be 'adamw' or 'sgd', not {recipe.optimizer!r}"
+    if recipe.schedule not in ("cosine", "steps"):
+        yield f"schedule must be 'cosine' or 'steps', not {recipe.schedule!r}"
+    if not 0 < recipe.learning_rate < math.inf:
+        yield f"learning_rate must be a positive number, not {recipe.learning_rate}"
+    if not 0 <= recipe.weight_decay < math.inf:
+        yield f"weight_decay must be a number of at least 0, not {recipe.weight_decay}"
+    if not 0 < recipe.warmup_factor <= 1:
+        yield f"warmup_factor must lie in (0, 1], not {recipe.warmup_factor}"
+    if recipe.clip is not None and not recipe.clip > 0:
+        yield f"clip must be positive, or None for no clipping, not {recipe.clip}"
+    if any(update < 1 for update in recipe.milestones) or list(recipe.milestones) != sorted(set(recipe.milestones)):
+        yield f"milestones must be updates from 1 on, each later than the one before, not {list(recipe.milestones)}"
     yield from augmentation_problems(recipe)
     for name in ("bias_factor", "norm_factor", "offset_factor"):
         if not 0 < getattr(recipe, name) < math.inf:

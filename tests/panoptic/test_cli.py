@@ -210,9 +210,14 @@ def test_a_run_of_other_settings_is_refused_by_what_differs(runs: Path) -> None:
     assert said in " ".join(result.output.split())
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = [sys.executable, "-c", "from autopanoptic.panoptic.cli import app; app()", "config", "show"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize(
+    "code", ["from autopanoptic.panoptic.cli import app; app()", "from autopanoptic.nas.cli import main; main()"]
+)
+def test_a_reader_that_has_seen_enough_is_no_error(code: str) -> None:
+    task = ["panoptic"] if "nas" in code else []
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *task, "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -51,7 +51,7 @@ def test_the_published_network_keeps_the_published_forms() -> None:
         ({"neck": "nasfpn"}, "neck must be one of fpn, panet, bifpn, search, not 'nasfpn'"),
         ({"stage_widths": (24, 48, 96)}, "stage_widths must hold 4 numbers"),
         ({"stage_widths": (25, 48, 96, 128)}, "even .*not 25"),
-        ({"stage_widths": (24, 48, 48, 128)}, "must grow from 16 on"),
+        ({"stage_widths": (24, 48, 48, 128)}, "must grow from stem_width 16 on"),
         ({"stage_widths": "wide"}, "must be a sequence, not 'wide'"),
         ({"anchor_ratios": (0.5, -1.0)}, "positive numbers, not -1.0"),
         ({"norm_groups": 7}, "pyramid_channels must be a multiple of norm_groups 7, not 48"),
