@@ -196,8 +196,8 @@ class PanopticConfig:
             roi_sampling_ratio=1,
             roi_aligned=True,
             mask_aligned=True,
-            # For 7 in 10 things of the scenes one of these overlaps enough to be positive.
-            anchor_sizes=(20, 30, 44, 64, 96),
+            # For 6 in 10 things of the scenes one of these overlaps enough to be positive.
+            anchor_sizes=(22, 31, 43, 60, 85),
             rpn_pre_nms_train=300,
             rpn_pre_nms_test=200,
             rpn_post_nms_train=150,

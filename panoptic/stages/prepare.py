@@ -54,9 +54,7 @@ def _scenes(settings: Settings, folder: Path, console: Console) -> Path:
     scenes = settings.data.require_scenes()
     counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
     with bar(console, "generating scenes") as progress:
-        return write_scenes(
-            folder / "data", counts, seed=settings.seed, difficulty=scenes.difficulty, progress=progress
-        )
+        return write_scenes(folder / "data", counts, seed=settings.seed, progress=progress)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
@@ -40,17 +39,14 @@ class SceneSettings:
         train: Scenes to train on, at least 1.
         nas_val: Scenes to compare candidates on, at least 1.
         val: Scenes to measure the found networks on, at least 1.
-        difficulty: ``"easy"`` or ``"varied"``.
     """
 
-    train: int = 800
-    nas_val: int = 40
-    val: int = 100
-    difficulty: str = "easy"
+    train: int = 1600
+    nas_val: int = 400
+    val: int = 300
 
     def __post_init__(self) -> None:
         _require_at_least(1, self, "train", "nas_val", "val")
-        level(self.difficulty)
 
 
 @dataclass(frozen=True, kw_only=True)
