@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
     from autopanoptic.nas.costs.flops import FlopCount as FlopCount
     from autopanoptic.nas.costs.latency import Latency as Latency
+    from autopanoptic.nas.costs.layers.latency_table import LatencyTable as LatencyTable
+    from autopanoptic.nas.costs.layers.layer_costs import LayerCosts as LayerCosts
     from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.elastic.norms import ElasticGroupNorm as ElasticGroupNorm
     from autopanoptic.nas.supernet.elastic.sizes import Concat as Concat
     from autopanoptic.nas.supernet.elastic.sizes import Kernel as Kernel
+    from autopanoptic.nas.supernet.elastic.sizes import Size as Size
     from autopanoptic.nas.supernet.elastic.sizes import Width as Width
     from autopanoptic.nas.supernet.elastic.sorting import sort_channels as sort_channels
     from autopanoptic.nas.supernet.mutables import InputChoice as InputChoice
@@ -85,6 +88,8 @@ _NAMES = {
     "autopanoptic.nas.costs.additive": ["AdditiveCost"],
     "autopanoptic.nas.costs.flops": ["FlopCount"],
     "autopanoptic.nas.costs.latency": ["Latency"],
+    "autopanoptic.nas.costs.layers.latency_table": ["LatencyTable"],
+    "autopanoptic.nas.costs.layers.layer_costs": ["LayerCosts"],
     "autopanoptic.nas.costs.parameters": ["ParameterCount"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
@@ -112,7 +117,7 @@ _NAMES = {
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],
     "autopanoptic.nas.supernet.elastic.norms": ["ElasticBatchNorm2d", "ElasticGroupNorm"],
-    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Width"],
+    "autopanoptic.nas.supernet.elastic.sizes": ["Concat", "Kernel", "Size", "Width"],
     "autopanoptic.nas.supernet.elastic.sorting": ["sort_channels"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],

@@ -14,10 +14,11 @@ VERIFIED = 3
 class AdditiveCost:
     """A cost to which each choice adds an amount of its own, whatever the other choices are.
 
-    FLOPs and parameters are such costs where no option changes the shapes that later layers see. The first
+    FLOPs and parameters are such costs where no option changes the shapes that later layers see, so not where widths
+    are chosen: a layer costs the product of two. The first
     architecture is measured in full, and so is each option when it is first met, in place of that architecture's own;
-    then any architecture costs a sum. The sums of the first three architectures, and no later ones, are
-    compared with the cost measured in full.
+    then any architecture costs a sum. The sums of the first three architectures that differ from it in two choices or
+    more, and no later ones, are compared with the cost measured in full.
 
     Args:
         space: of which no choice may be conditional.
@@ -25,13 +26,17 @@ class AdditiveCost:
         unit: what one is worth; 1e9 gives GFLOPs.
 
     Raises:
-        ValueError: when the space has a conditional choice; or, on use, when one of those three comparisons fails.
+        ValueError: when the space has a conditional choice, or the cost is known to be no sum because elastic layers
+            multiply sizes (its ``why_no_sum`` says so); or, on use, when one of those three comparisons fails.
     """
 
     def __init__(self, space: SearchSpace, cost: Callable[[Architecture], float], unit: float = 1.0) -> None:
         conditional = [choice.label for choice in space.choices if choice.conditions]
         if conditional:
             raise ValueError(f"Choice {conditional[0]!r} is conditional, so its options add no fixed amount.")
+        why: str | None = getattr(cost, "why_no_sum", None)
+        if why is not None:
+            raise ValueError(f"{why} Use the cost itself instead of AdditiveCost.")
         self.space = space
         self.cost = cost
         self.unit = unit
@@ -44,8 +49,10 @@ class AdditiveCost:
         canonical = self.space.without_inactive(architecture)
         if self._reference is None:
             self._reference = (canonical, self.cost(canonical))
-        total = self._reference[1] + sum(self._difference(item) for item in canonical.items())
-        if len(self._verified) < VERIFIED and canonical not in self._verified:
+        first = self._reference[0]
+        changed = [item for item in canonical.items() if item[1] != first[item[0]]]
+        total = self._reference[1] + sum(map(self._difference, changed))
+        if len(changed) > 1 and len(self._verified) < VERIFIED and canonical not in self._verified:
             self._verify(canonical, total)
         return total / self.unit
 
@@ -53,8 +60,6 @@ class AdditiveCost:
         assert self._reference is not None
         reference, base = self._reference
         label, option = item
-        if reference[label] == option:
-            return 0.0
         if item not in self._added:
             self._added[item] = self.cost(self.space.without_inactive(reference.replace(label, option))) - base
         return self._added[item]

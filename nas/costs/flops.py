@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
+from autopanoptic.nas.supernet.elastic.sharing import coupled
 from autopanoptic.nas.supernet.sites import selects_inputs
 from autopanoptic.nas.supernet.supernet import Supernet
 
@@ -49,6 +50,11 @@ class FlopCount:
         self._follows = selects_inputs(self._meta.module)
         self._formulas = dict(formulas or {})
         self.unit = unit
+
+    @property
+    def why_no_sum(self) -> str | None:
+        """Why the count is no sum over the choices; None where it may be one."""
+        return coupled(self._meta.module)
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.sharing import coupled
 from autopanoptic.nas.supernet.sites import selects_inputs
 from autopanoptic.nas.supernet.supernet import Supernet
 
@@ -31,6 +32,11 @@ class ParameterCount:
         self._inputs = [value.to("meta") for value in inputs or supernet.inputs]
         self._follows = bool(self._inputs) and selects_inputs(self._meta.module)
         self.unit = unit
+
+    @property
+    def why_no_sum(self) -> str | None:
+        """Why the count is no sum over the choices; None where it may be one."""
+        return coupled(self._meta.module)
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the count; parameters that are shared within the subnet count once."""

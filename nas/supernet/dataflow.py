@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
 
 Producers = frozenset[int]
 
@@ -67,9 +68,9 @@ def follow(
     Args:
         network: run in its present mode, without gradients.
         inputs: its arguments.
-        choices: whether a :class:`LayerChoice` or a :class:`Repeat` shall count as one operation that takes all that is
-            given to its module, and an :class:`InputChoice` as one that takes all its candidates, whatever their
-            present options take.
+        choices: whether a :class:`LayerChoice`, a :class:`Repeat` or an elastic layer shall count as one operation that
+            takes all that is given to its module, and an :class:`InputChoice` as one that takes all its candidates,
+            whatever their present options take.
         flops: the count of floating-point operations so far.
     """
     recorder = _Recorder(network, inputs, flops)
@@ -87,10 +88,16 @@ def follow(
 
 def _mutables(network: nn.Module) -> Iterator[nn.Module]:
     for module in network.modules():
-        if isinstance(module, (_nni.LayerChoice, _nni.InputChoice)) or (
-            isinstance(module, _nni.Repeat) and module.label is not None
-        ):
+        if _labels(module):
             yield module
+
+
+def _labels(module: Any) -> list[str]:
+    """Return the labels of the choices that a module makes."""
+    if isinstance(module, ElasticLayer):
+        return [choice.label for choice in module.size_choices()]
+    makes = isinstance(module, (_nni.LayerChoice, _nni.InputChoice, _nni.Repeat)) and module.label is not None
+    return [module.label] if makes else []
 
 
 class _Recorder(TorchFunctionMode):
@@ -128,7 +135,8 @@ class _Recorder(TorchFunctionMode):
 
     def enter(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before a choice's module runs."""
-        self._entered.append((module.label, self._behind(tensors_in((args, kwargs)))))
+        reads = self._behind(tensors_in((args, kwargs)))
+        self._entered += [(label, reads) for label in _labels(module)]
 
     def leave(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         """After a choice's module has run: make its result that of one operation."""
@@ -142,7 +150,7 @@ class _Recorder(TorchFunctionMode):
         number = self._record(frozenset() if candidates else reads, 0, frozenset(), candidates)
         for tensor in tensors_in(result):
             self._set(tensor, number)
-        self._entered.pop()
+        del self._entered[-len(_labels(module)) :]
         return result
 
     def producers(self, tensor: Tensor) -> Producers:

@@ -91,9 +91,9 @@ class SearchSettings:
 
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
-        strategy: One of `STRATEGIES`; ``"nsga2"`` is for two objectives, those of `OF_ONE_OBJECTIVE` for one.
+        strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
         trials: Candidates to evaluate, at least 2.
-        objective: Metric on nas_val to maximise, one of `METRICS`.
+        objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
@@ -119,6 +119,10 @@ class SearchSettings:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
             raise ValueError("strategy nsga2 is for two objectives: set cost to gflops or latency_ms")
+        if self.strategy == "path-priority" and self.racing:
+            raise ValueError(
+                "racing: strategy path-priority ranks every candidate, so none may be given up; set it to false"
+            )
         if self.strategy in OF_ONE_OBJECTIVE and self.cost is not None:
             raise ValueError(
                 f"strategy {self.strategy} takes one objective, but cost is {self.cost}: set cost to null, "
@@ -137,6 +141,8 @@ class MachineSettings:
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
+        supernet_threads: Threads of the supernet's training on a CPU, beside which nothing else runs, at least 1; None
+            for as many as any training.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.
@@ -150,6 +156,7 @@ class MachineSettings:
     precision: Precision = "32-true"
     workers: int = 2
     threads: int = 1
+    supernet_threads: int | None = None
     trainings: int = 1
     loaders: int = 0
     evaluation_batch: int = 8
@@ -159,7 +166,9 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "workers", "threads", "trainings", "evaluation_batch", "checkpoint_every")
+        _require_at_least(
+            1, self, "workers", "threads", "supernet_threads", "trainings", "evaluation_batch", "checkpoint_every"
+        )
         _require_at_least(0, self, "loaders", "memory")
 
 

@@ -158,8 +158,11 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),
         (["--space", "elastic"], "search.space=elastic is not there yet"),
-        (["--strategy", "random", "--cost", "gflops"], "search.cost=gflops is not there yet"),
-        (["--racing"], "search.racing=True is not there yet"),
+        (
+            ["--strategy", "path-priority", "--cost", "gflops"],
+            "strategy path-priority takes one objective, but cost is gflops",
+        ),
+        (["--strategy", "path-priority", "--racing"], "path-priority ranks every candidate, so none may be given up"),
         (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
         pytest.param(
             ["--device", "cuda"],

@@ -39,8 +39,9 @@ class ElasticLayer(nn.Module):
     path = ""
 
     def size_choices(self) -> tuple[SizeChoice, ...]:
-        """Return the choices on which the layer depends, each once."""
-        sizes = [*(size for layout in self.layout.values() for size in layout), *self.further]
+        """Return the choices on which the layer depends, each once, the input's first."""
+        around = [size for size in (self.in_size, self.out_size) if size is not None]
+        sizes = [*around, *(size for layout in self.layout.values() for size in layout), *self.further]
         return tuple(dict.fromkeys(choice for size in sizes for choice in size.choices()))
 
     def active_tensor(self, name: str) -> Tensor | None:

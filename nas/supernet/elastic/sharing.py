@@ -1,4 +1,4 @@
-"""Keeps the choices of sizes apart that belong to different networks: one object switches all layers that hold it."""
+"""Who shares which sizes: networks must not, as one object switches all layers that hold it; layers do."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def check_apart(network: nn.Module, other: nn.Module) -> None:
     for choice in size_choices(other):
         if id(choice) in ours:
             raise RuntimeError(made_outside(choice))
+
+
+def coupled(network: nn.Module) -> str | None:
+    """Return which elastic layer's cost is a product of several choices, as a sentence; None where there is none."""
+    for name, module in network.named_modules():
+        if isinstance(module, ElasticLayer):
+            choices = {choice.label: choice for choice in module.size_choices() if len(choice.options) > 1}
+            if len(choices) > 1:
+                shown = " and ".join(map(repr, choices.values()))
+                return f"The cost of {type(module).__name__} {name!r} is no sum over the choices: {shown} multiply."
+    return None

@@ -41,6 +41,15 @@ def test_a_cost_that_is_no_sum_is_refused() -> None:
         additive({**dict.fromkeys("abcde", 1), "a": 2, "b": 2} | {"e": 4})
 
 
+def test_only_what_differs_twice_shows_that_a_cost_is_no_sum() -> None:
+    """In the order of the space the first architectures differ from the very first one in one choice alone."""
+    additive = AdditiveCost(SearchSpace([Choice("a", [1, 2]), Choice("b", [1, 2])]), Counting(product=True))
+    for a, b in ((1, 1), (1, 2), (2, 1)):
+        additive({"a": a, "b": b})
+    with pytest.raises(ValueError, match="choices add up to"):
+        additive({"a": 2, "b": 2})
+
+
 def test_conditional_choices_are_refused() -> None:
     space = SearchSpace([Choice("a", [1, 2]), Choice("b", [1, 2], ("a", 1))])
     with pytest.raises(ValueError, match="Choice 'b' is conditional"):

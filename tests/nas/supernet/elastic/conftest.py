@@ -20,10 +20,10 @@ from autopanoptic.nas import (
     LayerChoice,
     ModelSpace,
     Repeat,
+    Size,
     Supernet,
     Width,
 )
-from autopanoptic.nas.supernet.elastic.sizes import Size
 
 # Worker processes cannot import this module by its name.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

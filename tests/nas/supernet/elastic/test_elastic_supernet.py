@@ -2,27 +2,36 @@ from __future__ import annotations
 
 import copy
 import io
-import pickle
 from typing import Any
 
+import cloudpickle
+import lightning
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from autopanoptic.nas import (
+    AdditiveCost,
     Architecture,
     ElasticConv2d,
     ElasticLayer,
     ElasticLinear,
     FlopCount,
+    InputChoice,
     Kernel,
     LayerChoice,
     ModelSpace,
     ParameterCount,
+    ProcessExecutor,
+    RandomSearch,
     Repeat,
+    Search,
     SearchSpace,
     Supernet,
+    SupernetEvaluator,
+    SupernetModule,
     Width,
     recalibrated,
 )
@@ -118,7 +127,11 @@ def test_copies_switch_on_their_own(elastic: Supernet, pictures: Tensor) -> None
     first, second = random_architectures(elastic, 2)
     elastic.activate(first)
     before = elastic(pictures)
-    for other in (copy.deepcopy(elastic), pickle.loads(pickle.dumps(elastic)), Supernet(copy.deepcopy(elastic.module))):
+    for other in (
+        copy.deepcopy(elastic),
+        cloudpickle.loads(cloudpickle.dumps(elastic)),
+        Supernet(copy.deepcopy(elastic.module)),
+    ):
         other.activate(second)
         assert torch.equal(elastic(pictures), before)
         found = other(pictures)
@@ -252,3 +265,115 @@ def test_one_width_in_two_networks_is_refused() -> None:
         Supernet(Outside(width))
     assert Supernet(first.module).space == first.space
     assert Supernet(copy.deepcopy(first.module)).space == first.space
+
+
+class Branches(ModelSpace):
+    """Two elastic branches of which one is taken, and one that always is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c = Width("a", [2, 4]), Width("b", [2, 4]), Width("c", [2, 4])
+        self.stem = ElasticLinear(2, c)
+        self.left = nn.Sequential(ElasticLinear(c, a), nn.ReLU(), ElasticLinear(a, 3))
+        self.right = nn.Sequential(ElasticLinear(c, b), nn.ReLU(), ElasticLinear(b, 3))
+        self.take = InputChoice(2, 1, label="take")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.take([self.left(x), self.right(x)])
+
+
+def test_the_width_of_a_branch_that_is_not_taken_is_no_choice() -> None:
+    supernet = Supernet(Branches(), inputs=[torch.zeros(1, 2)])
+    assert supernet.space["a"].conditions == (("take", (0,)),)
+    assert supernet.space["b"].conditions == (("take", (1,)),)
+    assert all("c" in architecture for architecture in supernet.space)
+    flops, parameters = FlopCount(supernet), ParameterCount(supernet)
+    for architecture in supernet.space:
+        c, branch = int(architecture["c"]), int(architecture["a" if architecture["take"] == 0 else "b"])
+        assert flops(architecture) == 2 * c + c * branch + branch * 3
+        assert parameters(architecture) == (2 + 1) * c + (c + 1) * branch + (branch + 1) * 3
+
+
+def test_additive_costs_refuse_what_does_not_add_up(elastic: Supernet) -> None:
+    with pytest.raises(ValueError, match="is conditional, so its options add no fixed amount"):
+        AdditiveCost(elastic.space, FlopCount(elastic, torch.zeros(1, 1, 8, 8)))
+    supernet = Supernet(Chained())
+    example = torch.zeros(1, 2)
+    for cost in (FlopCount(supernet, example), ParameterCount(supernet)):
+        with pytest.raises(ValueError, match=r"ElasticLinear 'layers\.1' is no sum .*Width\('a'.* and Width\('b'"):
+            AdditiveCost(supernet.space, cost)
+    alone = Supernet(Alone())
+    flops = FlopCount(alone, example)
+    additive = AdditiveCost(alone.space, flops)
+    assert all(additive(architecture) == flops(architecture) for architecture in alone.space)
+
+
+class Alone(ModelSpace):
+    """A width that meets itself alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b = Width("a", [2, 4, 7]), Width("b", [2, 4])
+        self.layers = nn.Sequential(ElasticLinear(2, a), ElasticLinear(a, a), ElasticLinear(a, 5), ElasticLinear(5, b))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Chained(ModelSpace):
+    """Two widths that meet in one layer, whose cost is their product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b = Width("a", [2, 4]), Width("b", [2, 4])
+        self.layers = nn.Sequential(ElasticLinear(2, a), ElasticLinear(a, b), ElasticLinear(b, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+@pytest.mark.slow
+def test_workers_evaluate_paths_of_their_own_copy(elastic: Supernet, pictures: Tensor) -> None:
+    elastic.module.eval()
+
+    def total(network: nn.Module) -> dict[str, float]:
+        return {"value": float(network(pictures).sum())}
+
+    evaluator = SupernetEvaluator(elastic, total, recalibrate_with=[pictures])
+    result = Search(elastic.space, RandomSearch(), evaluator, executor=ProcessExecutor(1)).run(trials=3)
+    for trial in result.history.completed:
+        assert trial.metrics == evaluator.evaluate(trial.architecture, lambda step, metrics: None)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")
+def test_training_by_lightning_updates_the_slices_of_a_cycle(elastic_class: type[ModelSpace]) -> None:
+    supernet = Supernet(elastic_class())
+    smallest = supernet.space.canonical({choice.label: choice.options[0] for choice in supernet.space.choices})
+
+    class Only:
+        cycle = 2
+
+        def path(self, step: int) -> Architecture:
+            return smallest if step % 2 else supernet.space.canonical({**smallest, "width": 8})
+
+    before = copy.deepcopy(supernet.module.state_dict())
+    module = SupernetModule(
+        supernet,
+        lambda network, batch: network(batch).square().mean(),
+        lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        Only(),
+        accumulate=True,
+        divide_rates=True,
+    )
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(torch.randn(8, 1, 8, 8), batch_size=4))
+    moved = supernet.module.state_dict()["stem.0.weight"] != before["stem.0.weight"]
+    assert moved[:8, :, 2:5, 2:5].all()
+    assert not moved[8:].any()
+    assert not moved[:, :, :2].any()

@@ -18,11 +18,11 @@ from autopanoptic.nas import (
     ElasticLinear,
     LayerChoice,
     ModelSpace,
+    Size,
     Supernet,
     Width,
     sort_channels,
 )
-from autopanoptic.nas.supernet.elastic.sizes import Size
 
 
 class Net(ModelSpace):
