@@ -66,9 +66,10 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
     scenes, names = found["scenes"], differing(found)
     yield f"## {found['passes']} passes\n"
     yield f"{scenes['train']} scenes to train on, {scenes['val']} of val; PQ in percent, the mean of"
-    yield f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. Differences are"
-    yield "to the hand-made network, ± one standard error. By more than two of them (!), in one column or the other,"
-    yield f"{len(names)} networks differ: {', '.join(names) or 'none'}.\n"
+    yield f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. There each differs"
+    yield "from the hand-made network by so much, ± one standard error; at equal cost, from the hand-made network in the"
+    yield f"width that costs as much. By more than two standard errors (!) differ {len(names)} networks:"
+    yield f"{', '.join(names) or 'none'}.\n"
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"
     yield from (f"- {name}: {entry['what']}" for name, entry in found["networks"].items())
