@@ -59,6 +59,10 @@ def test_the_folder_holds_all_results(finished: tuple[Path, dict[str, NetworkRep
         assert values["gflops"] > 0 < values["latency_ms"]
         assert 0.3 < values["mparams"] < 1.5
         assert len(list((folder / "networks" / name / "pictures").glob("*.png"))) == 2
+        assert (folder / "networks" / name / "network.png").read_bytes().startswith(b"\x89PNG")
+    for name, found in metrics["searched_minus"].items():
+        assert found["low"] <= found["value"] <= found["high"]
+        assert found["value"] == pytest.approx(metrics["networks"]["searched"]["pq"] - metrics["networks"][name]["pq"])
     assert Architecture.load(folder / "architecture.json") == reports["searched"].architecture
     for plot in ("history.png", "options.png"):
         assert (folder / plot).read_bytes().startswith(b"\x89PNG")
