@@ -30,16 +30,18 @@ from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages.batches import batches_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import build, network_config, network_of
+from autopanoptic.panoptic.stages.pipeline import load_run
 from autopanoptic.panoptic.stages.settings import Settings
 
 
 def load(run: Path) -> tuple[Settings, Datasets, Supernet]:
     """Return a run's settings, data and trained supernet."""
-    settings = Settings.load(run / "settings.json")
+    settings = load_run(run)
     weights = run / "supernet" / "supernet.pt"
     if not weights.exists():
         raise FileNotFoundError(f"{weights}: the run has no trained supernet; let it finish first")
-    datasets = find_splits(run / "data" if settings.data is None else Path(settings.data)).open(settings.seed)
+    root = run / "data" if settings.data.path is None else Path(settings.data.path)
+    datasets = find_splits(root).open(settings.seed, orientation=settings.data.orientation)
     network = build(network_config(settings, datasets.train.categories), settings.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return settings, datasets, Supernet(network.to(device_of(settings)))
@@ -61,9 +63,9 @@ def measure(evaluator: PanopticEvaluator, candidates: list[Architecture]) -> dic
 def compare(run: Path, count: int, sizes: list[int], seed: int) -> dict[str, Any]:
     """Return the figures of every number of batches."""
     settings, datasets, supernet = load(run)
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.machine.threads)
     divisor, most = network_of(supernet).config.image_divisor, max(sizes)
-    validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.rules)
+    validation = Validation(datasets.nas_val, batches_of(settings, datasets.nas_val, divisor), settings.merge)
     images = list(
         training_batches(
             datasets.train, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,

@@ -3,9 +3,11 @@
     python examples/panoptic_search.py                      # generated scenes, about ten minutes on a CPU
     python examples/panoptic_search.py --quick              # every stage, in about a minute
     python examples/panoptic_search.py --data DIR           # images in COCO panoptic format
+    python examples/panoptic_search.py --config FILE        # what you want, as YAML
     python examples/panoptic_search.py --resume             # go on with an interrupted run
 
-The same program is installed as ``autopanoptic panoptic search``; ``--help`` lists its options.
+The same program is installed as ``autopanoptic panoptic search``; ``--help`` lists its options, and
+``autopanoptic panoptic config show --explain`` prints every setting.
 """
 
 import typer

@@ -38,6 +38,8 @@ class _Program(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader has seen enough, as `| head` has
         except EXPECTED as problem:
             if ctx.params.get("show_traceback"):
                 typer.echo(traceback.format_exc(), err=True)

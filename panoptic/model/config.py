@@ -25,8 +25,8 @@ PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 class PanopticConfig:
     """Everything that fixes a panoptic search space, so that equal configs build equal networks.
 
-    The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO. The presets `coco` and
-    `scenes` are the usual way in; `dataclasses.replace` changes single fields.
+    The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO, but that padding is ignored. The
+    presets `coco` and `scenes` are the usual way in; `dataclasses.replace` changes single fields.
 
     Attributes:
         num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
@@ -41,12 +41,14 @@ class PanopticConfig:
             of k x k: ``"fan_in"`` 1 / (C k^2); ``"published"`` 1 / C, as in the code of single-path one-shot, so that
             depthwise kernels have 1. Steps of Adam's size hardly change those, for the batch norm takes their
             scale out of the gradient.
-        neck: One of `NECKS`.
+        neck: ``"fpn"``, ``"panet"``, ``"bifpn"``, or ``"search"``, which makes the neck a choice among the three.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
         segmentation_channels: Channels inside the segmentation branch; no fewer than the largest fusion reduction.
         segmentation_layers: Searched layers of the segmentation branch (shared over P2..P5).
+        segmentation_align_corners: Whether the coarser levels' scores are upsampled so that the corners' centres fall
+            on each other, as in the published code; then they shift with the size of the padded batch.
         segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
@@ -77,14 +79,20 @@ class PanopticConfig:
         rpn_pre_nms_test: The same at test time.
         rpn_post_nms_train: Proposals kept per image after NMS in training.
         rpn_post_nms_test: The same at test time; also the number of RoIs in a FLOPs count.
+        rpn_regression_weights: Factors on the RPN's box targets (dx, dy, dw, dh).
         rpn_nms_iou: NMS threshold of the proposals.
         box_foreground_iou: RoIs that overlap a box at least so much are positive.
         box_background_iou: RoIs that overlap every box less than this are negative.
         box_samples: RoIs per image that enter the box head's loss.
         box_positive_fraction: Highest share of positives among them.
+        box_regression_weights: Factors on the box head's targets (dx, dy, dw, dh); those of the paper give the
+            targets of the scenes a standard deviation of 1.
         box_score_threshold: Detections below this score are dropped.
         box_nms_iou: NMS threshold of the detections, per class.
         detections_per_image: Most detections kept; also the number of masks in a FLOPs count.
+        padding_ignored: Whether norms are computed over the cells that images cover, which leaves zeros beside them,
+            and there are no proposals in the padding, so that what is seen in an image does not depend on the others of
+            its batch; else, as in the published code, padding is seen like an image.
         image_divisor: Images are padded to multiples of this; a multiple of 32.
 
     Raises:
@@ -103,6 +111,7 @@ class PanopticConfig:
     norm_groups: int = 32
     segmentation_channels: int = 128
     segmentation_layers: int = 3
+    segmentation_align_corners: bool = False
     segmentation_loss_weight: float = 0.3
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     head_operators: tuple[str, ...] = HEAD_OPTIONS
@@ -127,14 +136,17 @@ class PanopticConfig:
     rpn_pre_nms_test: int = 1000
     rpn_post_nms_train: int = 2000
     rpn_post_nms_test: int = 1000
+    rpn_regression_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     rpn_nms_iou: float = 0.7
     box_foreground_iou: float = 0.5
     box_background_iou: float = 0.5
     box_samples: int = 512
     box_positive_fraction: float = 0.25
+    box_regression_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     box_score_threshold: float = 0.05
     box_nms_iou: float = 0.5
     detections_per_image: int = 100
+    padding_ignored: bool = True
     image_divisor: int = 32
 
     def __post_init__(self) -> None:
@@ -154,7 +166,7 @@ class PanopticConfig:
             searched: Take the widths and batch-norm momentum with which found networks are retrained ("3.8G")
                 instead of the supernet's ("1.3G").
         """
-        config = cls(num_things=num_things, num_stuff=num_stuff)
+        config = cls(num_things=num_things, num_stuff=num_stuff, segmentation_align_corners=True, padding_ignored=False)
         if not searched:
             return config
         return replace(config, stem_width=72, stage_widths=(172, 432, 864, 1728), batch_norm_momentum=0.01)
@@ -184,8 +196,8 @@ class PanopticConfig:
             roi_sampling_ratio=1,
             roi_aligned=True,
             mask_aligned=True,
-            # For 7 in 10 things of the scenes one of these overlaps enough to be positive.
-            anchor_sizes=(20, 30, 44, 64, 96),
+            # For 6 in 10 things of the scenes one of these overlaps enough to be positive.
+            anchor_sizes=(22, 31, 43, 60, 85),
             rpn_pre_nms_train=300,
             rpn_pre_nms_test=200,
             rpn_post_nms_train=150,
@@ -215,9 +227,11 @@ class PanopticConfig:
         return cls(**values)
 
 
-_SEQUENCES = ("stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "anchor_ratios", "head_operators")
+_REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
+_SEQUENCES = (*_REAL, "stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "head_operators")
 _MAY_BE_ZERO = ("num_things", "num_stuff")
-_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES)}
+_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES),
+    "box_regression_weights": 4, "rpn_regression_weights": 4}  # fmt: skip
 _FRACTIONS = tuple(
     field.name for field in fields(PanopticConfig) if field.name.endswith(("_iou", "_fraction", "_threshold"))
 )
@@ -258,7 +272,7 @@ def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
     if len(value) != _LENGTHS.get(name, len(value)) or not value:
         yield f"{name} must hold {_LENGTHS.get(name, 'at least 1')} numbers, not {list(value)}"
     for item in value:
-        if name != "anchor_ratios" and not _is_count(item):
+        if name not in _REAL and not _is_count(item):
             yield f"{name} must hold integers of at least 1, not {item!r}"
         elif not _is_number(item) or float(item) <= 0:  # type: ignore[arg-type]
             yield f"{name} must hold positive numbers, not {item!r}"
@@ -292,7 +306,7 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
     widths = (config.stem_width, *config.stage_widths)
     if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from {config.stem_width} on, not {list(config.stage_widths)}"
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
     for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
         width, groups = getattr(config, name), config.norm_groups
         if width % groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
 from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
 from autopanoptic.panoptic.model.neck.neck import Neck
+from autopanoptic.panoptic.model.padding import blank, extend, padded
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import Features, Sizes
 
@@ -119,32 +121,35 @@ class PanopticNetwork(ModelSpace):
                 f"images {tuple(images.shape)} need as many targets, not {len(targets)}, and a semantic map of "
                 f"their batch, height and width, not {tuple(semantic.shape)}"
             )
-        pyramid, logits = self._features(images, sizes)
-        losses = self._thing_losses(images, sizes, pyramid, targets, generator)
+        with self._padded(images, sizes):
+            pyramid, logits = self._features(images, sizes)
+            proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        if self.roi_heads is not None:
+            self.roi_heads.fg_bg_sampler.generator = generator
+            losses |= self.roi_heads.losses(pyramid, proposals, sizes, targets)
         weighted = list(losses.values())
         if logits is not None:
             losses["segmentation"] = segmentation_loss(logits, semantic)
             weighted.insert(0, self.config.segmentation_loss_weight * losses["segmentation"])
         return {**losses, "total": sum(weighted[1:], start=weighted[0])}
 
-    def _thing_losses(
+    def _propose(
         self,
         images: Tensor,
         sizes: Sizes,
         pyramid: Features,
-        targets: Sequence[Target],
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
-        if self.rpn is None or self.roi_heads is None:
-            return {}
+        targets: Sequence[Target] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Proposals of each image, and with targets their losses."""
+        if self.rpn is None:
+            return [], {}
         self.rpn.fg_bg_sampler.generator = generator
-        self.roi_heads.fg_bg_sampler.generator = generator
-        proposals, proposal = self.rpn(ImageList(images, list(sizes)), pyramid, targets)
-        return {
-            "objectness": proposal["loss_objectness"],
-            "rpn_box": proposal["loss_rpn_box_reg"],
-            **self.roi_heads.losses(pyramid, proposals, sizes, targets),
-        }
+        proposals, found = self.rpn(ImageList(images, list(sizes)), pyramid, targets)
+        if targets is None:
+            return proposals, {}
+        return proposals, {"objectness": found["loss_objectness"], "rpn_box": found["loss_rpn_box_reg"]}
 
     @torch.no_grad()
     def predict(self, images: Tensor, sizes: Sizes, original_sizes: Sizes) -> list[Prediction]:
@@ -164,8 +169,11 @@ class PanopticNetwork(ModelSpace):
         self._check(images, sizes)
         if len(original_sizes) != len(images):
             raise ValueError(f"{len(images)} images need as many original sizes, not {len(original_sizes)}")
-        pyramid, logits = self._features(images, sizes)
-        detections = self._detect(images, sizes, pyramid)
+        with self._padded(images, sizes):
+            pyramid, logits = self._features(images, sizes)
+            proposals, _ = self._propose(images, sizes, pyramid)
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        detections = self._detect(images, sizes, pyramid, proposals)
         each = zip(detections, sizes, original_sizes, strict=True)
         things = [self._things_at(found, size, original) for found, size, original in each]
         semantics = [
@@ -180,7 +188,7 @@ class PanopticNetwork(ModelSpace):
         """The modulated pyramid and the segmentation logits at stride 4, in the published order of operations."""
         if images.device.type == "cpu":  # on which convolutions are faster so, by some 7% of a training step
             images = images.contiguous(memory_format=torch.channels_last)
-        pyramid = self.neck(self.backbone(images))
+        pyramid = self.neck(self.backbone(blank(images)))
         if self.segmentation is None:
             return pyramid, None
         background = self.segmentation(pyramid)
@@ -190,10 +198,12 @@ class PanopticNetwork(ModelSpace):
             background, pyramid = modulate(background, to_background), modulate(pyramid, to_foreground)
         return pyramid, self.segmentation.classify(background)
 
-    def _detect(self, images: Tensor, sizes: Sizes, pyramid: Features) -> list[Detections]:
-        if self.rpn is None or self.roi_heads is None:
+    def _padded(self, images: Tensor, sizes: Sizes) -> AbstractContextManager[None]:
+        return padded(images, sizes) if self.config.padding_ignored else nullcontext()
+
+    def _detect(self, images: Tensor, sizes: Sizes, pyramid: Features, proposals: list[Tensor]) -> list[Detections]:
+        if self.roi_heads is None:
             return [Detections.none(images.device) for _ in sizes]
-        proposals, _ = self.rpn(ImageList(images, list(sizes)), pyramid)
         found: list[Detections] = self.roi_heads(pyramid, proposals, sizes)
         return found
 

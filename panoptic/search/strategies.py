@@ -56,3 +56,8 @@ def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
     plain = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
     return space.canonical({choice.label: plain[choice.label.split(".")[0]] for choice in space.choices})
+
+
+def family(space: SearchSpace) -> list[Architecture]:
+    """Return the networks that one would build by hand for several budgets."""
+    return [hand_made(space)]

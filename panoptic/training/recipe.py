@@ -83,21 +83,6 @@ class Recipe:
     keep: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
-        if self.passes < 1 or self.batch_size < 1 or self.warmup < 0:
-            raise ValueError(
-                f"passes={self.passes}, batch_size={self.batch_size}, warmup={self.warmup}: passes and batch_size "
-                "must be at least 1, warmup not negative"
-            )
-        if self.optimizer not in ("adamw", "sgd") or self.schedule not in ("cosine", "steps"):
-            raise ValueError(
-                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}: use 'adamw' or 'sgd', "
-                "and 'cosine' or 'steps'"
-            )
-        if not self.learning_rate > 0 or not 0 < self.warmup_factor <= 1:
-            raise ValueError(
-                f"learning_rate={self.learning_rate}, warmup_factor={self.warmup_factor}: the first must be positive, "
-                "the second in (0, 1]"
-            )
         for problem in _problems(self):
             raise ValueError(f"Recipe: {problem}")
 
@@ -141,13 +126,25 @@ class Recipe:
             contrast=self.contrast, saturation=self.saturation, hue=self.hue,
         )  # fmt: skip
 
-    def check_cycle(self, cycle: int) -> None:
-        """Refuse passes whose last gradients would change nothing.
+    def check_cycle(self, cycle: int, *, same_batch: bool = False) -> None:
+        """Refuse passes whose last gradients would change nothing, and measurements inside of a step.
+
+        Args:
+            cycle: Paths in a cycle.
+            same_batch: Whether a cycle's paths run on one batch, as one step.
 
         Raises:
-            ValueError: If gradients are accumulated over cycles and the passes are no whole number of them.
+            ValueError: If a cycle makes one update and the passes are no whole number of them, or if it makes one step
+                and `validate_every` is no whole number of them.
         """
         rest = self.passes % cycle
+        if same_batch and (rest or self.validate_every % cycle):
+            name = "passes" if rest else "validate_every"
+            value = getattr(self, name)
+            raise ValueError(
+                f"{name}={value} is no multiple of the {cycle} paths of a cycle, which run on one batch as one step; "
+                f"take {value + cycle - value % cycle}"
+            )
         if self.accumulate and rest:
             raise ValueError(
                 f"passes={self.passes} is no multiple of the {cycle} paths of a cycle, over which the recipe "
@@ -155,9 +152,9 @@ class Recipe:
                 "passes, or accumulate=False"
             )
 
-    def updates(self, cycle: int) -> int:
-        """Return how often the optimizer steps, given the paths in a cycle."""
-        return self.passes // cycle if self.accumulate else self.passes
+    def updates(self, cycle: int, *, same_batch: bool = False) -> int:
+        """Return how often the optimizer steps, given the paths in a cycle and whether they share a batch."""
+        return self.passes // cycle if self.accumulate or same_batch else self.passes
 
     def factor(self, update: int, total: int) -> float:
         """Return the share of the learning rate at an update, from 0, of so many."""
@@ -169,6 +166,24 @@ class Recipe:
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
+    """Say what is out of range, each beginning with its field."""
+    for name, least in (("passes", 1), ("batch_size", 1), ("warmup", 0)):
+        if getattr(recipe, name) < least:
+            yield f"{name} must be at least {least}, not {getattr(recipe, name)}"
+    if recipe.optimizer not in ("adamw", "sgd"):
+        yield f"optimizer must be 'adamw' or 'sgd', not {recipe.optimizer!r}"
+    if recipe.schedule not in ("cosine", "steps"):
+        yield f"schedule must be 'cosine' or 'steps', not {recipe.schedule!r}"
+    if not 0 < recipe.learning_rate < math.inf:
+        yield f"learning_rate must be a positive number, not {recipe.learning_rate}"
+    if not 0 <= recipe.weight_decay < math.inf:
+        yield f"weight_decay must be a number of at least 0, not {recipe.weight_decay}"
+    if not 0 < recipe.warmup_factor <= 1:
+        yield f"warmup_factor must lie in (0, 1], not {recipe.warmup_factor}"
+    if recipe.clip is not None and not recipe.clip > 0:
+        yield f"clip must be positive, or None for no clipping, not {recipe.clip}"
+    if any(update < 1 for update in recipe.milestones) or list(recipe.milestones) != sorted(set(recipe.milestones)):
+        yield f"milestones must be updates from 1 on, each later than the one before, not {list(recipe.milestones)}"
     yield from augmentation_problems(recipe)
     for name in ("bias_factor", "norm_factor", "offset_factor"):
         if not 0 < getattr(recipe, name) < math.inf:

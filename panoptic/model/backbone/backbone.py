@@ -8,6 +8,7 @@ from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.model.padding import BatchNorm2d
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 
@@ -47,7 +48,7 @@ def _stem(width: int, momentum: float) -> nn.Sequential:
     convolution = nn.Conv2d(3, width, 3, stride=2, padding=1)
     nn.init.normal_(convolution.weight, std=0.01)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    return nn.Sequential(convolution, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU(inplace=True))
+    return nn.Sequential(convolution, BatchNorm2d(width, momentum=momentum), nn.ReLU(inplace=True))
 
 
 def _block_choice(in_channels: int, width: int, stride: int, index: int, config: PanopticConfig) -> nn.Module:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.panoptic.model.padding import BatchNorm2d
+
 
 class ShuffleBlock(nn.Module):
     """A ShuffleNetV2 block.
@@ -83,7 +85,7 @@ def _depthwise(channels: int, kernel: int, stride: int, momentum: float) -> tupl
 
 
 def _normalised(convolution: nn.Conv2d, momentum: float) -> tuple[nn.Module, ...]:
-    return convolution, nn.BatchNorm2d(convolution.out_channels, momentum=momentum)
+    return convolution, BatchNorm2d(convolution.out_channels, momentum=momentum)
 
 
 def _draw(convolution: nn.Conv2d, init: str) -> None:

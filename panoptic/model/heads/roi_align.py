@@ -44,7 +44,7 @@ def roi_align(x: Tensor, rois: Tensor, side: int, scale: float, sampling_ratio: 
     weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
     taps = (2 * sampling_ratio) ** 2
     table = x.permute(0, 2, 3, 1).reshape(-1, channels)
-    means: Tensor = _WeightedRows.apply(table, cells.reshape(-1, taps), weights.reshape(-1, taps))  # type: ignore[no-untyped-call]
+    means: Tensor = _WeightedRows.apply(table, cells.reshape(-1, taps), weights.reshape(-1, taps))
     return means.view(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
@@ -80,7 +80,7 @@ class _WeightedRows(torch.autograd.Function):
         return functional.embedding_bag(indices, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         indices, weights = ctx.saved_tensors
         flat = indices.flatten()
         order = flat.argsort(stable=True)

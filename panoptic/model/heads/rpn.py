@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
+from autopanoptic.panoptic.model.padding import true_cells, true_sizes
 from autopanoptic.panoptic.model.shapes import FeatureShape
+
+NEVER = -1e4
+"""Logit of anchors in the padding: its sigmoid is 0, and so is its derivative."""
 
 
 class FixedStrideAnchors(AnchorGenerator):
@@ -44,13 +49,35 @@ class FullPrecisionRPNHead(RPNHead):
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Logits (B, A, H, W) and box deltas (B, 4 A, H, W) of each level."""
         logits, deltas = super().forward(x)
-        return [t.float() for t in logits], [t.float() for t in deltas]
+        return [_without_padding(t.float()) for t in logits], [t.float() for t in deltas]
+
+
+def _without_padding(logits: Tensor) -> Tensor:
+    found = true_cells(logits)
+    return logits if found is None else logits.masked_fill(~found.mask[:, None], NEVER)
+
+
+class PaddingBlindRPN(RegionProposalNetwork):
+    """torchvision's proposal network in which anchors in the padding are neither proposed nor trained."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Label the anchors (A,) of each image 1, 0, or -1 to be ignored; and the box matched with each, (A, 4)."""
+        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
+        sizes = true_sizes()
+        if sizes is not None:
+            for found, of_image, (height, width) in zip(labels, anchors, sizes, strict=True):
+                # An anchor's centre is its cell's first pixel.
+                x, y = (of_image[:, :2] + of_image[:, 2:]).unbind(1)
+                found[(x >= 2 * width) | (y >= 2 * height)] = -1
+        return labels, boxes
 
 
 def build_rpn(config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> RegionProposalNetwork:
     """The proposal network for a pyramid; its ``fg_bg_sampler`` is a `SeededSampler`."""
     shapes = list(input_shape.values())
-    rpn = RegionProposalNetwork(
+    rpn = PaddingBlindRPN(
         FixedStrideAnchors(config.anchor_sizes, config.anchor_ratios, [shape.stride for shape in shapes]),
         FullPrecisionRPNHead(shapes[0].channels, len(config.anchor_ratios)),
         fg_iou_thresh=config.rpn_foreground_iou,
@@ -60,6 +87,8 @@ def build_rpn(config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -
         pre_nms_top_n={"training": config.rpn_pre_nms_train, "testing": config.rpn_pre_nms_test},
         post_nms_top_n={"training": config.rpn_post_nms_train, "testing": config.rpn_post_nms_test},
         nms_thresh=config.rpn_nms_iou,
+        score_thresh=torch.finfo(torch.float32).tiny,
     )
+    rpn.box_coder = BoxCoder(config.rpn_regression_weights)
     rpn.fg_bg_sampler = SeededSampler(config.rpn_samples, config.rpn_positive_fraction)
     return rpn

@@ -11,6 +11,7 @@ from torch.nn import functional
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.padding import extend
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 
 
@@ -31,6 +32,7 @@ class SegmentationHead(nn.Module):
             width = channels
         self.layers = nn.Sequential(*layers)
         self.output_shape = {level: FeatureShape(channels, s.stride) for level, s in in_shape.items()}
+        self.align_corners = config.segmentation_align_corners
         self.score = nn.Conv2d(channels * len(in_shape), config.num_stuff + 1, 1)
 
     def forward(self, pyramid: Features) -> Features:
@@ -48,9 +50,9 @@ class SegmentationHead(nn.Module):
         logits = finest + self.score.bias[:, None, None]  # type: ignore[index]
         for scores in coarser:
             logits = logits + functional.interpolate(
-                scores, size=finest.shape[-2:], mode="bilinear", align_corners=True
+                extend(scores), size=finest.shape[-2:], mode="bilinear", align_corners=self.align_corners
             )
-        return logits
+        return extend(logits)
 
 
 def to_pixels(logits: Tensor) -> Tensor:

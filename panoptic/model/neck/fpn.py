@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from functools import partial
+from torch import Tensor, nn
 
-from torch import nn
-from torchvision.ops import FeaturePyramidNetwork
-
-from autopanoptic.panoptic.model.neck.levels import with_p6
+from autopanoptic.panoptic.model.neck.levels import resize, with_p6
+from autopanoptic.panoptic.model.padding import GroupNorm, blank
 from autopanoptic.panoptic.model.shapes import Features
+
+
+class TopDown(nn.Module):
+    """Lateral 1x1 and output 3x3 convolutions, each with group norm, and the sums from the coarsest level down.
+
+    torchvision's `FeaturePyramidNetwork`, whose names and draws of weights it has, but blind to padding.
+
+    Args:
+        in_channels: Channels of C2..C5.
+        channels: Channels of every level of the pyramid.
+        groups: Groups of the norms.
+    """
+
+    def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
+        super().__init__()
+        self.inner_blocks, self.layer_blocks = nn.ModuleList(), nn.ModuleList()
+        for width in in_channels:
+            self.inner_blocks.append(_normed(nn.Conv2d(width, channels, 1, bias=False), channels, groups))
+            output = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            self.layer_blocks.append(_normed(output, channels, groups))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C2..C5 to P2..P5."""
+        laterals = [block(x) for block, x in zip(self.inner_blocks, features, strict=True)]
+        sums = [laterals[-1]]
+        for lateral in laterals[-2::-1]:
+            # A cell that an image covers in part passes on to cells that it does not cover.
+            sums.insert(0, blank(lateral + resize(sums[0], lateral)))
+        return [block(x) for block, x in zip(self.layer_blocks, sums, strict=True)]
 
 
 class FPN(nn.Module):
@@ -22,8 +52,12 @@ class FPN(nn.Module):
 
     def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
         super().__init__()
-        self.fpn = FeaturePyramidNetwork(in_channels, channels, norm_layer=partial(nn.GroupNorm, groups))
+        self.fpn = TopDown(in_channels, channels, groups)
 
     def forward(self, features: Features) -> Features:
         """C2..C5 to P2..P6."""
-        return with_p6(list(self.fpn(features).values()))
+        return with_p6(self.fpn(list(features.values())))
+
+
+def _normed(convolution: nn.Conv2d, channels: int, groups: int) -> nn.Sequential:
+    return nn.Sequential(convolution, GroupNorm(groups, channels))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import FeaturePyramidNetwork
 
+from autopanoptic.panoptic.model.neck.fpn import TopDown
 from autopanoptic.panoptic.model.neck.levels import convolution, with_p6
 from autopanoptic.panoptic.model.shapes import Features
 
@@ -20,14 +18,14 @@ class PANet(nn.Module):
 
     def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
         super().__init__()
-        self.fpn = FeaturePyramidNetwork(in_channels, channels, norm_layer=partial(nn.GroupNorm, groups))
+        self.fpn = TopDown(in_channels, channels, groups)
         rising = in_channels[1:]
         self.down = nn.ModuleList(convolution(channels, channels, groups, stride=2) for _ in rising)
         self.out = nn.ModuleList(convolution(channels, channels, groups) for _ in rising)
 
     def forward(self, features: Features) -> Features:
         """C2..C5 to P2..P6."""
-        top_down = list(self.fpn(features).values())
+        top_down = self.fpn(list(features.values()))
         levels = [top_down[0]]
         for level, down, out in zip(top_down[1:], self.down, self.out, strict=True):
             levels.append(out(level + functional.relu(down(levels[-1]))))

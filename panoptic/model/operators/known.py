@@ -10,6 +10,7 @@ from autopanoptic.panoptic.model.operators.atrous import atrous
 from autopanoptic.panoptic.model.operators.deformable import deformable
 from autopanoptic.panoptic.model.operators.operator import HeadOperator
 from autopanoptic.panoptic.model.operators.separable import separable
+from autopanoptic.panoptic.model.padding import GroupNorm
 
 _PUBLISHED = (
     separable("dw3", 3), separable("dw5", 5), deformable("df3", 3), deformable("df5", 5), atrous("at3", 3),
@@ -52,5 +53,5 @@ def head_layer(in_channels: int, out_channels: int, config: PanopticConfig, labe
         label: The choice's label.
     """
     options = {name: operator_of(name).build(in_channels, out_channels) for name in config.head_operators}
-    norm = nn.GroupNorm(config.norm_groups, out_channels)
+    norm = GroupNorm(config.norm_groups, out_channels)
     return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU())

@@ -178,6 +178,10 @@ def test_settings_are_changed_by_values_of_any_depth() -> None:
         ({"network.mask_threshold": 2}, "network.mask_threshold must lie in [0, 1], not 2.0"),
         ({"network.stem_width": 0}, "network.stem_width must be an integer of at least 1, not 0"),
         ({"retrained_network.mask_threshold": 2}, "retrained_network.mask_threshold must lie in [0, 1], not 2.0"),
+        ({"supernet.passes": 0}, "supernet.passes must be at least 1, not 0"),
+        ({"warmup.batch_size": -1}, "warmup.batch_size must be at least 1, not -1"),
+        ({"retrain.scale_jitter": [2, 1]}, "retrain.scale_jitter=(2.0, 1.0) must be the least and the largest"),
+        ({"retrain.keep": "best"}, "retrain.keep='best' needs validate_every"),
         ({"merge.score_threshold": 2}, "merge.score_threshold must be from 0 to 1, not 2.0"),
         ({"merge.stuff_area": -1}, "merge.stuff_area must be at least 0 pixels, not -1"),
         ({"search.trials": 1}, "search.trials must be at least 2, not 1"),
@@ -309,7 +313,7 @@ VALUES = st.one_of(
 
 
 @given(KEYS, VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_change_gives_settings_or_names_what_is_wrong(key: str, value: str) -> None:
     try:
         given_key, found = change(f"{key}={value}")

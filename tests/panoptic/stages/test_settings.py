@@ -29,6 +29,15 @@ def test_recipes_alone_are_needed() -> None:
     assert (settings.init, settings.search.space, settings.search.cost) == ("scratch", "auto-panoptic", None)
 
 
+def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
+    coco, scenes = load_config("coco"), load_config("scenes")
+    assert (coco.supernet, coco.retrain) == (Recipe.coco_supernet(), Recipe.coco_retrain())
+    assert coco.network_for(80, 53) == PanopticConfig.coco()
+    assert coco.network_for(80, 53, retrained=True) == PanopticConfig.coco(searched=True)
+    assert scenes.network_for(3, 2) == PanopticConfig.scenes(3, 2)
+    assert scenes.retrain == Recipe(passes=scenes.retrain.passes)
+
+
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [

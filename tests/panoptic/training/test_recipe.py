@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,15 +41,23 @@ def test_json_round_trip(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"passes": 0}, "passes=0"),
-        ({"passes": 1, "optimizer": "adam"}, "optimizer='adam'"),
-        ({"passes": 1, "learning_rate": float("nan")}, "learning_rate=nan"),
-        ({"passes": 1, "flip": 2.0}, "flip=2.0"),
+        ({"passes": 0}, "passes must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"warmup": -1}, "warmup must be at least 0, not -1"),
+        ({"optimizer": "adam"}, "optimizer must be 'adamw' or 'sgd', not 'adam'"),
+        ({"schedule": "linear"}, "schedule must be 'cosine' or 'steps', not 'linear'"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number, not nan"),
+        ({"weight_decay": -1.0}, "weight_decay must be a number of at least 0, not -1.0"),
+        ({"warmup_factor": 0.0}, r"warmup_factor must lie in \(0, 1\], not 0.0"),
+        ({"clip": 0.0}, "clip must be positive, or None for no clipping, not 0.0"),
+        ({"milestones": (2, 2)}, r"milestones must be updates from 1 on, .*, not \[2, 2\]"),
+        ({"milestones": (0, 2)}, r"milestones must be updates from 1 on, .*, not \[0, 2\]"),
+        ({"flip": 2.0}, "flip=2.0"),
     ],
 )
 def test_refusals(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Recipe(**changes)  # type: ignore[arg-type]
+        replace(Recipe(passes=1), **changes)  # type: ignore[arg-type]
 
 
 def test_an_unknown_field_is_named() -> None:

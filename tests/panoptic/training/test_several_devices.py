@@ -13,12 +13,15 @@ import sys
 from pathlib import Path
 import torch
 from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.validation import best_of
 
 def main(scenes, folder, broken):
     network = build(PanopticConfig.scenes(3, 3), 0)
@@ -26,11 +29,17 @@ def main(scenes, folder, broken):
     if broken:
         torch.nn.init.constant_(bias, float("nan"))
     before = bias.detach().clone()
-    recipe, machine = Recipe(passes=2, batch_size=4, warmup=0), Hardware("cpu", devices=2, progress=False)
+    recipe = Recipe(passes=2, batch_size=4, warmup=0, ema=0.5, validate_every=1, keep="best")
+    machine, transform, datasets = Hardware("cpu", devices=2), Transform(None, None), find_splits(scenes).open()
+    batches = list(evaluation_batches(datasets.nas_val, transform, batch_size=4, divisor=32))
+    validation = Validation(datasets.nas_val, batches)
     try:
-        train(network, find_splits(scenes).open().train, Transform(None, None), recipe, folder, hardware=machine)
+        train(network, datasets.train, transform, recipe, folder, hardware=machine, validation=validation)
     except FloatingPointError as error:
         print("refused:", error)
+    else:
+        best = best_of(folder)
+        print("best kept:", torch.equal(bias, best.weights["rpn.head.cls_logits.bias"]), best.passes)
     print("trained:", not torch.equal(bias, before))
 
 if __name__ == "__main__":
@@ -51,4 +60,7 @@ def test_only_the_caller_goes_on(scene_folder: Path, tmp_path: Path, state: str,
     lines = [line for line in done.stdout.splitlines() if line.startswith(("trained", "refused"))]
     assert len([line for line in lines if line.startswith("trained")]) == 1
     assert lines[0].startswith(printed)
+    assert ("best kept: True" in done.stdout) == (state == "whole")
+    # The first process alone tells how far the training is.
+    assert done.stdout.count("training: 2 of 2, in ") == (state == "whole")
     assert (tmp_path / "run" / "last.ckpt").exists() == (state == "whole")

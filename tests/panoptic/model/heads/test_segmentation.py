@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,10 +23,17 @@ def head(config: PanopticConfig, in_space: Callable[..., Any]) -> SegmentationHe
     return head
 
 
-def test_scoring_each_level_equals_scoring_the_concatenation(head: SegmentationHead) -> None:
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_scoring_each_level_equals_scoring_the_concatenation(
+    config: PanopticConfig, in_space: Callable[..., Any], align_corners: bool
+) -> None:
+    shapes = {f"p{level}": FeatureShape(48, 2**level) for level in range(2, 7)}
+    head = in_space(lambda: SegmentationHead(replace(config, segmentation_align_corners=align_corners), shapes))
     features = {f"p{level}": torch.randn(2, 24, 64 // 2**level, 96 // 2**level) for level in range(2, 6)}
     size = features["p2"].shape[-2:]
-    upsampled = [functional.interpolate(x, size=size, mode="bilinear", align_corners=True) for x in features.values()]
+    upsampled = [
+        functional.interpolate(x, size=size, mode="bilinear", align_corners=align_corners) for x in features.values()
+    ]
     expected = head.score(torch.cat(upsampled, dim=1))
     torch.testing.assert_close(head.classify(features), expected, rtol=1e-4, atol=1e-5)
 

@@ -1,0 +1,148 @@
+"""Layers that do not see the padding of a batch, so that an image's features do not depend on its neighbours' sizes.
+
+Images of several sizes are padded at the right and the bottom. Convolutions alone would not mind, for they see zeros
+beyond an image's border anyway; but norms turn the zeros into something else, and let padding into their statistics.
+Inside of `padded`, the norms of this module compute over the cells that the images cover, and leave zeros elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autopanoptic.panoptic.model.shapes import Sizes
+
+STRIDES = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class TrueCells:
+    """The cells of a map that its images cover.
+
+    Attributes:
+        counts: Rows and columns of each image.
+        mask: Where they are, bool (B, H, W).
+    """
+
+    counts: list[tuple[int, int]]
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class _Padding:
+    sizes: Sizes
+    maps: dict[tuple[int, int], TrueCells]
+
+
+_PADDING: ContextVar[_Padding | None] = ContextVar("padding", default=None)
+
+
+@contextmanager
+def padded(images: Tensor, sizes: Sizes) -> Iterator[None]:
+    """Have the norms of this module ignore the padding of these images; without any nothing changes.
+
+    Args:
+        images: (B, C, H, W); maps inside have their size divided by one of `STRIDES`, rounded up.
+        sizes: Height and width of each image without padding.
+    """
+    whole = tuple(images.shape[-2:])
+    maps = {}
+    if any(tuple(size) != whole for size in sizes):
+        for stride in STRIDES:
+            shape = -(-whole[0] // stride), -(-whole[1] // stride)
+            counts = [(-(-height // stride), -(-width // stride)) for height, width in sizes]
+            if any(count != shape for count in counts):
+                maps[shape] = TrueCells(counts, _mask(counts, shape, images.device))
+    token = _PADDING.set(_Padding(sizes, maps) if maps else None)
+    try:
+        yield
+    finally:
+        _PADDING.reset(token)
+
+
+def _mask(counts: list[tuple[int, int]], shape: tuple[int, int], device: torch.device) -> Tensor:
+    rows, columns = (torch.arange(side, device=device) for side in shape)
+    heights, widths = torch.tensor(counts, device=device).unbind(1)
+    return (rows[None, :, None] < heights[:, None, None]) & (columns[None, None, :] < widths[:, None, None])
+
+
+def true_cells(x: Tensor) -> TrueCells | None:
+    """The cells that the images cover of a map (B, C, H, W); None where they cover it whole."""
+    padding = _PADDING.get()
+    return None if padding is None else padding.maps.get((x.shape[-2], x.shape[-1]))
+
+
+def true_sizes() -> Sizes | None:
+    """Height and width in pixels of each image without its padding; None without padding."""
+    padding = _PADDING.get()
+    return None if padding is None else padding.sizes
+
+
+def blank(x: Tensor) -> Tensor:
+    """The map (B, C, H, W) with zeros in the padding."""
+    found = true_cells(x)
+    return x if found is None else x * found.mask[:, None]
+
+
+def extend(x: Tensor) -> Tensor:
+    """The map (B, C, H, W) with its images' last rows and columns repeated over the padding.
+
+    Interpolation beside an image's border then reads what it reads beside the border of a map.
+    """
+    found = true_cells(x)
+    return x if found is None else _each(x, found, lambda image: image, mode="replicate")
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's batch norm, over true cells."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        found = true_cells(x)
+        if found is None:
+            return super().forward(x)
+        if not self.training:
+            return blank(super().forward(x))
+        return _together(x, found, super().forward)
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's group norm, over true cells."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), or without padding any shape (B, C, ...), to the same shape."""
+        found = true_cells(x) if x.dim() == 4 else None
+        return super().forward(x) if found is None else _each(x, found, super().forward)
+
+
+def _together(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function to the cells (1, C, M, 1) of all images of a map without their padding."""
+    if len(set(cells.counts)) == 1:
+        return _each(x, cells, function)
+    # Slices, because the derivative of boolean indexing takes several times as long.
+    crops = [image[:, :h, :w].flatten(1) for image, (h, w) in zip(x.unbind(), cells.counts, strict=True)]
+    whole = function(torch.cat(crops, dim=1)[None, :, :, None])[0, :, :, 0]
+    parts = torch.split_with_sizes(whole, [h * w for h, w in cells.counts], dim=1)
+    height, width = x.shape[-2:]
+    each = zip(parts, cells.counts, strict=True)
+    return torch.stack([functional.pad(part.reshape(-1, h, w), (0, width - w, 0, height - h)) for part, (h, w) in each])
+
+
+def _each(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor], mode: str = "constant") -> Tensor:
+    """Apply a function to each image of a map without its padding."""
+    height, width = x.shape[-2:]
+    if len(set(cells.counts)) == 1:
+        images, counts = [x], cells.counts[:1]
+    else:
+        images, counts = list(x[:, None].unbind()), cells.counts
+    parts = [
+        functional.pad(function(image[:, :, :h, :w]), (0, width - w, 0, height - h), mode=mode)
+        for image, (h, w) in zip(images, counts, strict=True)
+    ]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
