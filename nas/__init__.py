@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
     from autopanoptic.nas.costs.flops import FlopCount as FlopCount
     from autopanoptic.nas.costs.latency import Latency as Latency
+    from autopanoptic.nas.costs.layers.latency_table import LatencyTable as LatencyTable
+    from autopanoptic.nas.costs.layers.layer_costs import LayerCosts as LayerCosts
     from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
@@ -86,6 +88,8 @@ _NAMES = {
     "autopanoptic.nas.costs.additive": ["AdditiveCost"],
     "autopanoptic.nas.costs.flops": ["FlopCount"],
     "autopanoptic.nas.costs.latency": ["Latency"],
+    "autopanoptic.nas.costs.layers.latency_table": ["LatencyTable"],
+    "autopanoptic.nas.costs.layers.layer_costs": ["LayerCosts"],
     "autopanoptic.nas.costs.parameters": ["ParameterCount"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],

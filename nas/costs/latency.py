@@ -70,17 +70,20 @@ def _synchronize(device: torch.device) -> None:
 
 
 class Latency:
-    """The measured time of one forward pass of an architecture's path, in milliseconds.
+    """The measured time of one forward pass of an architecture's stand-alone network, in milliseconds.
+
+    That network is built for it, because a path of a supernet may take longer: elastic layers copy slices of their
+    weights there. It is in evaluation mode and on the device of the inputs.
 
     Args:
-        supernet: whose paths are timed, in evaluation mode; the active path is put back.
-        inputs: example inputs on the device where it shall be measured; the network is where the user put it.
+        supernet: whose architectures are timed; it is left alone.
+        inputs: example inputs on the device where it shall be measured.
         warmup: runs that are not counted.
         repeats: runs that are.
         percentile: which part of the runs' times is returned, 0 to 100; 50 is the median.
 
-    A branch that the network runs although no output uses it takes its time, as it does in the stand-alone network.
-    Times vary from run to run, so a search with a constraint on them is not exactly repeatable.
+    A branch that the network runs although no output uses it takes its time. Times vary from run to run, so a search
+    with a constraint on them is not exactly repeatable.
 
     Raises:
         ValueError: without inputs or runs, or for a percentile that is none.
@@ -106,17 +109,13 @@ class Latency:
         self.percentile = percentile
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
-        """Return the time of a path."""
+        """Return the time of an architecture."""
         return self.timing(architecture).percentile(self.percentile)
 
     def timing(self, architecture: Mapping[str, Option]) -> Timing:
-        """Return all measured times of a path."""
-        active = self.supernet.active
-        try:
-            self.supernet.activate(architecture)
-            return time_forward(self.supernet.module, self.inputs, warmup=self.warmup, repeats=self.repeats)
-        finally:
-            self.supernet.activate(active)
+        """Return all measured times of an architecture."""
+        network = self.supernet.subnet(architecture).to(self.inputs[0].device)
+        return time_forward(network, self.inputs, warmup=self.warmup, repeats=self.repeats)
 
 
 def time_forward(network: nn.Module, inputs: Sequence[torch.Tensor], *, warmup: int = 5, repeats: int = 20) -> Timing:

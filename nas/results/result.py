@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.costs.table import constraints_of
+from autopanoptic.nas.results.budget import best_within
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import end_of, replay
@@ -93,6 +94,23 @@ class Result:
         if best is None:
             raise ValueError(f"None of the {len(self.history)} trials completed, so there is no best one.")
         return best
+
+    def best_within(
+        self, bounds: Mapping[str, tuple[float | None, float | None]], objective: str | None = None
+    ) -> Trial:
+        """Return the best completed trial whose metrics and costs lie within bounds, the earliest of equals.
+
+        Trials that break a constraint of the search are left out as well.
+
+        Args:
+            bounds: (low, high) by the name of a metric or cost, either may be None: ``{"gflops": (None, 0.2)}``.
+            objective: which of the search's objectives is compared; the first by default.
+
+        Raises:
+            ValueError: when no trial completed, no objective or no metric has that name, or no trial lies within the
+                bounds; names the one that comes nearest.
+        """
+        return best_within(self.history, constraints_of(bounds), objective)
 
     def pareto(self) -> list[Trial]:
         """Return the completed trials that break no constraint and that no other dominates, in order of the trials."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas.supernet.state import evaluating
-from autopanoptic.nas.supernet.supernet import Supernet
+
+if TYPE_CHECKING:
+    from autopanoptic.nas.supernet.supernet import Supernet
+
+logger = logging.getLogger(__name__)
 
 _State: TypeAlias = tuple[dict[str, Tensor], float | None]
 """The buffers of a norm by name, and its momentum."""
@@ -41,8 +46,8 @@ def recalibrated(
             it out. One that runs in neither, as in an auxiliary head that only the training uses, keeps its statistics.
     """
     run = forward or (lambda network, batch: network(batch))
-    norms = [m for m in supernet.active_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    saved: list[_State] = [({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms]
+    norms = running_norms(supernet.active_modules())
+    saved = [_state(norm) for norm in norms]
     try:
         with evaluating(supernet.module), torch.no_grad():
             _estimate(supernet.module, norms, batches, run)
@@ -52,6 +57,49 @@ def recalibrated(
             yield
     finally:
         _put_back(zip(norms, saved, strict=True))
+
+
+def recalibrate(
+    network: nn.Module, batches: Iterable[Any], forward: Callable[[nn.Module, Any], object] | None = None
+) -> None:
+    """Give a stand-alone network batch-norm statistics of its own, in place, as :func:`recalibrated` gives a path.
+
+    A norm that sees no batch, as one of a head that only the training uses, keeps its statistics, and a line in the log
+    names it.
+
+    Args:
+        network: with inherited weights; its modules' modes stay.
+        batches: gone through once.
+        forward: runs the network on a batch; ``network(batch)`` by default.
+
+    Raises:
+        ValueError: when there is no batch; the statistics are as before then.
+    """
+    norms = running_norms(network.modules())
+    saved = [_state(norm) for norm in norms]
+    try:
+        with evaluating(network), torch.no_grad():
+            _estimate(network, norms, batches, forward or (lambda network, batch: network(batch)))
+    except BaseException:
+        _put_back(zip(norms, saved, strict=True))
+        raise
+    for norm, (_, momentum) in zip(norms, saved, strict=True):
+        norm.momentum = momentum
+    unseen = [norm for norm in norms if not norm.num_batches_tracked]
+    _put_back(pair for pair in zip(norms, saved, strict=True) if pair[0] in unseen)
+    if unseen:
+        names = {id(module): name for name, module in network.named_modules()}
+        names_of_unseen = [names[id(norm)] for norm in unseen]
+        logger.warning("Batch norms saw no batch and keep statistics that mix all paths: %s.", names_of_unseen)
+
+
+def running_norms(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
+    """Return the batch norms among modules that keep running statistics."""
+    return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _state(norm: _BatchNorm) -> _State:
+    return {name: buffer.clone() for name, buffer in norm.named_buffers()}, norm.momentum
 
 
 def _estimate(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -18,6 +18,9 @@ from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, has_elastic
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
 from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
 from autopanoptic.nas.supernet.unused import used_choices
+
+if TYPE_CHECKING:
+    from autopanoptic.nas.results.result import Result
 
 
 class Supernet:
@@ -93,10 +96,14 @@ class Supernet:
         self._active = canonical
         return canonical
 
+    def named_active_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield every module of the active path with its name in the subnet, once for each of its names."""
+        yield from _subnet_modules(self.module, "")
+
     def active_modules(self) -> Iterator[nn.Module]:
         """Yield each module of the active path once."""
         seen: set[int] = set()
-        for _, module in _subnet_modules(self.module, ""):
+        for _, module in self.named_active_modules():
             if id(module) not in seen:
                 seen.add(id(module))
                 yield module
@@ -130,6 +137,37 @@ class Supernet:
         finally:
             self.activate(active)
         return network
+
+    def specialized(
+        self,
+        result: Result,
+        *,
+        objective: str | None = None,
+        recalibrate_with: Iterable[Any] | None = None,
+        forward: Callable[[nn.Module, Any], object] | None = None,
+        **bounds: tuple[float | None, float | None],
+    ) -> nn.Module:
+        """Return the best network that a search found for a budget, ready to use without training.
+
+        Such as ``supernet.specialized(result, gflops=(None, 0.2), recalibrate_with=batches)``: the stand-alone network
+        of :meth:`Result.best_within`, with inherited weights and batch-norm statistics of its own, in evaluation mode
+        (once-for-all's "specialized" network, Cai et al. 2020).
+
+        Args:
+            result: of a search in this supernet.
+            objective: which of the search's objectives is compared; the first by default.
+            recalibrate_with: a few batches of training images, gone through once, from which the batch norms take their
+                statistics; needed where the network has any.
+            forward: runs the network on a batch; ``network(batch)`` by default.
+            **bounds: (low, high) by the name of a metric or cost, either may be None.
+
+        Raises:
+            ValueError: when no trial lies within the bounds, or the network has batch norms and no batches are given.
+        """
+        from autopanoptic.nas.supernet.specialization import specialized_network
+
+        trial = result.best_within(bounds, objective)
+        return specialized_network(self, trial.architecture, recalibrate_with, forward)
 
     def _build(self, canonical: Architecture) -> nn.Module:
         sample = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,11 +138,15 @@ class Pipeline:
     @contextmanager
     def _refusable(self) -> Iterator[None]:
         """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        scenes = self.folder / "data"
+        generated = self._new and self.settings.data.path is None and not scenes.exists()
         try:
             yield
         except (ValueError, FileNotFoundError):
             if self._new:
                 (self.folder / SETTINGS).unlink()
+            if generated:  # other settings may ask for other scenes
+                shutil.rmtree(scenes, ignore_errors=True)
             raise
 
     def _describe(self, datasets: Datasets) -> None:

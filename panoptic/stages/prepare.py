@@ -14,6 +14,8 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.stages.anchors import check_anchors
+from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import describe_data, keep_record
@@ -41,6 +43,9 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         for dataset, limit in limits.items():
             with _shown(console), bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
+    with _shown(console):
+        config = network_config(settings, datasets.train.categories)
+        check_anchors(datasets.train, settings.transform(), config, seed=settings.seed)
     return datasets
 
 
@@ -49,9 +54,7 @@ def _scenes(settings: Settings, folder: Path, console: Console) -> Path:
     scenes = settings.data.require_scenes()
     counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
     with bar(console, "generating scenes") as progress:
-        return write_scenes(
-            folder / "data", counts, seed=settings.seed, difficulty=scenes.difficulty, progress=progress
-        )
+        return write_scenes(folder / "data", counts, seed=settings.seed, progress=progress)
 
 
 @contextmanager

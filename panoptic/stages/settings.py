@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
@@ -40,17 +39,14 @@ class SceneSettings:
         train: Scenes to train on, at least 1.
         nas_val: Scenes to compare candidates on, at least 1.
         val: Scenes to measure the found networks on, at least 1.
-        difficulty: ``"easy"`` or ``"varied"``.
     """
 
-    train: int = 800
-    nas_val: int = 40
-    val: int = 100
-    difficulty: str = "easy"
+    train: int = 1600
+    nas_val: int = 400
+    val: int = 300
 
     def __post_init__(self) -> None:
         _require_at_least(1, self, "train", "nas_val", "val")
-        level(self.difficulty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +91,9 @@ class SearchSettings:
 
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
-        strategy: One of `STRATEGIES`; ``"nsga2"`` is for two objectives, those of `OF_ONE_OBJECTIVE` for one.
+        strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
         trials: Candidates to evaluate, at least 2.
-        objective: Metric on nas_val to maximise, one of `METRICS`.
+        objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.

@@ -165,9 +165,9 @@ class SupernetModule(lightning.LightningModule):
             self._update(first)
 
     def _train_cycle(self, batch: Any) -> None:
-        # The passes are counted at the end: where an error or Ctrl-C ends the step, none of the cycle counts.
+        # The passes are counted at the end: where an error or Ctrl-C ends the step, none of the cycle counts. Lightning
+        # drops the gradients that it leaves when the next training starts.
         first = int(self.passes)
-        cast("Optimizer", self.optimizers()).zero_grad(set_to_none=True)
         weights = self._weights(first)
         done: list[tuple[Architecture, Tensor]] = []
         penalties: list[Tensor] = []

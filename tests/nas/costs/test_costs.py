@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import FlopCount, InputChoice, Latency, LayerChoice, ModelSpace, ParameterCount, Repeat, Supernet
+from autopanoptic.nas import (
+    ElasticConv2d,
+    FlopCount,
+    InputChoice,
+    Latency,
+    LayerChoice,
+    ModelSpace,
+    ParameterCount,
+    Repeat,
+    Supernet,
+    Width,
+)
 from autopanoptic.nas.costs import flops as flops_module
 from autopanoptic.nas.costs import latency as latency_module
 from autopanoptic.nas.costs import parameters as parameters_module
@@ -203,7 +214,7 @@ def test_percentiles() -> None:
     assert [timing.percentile(p) for p in (0, 50, 100)] == [1, 3, 10]
 
 
-def test_latency_is_that_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latency_is_that_of_the_stand_alone_network(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(latency_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
@@ -216,21 +227,24 @@ def test_latency_is_that_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.op = LayerChoice({"fast": nn.Identity(), "slow": Slow()}, label="op")
+            self.width_of = ElasticConv2d(1, Width("width", [1, 2]), 1)
 
         def forward(self, x: Tensor) -> Tensor:
             assert not self.training
+            assert self is not supernet.module
+            assert type(self.width_of) is nn.Conv2d, "no slice of elastic weights"
             assert torch.is_inference_mode_enabled()
             return self.op(x)
 
     supernet = Supernet(Two())
     latency = Latency(supernet, [torch.zeros(1)], warmup=1, repeats=5)
-    assert latency({"op": "slow"}) == pytest.approx(4)
-    assert latency({"op": "fast"}) == 0
-    assert len(latency.timing({"op": "fast"}).milliseconds) == 5
-    assert supernet.active == {"op": "fast"}
+    assert latency({"op": "slow", "width": 1}) == pytest.approx(4)
+    assert latency({"op": "fast", "width": 1}) == 0
+    assert len(latency.timing({"op": "fast", "width": 1}).milliseconds) == 5
+    assert supernet.active == {"op": "fast", "width": 1}
     assert supernet.module.training
     highest = Latency(supernet, [torch.zeros(1)], repeats=4, percentile=100)
-    assert highest({"op": "slow"}) == pytest.approx(4)
+    assert highest({"op": "slow", "width": 1}) == pytest.approx(4)
 
 
 def test_latency_is_checked(supernet: Supernet) -> None:

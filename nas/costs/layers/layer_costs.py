@@ -1,0 +1,136 @@
+"""FLOPs and parameters of architectures as sums over their layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import torch
+
+from autopanoptic.nas.costs.layers.deciding import Key, Layer, layers_of, own_sizes
+from autopanoptic.nas.costs.layers.passes import Formulas, Passes, Seen
+from autopanoptic.nas.costs.layers.weights import Weights
+from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.supernet.supernet import Supernet
+
+
+class LayerCosts:
+    """The FLOPs of architectures, each the sum over its layers, of which a table knows the cost.
+
+    Called on an architecture it gives what :class:`FlopCount` gives, but after some dozens of forward passes it looks
+    up what each layer costs. What that is depends on the options of few choices: the layer's own widths and kernel
+    size, and those that change the size of the image. Which they are is found once, by passes that vary one choice
+    alone; conditions and depths decide whether a layer counts at all. A pass of an architecture with a layer that is
+    not known yet fills in all of its layers.
+
+    Every pass is compared with what the table knew of each layer, and so is the sum of the 1st, 2nd, 4th, 8th, ...
+    architecture. Where a layer depends on choices in another way, as on two that only matter together, that raises an
+    error, and :class:`FlopCount` has to be used.
+
+    Args:
+        supernet: whose architectures are counted; its network must run on the meta device, without an
+            :class:`InputChoice`.
+        *inputs: example inputs, of which only shapes and types matter; those of the supernet by default.
+        unit: what one FLOP is worth; 1e9 gives GFLOPs.
+        formulas: as those of :class:`FlopCount`.
+
+    Attributes:
+        passes: the number of forward passes so far.
+
+    Raises:
+        ValueError: without inputs or with an :class:`InputChoice`; on use, for a layer that depends on other choices
+            than was found; names it and two architectures.
+    """
+
+    def __init__(
+        self, supernet: Supernet, *inputs: torch.Tensor, unit: float = 1.0, formulas: Formulas | None = None
+    ) -> None:
+        self.unit = unit
+        self._space = supernet.space
+        self._passes = Passes(supernet, inputs, formulas)
+        self._weights = Weights(self._passes.meta.module)
+        self._table: list[_Entries] | None = None
+        self._asked = 0
+
+    @property
+    def passes(self) -> int:
+        """The number of forward passes so far."""
+        return self._passes.count
+
+    @property
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """The layers that multiply, each with the labels of the choices that decide its FLOPs."""
+        return {entries.layer.name: entries.layer.labels for entries in self._entries()}
+
+    def __call__(self, architecture: Mapping[str, Option]) -> float:
+        """Return the FLOPs."""
+        canonical = self._space.canonical(architecture)
+        self._asked += 1
+        total, options = 0, dict(canonical)  # a Mapping of one's own is slow to look up in
+        for entries in self._entries():
+            key = entries.layer.key(options)
+            if key is not None:
+                flops = entries.known.get(key)
+                if flops is None:
+                    return self._filled(canonical)
+                total += flops[0]
+        if self._asked & (self._asked - 1) == 0:  # a power of two
+            return self._filled(canonical)
+        return total / 2 / self.unit
+
+    def parameters(self, architecture: Mapping[str, Option]) -> float:
+        """Return the number of parameters, as :class:`ParameterCount` without inputs; takes no forward pass."""
+        return float(self._weights.count(dict(self._space.canonical(architecture))))
+
+    def of_layers(self, architecture: Mapping[str, Option]) -> dict[str, float]:
+        """Return the FLOPs of each layer of an architecture by its name in the supernet, in the unit."""
+        self(architecture)
+        canonical = self._space.canonical(architecture)
+        keys = {entries: entries.layer.key(canonical) for entries in self._entries()}
+        return {e.layer.name: e.known[key][0] / 2 / self.unit for e, key in keys.items() if key is not None}
+
+    def _entries(self) -> list[_Entries]:
+        if self._table is None:
+            found = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
+            self._table = [_Entries(layer) for layer in found]
+        return self._table
+
+    def _filled(self, architecture: Architecture) -> float:
+        """Run an architecture, fill in what its layers cost, and return the sum."""
+        seen = self._passes(architecture)
+        total = sum(one.flops for one in seen.values())
+        for entries in self._entries():
+            key, one = entries.layer.key(architecture), seen.pop(entries.layer.name, Seen())
+            if key is not None:
+                flops, other = entries.known.setdefault(key, (one.flops, architecture))
+                if flops != one.flops:
+                    raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
+            elif one.flops:
+                raise ValueError(
+                    f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
+                )
+        for name, one in seen.items():
+            if one.flops:
+                raise ValueError(
+                    f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
+                    "varied alone. Use FlopCount."
+                )
+        return total / 2 / self.unit
+
+
+@dataclass(eq=False)
+class _Entries:
+    """What is known of a layer: for the options that decide it the FLOPs, and the architecture that showed them."""
+
+    layer: Layer
+    known: dict[Key, tuple[int, Architecture]] = field(default_factory=dict)
+
+
+def _refusal(layer: Layer, key: Key, flops: int, other: Architecture, found: int, architecture: Architecture) -> str:
+    decided = f"with {layer.described(key)}" if layer.labels else "always"
+    different = [label for label in architecture.keys() | other.keys() if architecture.get(label) != other.get(label)]
+    return (
+        f"Layer {layer.name!r} {decided} has {flops / 2:g} FLOPs in {other.id} and {found / 2:g} in {architecture.id}, "
+        f"which differ in {sorted(different)}: its cost depends on choices that have no effect alone. Use FlopCount."
+    )
