@@ -35,8 +35,9 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 from autopanoptic.panoptic.stages.supernet import check_cycles
 
-TOP = 10
-"""Of one objective: a candidate races against so many of the best before it."""
+TOP, TOP_OF_FRONT = 10, 3
+"""So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
+better means no dearer as well."""
 
 
 def check_feasible(settings: Settings, datasets: Datasets) -> None:
@@ -158,7 +159,8 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
             f"{settings.machine.evaluation_batch}, too few to give a candidate up on the way; take a smaller "
             "machine.evaluation_batch or leave racing off"
         )
-    return Racing(steps=steps, top=min(TOP, settings.search.trials))
+    top = TOP if settings.search.cost is None else TOP_OF_FRONT
+    return Racing(steps=steps, top=min(top, settings.search.trials))
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
