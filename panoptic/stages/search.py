@@ -90,6 +90,7 @@ class Candidates:
         batches = recalibration_batches(settings, datasets.train, divisor)
         self._evaluator = PanopticEvaluator(supernet, validation, batches)
         self._costs = costs(settings, datasets)
+        self._val = datasets.val
 
     def searched(self) -> Result:
         """Search by the strategy of the settings."""
@@ -105,13 +106,27 @@ class Candidates:
         """Measure some architectures, which need not keep the limit on FLOPs."""
         return self._run("family", RandomSearch(), len(members), initial=members)
 
+    def on_val(self, architectures: Sequence[Architecture]) -> Result:
+        """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
+        divisor = network_of(self.supernet).config.image_divisor
+        evaluator = PanopticEvaluator(
+            self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
+        )
+        return self._run("val", RandomSearch(), len(architectures), initial=architectures, evaluator=evaluator)
+
     def _run(
-        self, name: str, strategy: Strategy, trials: int, seed: int = 0, initial: Sequence[Architecture] = ()
+        self,
+        name: str,
+        strategy: Strategy,
+        trials: int,
+        seed: int = 0,
+        initial: Sequence[Architecture] = (),
+        evaluator: PanopticEvaluator | None = None,
     ) -> Result:
         search = Search(
             self.supernet.space,
             strategy,
-            self._evaluator,
+            evaluator or self._evaluator,
             objectives=objectives_of(self.settings),
             costs=self._costs,
             constraints={} if initial else _constraints(self.settings),
