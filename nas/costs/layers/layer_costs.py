@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -92,31 +92,18 @@ class LayerCosts:
 
     def _entries(self) -> list[_Entries]:
         if self._table is None:
-            found = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
-            self._table = [_Entries(layer) for layer in found]
+            found, passes = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
+            table = [_Entries(layer) for layer in found]
+            for architecture, seen in passes.items():
+                _fill(table, architecture, seen)
+            self._table = table
         return self._table
 
     def _filled(self, architecture: Architecture) -> float:
         """Run an architecture, fill in what its layers cost, and return the sum."""
         seen = self._passes(architecture)
-        total = sum(one.flops for one in seen.values())
-        for entries in self._entries():
-            key, one = entries.layer.key(architecture), seen.pop(entries.layer.name, Seen())
-            if key is not None:
-                flops, other = entries.known.setdefault(key, (one.flops, architecture))
-                if flops != one.flops:
-                    raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
-            elif one.flops:
-                raise ValueError(
-                    f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
-                )
-        for name, one in seen.items():
-            if one.flops:
-                raise ValueError(
-                    f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
-                    "varied alone. Use FlopCount."
-                )
-        return total / 2 / self.unit
+        _fill(self._entries(), architecture, seen)
+        return sum(one.flops for one in seen.values()) / 2 / self.unit
 
 
 @dataclass(eq=False)
@@ -125,6 +112,27 @@ class _Entries:
 
     layer: Layer
     known: dict[Key, tuple[int, Architecture]] = field(default_factory=dict)
+
+
+def _fill(table: Iterable[_Entries], architecture: Architecture, seen: Mapping[str, Seen]) -> None:
+    """Take in what a pass showed, and compare it with what is known."""
+    rest = dict(seen)
+    for entries in table:
+        key, one = entries.layer.key(architecture), rest.pop(entries.layer.name, Seen())
+        if key is not None:
+            flops, other = entries.known.setdefault(key, (one.flops, architecture))
+            if flops != one.flops:
+                raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
+        elif one.flops:
+            raise ValueError(
+                f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
+            )
+    for name, one in rest.items():
+        if one.flops:
+            raise ValueError(
+                f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
+                "varied alone. Use FlopCount."
+            )
 
 
 def _refusal(layer: Layer, key: Key, flops: int, other: Architecture, found: int, architecture: Architecture) -> str:
