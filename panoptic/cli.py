@@ -22,7 +22,6 @@ RUNS = Path("runs")
 KEYS = {
     "data": "data.path",
     "orientation": "data.orientation",
-    "difficulty": "data.scenes.difficulty",
     "image_size": "data.short_side",
     "space": "search.space",
     "strategy": "search.strategy",
@@ -163,12 +162,6 @@ def search(
             metavar="NAME",
             help="data.orientation: apply or ignore an image's EXIF orientation.",
             rich_help_panel="Data",
-        ),
-    ] = None,
-    difficulty: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="data.scenes.difficulty: of generated scenes: easy or varied.", rich_help_panel="Data"
         ),
     ] = None,
     device: Annotated[

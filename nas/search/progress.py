@@ -1,4 +1,4 @@
-"""The progress bar of a search."""
+"""How far a search is: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,20 +6,52 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from autopanoptic.nas.search.lines import Lines
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SECONDS_BETWEEN = 0.1
 
 
 @contextmanager
-def search_progress(show: bool, total: int | None, history: History) -> Iterator[Callable[[], None]]:
-    """Show a bar on the terminal, and yield the function that brings it up to date."""
-    if not show:
+def search_progress(show: bool | None, total: int | None, history: History) -> Iterator[Callable[[], None]]:
+    """Show on standard error how far a search is, and yield the function that brings it up to date.
+
+    Args:
+        show: Whether to show it. None: a bar where standard error is a terminal, else lines of a long search.
+        total: How many trials were asked for, if it was a number.
+        history: Of the search.
+    """
+    if show is False:
         yield lambda: None
         return
+    if show is None and not sys.stderr.isatty():
+        with _lines(total, history, last=False) as update:
+            yield update
+        return
     from rich.console import Console
+
+    console = Console(stderr=True)
+    drawn = console.is_terminal or console.is_jupyter
+    with _bar(console, total, history) if drawn else _lines(total, history, last=True) as update:
+        yield update
+
+
+@contextmanager
+def _lines(total: int | None, history: History, *, last: bool) -> Iterator[Callable[[], None]]:
+    lines = Lines(lambda line: print(line, file=sys.stderr, flush=True), "search")
+    yield lambda: lines.update(_ended(history), total, lambda: _description(history))
+    if (last or lines.said is not None) and lines.said != _ended(history):
+        lines.write(_ended(history), total, _description(history))
+
+
+@contextmanager
+def _bar(console: Console, total: int | None, history: History) -> Iterator[Callable[[], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -37,7 +69,7 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         # What evaluators print goes round the bar on a terminal, and into the file or pipe where it was sent to one.
         redirect_stdout=sys.stdout.isatty(),
     ) as progress:
@@ -45,8 +77,7 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         shown = 0.0
 
         def draw() -> None:
-            ended = len(history) - len(history.running)
-            progress.update(task, completed=ended, description=_description(history))
+            progress.update(task, completed=_ended(history), description=_description(history))
 
         def update() -> None:
             nonlocal shown
@@ -58,6 +89,10 @@ def search_progress(show: bool, total: int | None, history: History) -> Iterator
         update()
         yield update
         draw()
+
+
+def _ended(history: History) -> int:
+    return len(history) - len(history.running)
 
 
 def _description(history: History) -> str:

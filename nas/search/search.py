@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -331,7 +330,8 @@ class Search:
                 are run again by the next run. None lets them end, however long they take. In this process
                 (:class:`InlineExecutor`) a trial can be interrupted only when it reports.
             retry_failed: whether trials that failed before are tried again, first.
-            progress: whether to show a bar; by default where standard error is a terminal.
+            progress: whether to show on standard error how far the search is: a bar on a terminal, a line now and
+                then elsewhere. By default so, but a search of less than half a minute writes no lines.
 
         Raises:
             SearchError: when all of the first 10 trials (or all there are) failed, with the first error; when
@@ -341,7 +341,6 @@ class Search:
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
-        show = sys.stderr.isatty() if progress is None else progress
         advice = None if trials is None else self.strategy.advise(self.space, trials)
         if advice is not None:
             logger.warning("%s", advice)
@@ -353,7 +352,7 @@ class Search:
             loop = self._loop(limits)
             answers = self.stopper is not None
             self.executor.start(self.evaluator, loop.on_report, answers=answers)
-            with search_progress(show, trials, self.history) as update:
+            with search_progress(progress, trials, self.history) as update:
                 self._finish(loop.run(update))
         except KeyboardInterrupt:
             with suppress(JournalError):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from textwrap import wrap
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from autopanoptic.panoptic.configs.config import values_of
 from autopanoptic.panoptic.configs.layers import ConfigError, find
@@ -52,7 +52,7 @@ def _lines(values: Mapping[str, Any], section: type, depth: int) -> Iterator[str
         hint = keys_of(section)[key]
         inner = section_of(hint)
         text = meanings(section).get(key, "")
-        if inner is None and get_origin(hint) is not Literal:
+        if inner is None and not _named(hint, text):
             text = f"{text} [{may_be(hint)}]"
         if depth == 0:
             yield "\n" if key != next(iter(values)) else ""
@@ -62,6 +62,12 @@ def _lines(values: Mapping[str, Any], section: type, depth: int) -> Iterator[str
             yield from _lines(value, inner, depth + 1)
         else:
             yield f"{indent}{write({key: value})}"
+
+
+def _named(hint: Any, text: str) -> bool:
+    """Whether a text names all options of a type that has such."""
+    options = [option for part in (hint, *get_args(hint)) if get_origin(part) is Literal for option in get_args(part)]
+    return bool(options) and all(re.search(rf"\b{re.escape(option)}\b", text) for option in options)
 
 
 @cache

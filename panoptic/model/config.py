@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
+from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 
 NECKS = ("fpn", "panet", "bifpn", "search")
@@ -26,7 +27,7 @@ class PanopticConfig:
     """Everything that fixes a panoptic search space, so that equal configs build equal networks.
 
     The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO, but that padding is ignored. The
-    presets `coco` and `scenes` are the usual way in; `dataclasses.replace` changes single fields.
+    presets `coco` and `scenes` are those of the configs of these names.
 
     Attributes:
         num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
@@ -41,7 +42,7 @@ class PanopticConfig:
             of k x k: ``"fan_in"`` 1 / (C k^2); ``"published"`` 1 / C, as in the code of single-path one-shot, so that
             depthwise kernels have 1. Steps of Adam's size hardly change those, for the batch norm takes their
             scale out of the gradient.
-        neck: One of `NECKS`.
+        neck: ``"fpn"``, ``"panet"``, ``"bifpn"``, or ``"search"``, which makes the neck a choice among the three.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -79,11 +80,14 @@ class PanopticConfig:
         rpn_pre_nms_test: The same at test time.
         rpn_post_nms_train: Proposals kept per image after NMS in training.
         rpn_post_nms_test: The same at test time; also the number of RoIs in a FLOPs count.
+        rpn_regression_weights: Factors on the RPN's box targets (dx, dy, dw, dh).
         rpn_nms_iou: NMS threshold of the proposals.
         box_foreground_iou: RoIs that overlap a box at least so much are positive.
         box_background_iou: RoIs that overlap every box less than this are negative.
         box_samples: RoIs per image that enter the box head's loss.
         box_positive_fraction: Highest share of positives among them.
+        box_regression_weights: Factors on the box head's targets (dx, dy, dw, dh); those of the paper give the
+            targets of the scenes a standard deviation of 1.
         box_score_threshold: Detections below this score are dropped.
         box_nms_iou: NMS threshold of the detections, per class.
         detections_per_image: Most detections kept; also the number of masks in a FLOPs count.
@@ -133,11 +137,13 @@ class PanopticConfig:
     rpn_pre_nms_test: int = 1000
     rpn_post_nms_train: int = 2000
     rpn_post_nms_test: int = 1000
+    rpn_regression_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     rpn_nms_iou: float = 0.7
     box_foreground_iou: float = 0.5
     box_background_iou: float = 0.5
     box_samples: int = 512
     box_positive_fraction: float = 0.25
+    box_regression_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     box_score_threshold: float = 0.05
     box_nms_iou: float = 0.5
     detections_per_image: int = 100
@@ -161,46 +167,13 @@ class PanopticConfig:
             searched: Take the widths and batch-norm momentum with which found networks are retrained ("3.8G")
                 instead of the supernet's ("1.3G").
         """
-        config = cls(num_things=num_things, num_stuff=num_stuff, segmentation_align_corners=True, padding_ignored=False)
-        if not searched:
-            return config
-        return replace(config, stem_width=72, stage_widths=(172, 432, 864, 1728), batch_norm_momentum=0.01)
+        values = shipped_section("coco", "network") | (shipped_section("coco", "retrained_network") if searched else {})
+        return cls.from_json(values | {"num_things": num_things, "num_stuff": num_stuff})
 
     @classmethod
     def scenes(cls, num_things: int, num_stuff: int) -> PanopticConfig:
         """A small network for images of about 100 pixels a side: 19 choices, trained on a CPU in minutes."""
-        return cls(
-            num_things=num_things,
-            num_stuff=num_stuff,
-            stem_width=16,
-            stage_widths=(24, 48, 96, 128),
-            stage_depths=(1, 2, 2, 1),
-            backbone_init="fan_in",
-            pyramid_channels=48,
-            norm_groups=8,
-            segmentation_channels=24,
-            segmentation_layers=2,
-            # With 0.3 stuff has hardly been learned when so short a training ends.
-            segmentation_loss_weight=1.0,
-            mask_layers=2,
-            mask_roi_size=10,
-            mask_init="fan_in",
-            box_hidden=128,
-            # With group norm a box head of this size hardly tells classes apart within its first 100 steps.
-            box_norm=False,
-            roi_sampling_ratio=1,
-            roi_aligned=True,
-            mask_aligned=True,
-            # For 7 in 10 things of the scenes one of these overlaps enough to be positive.
-            anchor_sizes=(20, 30, 44, 64, 96),
-            rpn_pre_nms_train=300,
-            rpn_pre_nms_test=200,
-            rpn_post_nms_train=150,
-            rpn_post_nms_test=100,
-            box_samples=64,
-            box_positive_fraction=0.5,
-            detections_per_image=30,
-        )
+        return cls.from_json(shipped_section("scenes", "network") | {"num_things": num_things, "num_stuff": num_stuff})
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object, read back by `from_json`."""
@@ -222,9 +195,11 @@ class PanopticConfig:
         return cls(**values)
 
 
-_SEQUENCES = ("stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "anchor_ratios", "head_operators")
+_REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
+_SEQUENCES = (*_REAL, "stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "head_operators")
 _MAY_BE_ZERO = ("num_things", "num_stuff")
-_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES)}
+_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES),
+    "box_regression_weights": 4, "rpn_regression_weights": 4}  # fmt: skip
 _FRACTIONS = tuple(
     field.name for field in fields(PanopticConfig) if field.name.endswith(("_iou", "_fraction", "_threshold"))
 )
@@ -265,7 +240,7 @@ def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
     if len(value) != _LENGTHS.get(name, len(value)) or not value:
         yield f"{name} must hold {_LENGTHS.get(name, 'at least 1')} numbers, not {list(value)}"
     for item in value:
-        if name != "anchor_ratios" and not _is_count(item):
+        if name not in _REAL and not _is_count(item):
             yield f"{name} must hold integers of at least 1, not {item!r}"
         elif not _is_number(item) or float(item) <= 0:  # type: ignore[arg-type]
             yield f"{name} must hold positive numbers, not {item!r}"

@@ -127,12 +127,11 @@ def _together(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor])
         return _each(x, cells, function)
     # Slices, because the derivative of boolean indexing takes several times as long.
     crops = [image[:, :h, :w].flatten(1) for image, (h, w) in zip(x.unbind(), cells.counts, strict=True)]
-    parts = function(torch.cat(crops, dim=1)[None, :, :, None])[0, :, :, 0].split([h * w for h, w in cells.counts], 1)
+    whole = function(torch.cat(crops, dim=1)[None, :, :, None])[0, :, :, 0]
+    parts = torch.split_with_sizes(whole, [h * w for h, w in cells.counts], dim=1)
     height, width = x.shape[-2:]
     each = zip(parts, cells.counts, strict=True)
-    return torch.stack(
-        [functional.pad(part.unflatten(1, (h, w)), (0, width - w, 0, height - h)) for part, (h, w) in each]
-    )
+    return torch.stack([functional.pad(part.reshape(-1, h, w), (0, width - w, 0, height - h)) for part, (h, w) in each])
 
 
 def _each(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor], mode: str = "constant") -> Tensor:
@@ -141,7 +140,7 @@ def _each(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor], mod
     if len(set(cells.counts)) == 1:
         images, counts = [x], cells.counts[:1]
     else:
-        images, counts = list(x.split(1)), cells.counts
+        images, counts = list(x[:, None].unbind()), cells.counts
     parts = [
         functional.pad(function(image[:, :, :h, :w]), (0, width - w, 0, height - h), mode=mode)
         for image, (h, w) in zip(images, counts, strict=True)

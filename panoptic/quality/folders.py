@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +64,8 @@ def evaluate_folders(
     total = PanopticQuality(categories, check_truth=check_truth)
     with ThreadPoolExecutor(workers) as pool:
         # One share per thread: decoding and counting release the lock, and few maps are in memory.
-        for part in pool.map(measure, [pairs[worker::workers] for worker in range(workers)]):
+        limits = [len(pairs) * worker // workers for worker in range(workers + 1)]
+        for part in pool.map(measure, [pairs[start:end] for start, end in pairwise(limits)]):
             total += part
     return total.compute()
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.quality.counts import PairCounts, pair_counts
+from autopanoptic.panoptic.quality.images import FoundOnImage, ImageCounts
 from autopanoptic.panoptic.quality.summary import CategoryQuality, QualityReport
 
 
@@ -25,7 +26,7 @@ class PanopticQuality:
     """Accumulates panoptic quality over images.
 
     Accumulators of parts of a data set can be added: ``a + b`` is what one accumulator had found on all
-    of their images.
+    of their images, those of ``a`` first.
 
     Args:
         categories: The categories of the data set.
@@ -50,6 +51,7 @@ class PanopticQuality:
         """Forgets all images."""
         self._iou = np.zeros(len(self.categories), np.float64)
         self._hits = np.zeros((len(self.categories), 3), np.int64)
+        self._images: list[FoundOnImage] = []
 
     def update(self, truth: PanopticMap, prediction: PanopticMap) -> None:
         """Adds one image. Nothing is added when an error is raised.
@@ -78,6 +80,7 @@ class PanopticQuality:
     def _match(self, truth: PanopticMap, prediction: PanopticMap, counts: PairCounts, areas: NDArray[np.int64]) -> None:
         from autopanoptic.panoptic.quality.kernels import match
 
+        iou, hits = np.zeros_like(self._iou), np.zeros_like(self._hits)
         match(
             (counts.rows, counts.columns, counts.pixels),
             areas,
@@ -85,9 +88,16 @@ class PanopticQuality:
             np.array([segment.iscrowd for segment in truth.segments], np.bool_),
             self._indices(truth, known_only=self.check_truth),
             self._indices(prediction, known_only=True),
-            self._iou,
-            self._hits,
+            iou,
+            hits,
         )
+        places = np.flatnonzero(hits.any(axis=1))
+        self._add(FoundOnImage(places, iou[places], hits[places]))
+
+    def _add(self, found: FoundOnImage) -> None:
+        self._iou[found.places] += found.iou
+        self._hits[found.places] += found.hits
+        self._images.append(found)
 
     def _indices(self, panoptic: PanopticMap, *, known_only: bool) -> NDArray[np.int64]:
         """The position of every segment's category, -1 for an unknown one where that is allowed."""
@@ -103,15 +113,16 @@ class PanopticQuality:
     def compute(self) -> QualityReport:
         """What was found on all images so far."""
         rows = zip(self.categories, self._hits.tolist(), self._iou.tolist(), strict=True)
-        return QualityReport.of({category: CategoryQuality(tp, fp, fn, iou) for category, (tp, fp, fn), iou in rows})
+        found = {category: CategoryQuality(tp, fp, fn, iou) for category, (tp, fp, fn), iou in rows}
+        return QualityReport.of(found, ImageCounts(self.categories, tuple(self._images)))
 
     def __iadd__(self, other: PanopticQuality) -> PanopticQuality:
         difference = self.categories.difference(other.categories)
         if difference is not None:
             raise ValueError(f"accumulators of different categories cannot be added: {difference}")
-        places = [other._index[category.id] for category in self.categories]
-        self._iou += other._iou[places]
-        self._hits += other._hits[places]
+        places = np.array([self._index[category.id] for category in other.categories])
+        for found in list(other._images):
+            self._add(found._replace(places=places[found.places]))
         return self
 
     def __add__(self, other: PanopticQuality) -> PanopticQuality:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Category
+from autopanoptic.panoptic.quality.images import ImageCounts
+
+METRICS = tuple(f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq"))
+"""Names of what `QualityReport.metrics` holds."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,24 @@ class QualityReport:
         things: Means over those of them that are things.
         stuff: Means over those of them that are stuff.
         per_category: Every category of the data set by its id, seen or not.
+        images: What was found on each image, for `autopanoptic.panoptic.quality.bootstrap`.
     """
 
     all: MeanQuality
     things: MeanQuality
     stuff: MeanQuality
     per_category: Mapping[int, CategoryQuality]
+    images: ImageCounts = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, qualities: Mapping[Category, CategoryQuality]) -> QualityReport:
+    def of(cls, qualities: Mapping[Category, CategoryQuality], images: ImageCounts) -> QualityReport:
         """Averages the categories' qualities."""
         return cls(
             MeanQuality.over(qualities.values()),
             MeanQuality.over(quality for category, quality in qualities.items() if category.isthing),
             MeanQuality.over(quality for category, quality in qualities.items() if not category.isthing),
             {category.id: quality for category, quality in qualities.items()},
+            images,
         )
 
     def metrics(self) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
@@ -21,6 +22,7 @@ from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.quality.bootstrap import bootstrap
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.summary import QualityReport
 
@@ -39,6 +41,7 @@ class Validation:
         rules: How instances and stuff are merged.
         report_every: Publishes the metrics so far after every so many batches; None for never.
         precision: In which networks compute, one of `PRECISIONS`.
+        error_of: One of `METRICS`, whose standard error over the images is measured as well.
     """
 
     def __init__(
@@ -48,18 +51,22 @@ class Validation:
         rules: MergeRules | None = None,
         report_every: int | None = None,
         precision: str = "32-true",
+        error_of: str = "pq",
     ) -> None:
         self.dataset = dataset
         self.batches = batches
         self.rules = rules or MergeRules()
         self.report_every = report_every
         self.precision = precision
+        self.error_of = error_of
         self._keep_truth = 4 * int(dataset.sizes.prod(axis=1).sum()) <= IN_MEMORY
         self._truths: dict[int, PanopticMap] = {}
 
     def __call__(self, network: nn.Module, report: Report | None = None) -> Metrics:
-        """Return pq, sq, rq, pq_things, ... in percent."""
-        return self.quality(network, report).metrics()
+        """Return pq, sq, rq, pq_things, ..., and the standard error of one under `error_name`, in percent."""
+        quality = self.quality(network, report)
+        error = bootstrap(quality.images, self.error_of).standard_error
+        return {**quality.metrics(), **({error_name(self.error_of): error} if math.isfinite(error) else {})}
 
     def quality(
         self,
@@ -113,6 +120,11 @@ class Validation:
 
     def _merge(self, found: Prediction) -> PanopticMap:
         return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
+
+
+def error_name(metric: str) -> str:
+    """Return the name under which a metric's standard error over images stands among the metrics."""
+    return f"{metric}_standard_error"
 
 
 def predict(network: PanopticNetwork, batch: Batch, precision: str = "32-true") -> list[Prediction]:

@@ -31,11 +31,40 @@ def batches_of(
     return list(loader) if decoded_bytes(dataset, transform) <= settings.machine.memory else loader
 
 
-def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int) -> Validation:
-    """Return what measures networks on a split, in the run's precision and by its rules of merging."""
+LOOKS = 5, 25
+"""A candidate is looked at more than so many times and at most so many times on its way through nas_val."""
+
+
+def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int, *, reports: bool = False) -> Validation:
+    """Return what measures networks on a split, in the run's precision and by its rules of merging.
+
+    Args:
+        settings: Of the run.
+        dataset: The split.
+        divisor: See `batches_of`.
+        reports: Whether metrics are published on the way, after each of the chunks of `chunks_of`.
+    """
     return Validation(
-        dataset, batches_of(settings, dataset, divisor), settings.merge, precision=settings.machine.precision
+        dataset,
+        batches_of(settings, dataset, divisor),
+        settings.merge,
+        report_every=chunks_of(settings, dataset)[1] if reports else None,
+        precision=settings.machine.precision,
+        error_of=settings.search.objective,
     )
+
+
+def chunks_of(settings: Settings, dataset: CocoPanoptic) -> tuple[int, int | None]:
+    """Return a split's number of batches, and how many of them make one of the equal chunks that are reported.
+
+    The second is None where there are too few batches for several looks.
+    """
+    batches = -(-len(dataset) // settings.machine.evaluation_batch)
+    least, most = LOOKS
+    if batches <= least:
+        return batches, None
+    sizes = (size for size in range(1, batches) if batches % size == 0 and least < batches // size <= most)
+    return batches, next(sizes, 1)
 
 
 def training_validation(settings: Settings, recipe: Recipe, dataset: CocoPanoptic, divisor: int) -> Validation | None:

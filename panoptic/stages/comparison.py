@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from autopanoptic.nas import Architecture, Result
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap_difference
 from autopanoptic.panoptic.quality.summary import QualityReport
 from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.evaluator import Validation
@@ -90,19 +91,29 @@ def table(measured: Mapping[str, NetworkReport], title: str) -> Table:
     return found
 
 
-def verdict(measured: Mapping[str, NetworkReport]) -> str:
+def differences(measured: Mapping[str, NetworkReport]) -> dict[str, Estimate]:
+    """Return the searched network's PQ minus each other's, with its error over the images of val, paired."""
+    own = measured["searched"]
+    return {
+        name: bootstrap_difference(own.quality.images, other.quality.images)
+        for name, other in measured.items()
+        if other.architecture != own.architecture
+    }
+
+
+def verdict(measured: Mapping[str, NetworkReport], found: Mapping[str, Estimate]) -> str:
     """Say how the searched network compares, whichever way that is."""
-    parts = [_compared(measured["searched"], measured[name]) for name in ("random", "hand-made")]
-    return f"The searched network is {' and '.join(parts)} (one training each; differences of a few PQ are noise)."
+    lines = [_compared(name, found.get(name)) for name in measured if name != "searched"]
+    images = len(measured["searched"].quality.images)
+    note = f"In brackets 95% over val's {images} images, paired; another seed of the trainings changes more."
+    return "\n".join([*lines, note])
 
 
-def _compared(own: NetworkReport, other: NetworkReport) -> str:
-    if own.architecture == other.architecture:
-        return f"the {other.name} one itself"
-    difference = round(100 * (own.quality.all.pq - other.quality.all.pq), 1)
-    if difference == 0:
-        return f"equal to the {other.name} one"
-    return f"{abs(difference):.1f} PQ {'above' if difference > 0 else 'below'} the {other.name} one"
+def _compared(name: str, found: Estimate | None) -> str:
+    if found is None:
+        return f"searched - {name}: they are one network"
+    kind = "above" if found.low > 0 else "below" if found.high < 0 else "no difference beyond the images"
+    return f"searched - {name}: {found.value:+.1f} PQ [{found.low:.1f}, {found.high:.1f}], {kind}"
 
 
 def on_nas_val(result: Result, architecture: Architecture) -> float | None:
@@ -112,7 +123,12 @@ def on_nas_val(result: Result, architecture: Architecture) -> float | None:
 
 
 def write(
-    folder: Path, measured: Mapping[str, NetworkReport], searched: Result, drawn: Result, extra: Mapping[str, Any]
+    folder: Path,
+    measured: Mapping[str, NetworkReport],
+    found: Mapping[str, Estimate],
+    searched: Result,
+    drawn: Result,
+    extra: Mapping[str, Any],
 ) -> None:
     """Write metrics, architectures and plots to a run's folder."""
     measured["searched"].architecture.save(folder / "architecture.json")
@@ -129,6 +145,7 @@ def write(
             "answer_on_nas_val": on_nas_val(searched, measured["searched"].architecture),
         },
         "random": {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]},
+        "searched_minus": {name: asdict(estimate) for name, estimate in found.items()},
         "networks": {name: network.to_json() for name, network in measured.items()},
     }
     (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from autopanoptic.panoptic.stages.settings import Settings
@@ -25,3 +28,14 @@ def hardware(settings: Settings, *, progress: bool) -> Hardware:
         progress=progress,
         checkpoint_every=settings.machine.checkpoint_every,
     )
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads: sums over several differ in their last bits from sums over one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

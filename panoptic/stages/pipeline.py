@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import torch
 from rich.console import Console
@@ -15,15 +17,19 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.results.drawing import draw_network
+from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
-from autopanoptic.panoptic.search.strategies import answer_of, hand_made, strategy_of
+from autopanoptic.panoptic.search.evaluator import error_name
+from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.checks import check_settings
+from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
-from autopanoptic.panoptic.stages.search import check_feasible, costs, search
+from autopanoptic.panoptic.stages.search import Candidates, check_feasible
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.starts import start_of
@@ -40,7 +46,8 @@ class Pipeline:
 
     The folder gets ``config.yaml``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
     the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
-    ``architecture.json``, ``search.json``, ``metrics.json`` and plots.
+    ``architecture.json``, ``search.json``, ``metrics.json`` and plots; where it searches with a cost, ``family.jsonl``,
+    ``val.jsonl``, ``front.json`` and ``front.png``.
 
     Args:
         settings: What to run.
@@ -78,21 +85,44 @@ class Pipeline:
         with self._stage("supernet"):
             supernet = train_supernet(self.settings, datasets, self.folder / SUPERNET_FOLDER, progress=True)
         with self._stage("search"):
-            searched = self._search(supernet, datasets, progress=progress)
-            answer = answer_of(
-                strategy_of(self.settings.search.strategy, self.settings.search.trials, supernet.space), searched
-            )
-            self._say("answer", searched, answer)
-            drawn = self._search(supernet, datasets, baseline=len(searched.history), progress=progress)
-        chosen = {
-            "searched": answer,
-            "random": drawn.best.architecture,
-            "hand-made": hand_made(supernet.space),
-        }
+            candidates = Candidates(self.settings, supernet, datasets, self.folder, progress=progress)
+            searched = candidates.searched()
+            self._found(self.settings.search.strategy, searched)
+            drawn = candidates.drawn(len(searched.history))
+            self._found("random draws", drawn)
+            if self.settings.search.cost is None:
+                chosen = self._answers(supernet, searched, drawn)
+            else:
+                chosen = self._front(candidates, searched, drawn, len(datasets.nas_val))
         with self._stage("retraining"):
             measured = self._retrain(chosen, datasets)
         self._finish(measured, searched, drawn)
         return measured
+
+    def _answers(self, supernet: Supernet, searched: Result, drawn: Result) -> dict[str, Architecture]:
+        """Return what is compared after a search for quality alone."""
+        strategy = strategy_of(self.settings.search.strategy, self.settings.search.trials, supernet.space)
+        answer = answer_of(strategy, searched)
+        value = comparison.on_nas_val(searched, answer)
+        shown = "no result" if value is None else f"{value:.1f}"
+        self._say(f"answer ({answer.id}): {self.settings.search.objective} on nas_val {shown}")
+        return {SEARCHED: answer, RANDOM: drawn.best.architecture, HAND_MADE: hand_made(supernet.space)}
+
+    def _front(self, candidates: Candidates, searched: Result, drawn: Result, images: int) -> dict[str, Architecture]:
+        """Compare the fronts, and return what each has to offer at the budget."""
+        made = candidates.family(family(candidates.supernet.space))
+        asked = self.settings.search
+        fronts = Fronts.of(
+            searched, drawn, made, images=images, limit=asked.max_gflops if asked.cost == "gflops" else None
+        )
+        self.console.print(fronts.table())
+        fronts = fronts.with_val(candidates.on_val(fronts.offered()))
+        fronts.save(self.folder)
+        fronts.draw(self.folder / "front.png", searched)
+        self.console.print(fronts.table("val"))
+        self._say(fronts.summary())
+        self._say(fronts.budget_line())
+        return {name: fronts.chosen(name).architecture for name in (SEARCHED, RANDOM, HAND_MADE)}
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -110,11 +140,15 @@ class Pipeline:
     @contextmanager
     def _refusable(self) -> Iterator[None]:
         """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        scenes = self.folder / "data"
+        generated = self._new and self.settings.data.path is None and not scenes.exists()
         try:
             yield
         except (ValueError, FileNotFoundError):
             if self._new:
                 (self.folder / SETTINGS).unlink()
+            if generated:  # other settings may ask for other scenes
+                shutil.rmtree(scenes, ignore_errors=True)
             raise
 
     def _describe(self, datasets: Datasets) -> None:
@@ -130,17 +164,23 @@ class Pipeline:
                 "not how good the networks are.[/yellow]"
             )
 
-    def _search(self, supernet: Supernet, datasets: Datasets, *, baseline: int | None = None, progress: bool) -> Result:
-        journal = self.folder / ("search.jsonl" if baseline is None else "random.jsonl")
-        result = search(self.settings, supernet, datasets, journal, baseline=baseline, progress=progress)
-        name = self.settings.search.strategy if baseline is None else "random draws"
-        self._say(f"{name}, best of {result.history.n_completed} candidates", result, result.best.architecture)
-        return result
+    def _found(self, name: str, result: Result) -> None:
+        """Say what a search has found, and how sure that is."""
+        objective, best = self.settings.search.objective, result.best
+        count, stopped = result.history.n_completed, len(result.history) - result.history.n_completed
+        given_up = f" and {stopped} given up" if stopped else ""
+        self._say(
+            f"{name}, best of {count} candidates{given_up} ({best.architecture.id}): {objective} on nas_val "
+            f"{best.metrics[objective]:.1f}"
+        )
+        errors = [found[error_name(objective)] for found in _metrics(result) if error_name(objective) in found]
+        if errors and name == self.settings.search.strategy:
+            self._say(
+                f"A candidate's {objective} has a standard error of {median(errors):.1f} over the images of nas_val"
+            )
 
-    def _say(self, what: str, result: Result, architecture: Architecture) -> None:
-        value = comparison.on_nas_val(result, architecture)
-        shown = "no result" if value is None else f"{value:.1f}"
-        self.console.print(f"{what} ({architecture.id}): {self.settings.search.objective} on nas_val {shown}")
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
 
     def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, comparison.NetworkReport]:
         settings, device = self.settings, device_of(self.settings)
@@ -162,6 +202,7 @@ class Pipeline:
                 mparams=cost["mparams"](architecture),
                 latency_ms=latency(network, one, settings.machine.precision),
             )
+            draw_network(network, architecture, folder / name / "network.png", _title(measured[name]))
             # Names that share an architecture share the training of the first.
             trained = next(first for first, other in chosen.items() if other == architecture)
             self.console.print(
@@ -172,10 +213,11 @@ class Pipeline:
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
-        comparison.write(self.folder, measured, searched, drawn, extra)
-        title = f"Retrained {start_of(self.settings)} with equal steps, measured on val"
+        found = comparison.differences(measured)
+        comparison.write(self.folder, measured, found, searched, drawn, extra)
+        title = f"Trained {start_of(self.settings)} with equal steps, measured on val"
         self.console.print(comparison.table(measured, title))
-        self.console.print(comparison.verdict(measured))
+        self._say(comparison.verdict(measured, found))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
 
 
@@ -203,6 +245,15 @@ def require_same(saved: Settings, settings: Settings, folder: Path) -> None:
             f"{folder} holds a run with other settings, which differ in {changed}. "
             "Resume that one, or choose another name"
         )
+
+
+def _title(report: comparison.NetworkReport) -> str:
+    quality = f"PQ {100 * report.quality.all.pq:.1f}"
+    return f"{report.name}: {quality}, {report.gflops:.3g} GFLOPs, {report.mparams:.2f} M parameters"
+
+
+def _metrics(result: Result) -> list[Mapping[str, float]]:
+    return [trial.metrics for trial in result.history.completed]
 
 
 def _kept(folder: Path, recipe: Recipe) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.stages.anchors import check_anchors
+from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import describe_data, keep_record
 
 DATA, SUPERNET_FOLDER = "data.json", "supernet"
@@ -39,8 +41,11 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}
         for dataset, limit in limits.items():
-            with _shown(console), _bar(console, "checking the data") as progress:
+            with _shown(console), bar(console, "checking the data") as progress:
                 check(dataset, limit=limit, seed=settings.seed, progress=progress)
+    with _shown(console):
+        config = network_config(settings, datasets.train.categories)
+        check_anchors(datasets.train, settings.transform(), config, seed=settings.seed)
     return datasets
 
 
@@ -48,10 +53,8 @@ def _scenes(settings: Settings, folder: Path, console: Console) -> Path:
     """Generate the scenes of the run's folder, where they are not there, and return where they are."""
     scenes = settings.data.require_scenes()
     counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
-    with _bar(console, "generating scenes") as progress:
-        return write_scenes(
-            folder / "data", counts, seed=settings.seed, difficulty=scenes.difficulty, progress=progress
-        )
+    with bar(console, "generating scenes") as progress:
+        return write_scenes(folder / "data", counts, seed=settings.seed, progress=progress)
 
 
 @contextmanager
@@ -67,10 +70,3 @@ def _shown(console: Console) -> Iterator[None]:
                 console.print(f"Warning: {warning.message}", style="yellow", markup=False)
     for warning in (other for other in caught if other not in about_data):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
-@contextmanager
-def _bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(title)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +10,34 @@ import torch
 
 from autopanoptic.nas import (
     Architecture,
-    FairPaths,
     InlineExecutor,
-    Objective,
     ProcessExecutor,
+    Racing,
     RandomSearch,
     Result,
     Search,
+    Stopper,
+    Strategy,
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
+from autopanoptic.nas.executors.base import Executor
+from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.search.costs import costs_of
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import strategy_of
-from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
+from autopanoptic.panoptic.stages.supernet import check_cycles
+
+TOP, TOP_OF_FRONT = 10, 3
+"""So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
+better means no dearer as well."""
 
 
 def check_feasible(settings: Settings, datasets: Datasets) -> None:
@@ -51,66 +59,123 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     with torch.device("meta"):
         whole = Supernet(PanopticNetwork(config)).space
     space = CostTable(costs(settings, datasets), _constraints(settings)).constrained(whole)
-    strategy_of(settings.search.strategy, settings.search.trials, space).check(
-        space, [Objective(settings.search.objective)]
-    )
+    objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
+    strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
+    stopper = stopper_of(settings, datasets)
+    if stopper is not None:
+        stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
-    settings.supernet.check_cycle(FairPaths(whole).cycle)
+    check_cycles(settings, whole)
 
 
-def search(
-    settings: Settings,
-    supernet: Supernet,
-    datasets: Datasets,
-    journal: Path,
-    *,
-    baseline: int | None = None,
-    progress: bool,
-) -> Result:
-    """Search for the best path of the supernet on nas_val.
+class Candidates:
+    """What the candidates of a run are searched among, measured on and compared by.
 
     Args:
         settings: Of the run.
         supernet: Trained.
         datasets: Of the run.
-        journal: Where the search goes on from, if it exists.
-        baseline: How many candidates to draw at random instead of searching, with a seed of its own.
-        progress: Whether to show a bar.
+        folder: Of the run; each search goes on from its journal there.
+        progress: Whether to show bars.
     """
-    device = device_of(settings)
-    network = network_of(supernet).to(device)
-    divisor = network.config.image_divisor
-    validation = validation_of(settings, datasets.nas_val, divisor)
-    several = settings.machine.workers > 1 and device.type == "cpu"
-    search = Search(
-        supernet.space,
-        strategy_of(settings.search.strategy, settings.search.trials, supernet.space)
-        if baseline is None
-        else RandomSearch(),
-        PanopticEvaluator(supernet, validation, recalibration_batches(settings, datasets.train, divisor)),
-        objectives=settings.search.objective,
-        costs=costs(settings, datasets),
-        constraints=_constraints(settings),
-        executor=ProcessExecutor(settings.machine.workers, max(1, settings.machine.threads // settings.machine.workers))
-        if several
-        else InlineExecutor(),
-        ordered=True,
-        journal=journal,
-        seed=settings.seed + (baseline is not None),
-    )
-    if search.result().ended is not None and len(search.history) >= (baseline or 0):
-        return search.result()
-    result = search.run(trials=baseline or settings.search.trials, progress=progress)
-    network.to("cpu")
-    return result
+
+    def __init__(
+        self, settings: Settings, supernet: Supernet, datasets: Datasets, folder: Path, *, progress: bool
+    ) -> None:
+        self.settings, self.supernet, self.folder, self.progress = settings, supernet, folder, progress
+        self.device = device_of(settings)
+        divisor = network_of(supernet).config.image_divisor
+        self._stopper = stopper_of(settings, datasets)
+        validation = validation_of(settings, datasets.nas_val, divisor, reports=self._stopper is not None)
+        batches = recalibration_batches(settings, datasets.train, divisor)
+        self._evaluator = PanopticEvaluator(supernet, validation, batches)
+        self._costs = costs(settings, datasets)
+        self._val = datasets.val
+
+    def searched(self) -> Result:
+        """Search by the strategy of the settings."""
+        asked = self.settings.search
+        strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
+        return self._run("search", strategy, asked.trials)
+
+    def drawn(self, trials: int) -> Result:
+        """Measure so many random architectures."""
+        return self._run("random", RandomSearch(), trials, seed=1)
+
+    def family(self, members: Sequence[Architecture]) -> Result:
+        """Measure some architectures, which need not keep the limit on FLOPs."""
+        return self._run("family", RandomSearch(), len(members), initial=members)
+
+    def on_val(self, architectures: Sequence[Architecture]) -> Result:
+        """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
+        divisor = network_of(self.supernet).config.image_divisor
+        evaluator = PanopticEvaluator(
+            self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
+        )
+        return self._run("val", RandomSearch(), len(architectures), initial=architectures, evaluator=evaluator)
+
+    def _run(
+        self,
+        name: str,
+        strategy: Strategy,
+        trials: int,
+        seed: int = 0,
+        initial: Sequence[Architecture] = (),
+        evaluator: PanopticEvaluator | None = None,
+    ) -> Result:
+        search = Search(
+            self.supernet.space,
+            strategy,
+            evaluator or self._evaluator,
+            objectives=objectives_of(self.settings),
+            costs=self._costs,
+            constraints={} if initial else _constraints(self.settings),
+            executor=self._executor(),
+            ordered=True,
+            journal=self.folder / f"{name}.jsonl",
+            seed=self.settings.seed + seed,
+            stopper=None if initial else self._stopper,
+            initial=initial,
+        )
+        if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):
+            return search.result()
+        network = network_of(self.supernet).to(self.device)
+        # Without a bar a long search writes lines.
+        result = search.run(trials=trials, progress=self.progress or None)
+        network.to("cpu")
+        return result
+
+    def _executor(self) -> Executor:
+        machine = self.settings.machine
+        # Beside other candidates' evaluations a network's time could not be measured.
+        if machine.workers == 1 or self.device.type != "cpu" or self.settings.search.cost == "latency_ms":
+            return InlineExecutor()
+        return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
 
 
-def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Architecture], float]]:
-    """Return `costs_of` of the networks that are retrained, for an image of the size of nas_val's first."""
-    config = network_config(settings, datasets.train.categories, searched=True)
-    divisor = config.image_divisor
-    height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
-    return costs_of(config, -(-height // divisor) * divisor, -(-width // divisor) * divisor)
+def objectives_of(settings: Settings) -> dict[str, str]:
+    """Return what a search is for: the metric up, and the cost down where there is one."""
+    cost = settings.search.cost
+    return {settings.search.objective: "max", **({} if cost is None else {cost: "min"})}
+
+
+def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
+    """Return the rule that gives up candidates which fall behind on the first images of nas_val, if one is asked for.
+
+    Raises:
+        ValueError: If nas_val has too few batches to look at a candidate on the way.
+    """
+    if not settings.search.racing:
+        return None
+    steps, every = chunks_of(settings, datasets.nas_val)
+    if every is None:
+        raise ValueError(
+            f"search.racing: nas_val's {len(datasets.nas_val)} images are {steps} batches of "
+            f"{settings.machine.evaluation_batch}, too few to give a candidate up on the way; take a smaller "
+            "machine.evaluation_batch or leave racing off"
+        )
+    top = TOP if settings.search.cost is None else TOP_OF_FRONT
+    return Racing(steps=steps, top=min(top, settings.search.trials))
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
@@ -40,17 +39,14 @@ class SceneSettings:
         train: Scenes to train on, at least 1.
         nas_val: Scenes to compare candidates on, at least 1.
         val: Scenes to measure the found networks on, at least 1.
-        difficulty: ``"easy"`` or ``"varied"``.
     """
 
-    train: int = 800
-    nas_val: int = 40
-    val: int = 100
-    difficulty: str = "easy"
+    train: int = 1600
+    nas_val: int = 400
+    val: int = 300
 
     def __post_init__(self) -> None:
         _require_at_least(1, self, "train", "nas_val", "val")
-        level(self.difficulty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +91,9 @@ class SearchSettings:
 
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
-        strategy: One of `STRATEGIES`; ``"nsga2"`` is for two objectives, those of `OF_ONE_OBJECTIVE` for one.
+        strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
         trials: Candidates to evaluate, at least 2.
-        objective: Metric on nas_val to maximise, one of `METRICS`.
+        objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
@@ -123,6 +119,10 @@ class SearchSettings:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
             raise ValueError("strategy nsga2 is for two objectives: set cost to gflops or latency_ms")
+        if self.strategy == "path-priority" and self.racing:
+            raise ValueError(
+                "racing: strategy path-priority ranks every candidate, so none may be given up; set it to false"
+            )
         if self.strategy in OF_ONE_OBJECTIVE and self.cost is not None:
             raise ValueError(
                 f"strategy {self.strategy} takes one objective, but cost is {self.cost}: set cost to null, "
@@ -141,6 +141,8 @@ class MachineSettings:
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
+        supernet_threads: Threads of the supernet's training on a CPU, beside which nothing else runs, at least 1; None
+            for as many as any training.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.
@@ -154,6 +156,7 @@ class MachineSettings:
     precision: Precision = "32-true"
     workers: int = 2
     threads: int = 1
+    supernet_threads: int | None = None
     trainings: int = 1
     loaders: int = 0
     evaluation_batch: int = 8
@@ -163,7 +166,9 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "workers", "threads", "trainings", "evaluation_batch", "checkpoint_every")
+        _require_at_least(
+            1, self, "workers", "threads", "supernet_threads", "trainings", "evaluation_batch", "checkpoint_every"
+        )
         _require_at_least(0, self, "loaders", "memory")
 
 

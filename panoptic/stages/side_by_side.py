@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, SearchError
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
@@ -17,10 +13,10 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
-from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.machine import device_of, threads_of_torch
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.training.progress import ProgressLines
+from autopanoptic.panoptic.training.bars import bars
 
 
 class TrainingError(SearchError):
@@ -47,7 +43,7 @@ def retrain_all(
         datasets: Of the run.
         folder: Holds a folder for each name.
         supernet: The folder of the trained supernet, whose weights the networks may start from.
-        console: Shows a bar for each training where it is a terminal, and a line now and then elsewhere.
+        console: Shows how far the trainings are.
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
@@ -65,8 +61,11 @@ def retrain_all(
         if (path / WEIGHTS).exists()
     }
     open_ones = {name: one for one, name in trained.items() if one not in networks}
-    with _shown(open_ones, settings.retrain.passes, console) as move:
-        _run(training, open_ones, executor_of(settings, len(open_ones)), move)
+    with bars(console, "training", list(open_ones)) as move:
+        _run(
+            training, open_ones, executor_of(settings, len(open_ones)),
+            lambda name, done: move(name, done, settings.retrain.passes),
+        )  # fmt: skip
     networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
         if not (folder / name / WEIGHTS).exists():
@@ -92,7 +91,7 @@ class _Training:
         self.folders = {architecture: path.absolute() for architecture, path in folders.items()}
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        with _threads(self.settings.machine.threads):
+        with threads_of_torch(self.settings.machine.threads):
             retrain(
                 self.settings, architecture, self.datasets, self.folders[architecture], self.supernet,
                 on_pass=lambda done: report(done, {}),
@@ -127,29 +126,3 @@ def _run(
                 raise TrainingError(f"training the network {name!r} failed: {problem}") from RuntimeError(outcome.error)
     finally:
         executor.stop()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Sums over several threads differ in their last bits from sums over one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _shown(names: Mapping[str, object], passes: int, console: Console) -> Iterator[Callable[[str, int], None]]:
-    """Show how far each training is, and yield the function to tell it."""
-    if not console.is_terminal:
-        tell = partial(console.print, markup=False, highlight=False)
-        lines = {name: ProgressLines(f"training {name}", passes, tell) for name in names}
-        yield lambda name, done: lines[name](done)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    with progress:
-        tasks = {name: progress.add_task(f"training {name}", total=passes) for name in names}
-        yield lambda name, done: progress.update(tasks[name], completed=done)

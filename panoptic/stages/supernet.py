@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet
+from autopanoptic.nas import Architecture, FairPaths, PathSampler, SandwichPaths, SearchSpace, Supernet, extremes
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import Batch
@@ -18,18 +18,24 @@ from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
-from autopanoptic.panoptic.stages.machine import hardware
+from autopanoptic.panoptic.stages.costs import costs
+from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
 
+RANDOM_PATHS = 2
+"""Of a step by the sandwich rule, beside the largest and the smallest; as in BigNAS (Yu et al. 2020)."""
 SUPERNET = "supernet.pt"
 """File of a trained supernet's weights."""
 
 
 def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
-    """Train the supernet: one path first where the settings say so, then fair cycles of all.
+    """Train the supernet: one path first where the settings say so, then all of them.
+
+    A space of operators is trained in fair cycles, as in the paper; one of widths and depths by the sandwich rule,
+    since its options share their weights: the largest path, the smallest and random ones on each batch, for one update.
 
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
@@ -40,7 +46,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     network = build(config, settings.seed)
     supernet = Supernet(network)
     weights, machine = folder / SUPERNET, hardware(settings, progress=progress)
-    parts = _parts(settings, supernet.space, folder)
+    parts = _parts(settings, supernet.space, datasets, folder)
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)
@@ -54,11 +60,12 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             )  # fmt: skip
         return supernet
     for part in parts:
-        train(
-            network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-            hardware=machine, seed=settings.seed, title=part.title,
-            validation=_validation(settings, part.recipe, datasets, network),
-        )  # fmt: skip
+        with threads_of_torch(settings.machine.supernet_threads or settings.machine.threads):
+            train(
+                network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
+                hardware=machine, seed=settings.seed, title=part.title,
+                validation=_validation(settings, part.recipe, datasets, network),
+            )  # fmt: skip
         if isinstance(part.paths, _OnePath):
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
@@ -97,11 +104,28 @@ class _Part(NamedTuple):
     title: str
 
 
-def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
-    fair = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
+def _parts(settings: Settings, space: SearchSpace, datasets: Datasets, folder: Path) -> list[_Part]:
+    if settings.search.space == "elastic":
+        ends = extremes(space, costs(settings, datasets)["gflops"])
+        paths: PathSampler = SandwichPaths(space, ends.largest, ends.smallest, RANDOM_PATHS, settings.seed)
+        every = _Part(settings.supernet, folder / "sandwich", paths, "supernet, sandwich steps")
+    else:
+        every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
     if settings.warmup is None:
-        return [fair]
-    return [_Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path"), fair]
+        return [every]
+    return [_Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path"), every]
+
+
+def check_cycles(settings: Settings, space: SearchSpace) -> None:
+    """Refuse a training of the supernet that would end inside of a cycle of paths.
+
+    Raises:
+        ValueError: Naming the passes and the paths of a cycle.
+    """
+    if settings.search.space == "elastic":
+        settings.supernet.check_cycle(2 + RANDOM_PATHS, same_batch=True)
+    else:
+        settings.supernet.check_cycle(FairPaths(space).cycle)
 
 
 class _OnePath:

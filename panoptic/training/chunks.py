@@ -17,26 +17,36 @@ from autopanoptic.panoptic.training.recipe import Recipe
 
 
 class TrainingData(lightning.LightningDataModule):
-    """The batches of a run, a chunk an epoch, so that checkpoints lie between epochs and resume exactly."""
+    """The batches of a run, a chunk an epoch, so that checkpoints lie between epochs and resume exactly.
+
+    Args:
+        dataset: The images.
+        transform: From an image to what the network sees.
+        recipe: Has the passes and the size of a batch.
+        divisor: Batches are padded to multiples of it.
+        hardware: Has the passes between two checkpoints.
+        seed: Of the order and the augmentation.
+        shared: Passes that each batch is for.
+    """
 
     def __init__(self, dataset: CocoPanoptic, transform: Transform, recipe: Recipe, divisor: int, hardware: Hardware,
-                 seed: int) -> None:  # fmt: skip
+                 seed: int, shared: int = 1) -> None:  # fmt: skip
         super().__init__()
         self.make = partial(
             training_batches, dataset, transform, batch_size=recipe.batch_size, divisor=divisor, seed=seed,
             workers=hardware.workers, pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
         )  # fmt: skip
-        self.passes = recipe.passes
-        self.chunk = hardware.checkpoint_every
+        self.batches = recipe.passes // shared
+        self.chunk = max(1, hardware.checkpoint_every // shared)
 
     @property
     def epochs(self) -> int:
         """Chunks of the whole training."""
-        return -(-self.passes // self.chunk)
+        return -(-self.batches // self.chunk)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the chunk that Lightning takes for an epoch."""
         trainer = cast("lightning.Trainer", self.trainer)
         start = trainer.current_epoch * self.chunk
-        stop = min(start + self.chunk, self.passes)
+        stop = min(start + self.chunk, self.batches)
         return self.make(start=start, stop=stop, rank=trainer.global_rank, world=trainer.world_size)

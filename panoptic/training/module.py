@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
+from autopanoptic.nas import PathSampler, SandwichPaths, Supernet, SupernetModule, UniformPaths
 from autopanoptic.panoptic.data.loading.batches import Batch
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.optimizer import make_optimizer, make_scheduler
@@ -26,11 +26,12 @@ class PanopticModule(SupernetModule):
     Args:
         network: A supernet, or the network of one architecture.
         recipe: Optimizer and schedule.
-        paths: Names the path of each pass; None for a network without choices.
+        paths: Names the path of each pass; None for a network without choices. The cycles of `SandwichPaths` run on one
+            batch each, with the same anchors and RoIs, and make one update.
         seed: Non-negative.
 
     Raises:
-        ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles.
+        ValueError: If cycles of paths make one update each and the passes are no whole number of cycles.
     """
 
     def __init__(
@@ -38,17 +39,20 @@ class PanopticModule(SupernetModule):
     ) -> None:
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
-        recipe.check_cycle(sampler.cycle)
+        same_batch = batch_of_cycle(sampler)
+        recipe.check_cycle(sampler.cycle, same_batch=same_batch)
         super().__init__(
             supernet,
             self._total,
             # Named functions, because the module may be sent to other processes.
             partial(_optimizer, recipe, network),
             sampler,
-            scheduler=partial(make_scheduler, recipe, sampler.cycle),
+            scheduler=partial(make_scheduler, recipe, sampler.cycle, same_batch=same_batch),
             accumulate=recipe.accumulate,
-            # The mean gradient over a parameter's own uses is what counts, not that over the whole cycle.
-            reduction="sum",
+            same_batch=same_batch,
+            # Where rates are divided, the mean gradient over a parameter's own uses is what counts, not that over the
+            # whole cycle. Else the mean, so that the limit on the norm means for a cycle what it does for a path.
+            reduction="mean" if same_batch and not recipe.accumulate else "sum",
             divide_rates=recipe.accumulate,
             clip=recipe.clip,
         )
@@ -82,8 +86,14 @@ class PanopticModule(SupernetModule):
     def _learning_rate(self) -> float:
         """The highest learning rate at this pass, before factors by the kind and the uses of a parameter."""
         cycle, passes = self.paths.cycle, int(self.passes)
-        update = passes // cycle if self.recipe.accumulate else passes
-        return self.recipe.learning_rate * self.recipe.factor(update, self.recipe.updates(cycle))
+        update = passes // cycle if self.recipe.accumulate or self.same_batch else passes
+        updates = self.recipe.updates(cycle, same_batch=self.same_batch)
+        return self.recipe.learning_rate * self.recipe.factor(update, updates)
+
+
+def batch_of_cycle(paths: PathSampler | None) -> bool:
+    """Return whether the paths of a cycle run on one batch, by the sandwich rule."""
+    return isinstance(paths, SandwichPaths)
 
 
 def _optimizer(recipe: Recipe, network: PanopticNetwork, _: Iterable[nn.Parameter]) -> Optimizer:

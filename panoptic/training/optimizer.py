@@ -34,9 +34,9 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
         return _make(recipe, described, fused=False)
 
 
-def make_scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer) -> LambdaLR:
+def make_scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer, *, same_batch: bool = False) -> LambdaLR:
     """Make the schedule of a recipe's updates, for cycles of so many paths; it is stepped once an update."""
-    total = recipe.updates(cycle)
+    total = recipe.updates(cycle, same_batch=same_batch)
     return LambdaLR(optimizer, lambda update: recipe.factor(update, total))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
 
 if TYPE_CHECKING:
@@ -89,18 +90,12 @@ class Recipe:
     @classmethod
     def coco_supernet(cls) -> Recipe:
         """The paper's supernet training on COCO: 8 GPUs with 2 images each, 7,500 updates of 12 paths."""
-        return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
-            warmup=250, warmup_factor=0.1, clip=None, accumulate=True,
-        )  # fmt: skip
+        return cls.from_json(shipped_section("coco", "supernet"))
 
     @classmethod
     def coco_retrain(cls) -> Recipe:
         """The paper's training of a found network on COCO."""
-        return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
-            warmup=500, warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
-        )  # fmt: skip
+        return cls.from_json(shipped_section("coco", "retrain"))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
@@ -126,13 +121,25 @@ class Recipe:
             contrast=self.contrast, saturation=self.saturation, hue=self.hue,
         )  # fmt: skip
 
-    def check_cycle(self, cycle: int) -> None:
-        """Refuse passes whose last gradients would change nothing.
+    def check_cycle(self, cycle: int, *, same_batch: bool = False) -> None:
+        """Refuse passes whose last gradients would change nothing, and measurements inside of a step.
+
+        Args:
+            cycle: Paths in a cycle.
+            same_batch: Whether a cycle's paths run on one batch, as one step.
 
         Raises:
-            ValueError: If gradients are accumulated over cycles and the passes are no whole number of them.
+            ValueError: If a cycle makes one update and the passes are no whole number of them, or if it makes one step
+                and `validate_every` is no whole number of them.
         """
         rest = self.passes % cycle
+        if same_batch and (rest or self.validate_every % cycle):
+            name = "passes" if rest else "validate_every"
+            value = getattr(self, name)
+            raise ValueError(
+                f"{name}={value} is no multiple of the {cycle} paths of a cycle, which run on one batch as one step; "
+                f"take {value + cycle - value % cycle}"
+            )
         if self.accumulate and rest:
             raise ValueError(
                 f"passes={self.passes} is no multiple of the {cycle} paths of a cycle, over which the recipe "
@@ -140,9 +147,9 @@ class Recipe:
                 "passes, or accumulate=False"
             )
 
-    def updates(self, cycle: int) -> int:
-        """Return how often the optimizer steps, given the paths in a cycle."""
-        return self.passes // cycle if self.accumulate else self.passes
+    def updates(self, cycle: int, *, same_batch: bool = False) -> int:
+        """Return how often the optimizer steps, given the paths in a cycle and whether they share a batch."""
+        return self.passes // cycle if self.accumulate or same_batch else self.passes
 
     def factor(self, update: int, total: int) -> float:
         """Return the share of the learning rate at an update, from 0, of so many."""

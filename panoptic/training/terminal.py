@@ -39,10 +39,10 @@ class PassCounter(Callback):
 
 
 class Speed(Callback):
-    """Logs the images per second of each pass, the loading of its batch included.
+    """Logs the images per second of each step, the loading of its batch included.
 
     Args:
-        batch_size: Images of a pass, over all devices.
+        batch_size: Images of a step, over all devices; each counts as often as a path sees it.
     """
 
     def __init__(self, batch_size: int) -> None:

@@ -79,8 +79,9 @@ def train(
     hardware = hardware or Hardware()
     if recipe.validate_every and validation is None:
         raise ValueError(f"validate_every={recipe.validate_every}: give train a validation, which measures the network")
-    data = TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed)
     module = PanopticModule(network, recipe, paths, seed)
+    shared = module.paths.cycle if module.same_batch else 1
+    data = TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed, shared)
     last = newest_checkpoint(folder)
     record = record_of(
         network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
@@ -88,7 +89,7 @@ def train(
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
-        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation)
+        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
         trainer = _trainer(folder, data.epochs, hardware, callbacks)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
@@ -154,10 +155,10 @@ def _callbacks(
     title: str,
     on_pass: Callable[[int], None] | None,
     validation: Measure | None,
+    speed: Speed,
 ) -> list[Callback]:
-    """What happens after each pass, in this order."""
+    """What happens after each step, in this order."""
     average = AveragedWeights(recipe.ema) if recipe.ema else None
-    speed = Speed(recipe.batch_size)
     found: list[Callback] = [] if average is None else [average]
     found.append(speed)
     if recipe.validate_every and validation is not None:

@@ -94,9 +94,11 @@ class ValidateEvery(Callback):
         self.folder, self.measure, self.every, self.last = folder, measure, every, last
         self.keep, self.average, self.afterwards = keep, average, afterwards
         self._best_pq = -1.0
+        self._seen = 0
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Find the best so far."""
+        """Find how far the training is, and the best so far."""
+        self._seen = int(cast("PanopticModule", pl_module).passes)
         if self.keep and trainer.is_global_zero:
             best = _best_so_far(self.folder)
             self._best_pq = -1.0 if best is None else best.pq
@@ -104,8 +106,10 @@ class ValidateEvery(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Measure, where it is time."""
         module = cast("PanopticModule", pl_module)
-        passes = int(module.passes)
-        if passes % self.every and passes != self.last:
+        passes, seen = int(module.passes), self._seen
+        self._seen = passes
+        # A cycle of paths on one batch is several passes.
+        if passes // self.every == seen // self.every and passes != self.last:
             return
         if trainer.is_global_zero:
             with nullcontext() if self.average is None else self.average.in_place(module):

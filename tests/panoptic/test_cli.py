@@ -46,7 +46,7 @@ def test_defaults_are_those_for_scenes(runs: Path) -> None:
 def test_options_reach_the_settings(runs: Path) -> None:
     found = settings(
         runs, "--quick", "--strategy", "regularized-evolution", "--trials", "40", "--objective", "pq_things",
-        "--max-gflops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu", "--difficulty", "varied",
+        "--max-gflops", "0.2", "--supernet-passes", "36", "--seed", "3", "--device", "cpu",
         "--set", "supernet.learning_rate=1e-3", "--set", "network={mask_layers: 3}", "--set", "retrain.clip=null",
     )  # fmt: skip
     changes = {
@@ -54,7 +54,6 @@ def test_options_reach_the_settings(runs: Path) -> None:
         "supernet": {"passes": 36, "learning_rate": 0.001},
         "seed": 3,
         "machine.device": "cpu",
-        "data.scenes.difficulty": "varied",
         "network.mask_layers": 3,
         "retrain.clip": None,
     }
@@ -149,7 +148,6 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--config", "coco", "--data", "nowhere"], "nowhere: there is no such folder"),
         (["--objective", "ap"], "--objective: search.objective must be one of pq, "),
         (["--precision", "16"], "--precision: machine.precision must be one of 32-true, bf16-mixed, not '16'"),
-        (["--difficulty", "hard"], "--difficulty: data.scenes.difficulty='hard' is unknown"),
         (["--trials", "1"], "--trials: search.trials must be at least 2, not 1"),
         (["--set", "seed=x"], "--set seed=x: seed must be a whole number, not x"),
         (["--set", "seed=1", "--seed", "1"], "--seed and --set seed=1 both set seed; leave out one"),
@@ -160,8 +158,11 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),
         (["--space", "elastic"], "search.space=elastic is not there yet"),
-        (["--strategy", "random", "--cost", "gflops"], "search.cost=gflops is not there yet"),
-        (["--racing"], "search.racing=True is not there yet"),
+        (
+            ["--strategy", "path-priority", "--cost", "gflops"],
+            "strategy path-priority takes one objective, but cost is gflops",
+        ),
+        (["--strategy", "path-priority", "--racing"], "path-priority ranks every candidate, so none may be given up"),
         (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
         pytest.param(
             ["--device", "cuda"],

@@ -106,9 +106,7 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         """Return torch's layer where no size is elastic."""
         if cls is not ElasticGroupNorm or not num_channels or is_elastic([num_channels]):
             return super().__new__(cls)
-        if isinstance(num_channels, Chosen):
-            num_groups = num_groups * num_channels // num_channels.largest
-        return nn.GroupNorm(int(num_groups), fixed(num_channels), *args, **keywords)
+        return nn.GroupNorm(_groups_of(num_groups, num_channels), fixed(num_channels), *args, **keywords)
 
     def __init__(
         self,
@@ -119,7 +117,7 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        size = channels(num_channels, "num_channels")
+        size, num_groups = channels(num_channels, "num_channels"), _groups_of(num_groups, num_channels)
         _check_groups(num_groups, size)
         super().__init__(num_groups, size.largest, eps, affine, device=device, dtype=dtype)
         self.size = self.in_size = self.out_size = size
@@ -135,6 +133,11 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
     def blocks(self) -> Iterable[tuple[ElasticSize, int]]:
         """Yield the channels with the size of a group."""
         yield self.size, self.group
+
+
+def _groups_of(num_groups: int, num_channels: Size) -> int:
+    """Return the number of groups, of a chosen number of channels with the groups' size among the largest one."""
+    return num_groups * int(num_channels) // num_channels.largest if isinstance(num_channels, Chosen) else num_groups
 
 
 def _check_groups(num_groups: int, size: ElasticSize) -> None:

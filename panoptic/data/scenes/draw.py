@@ -1,65 +1,32 @@
 """Generated scenes: shaded, overlapping things on wavy regions of textured stuff.
 
-Small networks learn them on a CPU in minutes, and their labels are exact. Stuff is told apart by texture only;
-a thing's hue is a hint, its shape decides. The level ``varied`` adds what rewards operators other than small
-convolutions: thin rotated parts (bar, cross), outlines that must be seen whole (ring and arc), a texture of long
-period (bands), and a class that depends on the surroundings (lily and rose are the same flower, on noise and
-elsewhere).
+Small networks learn them on a CPU in minutes, and their labels are exact. Stuff is told apart by texture only; a
+thing's hue tells its family, but not which of the family it is. See `autopanoptic.panoptic.data.scenes.kinds` for
+what there is.
 """
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.data.scenes import shapes, textures
-from autopanoptic.panoptic.data.scenes.shapes import Kind, Mask, Plane
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES, CONTEXT, STUFF, THINGS, Kind, rgb
+from autopanoptic.panoptic.data.scenes.shapes import Mask, Plane
 from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
 REFERENCE_SIZE = 96
 """Image side, in pixels, for which lengths are given; other sizes scale them."""
-HUE_SPREAD = 0.25
-"""Largest distance of a thing's hue from its kind's mean; three kinds a third apart overlap."""
+COUNT = (3, 6)
+"""Fewest and most things in a scene."""
+HUE_SPREAD = 0.1
+"""Largest distance of a thing's hue from its family's mean."""
 LEAST_VISIBLE = 0.33
 """Part of a thing that must be visible; what remains of others becomes void."""
 LEAST_AREA = 24
 """Pixels (of an image of 96x96) that a segment must have; smaller ones become void."""
-
-Texture = Callable[[Plane, Plane, np.random.Generator], Plane]
-
-
-@dataclass(frozen=True)
-class Level:
-    """The kinds of things and stuff in the scenes of one difficulty, by name.
-
-    Attributes:
-        things: What things look like.
-        stuff: What stuff looks like.
-        context: Maps a thing's name to the texture and the name that it has on that texture instead.
-    """
-
-    things: dict[str, Kind]
-    stuff: dict[str, Texture]
-    context: dict[str, tuple[str, str]]
-
-    @property
-    def categories(self) -> Categories:
-        """Things first, with ids from 1."""
-        names = [*self.things, *(name for _, name in self.context.values())]
-        things = [
-            Category(k, name, True, _rgb((k - 1) / len(names), 0.8, 0.95)) for k, name in enumerate(names, start=1)
-        ]
-        stuff = [
-            Category(len(names) + k, name, False, _rgb((k - 0.5) / len(self.stuff), 0.45, 0.75))
-            for k, name in enumerate(self.stuff, start=1)
-        ]
-        return Categories([*things, *stuff])
 
 
 @dataclass(frozen=True)
@@ -75,65 +42,26 @@ class Scene:
     truth: PanopticMap
 
 
-_EASY_THINGS = {
-    "circle": Kind(shapes.circle, (10, 19), 0.0),
-    "square": Kind(shapes.square, (10, 19), 1 / 3, turn=0.3),
-    "triangle": Kind(shapes.triangle, (10, 19), 2 / 3, turn=0.3),
-}
-_EASY_STUFF: dict[str, Texture] = {
-    "stripes": textures.stripes,
-    "checker": textures.checker,
-    "noise": textures.noise,
-}
-LEVELS = {
-    "easy": Level(_EASY_THINGS, _EASY_STUFF, {}),
-    "varied": Level(
-        {
-            **_EASY_THINGS,
-            "bar": Kind(shapes.bar, (14, 24), 1 / 6),
-            "cross": Kind(shapes.cross, (12, 20), 1 / 2),
-            "ring": Kind(shapes.ring, (10, 18), 0.0),
-            "arc": Kind(shapes.arc, (10, 18), 0.0),
-            "rose": Kind(shapes.flower, (9, 15), 5 / 6),
-        },
-        {**_EASY_STUFF, "bands": textures.bands},
-        {"rose": ("noise", "lily")},
-    ),
-}
-
-
-def level(difficulty: str) -> Level:
-    """Returns a level by its name.
-
-    Raises:
-        ValueError: If there is no such level.
-    """
-    if difficulty not in LEVELS:
-        raise ValueError(f"difficulty={difficulty!r} is unknown; choose one of {', '.join(LEVELS)}")
-    return LEVELS[difficulty]
-
-
-def draw_scene(rng: np.random.Generator, size: int = REFERENCE_SIZE, difficulty: str = "easy") -> Scene:
-    """Draws one scene: 2 or 3 regions of different stuff, then 2 to 6 things over each other.
+def draw_scene(rng: np.random.Generator, size: int = REFERENCE_SIZE) -> Scene:
+    """Draws one scene: 2 or 3 regions of different stuff, then 3 to 6 things over each other, large ones below.
 
     Args:
         rng: All randomness comes from here.
         size: Image side in pixels, at least 32; lengths scale with it.
-        difficulty: ``easy`` or ``varied``.
 
     Raises:
-        ValueError: If the size is too small or the difficulty unknown.
+        ValueError: If the size is too small.
     """
     if size < 32:
         raise ValueError(f"size={size}: scenes need at least 32 pixels a side for their shapes to be visible")
-    return _Painter(rng, size, level(difficulty)).paint()
+    return _Painter(rng, size).paint()
 
 
 class _Painter:
     """The canvas of one scene; compact segment k + 1 has the name ``names[k]``."""
 
-    def __init__(self, rng: np.random.Generator, size: int, level: Level) -> None:
-        self.rng, self.level = rng, level
+    def __init__(self, rng: np.random.Generator, size: int) -> None:
+        self.rng = rng
         self.x, self.y = _grid(size)
         self.canvas = np.empty((size, size, 3), dtype=np.float32)
         self.compact = np.zeros((size, size), dtype=np.uint8)
@@ -144,20 +72,24 @@ class _Painter:
     def paint(self) -> Scene:
         self._paint_stuff()
         ground = self.compact.copy()
-        for _ in range(self.rng.integers(2, 7)):
-            self._paint_thing(ground)
+        shares = np.array([kind.share for kind in THINGS.values()])
+        count = self.rng.integers(COUNT[0], COUNT[1] + 1)
+        names = self.rng.choice(list(THINGS), count, p=shares / shares.sum()).tolist()
+        radii = [float(np.exp(self.rng.uniform(*np.log(THINGS[name].radius)))) for name in names]
+        for k in np.argsort(radii)[::-1].tolist():
+            self._paint_thing(names[k], radii[k], ground)
         grain = self.rng.normal(0, 4, self.canvas.shape[:2]).astype(np.float32)
         image = np.clip(self.canvas + grain[:, :, None], 0, 255).astype(np.uint8)
         return Scene(image, self._truth())
 
     def _paint_stuff(self) -> None:
         count = int(self.rng.integers(2, 4))
-        names = self.rng.permutation(list(self.level.stuff))[:count].tolist()
+        names = self.rng.permutation(list(STUFF))[:count].tolist()
         regions = self._regions(count)
         for k, name in enumerate(names):
             inside = regions == k
-            base = np.array(_rgb(*self.rng.uniform((0, 0.1, 0.35), (1, 0.4, 0.75))), np.float32)
-            pattern = self.level.stuff[name](self.x[inside], self.y[inside], self.rng)
+            base = np.array(rgb(*self.rng.uniform((0, 0.1, 0.35), (1, 0.4, 0.75))), np.float32)
+            pattern = STUFF[name](self.x[inside], self.y[inside], self.rng)
             self.canvas[inside] = base + np.float32(self.rng.uniform(36, 46)) * pattern[:, None]
             self._register(name, inside)
 
@@ -173,23 +105,25 @@ class _Painter:
         regions: npt.NDArray[np.int64] = np.searchsorted(low + shares * (high - low), field)
         return regions
 
-    def _paint_thing(self, ground: npt.NDArray[np.uint8]) -> None:
-        name = str(self.rng.choice(list(self.level.things)))
-        kind = self.level.things[name]
-        u, v = self._local(kind)
+    def _paint_thing(self, name: str, radius: float, ground: npt.NDArray[np.uint8]) -> None:
+        kind = THINGS[name]
+        u, v = self._local(kind, radius)
         inside = kind.shape(u, v)
-        if name in self.level.context:
+        u, v = u[inside], v[inside]
+        if name in CONTEXT:
             name = self._in_context(name, ground[inside])
         hue = kind.hue + self.rng.uniform(-HUE_SPREAD, HUE_SPREAD)
-        color = np.array(_rgb(hue % 1, *self.rng.uniform((0.75, 0.75), (1, 1))), np.float32)
+        color = np.array(rgb(hue % 1, *self.rng.uniform((0.75, 0.75), (1, 1))), np.float32)
         light = self.rng.uniform(0, 2 * np.pi)
-        shade = 0.75 + 0.25 * (u[inside] * np.float32(np.cos(light)) + v[inside] * np.float32(np.sin(light)))
+        shade = 0.75 + 0.25 * (u * np.float32(np.cos(light)) + v * np.float32(np.sin(light)))
+        if kind.marks is not None:
+            shade[kind.marks(u, v)] *= 0.3
         self.canvas[inside] = color * shade[:, None]
         self._register(name, inside)
 
-    def _local(self, kind: Kind) -> tuple[Plane, Plane]:
-        """Coordinates around a random centre, in units of a random radius and rotated at random."""
-        radius, angle = self.rng.uniform(*kind.radius), self.rng.uniform(-kind.turn, kind.turn)
+    def _local(self, kind: Kind, radius: float) -> tuple[Plane, Plane]:
+        """Coordinates around a random centre, in units of the radius and rotated at random."""
+        angle = self.rng.uniform(-kind.turn, kind.turn)
         margin = radius / 2
         x = self.x - np.float32(self.rng.uniform(margin, REFERENCE_SIZE - margin))
         y = self.y - np.float32(self.rng.uniform(margin, REFERENCE_SIZE - margin))
@@ -197,9 +131,9 @@ class _Painter:
         return x * cos + y * sin, y * cos - x * sin
 
     def _in_context(self, name: str, below: npt.NDArray[np.uint8]) -> str:
-        texture, other = self.level.context[name]
+        other, stuff = CONTEXT[name]
         main = int(np.bincount(below).argmax())
-        return other if self.names[main - 1] == texture else name
+        return other if self.names[main - 1] in stuff else name
 
     def _register(self, name: str, inside: Mask) -> None:
         self.names.append(name)
@@ -209,7 +143,7 @@ class _Painter:
     def _truth(self) -> PanopticMap:
         areas = np.bincount(self.compact.ravel(), minlength=len(self.names) + 1)[1:]
         ids = self.rng.choice(MAX_ID, size=len(self.names), replace=False) + 1
-        by_name = {category.name: category for category in self.level.categories}
+        by_name = {category.name: category for category in CATEGORIES}
         segments: list[Segment] = []
         table = np.zeros(len(self.names) + 1, dtype=np.uint32)
         for k, (name, area) in enumerate(zip(self.names, areas.tolist(), strict=True)):
@@ -226,8 +160,3 @@ def _grid(size: int) -> tuple[Plane, Plane]:
     ticks = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(REFERENCE_SIZE / size)
     x, y = np.meshgrid(ticks, ticks)
     return x, y
-
-
-def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE, Scene, draw_scene, level
+from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE, Scene, draw_scene
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 from autopanoptic.panoptic.data.segments import id_to_rgb
 
 SPLITS = ("train", "nas_val", "val")
 MARKER = "scenes.json"
 """File at the root of a complete set, with the parameters that it was made from."""
-VERSION = 3
+VERSION = 4
 """Changes when the same parameters give other scenes, so that old sets are not taken for new ones."""
 
 Progress = Callable[[int, int], None]
@@ -33,7 +34,6 @@ class _Parameters:
     val: int
     size: int
     seed: int
-    difficulty: str
 
 
 def write_scenes(
@@ -41,12 +41,11 @@ def write_scenes(
     counts: Mapping[str, int],
     size: int = REFERENCE_SIZE,
     seed: int = 0,
-    difficulty: str = "easy",
     progress: Progress | None = None,
 ) -> Path:
     """Writes generated scenes in the standard COCO layout: PNG images, PNGs of ids, and a JSON per split.
 
-    Scene i of a split depends on (seed, split, i, size, difficulty) only. A complete set with the same
+    Scene i of a split depends on (seed, split, i, size) only. A complete set with the same
     parameters is reused. The set appears under its name when it is complete; an interrupted call leaves a
     folder ``.<name>.partial`` beside it, which the next call replaces.
 
@@ -55,7 +54,6 @@ def write_scenes(
         counts: Scenes in each of ``train``, ``nas_val`` and ``val``.
         size: Image side in pixels, at least 32.
         seed: Non-negative.
-        difficulty: ``easy`` or ``varied``, see `autopanoptic.panoptic.data.scenes.draw`.
         progress: Called with the scenes written and the scenes to write, after each one.
 
     Returns:
@@ -66,7 +64,7 @@ def write_scenes(
         FileExistsError: If the folder holds something else.
     """
     root = Path(root)
-    parameters = _parameters(counts, size, seed, difficulty)
+    parameters = _parameters(counts, size, seed)
     if _is_complete(root, parameters):
         return root
     partial = root.parent / f".{root.name}.partial"
@@ -79,12 +77,12 @@ def write_scenes(
     return root
 
 
-def scene(split: str, index: int, size: int = REFERENCE_SIZE, seed: int = 0, difficulty: str = "easy") -> Scene:
+def scene(split: str, index: int, size: int = REFERENCE_SIZE, seed: int = 0) -> Scene:
     """Draws scene ``index`` of a split, as `write_scenes` writes it."""
-    return draw_scene(np.random.default_rng([seed, SPLITS.index(split), index]), size, difficulty)
+    return draw_scene(np.random.default_rng([seed, SPLITS.index(split), index]), size)
 
 
-def _parameters(counts: Mapping[str, int], size: int, seed: int, difficulty: str) -> _Parameters:
+def _parameters(counts: Mapping[str, int], size: int, seed: int) -> _Parameters:
     if set(counts) != set(SPLITS):
         raise ValueError(f"counts has the keys {sorted(counts)}; give the scenes of {', '.join(SPLITS)}")
     wrong = {split: count for split, count in counts.items() if count < 1}
@@ -92,8 +90,7 @@ def _parameters(counts: Mapping[str, int], size: int, seed: int, difficulty: str
         raise ValueError(f"counts={wrong}: every split needs at least one scene")
     if size < 32 or seed < 0:
         raise ValueError(f"size={size}, seed={seed}: the size must be at least 32, the seed not negative")
-    level(difficulty)
-    return _Parameters(VERSION, counts["train"], counts["nas_val"], counts["val"], size, seed, difficulty)
+    return _Parameters(VERSION, counts["train"], counts["nas_val"], counts["val"], size, seed)
 
 
 def _is_complete(root: Path, parameters: _Parameters) -> bool:
@@ -123,7 +120,7 @@ def _write_all(root: Path, parameters: _Parameters, progress: Progress | None) -
         pngs.mkdir()
         entries = []
         for index in range(count):
-            drawn = scene(split, index, parameters.size, parameters.seed, parameters.difficulty)
+            drawn = scene(split, index, parameters.size, parameters.seed)
             entries.append(_write_scene(drawn, index, images, pngs))
             done += 1
             if progress is not None:
@@ -154,5 +151,5 @@ def _json(annotations: list[dict[str, Any]], parameters: _Parameters) -> dict[st
             {"id": a["image_id"], "file_name": a["file_name"], "height": side, "width": side} for a in annotations
         ],
         "annotations": annotations,
-        "categories": level(parameters.difficulty).categories.to_json(),
+        "categories": CATEGORIES.to_json(),
     }

@@ -1,9 +1,6 @@
-"""Shapes of the generated scenes' things, as predicates on coordinates."""
+"""Shapes of the generated scenes' things, as predicates on coordinates in units of a thing's radius."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +8,17 @@ import numpy.typing as npt
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-ARM = 0.16
+ARM = 0.18
 """Half the width of bars and of the arms of crosses, in units of the shape's radius."""
 HOLE = 0.6
 """Inner radius of rings and arcs, in units of the outer one."""
-GAP = 0.2
+GAP = 0.3
 """Part of a ring's circumference that an arc lacks."""
+PIP = 0.2
+"""Radius of a die's pips, in units of the shape's radius."""
 
 
-def circle(u: Plane, v: Plane) -> Mask:
+def disc(u: Plane, v: Plane) -> Mask:
     """A disc of radius 1."""
     return u * u + v * v <= 1
 
@@ -27,13 +26,6 @@ def circle(u: Plane, v: Plane) -> Mask:
 def square(u: Plane, v: Plane) -> Mask:
     """A square of half-width 0.85."""
     return np.maximum(np.abs(u), np.abs(v)) <= 0.85
-
-
-def triangle(u: Plane, v: Plane) -> Mask:
-    """An equilateral triangle with a corner at v = -1.2 (above the centre, where v points down)."""
-    side = np.float32(np.sqrt(3))
-    inside: Mask = np.maximum(v, 0.5 * (np.abs(u) * side - v)) <= 0.6
-    return inside
 
 
 def bar(u: Plane, v: Plane) -> Mask:
@@ -64,18 +56,20 @@ def flower(u: Plane, v: Plane) -> Mask:
     return inside
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a thing looks like.
+def star(u: Plane, v: Plane) -> Mask:
+    """A star of five points, its inner corners at half the radius."""
+    distance, part = np.hypot(u, v), np.pi / 5
+    angle = np.abs((np.arctan2(v, u) + part) % (2 * part) - part)
+    # The edge from the point (1, 0) to the inner corner, as a line in polar coordinates.
+    corner = 0.5 * np.exp(1j * part)
+    normal = np.array([corner.imag, 1 - corner.real])
+    inside: Mask = distance * (normal[0] * np.cos(angle) + normal[1] * np.sin(angle)) <= normal[0]
+    return inside
 
-    Attributes:
-        shape: Maps coordinates in units of the radius to the pixels that belong to it.
-        radius: Least and largest radius, in pixels of an image of 96x96.
-        hue: Its mean hue in 0..1; other kinds' hues overlap with it.
-        turn: Largest rotation either way, in radians.
-    """
 
-    shape: Callable[[Plane, Plane], Mask]
-    radius: tuple[float, float]
-    hue: float
-    turn: float = np.pi
+def pips(u: Plane, v: Plane) -> Mask:
+    """The five pips on a square."""
+    u, v = np.abs(u), np.abs(v)
+    outer = np.hypot(u - 0.48, v - 0.48)
+    inside: Mask = np.minimum(outer, np.hypot(u, v)) <= PIP
+    return inside

@@ -60,7 +60,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             bg_iou_thresh=config.box_background_iou,
             batch_size_per_image=config.box_samples,
             positive_fraction=config.box_positive_fraction,
-            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
+            bbox_reg_weights=config.box_regression_weights,
             score_thresh=config.box_score_threshold,
             nms_thresh=config.box_nms_iou,
             detections_per_img=config.detections_per_image,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -88,5 +89,6 @@ def build_rpn(config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -
         nms_thresh=config.rpn_nms_iou,
         score_thresh=torch.finfo(torch.float32).tiny,
     )
+    rpn.box_coder = BoxCoder(config.rpn_regression_weights)
     rpn.fg_bg_sampler = SeededSampler(config.rpn_samples, config.rpn_positive_fraction)
     return rpn

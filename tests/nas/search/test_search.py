@@ -274,7 +274,7 @@ def test_progress_is_shown_on_standard_error(space: SearchSpace, capsys: pytest.
     Search(space, RandomSearch(), value).run(5, progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "5/5" in shown.err
+    assert "search: 5 of 5, best value" in shown.err
     assert "best value" in shown.err
     Search(space, RandomSearch(), value).run(5)
     assert capsys.readouterr().err == ""
@@ -284,7 +284,7 @@ def test_what_evaluators_print_stays_on_standard_output(space: SearchSpace, caps
     Search(space, RandomSearch(), lambda a: print("epoch 1") or 1.0).run(3, progress=True)
     shown = capsys.readouterr()
     assert shown.out == "epoch 1\n" * 3
-    assert "3/3" in shown.err
+    assert "3 of 3" in shown.err
 
 
 def test_search_runs_in_a_thread(space: SearchSpace, tmp_path: Path) -> None:

@@ -33,9 +33,14 @@ def test_the_published_network_keeps_the_published_forms() -> None:
     for config in PRESETS[1:]:
         assert (config.backbone_init, config.roi_aligned, config.mask_aligned) == ("published", False, False)
         assert config.segmentation_loss_weight == 0.3
+        assert config.segmentation_align_corners
+        assert not config.padding_ignored
     scenes = PRESETS[0]
     assert (scenes.backbone_init, scenes.roi_aligned, scenes.mask_aligned) == ("fan_in", True, True)
     assert scenes.segmentation_loss_weight == 1.0
+    for config in (scenes, PanopticConfig()):
+        assert not config.segmentation_align_corners
+        assert config.padding_ignored
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,8 @@ def test_the_published_network_keeps_the_published_forms() -> None:
         ({"stage_widths": (25, 48, 96, 128)}, "even .*not 25"),
         ({"stage_widths": (24, 48, 48, 128)}, "must grow from stem_width 16 on"),
         ({"stage_widths": "wide"}, "must be a sequence, not 'wide'"),
+        ({"box_regression_weights": (10, 10, 5)}, r"box_regression_weights must hold 4 numbers, not \[10, 10, 5\]"),
+        ({"rpn_regression_weights": (1, 1, 0, 1)}, "rpn_regression_weights must hold positive numbers, not 0"),
         ({"anchor_ratios": (0.5, -1.0)}, "positive numbers, not -1.0"),
         ({"norm_groups": 7}, "pyramid_channels must be a multiple of norm_groups 7, not 48"),
         ({"box_nms_iou": 1.5}, r"box_nms_iou must lie in \[0, 1\], not 1.5"),

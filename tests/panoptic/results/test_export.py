@@ -132,6 +132,7 @@ def test_folders_give_what_maps_in_memory_give(folders, workers):
     assert report.metrics() == pytest.approx(expected.metrics(), rel=1e-12)
     assert [q.fp for q in report.per_category.values()] == [q.fp for q in expected.per_category.values()]
     assert report.all.n == 3
+    np.testing.assert_array_equal(report.images.values, expected.images.values)
 
 
 def by_panopticapi(truth_json, truth_pngs, prediction_json, prediction_pngs):

@@ -8,8 +8,8 @@ from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.coco.layout import find_splits
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.data.scenes.files import scene
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES as SCENE_CATEGORIES
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.results.overlay import overlay, side_by_side
 
@@ -77,12 +77,11 @@ def test_bad_input(image, panoptic, alpha, message):
 
 
 def test_side_by_side_writes_three_pictures_and_leaves_matplotlib_alone(tmp_path):
-    drawn = scene("val", 3, difficulty="varied")
-    categories = level("varied").categories
+    drawn = scene("val", 3)
     before = dict(matplotlib.rcParams)
     path = tmp_path / "new" / "scene.png"
     empty = PanopticMap(np.zeros_like(drawn.truth.numpy()), ())
-    side_by_side(drawn.image, drawn.truth, empty, categories, path, title="scene 3")
+    side_by_side(drawn.image, drawn.truth, empty, SCENE_CATEGORIES, path, title="scene 3")
     with Image.open(path) as written:
         picture = np.asarray(written.convert("RGB")).astype(int)
     assert picture.shape[1] == 1440
@@ -90,7 +89,7 @@ def test_side_by_side_writes_three_pictures_and_leaves_matplotlib_alone(tmp_path
     assert np.abs(shown - truth).max() > 10
     assert np.abs(shown - prediction).max() < 1  # an empty map leaves the image
     assert dict(matplotlib.rcParams) == before
-    side_by_side(drawn.image, drawn.truth, empty, categories, tmp_path / "again.png", title="scene 3")
+    side_by_side(drawn.image, drawn.truth, empty, SCENE_CATEGORIES, tmp_path / "again.png", title="scene 3")
     assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
 
 

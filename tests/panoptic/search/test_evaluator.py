@@ -16,7 +16,8 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
-from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.quality.bootstrap import bootstrap
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation, error_name
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 
@@ -62,6 +63,35 @@ def test_the_truth_itself_scores_a_hundred(datasets: Datasets, batches: list[Bat
     assert metrics["pq"] == pytest.approx(100.0)
     assert metrics["pq_things"] == pytest.approx(100.0)
     assert metrics["pq_stuff"] == pytest.approx(100.0)
+
+
+class HalfBlind(Oracle):
+    """Knows the truth of every other image, and says nothing of the others."""
+
+    def predict(self, images: torch.Tensor, sizes: object, original_sizes: object) -> list[Prediction]:
+        first = self.index
+        found = super().predict(images, sizes, original_sizes)
+        return [
+            one
+            if (first + place) % 2
+            else Prediction(
+                one.boxes[:0], one.scores[:0], one.labels[:0], one.masks[:0], torch.zeros_like(one.semantic)
+            )
+            for place, one in enumerate(found)
+        ]
+
+
+def test_a_candidates_metrics_have_the_error_over_the_images(datasets: Datasets, batches: list[Batch]) -> None:
+    rules = MergeRules(stuff_area=0)
+    metrics = Validation(datasets.nas_val, batches, rules)(Oracle(datasets.nas_val))
+    assert metrics["pq_standard_error"] == pytest.approx(0, abs=1e-9)
+    for metric in ("pq", "rq_things"):
+        validation = Validation(datasets.nas_val, batches, rules, error_of=metric)
+        metrics = validation(HalfBlind(datasets.nas_val))
+        images = validation.quality(HalfBlind(datasets.nas_val)).images
+        assert len(images) == 4
+        assert metrics[error_name(metric)] == bootstrap(images, metric).standard_error > 5
+        assert [name for name in metrics if name.endswith("standard_error")] == [error_name(metric)]
 
 
 def test_every_image_is_kept_under_its_index(datasets: Datasets, batches: list[Batch]) -> None:

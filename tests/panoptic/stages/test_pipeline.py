@@ -59,6 +59,10 @@ def test_the_folder_holds_all_results(finished: tuple[Path, dict[str, NetworkRep
         assert values["gflops"] > 0 < values["latency_ms"]
         assert 0.3 < values["mparams"] < 1.5
         assert len(list((folder / "networks" / name / "pictures").glob("*.png"))) == 2
+        assert (folder / "networks" / name / "network.png").read_bytes().startswith(b"\x89PNG")
+    for name, found in metrics["searched_minus"].items():
+        assert found["low"] <= found["value"] <= found["high"]
+        assert found["value"] == pytest.approx(metrics["networks"]["searched"]["pq"] - metrics["networks"][name]["pq"])
     assert Architecture.load(folder / "architecture.json") == reports["searched"].architecture
     for plot in ("history.png", "options.png"):
         assert (folder / plot).read_bytes().startswith(b"\x89PNG")
@@ -122,7 +126,7 @@ def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Pat
     tight = change_settings(SETTINGS_OF_TEST, {"search.max_gflops": 0.01})
     with pytest.raises(InfeasibleError, match=r"break the constraint gflops <= 0.01; 0 of 1000"):
         Pipeline(tight, tmp_path / "tight", quiet()).run()
-    assert not list(tmp_path.glob("*/supernet"))
+    assert not [*tmp_path.glob("*/supernet"), *tmp_path.glob("*/data")]
     # Better settings take the place of refused ones, under the same name.
     Pipeline(SETTINGS_OF_TEST, tmp_path / "few", quiet())
     assert load_config(tmp_path / "few" / SETTINGS) == SETTINGS_OF_TEST

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+import torch
+
+from autopanoptic.nas import InlineExecutor, ProcessExecutor, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.stages import batches, search
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages import batches, costs, search
 from autopanoptic.panoptic.stages.machine import hardware
+from autopanoptic.panoptic.stages.networks import build, network_config
 
 
 def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "costs_of", lambda config, height, width: config)
-    config = search.costs(load_config("coco"), datasets)
-    assert config == PanopticConfig.coco(3, 3, searched=True)
+    monkeypatch.setattr(costs, "costs_of", lambda config, height, width: {"config": config})
+    config = costs.costs(load_config("coco"), datasets)
+    things, stuff = len(datasets.train.categories.things), len(datasets.train.categories.stuff)
+    assert config == {"config": PanopticConfig.coco(things, stuff, searched=True)}
 
 
 def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:
@@ -53,3 +60,65 @@ def test_recalibration_takes_the_trainings_batch_size(datasets: Datasets, monkey
         settings = load_config(name, {"search.recalibration_batches": 1})
         batches.recalibration_batches(settings, datasets.train, 32)
     assert asked == [16, 8]
+
+
+def test_nas_val_is_looked_at_in_equal_chunks(datasets: Datasets) -> None:
+    settings = load_config("scenes")
+
+    def chunks(images: int) -> tuple[int, int | None]:
+        return batches.chunks_of(settings, datasets.train.subset([0] * images))
+
+    assert chunks(40) == (5, None)
+    assert chunks(48) == (6, 1)
+    assert chunks(200) == (25, 1)
+    assert chunks(400) == (50, 2)
+    assert chunks(8 * 96) == (96, 4)
+    assert chunks(8 * 97) == (97, 1)  # a prime
+    assert batches.validation_of(settings, datasets.nas_val, 32, reports=False).report_every is None
+
+
+def test_the_error_is_that_of_the_objective(datasets: Datasets) -> None:
+    settings = load_config("scenes", {"search.objective": "pq_things"})
+    assert batches.validation_of(settings, datasets.val, 32).error_of == "pq_things"
+
+
+def test_racing_that_can_do_nothing_is_refused(datasets: Datasets) -> None:
+    racing = {"search.racing": True, "search.strategy": "random"}
+    with pytest.raises(ValueError, match="nas_val's 4 images are 1 batches of 8, too few"):
+        search.stopper_of(load_config("scenes", racing), datasets)
+    with pytest.raises(ValueError, match="path-priority ranks every candidate"):
+        load_config("scenes", {"search.racing": True, "search.strategy": "path-priority"})
+    assert search.stopper_of(load_config("scenes"), datasets) is None
+
+
+def test_a_cost_is_a_second_objective() -> None:
+    assert search.objectives_of(load_config("scenes")) == {"pq": "max"}
+    both = load_config("scenes", {"search.cost": "gflops", "search.strategy": "nsga2"})
+    assert search.objectives_of(both) == {"pq": "max", "gflops": "min"}
+
+
+def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
+    settings = load_config(
+        "scenes",
+        {
+            "search.cost": "latency_ms",
+            "search.strategy": "nsga2",
+            "search.recalibration_batches": 0,
+            "machine.workers": 2,
+        },
+    )
+    supernet = Supernet(build(network_config(settings, datasets.train.categories), seed=0))
+    candidates = search.Candidates(settings, supernet, datasets, tmp_path, progress=False)
+    state = torch.random.get_rng_state()
+    result = candidates.family([hand_made(supernet.space)])
+    assert isinstance(candidates._executor(), InlineExecutor)
+    assert torch.equal(state, torch.random.get_rng_state())
+    (trial,) = result.history.completed
+    assert 1 < trial.metrics["latency_ms"] < 60_000
+    assert {"pq", "gflops", "mparams"} <= set(trial.metrics)
+    # The journal has it; it is not measured again.
+    assert candidates.family([hand_made(supernet.space)]).best.metrics == trial.metrics
+    workers = search.Candidates(
+        change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
+    )
+    assert isinstance(workers._executor(), ProcessExecutor)

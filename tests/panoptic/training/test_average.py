@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autopanoptic.nas import FairPaths, Supernet
+from autopanoptic.nas import SandwichPaths, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -74,8 +75,9 @@ def test_a_training_ends_with_the_average_of_its_weights(
 def test_an_interrupted_average_resumes_exactly(
     datasets: Datasets, network: PanopticNetwork, tmp_path: Path, accumulate: bool
 ) -> None:
-    paths = FairPaths(Supernet(network).space, length=6)
-    start, recipe = weights(network), replace(RECIPE, passes=6, accumulate=accumulate, ema=0.9)
+    space = Supernet(network).space
+    paths = SandwichPaths(space, *itertools.islice(space, 2), random=0)
+    start, recipe = weights(network), replace(RECIPE, passes=4, accumulate=accumulate, ema=0.9)
     machine = replace(QUIET, checkpoint_every=1)
     train(network, datasets.train, TRANSFORM, recipe, tmp_path / "a", paths=paths, hardware=machine)
     whole = weights(network)
@@ -83,7 +85,7 @@ def test_an_interrupted_average_resumes_exactly(
     total = PanopticModule._total
 
     def broken(self: PanopticModule, net: Any, batch: Any) -> Tensor:
-        if int(self.passes) == 4:
+        if int(self.passes) == 3:  # within a cycle
             raise RuntimeError("power cut")
         return total(self, net, batch)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from autopanoptic.nas import FairPaths, PathSampler, Supernet
+from autopanoptic.nas.supernet.uses import divided_rates
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -38,7 +39,9 @@ def rates_of_updates(network: PanopticNetwork, recipe: Recipe, paths: PathSample
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"]
     for update in range(recipe.updates(paths.cycle)):
-        with module._rates(optimizer, update * paths.cycle):
+        assert module._places is not None
+        cycle = [paths.path(update * paths.cycle + n) for n in range(paths.cycle)]
+        with divided_rates(optimizer, module._places, cycle):
             found.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
     return found
 

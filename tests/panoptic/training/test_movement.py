@@ -90,6 +90,8 @@ def moved(network: nn.Module, start: Mapping[str, Tensor]) -> dict[str, float]:
     steps: dict[str, float] = {}
     scales: dict[str, float] = {}
     for name, parameter in network.named_parameters():
+        if name == "backbone.stem.0.bias":
+            continue  # the batch norm behind it takes it out, gradient and all
         kind = kind_of(network, name)
         steps[kind] = steps.get(kind, 0.0) + float((parameter.detach() - start[name]).square().sum())
         square = scale_of(network, name, start[name]) ** 2 * parameter.numel()

@@ -31,8 +31,9 @@ def test_every_parameter_is_trained_once(network: PanopticNetwork) -> None:
     assert sorted(found) == sorted(id(p) for p in network.parameters())
 
 
-def test_one_update_per_path_has_one_rate(network: PanopticNetwork) -> None:
-    assert set(rates(Recipe(passes=1), network).values()) == {3e-3}
+def test_all_but_norms_have_one_rate_by_default(network: PanopticNetwork) -> None:
+    assert set(rates(Recipe(passes=1), network).values()) == {3e-3, 3e-2}
+    assert set(rates(Recipe(passes=1, norm_factor=1.0), network).values()) == {3e-3}
 
 
 def test_biases_and_norms_do_not_decay(network: PanopticNetwork) -> None:

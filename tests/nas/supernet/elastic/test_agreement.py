@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from autopanoptic.nas import (
     Supernet,
     Width,
 )
+from autopanoptic.nas.supernet.elastic.agreement import largest_networks, smaller_networks
 
 EXAMPLE = torch.zeros(1, 2, 6, 6)
 
@@ -53,7 +55,7 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "residual": (
         two(lambda a, b: a, lambda a, b: b),
         lambda n, x: n.left(x) + n.right(x),
-        r"where {'a': 4}\. forward\(\) of Wired, in add\(\), fails: .* 'left' \(Width\('a'.*and of 'right' \(Width",
+        r"where {'b': 4}\. forward\(\) of Wired, in add\(\), fails: .* 'left' \(Width\('a'.*and of 'right' \(Width",
     ),
     "wrong in_channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(b, 3, 1)),
@@ -176,13 +178,27 @@ def test_a_wrong_forward_names_the_layer() -> None:
         supernet(EXAMPLE)
 
 
-def test_every_option_and_size_is_tried(elastic: Supernet) -> None:
-    from autopanoptic.nas.supernet.elastic.agreement import probes
+def test_any_two_sizes_differ_in_some_network(elastic: Supernet) -> None:
+    tried = list(smaller_networks(elastic))
+    others = ("filter", "branch")
+    own = {choice.label: choice for choice in elastic.space.choices if not choice.label.startswith(others)}
+    usual = [label for label in elastic.space.canonical(last(elastic)) if label in own and "depth" not in label]
+    for a, b in itertools.permutations(usual, 2):
+        ends = own[a].options[0], own[b].options[-1]
+        assert any((architecture.get(a), architecture.get(b)) == ends for architecture in tried), (a, b)
+    assert len(usual) == 6
+    assert len(tried) == 2 * 3 + (len(own) - len(usual)) + len(list(largest_networks(elastic))) + 1
+    for label, choice in own.items():
+        assert choice.options[0] in {architecture.get(label) for architecture in tried}
+        assert choice.options[-1] in {architecture.get(label) for architecture in largest_networks(elastic)}
 
-    tried = list(probes(elastic.space, elastic.sites))
-    for choice in elastic.space.choices:
-        used = {architecture[choice.label] for architecture in tried if choice.label in architecture}
-        assert {choice.options[0], choice.options[-1]} <= used
-        if choice.label.startswith(("filter", "branch")):
-            assert used == set(choice.options)
-    assert len(tried) <= 2 * 6 + len(elastic.space.choices)
+
+def last(supernet: Supernet) -> dict[str, Any]:
+    return {choice.label: choice.options[-1] for choice in supernet.space.choices}
+
+
+def test_every_option_is_tried_in_the_largest_and_in_the_smallest_network(elastic: Supernet) -> None:
+    for networks in (list(largest_networks(elastic)), list(smaller_networks(elastic))):
+        for label in ("filter0", "filter1", "filterstage0", "branch"):
+            used = {architecture[label] for architecture in networks if label in architecture}
+            assert used == set(elastic.space[label].options)

@@ -221,7 +221,7 @@ def test_loss_that_is_not_finite_names_its_path_and_nothing_of_the_cycle_counts(
     with pytest.raises(FloatingPointError, match=rf"loss of pass 6 is nan, on path {path.id} .*Lower the learning"):
         fit(training, new_batches(2), tmp_path)
     assert int(training.passes) == 4
-    # Half a cycle's gradients are left; going on with the same batch drops them.
+    # Half a cycle's gradients are left; going on with the same batch does not count them.
     fit(training, new_batches(2)[1:], tmp_path)
     fit(clean, new_batches(2)[:1], tmp_path)
     fit(clean, new_batches(2)[1:], tmp_path)

@@ -5,8 +5,8 @@ import pytest
 
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.scenes.draw import level
 from autopanoptic.panoptic.data.scenes.files import MARKER, SPLITS, scene, write_scenes
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 
 COUNTS = {"train": 3, "nas_val": 2, "val": 1}
 
@@ -16,16 +16,15 @@ def opened(root, split):
     return CocoPanoptic(root / split, folder / f"panoptic_{split}", folder / f"panoptic_{split}.json")
 
 
-@pytest.mark.parametrize("difficulty", ["easy", "varied"])
-def test_what_is_written_is_what_was_drawn(tmp_path, difficulty):
-    root = write_scenes(tmp_path / "set", COUNTS, size=48, seed=7, difficulty=difficulty)
+def test_what_is_written_is_what_was_drawn(tmp_path):
+    root = write_scenes(tmp_path / "set", COUNTS, size=48, seed=7)
     for split in SPLITS:
         dataset = opened(root, split)
         assert len(dataset) == COUNTS[split]
-        assert dataset.categories == level(difficulty).categories
+        assert dataset.categories == CATEGORIES
         check(dataset)
         for i in range(len(dataset)):
-            drawn = scene(split, i, 48, 7, difficulty)
+            drawn = scene(split, i, 48, 7)
             assert np.array_equal(dataset.image(i), drawn.image)
             assert np.array_equal(dataset.truth(i).ids, drawn.truth.ids)
             assert dataset.truth(i).segments == drawn.truth.segments
@@ -60,7 +59,6 @@ def test_progress_counts_all_scenes(tmp_path):
     [
         ({"seed": 1}, "seed is 0, not 1"),
         ({"size": 48}, "size is 32, not 48"),
-        ({"difficulty": "varied"}, "difficulty is easy, not varied"),
         ({"counts": {**COUNTS, "val": 2}}, "val is 1, not 2"),
     ],
 )
@@ -116,7 +114,6 @@ def test_an_empty_folder_is_used_and_a_foreign_one_is_kept(tmp_path):
         ({"counts": {**COUNTS, "val": 0}}, r"\{'val': 0\}: every split needs at least one"),
         ({"size": 16}, "size=16"),
         ({"seed": -1}, "seed=-1"),
-        ({"difficulty": "hard"}, "difficulty='hard' is unknown"),
     ],
 )
 def test_bad_arguments_are_refused_before_writing(tmp_path, arguments, message):

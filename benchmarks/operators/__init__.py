@@ -1,0 +1,1 @@
+"""Whether operators, widths and depths matter on the generated scenes: networks that differ in one thing, trained."""

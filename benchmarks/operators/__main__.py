@@ -1,0 +1,5 @@
+"""Starts the command line."""
+
+from benchmarks.operators.cli import app
+
+app()

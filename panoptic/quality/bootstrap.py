@@ -1,0 +1,169 @@
+"""How far a panoptic quality would move on other images: the bootstrap over images.
+
+Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 6 and 13: the images are drawn anew with
+replacement, as many as there are, and the quality of each draw is worked out from what was found on each image. Two
+networks on the same images share the draws, so that what makes images easy or hard for both cancels out of their
+difference.
+
+That is the error over images alone: what another seed of a training would change is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autopanoptic.panoptic.quality.images import ImageCounts
+from autopanoptic.panoptic.quality.summary import METRICS
+
+RESAMPLES = 1000
+_AT_A_TIME = 2**22
+"""Drawn images that are held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A quality, or a difference of two, in percent, and how sure it is.
+
+    Attributes:
+        value: On the images themselves.
+        standard_error: Standard deviation over the resamples.
+        low: Lower end of the percentile interval.
+        high: Upper end.
+        level: Share of the resamples in the interval.
+        images: Number of images.
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    level: float
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+
+def value_of(counts: ImageCounts, metric: str = "pq") -> float:
+    """Return a metric of some images in percent, NaN where nothing of its group was seen.
+
+    Raises:
+        ValueError: There is no image or no such metric.
+    """
+    return _Figures(counts, metric).value
+
+
+def bootstrap(
+    counts: ImageCounts, metric: str = "pq", *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Return the error over images of a quality.
+
+    Args:
+        counts: What was found on each image, as `QualityReport.images` has it.
+        metric: One of `METRICS`.
+        resamples: How often the images are drawn anew, at least 2.
+        level: Of the interval, above 0 and below 1.
+        seed: Of the draws.
+
+    Returns:
+        NaN where nothing of the metric's group was seen. A draw without any of it does not count.
+
+    Raises:
+        ValueError: There is no image, no such metric, or an argument is out of range.
+    """
+    own = _Figures(counts, metric)
+    values = np.concatenate([own.of(drawn) for drawn in _draws(len(counts), resamples, seed)])
+    return _estimate(own.value, values, level, len(counts))
+
+
+def bootstrap_difference(
+    counts: ImageCounts,
+    other: ImageCounts,
+    metric: str = "pq",
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return the error over images of one network's quality minus another's on the same images, paired.
+
+    Args:
+        counts: Of the one.
+        other: Of the other, on the same images in the same order.
+        metric: One of `METRICS`.
+        resamples: How often the images are drawn anew, at least 2.
+        level: Of the interval, above 0 and below 1.
+        seed: Of the draws.
+
+    Returns:
+        NaN where nothing of the metric's group was seen. A draw without any of it does not count.
+
+    Raises:
+        ValueError: Images or categories differ, there is no image or no such metric, or an argument is out of range.
+    """
+    difference = counts.categories.difference(other.categories)
+    if difference is not None or len(counts) != len(other):
+        raise ValueError(
+            "a paired difference needs two networks on the same images: "
+            + (difference or f"these were measured on {len(counts)} and {len(other)}")
+        )
+    one, two = _Figures(counts, metric), _Figures(other, metric)
+    values = np.concatenate([one.of(drawn) - two.of(drawn) for drawn in _draws(len(counts), resamples, seed)])
+    return _estimate(one.value - two.value, values, level, len(counts))
+
+
+class _Figures:
+    """A metric of any draw of the images."""
+
+    def __init__(self, counts: ImageCounts, metric: str) -> None:
+        if metric not in METRICS:
+            raise ValueError(f"metric={metric!r} is none of {', '.join(METRICS)}")
+        if not len(counts):
+            raise ValueError("a bootstrap needs images, and none was measured")
+        self._kind, _, group = metric.partition("_")
+        wanted = [group != ("stuff" if category.isthing else "things") for category in counts.categories]
+        values = counts.values[:, wanted]
+        iou, hits, segments = values[..., 0], values[..., 1], values[..., 1] + values[..., 2:].sum(axis=2) / 2
+        parts = {"pq": (iou, segments), "rq": (hits, segments), "sq": (iou, hits)}[self._kind]
+        # A category counts where it was seen, which for SQ its denominator does not say.
+        self._columns = np.concatenate((*parts, segments), axis=1)
+        self.value = float(self.of(np.ones((1, len(values))))[0])
+
+    def of(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(R, N) how often each image was drawn, to (R,) percent."""
+        above, below, segments = (drawn @ self._columns).reshape(len(drawn), 3, -1).transpose(1, 0, 2)
+        seen = segments > 0
+        shares = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+        count = seen.sum(axis=1)
+        means: NDArray[np.float64] = np.divide(
+            100 * shares.sum(axis=1), count, out=np.full(len(drawn), np.nan), where=count > 0
+        )
+        return means
+
+
+def _draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield (R, N) how often each of N images was drawn, for all resamples."""
+    if resamples < 2:
+        raise ValueError(f"a bootstrap needs at least 2 resamples, not {resamples}")
+    rng = np.random.default_rng(seed)
+    at_a_time = max(1, _AT_A_TIME // images)
+    for start in range(0, resamples, at_a_time):
+        count = min(at_a_time, resamples - start)
+        places = rng.integers(images, size=(count, images)) + images * np.arange(count)[:, None]
+        yield np.bincount(places.ravel(), minlength=count * images).reshape(count, images).astype(np.float64)
+
+
+def _estimate(value: float, values: NDArray[np.float64], level: float, images: int) -> Estimate:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, not be {level}")
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Estimate(value, np.nan, np.nan, np.nan, level, images)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(
+        value, float(known.std(ddof=1)) if len(known) > 1 else np.nan, float(low), float(high), level, images
+    )

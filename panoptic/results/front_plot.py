@@ -1,0 +1,73 @@
+"""A picture of fronts: what networks are worth against what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLES = {"searched": ("#d62728", "o"), "hand-made": ("#1f77b4", "s"), "random": ("#7f7f7f", "^")}
+"""Color and marker of what runs compare."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one kind, cheapest first.
+
+    Attributes:
+        costs: (N,)
+        values: (N,)
+        errors: (N,) standard errors of the values; None where none is known.
+    """
+
+    costs: Sequence[float]
+    values: Sequence[float]
+    errors: Sequence[float] | None = None
+
+
+def draw_fronts(
+    series: Mapping[str, Series],
+    path: str | Path,
+    *,
+    cost: str,
+    value: str,
+    title: str = "",
+    budget: float | None = None,
+    others: Series | None = None,
+) -> Path:
+    """Draw series of points against their cost as a PNG file, with bars of one standard error.
+
+    Args:
+        series: By their names.
+        path: Where to write the picture; its folder is made.
+        cost: Names the costs with their unit.
+        value: Names the values with their unit.
+        title: A line above.
+        budget: A cost to mark.
+        others: Points that stand on no front, drawn faintly.
+    """
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if others is not None:
+        axes.plot(others.costs, others.values, ".", color="#d62728", alpha=0.2, markersize=5, label="all candidates")
+    if budget is not None:
+        axes.axvline(budget, color="0.75", linestyle="--", linewidth=1, zorder=0, label="budget")
+    for name, points in series.items():
+        color, marker = STYLES.get(name, (None, "o"))
+        axes.errorbar(
+            points.costs, points.values, points.errors, label=name, color=color, marker=marker, markersize=5,
+            linewidth=1.3, elinewidth=0.8, capsize=2,
+        )  # fmt: skip
+    axes.set(xlabel=cost, ylabel=value)
+    axes.grid(alpha=0.25)
+    axes.legend()
+    if title:
+        axes.set_title(title.replace("$", r"\$"), fontsize=11)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", dpi=100)
+    return path

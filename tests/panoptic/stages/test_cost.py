@@ -1,0 +1,86 @@
+"""A whole search with a cost, small: its fronts, the budget, and what is compared at it."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from autopanoptic.nas import Result
+from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.stages.comparison import NetworkReport
+from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.training.recipe import Recipe
+
+RECIPE = Recipe(passes=1, batch_size=1, warmup=0)
+SETTINGS = load_config(
+    "scenes",
+    {
+        "data.scenes": {"train": 2, "nas_val": 6, "val": 2},
+        "warmup": None,
+        "supernet": replace(RECIPE, passes=1),
+        "retrain": RECIPE,
+        "init": "supernet",
+        "search": {
+            "space": "auto-panoptic", "strategy": "nsga2", "cost": "gflops", "trials": 4, "racing": True,
+            "recalibration_batches": 1,
+        },
+        "machine": {"workers": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
+    },
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, NetworkReport], str]:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("runs") / "cost"
+    console = Console(file=io.StringIO(), width=80)
+    reports = Pipeline(SETTINGS, folder, console).run()
+    return folder, reports, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_fronts_are_those_of_the_journals(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:
+    folder, _, text = finished
+    fronts = Fronts.load(folder)
+    for name, journal in (("searched", "search"), ("random", "random"), ("hand-made", "family")):
+        result = Result.from_journal(folder / f"{journal}.jsonl")
+        assert [one.direction for one in result.history.objectives] == ["max", "min"]
+        assert {point.architecture for point in fronts.series[name]} == {t.architecture for t in result.pareto()}
+    assert fronts.images == 6
+    on_val = Result.from_journal(folder / "val.jsonl").history.completed
+    assert {trial.architecture for trial in on_val} == set(fronts.offered())
+    assert {point.architecture: point.value for point in fronts.on_val} == {
+        t.architecture: t.metrics["pq"] for t in on_val
+    }
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert "A candidate's pq has a standard error of" in text
+    assert fronts.budget_line() in " ".join(text.split())
+
+
+def test_one_network_of_each_is_compared_at_the_budget(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:
+    folder, reports, text = finished
+    fronts = Fronts.load(folder)
+    assert fronts.budget == reports["hand-made"].gflops
+    for name, report in reports.items():
+        assert report.architecture == fronts.chosen(name).architecture
+        assert report.gflops == pytest.approx(fronts.chosen(name).cost)
+    found = json.loads((folder / "metrics.json").read_text())["searched_minus"]
+    assert set(found) <= {"random", "hand-made"}
+    for name in set(found) - {"searched"}:
+        assert found[name]["images"] == 2
+        assert f"searched - {name}: {found[name]['value']:+.1f} PQ" in text
+
+
+def test_a_finished_search_is_not_run_again(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:
+    folder, reports, _ = finished
+    before = {path: path.read_bytes() for path in folder.glob("*.jsonl")}
+    assert len(before) == 4
+    again = Pipeline(SETTINGS, folder, Console(file=io.StringIO())).run()
+    assert {path: path.read_bytes() for path in before} == before
+    assert {n: r.architecture for n, r in again.items()} == {n: r.architecture for n, r in reports.items()}

@@ -1,0 +1,47 @@
+"""What is shown of work that takes long."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from autopanoptic.nas.search import lines
+from autopanoptic.panoptic.training.bars import bar, bars
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(lines, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_a_file_gets_a_line_now_and_then(clock: SimpleNamespace) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    with bars(console, "training", ["searched", "[b]"]) as move:
+        for done in range(1, 5):
+            clock.now += 16
+            move("searched", done, 10)
+            move("[b]", done - 1, 10)
+    with bar(console, "generating scenes") as move_one:
+        move_one(1, 2)
+        clock.now += 31
+        move_one(2, 2)
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "training: 2 of 20, searched 2, [b] 0, 32 s, about 4 min 48 s left",
+        "training: 6 of 20, searched 4, [b] 2, 1 min 4 s, about 2 min 29 s left",
+        "generating scenes: 2 of 2, 31 s",
+    ]
+
+
+def test_a_terminal_gets_bars() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with bars(console, "training", ["searched", "random"]) as move:
+        move("searched", 3, 10)
+        move("random", 5, 10)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "training searched" in shown
+    assert " 5/10" in shown
