@@ -14,6 +14,9 @@ from autopanoptic.nas.costs.layers.weights import Weights
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.supernet.supernet import Supernet
 
+COMPARED = 16
+"""How many architectures are counted in full before only ever fewer are."""
+
 
 class LayerCosts:
     """The FLOPs of architectures, each the sum over its layers, of which a table knows the cost.
@@ -24,9 +27,9 @@ class LayerCosts:
     alone; conditions and depths decide whether a layer counts at all. A pass of an architecture with a layer that is
     not known yet fills in all of its layers.
 
-    Every pass is compared with what the table knew of each layer, and so is the sum of the 1st, 2nd, 4th, 8th, ...
-    architecture. Where a layer depends on choices in another way, as on two that only matter together, that raises an
-    error, and :class:`FlopCount` has to be used.
+    Every pass is compared with what the table knew of each layer, and the first 16 architectures, then the 32nd, 64th,
+    128th, ... are counted in full for that. Where a layer depends on choices in another way, as on two that only matter
+    together, that raises an error, and :class:`FlopCount` has to be used. Between these an error could go unseen.
 
     Args:
         supernet: whose architectures are counted; its network must run on the meta device, without an
@@ -75,7 +78,7 @@ class LayerCosts:
                 if flops is None:
                     return self._filled(canonical)
                 total += flops[0]
-        if self._asked & (self._asked - 1) == 0:  # a power of two
+        if self._asked <= COMPARED or self._asked & (self._asked - 1) == 0:  # a power of two
             return self._filled(canonical)
         return total / 2 / self.unit
 
