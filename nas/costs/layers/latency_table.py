@@ -116,7 +116,7 @@ class LatencyTable:
 
     @cached_property
     def _layers(self) -> list[Layer]:
-        found = layers_of(
+        found, _ = layers_of(
             self._passes,
             _takes_time,
             attrgetter("shapes"),
