@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autopanoptic.nas.supernet.elastic.chosen import Chosen
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
-from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Size
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Size, values_of
 from autopanoptic.nas.supernet.elastic.slices import write_back
 
 
@@ -145,15 +145,9 @@ def _check_groups(num_groups: int, size: ElasticSize) -> None:
         raise ValueError(f"{size.largest} channels cannot be {num_groups} groups; num_groups must divide num_channels.")
     group = size.largest // num_groups
     for part in size.parts():
-        for number in _values(part):
+        for number in values_of(part):
             if number % group:
                 raise ValueError(
                     f"{num_groups} groups of {size.largest} channels have {group} each, of which {number}, an option "
                     f"of {part!r}, is no multiple. Choose other options, or another num_groups."
                 )
-
-
-def _values(part: ElasticSize) -> list[int]:
-    """Return what a size of at most one choice may be."""
-    options = [option for choice in part.choices() for option in choice.options]
-    return [part.value(lambda choice, option=option: option) for option in options] or [part.active]  # type: ignore[misc]

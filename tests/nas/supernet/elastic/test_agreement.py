@@ -60,7 +60,7 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "wrong in_channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(b, 3, 1)),
         lambda n, x: n.next(n.left(x).relu()),
-        r"ElasticConv2d 'next' takes channels of Width\('b'.*given Width\('a'.*comes of 'left'",
+        r"ElasticConv2d 'next' takes channels of Width\('b'.*given those of Width\('a'.*comes of 'left'",
     ),
     "norm of another width": (
         two(lambda a, b: a, lambda a, b: a, norm=lambda a, b: ElasticBatchNorm2d(b)),
@@ -98,12 +98,12 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "order of a concatenation": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(Concat(b, a), 3, 1)),
         lambda n, x: n.next(torch.cat([n.left(x).relu(), n.right(x)], dim=1)),
-        r"'next' takes channels of Concat\(Width\('b'.*is given Width\('a', \[4, 8\]\) and then Width\('b'",
+        r"'next' takes channels of Concat\(Width\('b'.*is given those of Concat\(Width\('a', \[4, 8\]\), Width\('b'",
     ),
     "twice the same tensor": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(a * 2, 3, 1)),
         lambda n, x: n.next(torch.cat([n.left(x), n.left(x)], -3)),
-        r"takes channels of Width\('a', \[4, 8\]\) \* 2, but is given Width\('a', \[4, 8\]\) and then Width",
+        r"takes channels of Width\('a', \[4, 8\]\) \* 2, but is given those of Concat\(Width\('a'",
     ),
     "flattened": (
         two(lambda a, b: a, lambda a, b: b, head=lambda a, b: ElasticLinear(a * 16, 3)),
@@ -148,6 +148,18 @@ RIGHT: dict[str, tuple[Any, Any]] = {
             last=lambda a, b: ElasticConv2d(a, 8, 1),
         ),
         lambda n, x: n.last(n.next(torch.cat([n.left(x), n.right(x)], 1))),
+    ),
+    "written in other words": (
+        two(lambda a, b: a * 4 // 2, lambda a, b: a, next=lambda a, b: ElasticConv2d(a * 2, Width("one", [3]), 1)),
+        lambda n, x: nn.functional.conv2d(n.next(n.left(x)), torch.ones(1, 3, 1, 1, device=x.device)),
+    ),
+    "one option": (
+        two(lambda a, b: 4, lambda a, b: a, next=lambda a, b: ElasticConv2d(Width("one", [4]), a, 1)),
+        lambda n, x: n.next(n.left(x)) + n.right(x),
+    ),
+    "a weight for all channels": (
+        two(lambda a, b: a, lambda a, b: a, act=lambda a, b: nn.PReLU(), next=lambda a, b: ElasticConv2d(a, 3, 1)),
+        lambda n, x: n.next(n.act(n.left(x))),
     ),
     "as many rows as channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(6, b, 1)),
