@@ -7,7 +7,15 @@ from functools import lru_cache
 
 import torch
 
-from autopanoptic.nas import AdditiveCost, Architecture, FlopCount, ParameterCount, Supernet
+from autopanoptic.nas import (
+    AdditiveCost,
+    Architecture,
+    FlopCount,
+    LayerCosts,
+    ParameterCount,
+    SearchSpace,
+    Supernet,
+)
 from autopanoptic.nas.costs.latency import time_forward
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -22,8 +30,9 @@ LATENCY_REPEATS = 11
 def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Callable[[Architecture], float]]:
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
-    No option changes the shapes that other choices see, so both are sums over the choices. They are kept, since each
-    option is measured when it is first met.
+    Among operators no option changes the shapes that other choices see, so both are sums over the choices. With widths
+    and depths they are sums over the layers, which the options of few choices decide. They are kept, since each option
+    or layer is measured when it is first met.
 
     Args:
         config: Of the networks.
@@ -32,11 +41,20 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     """
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
-    flops = FlopCount(supernet, torch.zeros(1, 3, height, width, device="meta"), formulas=FLOP_FORMULAS)
+    image = torch.zeros(1, 3, height, width, device="meta")
+    if _has_sizes(supernet.space):
+        layers = LayerCosts(supernet, image, unit=1e9, formulas=FLOP_FORMULAS)
+        return {"gflops": layers, "mparams": lambda architecture: layers.parameters(architecture) / 1e6}
+    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
+
+
+def _has_sizes(space: SearchSpace) -> bool:
+    """Return whether a space has widths or depths, beside operators."""
+    return any(choice.conditions or isinstance(option, int) for choice in space.choices for option in choice.options)
 
 
 def latency_of(

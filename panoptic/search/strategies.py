@@ -6,6 +6,7 @@ from autopanoptic.nas import (
     NSGA2,
     Architecture,
     BayesianOptimization,
+    Choice,
     Evolution,
     LocalSearch,
     PathPriority,
@@ -15,6 +16,7 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
+from autopanoptic.nas.space.architecture import Option
 
 
 def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
@@ -52,12 +54,40 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
     return result.best.architecture
 
 
+PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+"""What one would take by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How far the members of the family are scaled, from the smallest widths and depths to the largest."""
+
+
 def hand_made(space: SearchSpace) -> Architecture:
-    """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
-    plain = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
-    return space.canonical({choice.label: plain[choice.label.split(".")[0]] for choice in space.choices})
+    """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
+
+    Where there are widths and depths it has the middle ones.
+    """
+    return scaled(space, 0.5)
 
 
 def family(space: SearchSpace) -> list[Architecture]:
-    """Return the networks that one would build by hand for several budgets."""
-    return [hand_made(space)]
+    """Return the networks that one would build by hand for several budgets, the smallest first.
+
+    It is one network, `hand_made`, scaled uniformly in width and depth; without widths and depths that one alone.
+    """
+    return list(dict.fromkeys(scaled(space, share) for share in SHARES))
+
+
+def scaled(space: SearchSpace, share: float) -> Architecture:
+    """Return the hand-made network in a size.
+
+    Args:
+        space: Of a panoptic network.
+        share: Where the size of every part lies between its smallest option, 0, and its largest, 1.
+    """
+    return space.canonical({choice.label: _by_hand(choice, share) for choice in space.choices})
+
+
+def _by_hand(choice: Choice, share: float) -> Option:
+    if all(isinstance(option, int) for option in choice.options):
+        sizes = sorted(choice.options)
+        return sizes[int(share * (len(sizes) - 1) + 0.5)]
+    return PLAIN[choice.label.split(".")[0]]
