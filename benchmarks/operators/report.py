@@ -68,10 +68,10 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {found['passes']} passes\n"
     yield _paragraph(
         f"{scenes['train']} scenes to train on, {scenes['val']} of val; PQ in percent, the mean of "
-        f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. There each differs "
-        "from the hand-made network by so much, ± one standard error; at equal cost, from the hand-made network in the "
-        f"width that costs as much. More than two standard errors (!), in PQ or in PQ at equal cost: {len(names)} "
-        f"networks ({', '.join(names) or 'none'})."
+        f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. There each "
+        "differs from the hand-made network by so much, ± one standard error; at equal cost, from the hand-made "
+        "network in the width that costs as much. More than two standard errors (!), in PQ or in PQ at equal cost: "
+        f"{len(names)} networks ({', '.join(names) or 'none'})."
     )
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"
@@ -98,7 +98,7 @@ def _method() -> Iterator[str]:
 
 
 def _paragraph(text: str) -> str:
-    return f"{textwrap.fill(text, 116)}\n"
+    return f"{textwrap.fill(text, 116, break_on_hyphens=False)}\n"
 
 
 def _table(names: list[str], cells: Any) -> Iterator[str]:
