@@ -8,6 +8,7 @@ from autopanoptic.nas import (
     BayesianOptimization,
     Evolution,
     LocalSearch,
+    Option,
     PathPriority,
     RandomSearch,
     RegularizedEvolution,
@@ -53,11 +54,38 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
 
 
 def hand_made(space: SearchSpace) -> Architecture:
-    """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
-    plain = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
-    return space.canonical({choice.label: plain[choice.label.split(".")[0]] for choice in space.choices})
+    """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
+
+    Widths and depths lie a third of the way from the smallest to the largest, where the presets have those of the
+    networks with fixed ones.
+    """
+    return _scaled(space, 1 / 3)
 
 
 def family(space: SearchSpace) -> list[Architecture]:
-    """Return the networks that one would build by hand for several budgets."""
-    return [hand_made(space)]
+    """Return the networks that one would build by hand for several budgets, from the smallest to the largest.
+
+    It is `hand_made` in several sizes: all its widths and depths move together. Where there are none it is alone.
+    """
+    most = max((len(choice.options) for choice in space.choices if _is_size(choice.label)), default=1)
+    # Halfway between two sizes some choices have moved on and others have not.
+    steps = max(1, 2 * (most - 1))
+    return list(dict.fromkeys(_scaled(space, step / steps) for step in range(steps + 1)))
+
+
+_PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+
+
+def _scaled(space: SearchSpace, share: float) -> Architecture:
+    """Plain operators, in sizes that are a share of the way up."""
+    options: dict[str, Option] = {}
+    for choice in space.choices:
+        if _is_size(choice.label):
+            options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
+        else:
+            options[choice.label] = _PLAIN[choice.label.split(".")[0]]
+    return space.canonical(options)
+
+
+def _is_size(label: str) -> bool:
+    return label.endswith((".width", ".depth"))
