@@ -23,8 +23,8 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
     In the published space no option changes the shapes that other choices see, so both are sums over the choices, of
-    which each option is measured when it is first met. In the elastic space widths multiply, and every network is counted
-    by a pass of its own. What was counted is kept for later calls.
+    which each option is measured when it is first met. In the elastic space widths multiply, and every network is
+    counted by a pass of its own. What was counted is kept for later calls.
 
     Args:
         config: Of the networks.

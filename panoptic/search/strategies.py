@@ -67,12 +67,11 @@ def family(space: SearchSpace) -> list[Architecture]:
 
     It is `hand_made` in several sizes: all its widths and depths move together. Where there are none it is alone.
     """
-    most = max((len(choice.options) for choice in space.choices if _is_size(choice.label)), default=1)
-    # Halfway between two sizes some choices have moved on and others have not.
-    steps = max(1, 2 * (most - 1))
-    return list(dict.fromkeys(_scaled(space, step / steps) for step in range(steps + 1)))
+    return list(dict.fromkeys(_scaled(space, step / FINE) for step in range(FINE + 1)))
 
 
+FINE = 24
+"""Steps from the smallest to the largest network, of which those are different ones that move a size."""
 _PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
 
 
