@@ -79,12 +79,13 @@ def _scaled(space: SearchSpace, share: float) -> Architecture:
     """Plain operators, in sizes that are a share of the way up."""
     options: dict[str, Option] = {}
     for choice in space.choices:
-        if _is_size(choice.label):
+        if is_size(choice.label):
             options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
         else:
             options[choice.label] = _PLAIN[choice.label.split(".")[0]]
     return space.canonical(options)
 
 
-def _is_size(label: str) -> bool:
+def is_size(label: str) -> bool:
+    """Return whether a choice is a width or a depth, and no operator."""
     return label.endswith((".width", ".depth"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_family_scales_all_sizes_together(supernet: Supernet) -> None:
     assert len(members) == 6
     assert hand_made(supernet.space) in members
     sizes = [choice.label for choice in supernet.space.choices if choice.label.endswith((".width", ".depth"))]
-    for smaller, larger in zip(members[:-1], members[1:], strict=True):
+    for smaller, larger in pairwise(members):
         assert all(smaller[label] <= larger[label] for label in sizes)  # type: ignore[operator]
     for choice in supernet.space.choices:
         if choice.label in sizes:
