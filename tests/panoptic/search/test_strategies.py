@@ -44,10 +44,10 @@ def test_the_family_is_one_network_scaled_in_width_and_depth() -> None:
         ]
     )
     made = [dict(member) for member in family(sizes)]
-    assert [member["backbone.c2.width"] for member in made] == [16, 24, 32, 48, 64]
-    assert [member["mask.depth"] for member in made] == [1, 2, 2, 3, 3]
+    assert [member["backbone.c2.width"] for member in made] == [16, 24, 24, 32, 48, 48, 64]
+    assert [member["mask.depth"] for member in made] == [1, 1, 2, 2, 2, 3, 3]
     assert all(member["mask.0"] == "dw3" for member in made)
-    assert [member.get("mask.2") for member in made] == [None, None, None, "dw3", "dw3"]
+    assert [member.get("mask.2") for member in made] == [None, None, None, None, None, "dw3", "dw3"]
     assert hand_made(sizes) == made[2]
 
 
