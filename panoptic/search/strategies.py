@@ -53,12 +53,6 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
     return result.best.architecture
 
 
-PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
-"""What one would take by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How far the members of the family are scaled, from the smallest widths and depths to the largest."""
-
-
 def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
 
@@ -85,12 +79,13 @@ def _scaled(space: SearchSpace, share: float) -> Architecture:
     """Plain operators, in sizes that are a share of the way up."""
     options: dict[str, Option] = {}
     for choice in space.choices:
-        if _is_size(choice.label):
+        if is_size(choice.label):
             options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
         else:
             options[choice.label] = _PLAIN[choice.label.split(".")[0]]
     return space.canonical(options)
 
 
-def _is_size(label: str) -> bool:
+def is_size(label: str) -> bool:
+    """Return whether a choice is a width or a depth, and no operator."""
     return label.endswith((".width", ".depth"))

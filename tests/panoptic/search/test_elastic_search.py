@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_the_family_scales_all_sizes_together(supernet: Supernet) -> None:
     assert len(members) == 6
     assert hand_made(supernet.space) in members
     sizes = [choice.label for choice in supernet.space.choices if choice.label.endswith((".width", ".depth"))]
-    for smaller, larger in itertools.pairwise(members):
+    for smaller, larger in pairwise(members):
         assert all(smaller[label] <= larger[label] for label in sizes)  # type: ignore[operator]
     for choice in supernet.space.choices:
         if choice.label in sizes:
