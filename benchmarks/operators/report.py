@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,13 @@ def _read(path: Path) -> dict[str, Any]:
 def _networks(found: Mapping[str, Any]) -> Iterator[str]:
     scenes, names = found["scenes"], differing(found)
     yield f"## {found['passes']} passes\n"
-    yield f"{scenes['train']} scenes to train on, {scenes['val']} of val; PQ in percent, the mean of"
-    yield f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. Differences are"
-    yield "to the hand-made network, ± one standard error. By more than two of them (!), in one column or the other,"
-    yield f"{len(names)} networks differ: {', '.join(names) or 'none'}.\n"
+    yield _paragraph(
+        f"{scenes['train']} scenes to train on, {scenes['val']} of val; PQ in percent, the mean of "
+        f"{len(found['seeds'])} seeds, read while the learning rate falls to 0 at {found['passes']}. There each "
+        "differs from the hand-made network by so much, ± one standard error; at equal cost, from the hand-made "
+        "network in the width that costs as much. More than two standard errors (!), in PQ or in PQ at equal cost: "
+        f"{len(names)} networks ({', '.join(names) or 'none'})."
+    )
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"
     yield from (f"- {name}: {entry['what']}" for name, entry in found["networks"].items())
@@ -76,7 +80,9 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _long(found: Mapping[str, Any], short: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {found['passes']} passes\n"
-    yield f"Twice as long a training, its schedule stretched with it. Gained over the trainings of {short['passes']}:\n"
+    yield _paragraph(
+        f"Longer trainings, their schedule stretched with them, and what they gain over those of {short['passes']}:"
+    )
     cells = []
     for name in found["networks"]:
         seeds = range(len(found["seeds"]))
@@ -89,6 +95,10 @@ def _long(found: Mapping[str, Any], short: Mapping[str, Any]) -> Iterator[str]:
 def _method() -> Iterator[str]:
     yield "## Standard errors\n"
     yield (method or "").partition("\n")[2].strip()
+
+
+def _paragraph(text: str) -> str:
+    return f"{textwrap.fill(text, 116, break_on_hyphens=False)}\n"
 
 
 def _table(names: list[str], cells: Any) -> Iterator[str]:

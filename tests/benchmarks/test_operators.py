@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +203,6 @@ def pretend(plan: Plan, name: str, seed: int) -> None:
 
 
 def test_missing_trainings_run_and_a_failure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import multiprocessing
-
     import benchmarks.operators.runner as runner
 
     monkeypatch.setattr(runner, "run", pretend)
@@ -214,6 +215,35 @@ def test_missing_trainings_run_and_a_failure_is_named(tmp_path: Path, monkeypatc
     assert all(plan.result(*job) == {} for job in pretended)
     with pytest.raises(TrainingError, match="wide with seed 1 ended with 3"):
         run_all(plan, [*pretended, ("wide", 1)], 2)
+
+
+def wait_for(plan: Plan, name: str, seed: int) -> None:
+    folder = plan.folder_of(name, seed)
+    folder.mkdir(parents=True)
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_a_request_to_end_ends_the_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import benchmarks.operators.runner as runner
+
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(runner, "run", wait_for)
+    monkeypatch.setattr(Plan, "datasets", lambda self: None)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: fork)
+    plan = Plan(tmp_path)
+    parent = fork.Process(target=run_all, args=(plan, [("deep", 0), ("wide", 0)], 2))
+    parent.start()
+    files = [plan.folder_of(name, 0) / "pid" for name in ("deep", "wide")]
+    until = time.monotonic() + 30
+    while not all(file.exists() and file.read_text() for file in files):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    parent.terminate()
+    parent.join()
+    for file in files:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)
 
 
 def test_two_readings_of_a_tiny_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
