@@ -19,7 +19,7 @@ from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
 
-DERIVED = {"num_things": "the data", "num_stuff": "the data"}
+DERIVED = {"num_things": "the data", "num_stuff": "the data", "space": "search.space"}
 """Fields of `PanopticConfig` that no config gives, and where they come from."""
 RETRAINED = "retrained_network"
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import Any
 
 from autopanoptic.panoptic.configs.layers import shipped_section
+from autopanoptic.panoptic.model import config_checks
 from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
-
-NECKS = ("fpn", "panet", "bifpn", "search")
-"""Necks to build; ``"search"`` makes the neck a choice among the other three."""
-
-INITS = ("published", "fan_in")
-"""How kernels are drawn: as the published code does, or by their fan-in."""
 
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels P2 to P6, in pixels of the input image."""
@@ -30,6 +23,7 @@ class PanopticConfig:
     presets `coco` and `scenes` are those of the configs of these names.
 
     Attributes:
+        space: One of `SPACES`: the published one, or one in which widths and depths are choices, too.
         num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
             and no fusion, because one of its branches is missing.
         num_stuff: Stuff classes S (at most 254); the semantic map holds 1..S, and 0 for any thing. With 0 there is no
@@ -95,11 +89,27 @@ class PanopticConfig:
             and there are no proposals in the padding, so that what is seen in an image does not depend on the others of
             its batch; else, as in the published code, padding is seen like an image.
         image_divisor: Images are padded to multiples of this; a multiple of 32.
+        c2_widths: In the elastic space, the channels that C2 may have, multiples of 4, in place of ``stage_widths``.
+        c3_widths: The same of C3.
+        c4_widths: The same of C4.
+        c5_widths: The same of C5.
+        c2_depths: In the elastic space, the fewest and the most blocks of C2, in place of ``stage_depths``.
+        c3_depths: The same of C3.
+        c4_depths: The same of C4.
+        c5_depths: The same of C5.
+        pyramid_widths: In the elastic space, the channels that P2..P6 may have, in place of ``pyramid_channels``; there
+            ``norm_groups`` are the groups of the largest width, and those of a smaller one are as large, but fewer.
+        pyramid_depths: In the elastic space, the fewest and the most residual layers that refine each level.
+        segmentation_widths: As ``pyramid_widths``, in place of ``segmentation_channels``.
+        segmentation_depths: In place of ``segmentation_layers``.
+        mask_widths: Channels that the mask head may have; in the published space it has the pyramid's.
+        mask_depths: In place of ``mask_layers``.
 
     Raises:
         ValueError: A field is out of range; the message names it, its value and what it may be.
     """
 
+    space: str = "auto-panoptic"
     num_things: int = 80
     num_stuff: int = 53
     stem_width: int = 48
@@ -149,11 +159,25 @@ class PanopticConfig:
     detections_per_image: int = 100
     padding_ignored: bool = True
     image_divisor: int = 32
+    c2_widths: tuple[int, ...] = (64, 96, 144, 192)
+    c3_widths: tuple[int, ...] = (160, 240, 360, 480)
+    c4_widths: tuple[int, ...] = (320, 480, 720, 960)
+    c5_widths: tuple[int, ...] = (640, 960, 1440, 1920)
+    c2_depths: tuple[int, int] = (6, 12)
+    c3_depths: tuple[int, int] = (6, 12)
+    c4_depths: tuple[int, int] = (12, 24)
+    c5_depths: tuple[int, int] = (6, 12)
+    pyramid_widths: tuple[int, ...] = (192, 256, 384, 512)
+    pyramid_depths: tuple[int, int] = (0, 1)
+    segmentation_widths: tuple[int, ...] = (96, 128, 192, 256)
+    segmentation_depths: tuple[int, int] = (2, 5)
+    mask_widths: tuple[int, ...] = (192, 256, 384, 512)
+    mask_depths: tuple[int, int] = (3, 6)
 
     def __post_init__(self) -> None:
-        for name in _SEQUENCES:
-            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
-        problems = list(_problems(self))
+        for name in config_checks.SEQUENCES:
+            object.__setattr__(self, name, config_checks.as_tuple(name, getattr(self, name)))
+        problems = list(config_checks.problems(self))
         if problems:
             raise ValueError("PanopticConfig: " + "; ".join(problems))
 
@@ -193,109 +217,3 @@ class PanopticConfig:
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise ValueError(f"PanopticConfig has no field {name!r}{hint}")
         return cls(**values)
-
-
-_REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
-_SEQUENCES = (*_REAL, "stage_widths", "stage_depths", "fusion_reductions", "anchor_sizes", "head_operators")
-_MAY_BE_ZERO = ("num_things", "num_stuff")
-_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": len(PYRAMID_STRIDES),
-    "box_regression_weights": 4, "rpn_regression_weights": 4}  # fmt: skip
-_FRACTIONS = tuple(
-    field.name for field in fields(PanopticConfig) if field.name.endswith(("_iou", "_fraction", "_threshold"))
-)
-
-
-def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise ValueError(f"PanopticConfig: {name} must be a sequence, not {value!r}")
-    return tuple(value)
-
-
-def _problems(config: PanopticConfig) -> Iterator[str]:
-    unusable = list(_number_problems(config))
-    yield from unusable
-    if not unusable:
-        yield from _shape_problems(config)
-        yield from _threshold_problems(config)
-
-
-def _number_problems(config: PanopticConfig) -> Iterator[str]:
-    """Every field alone: its type, length and sign."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        least = 0 if field.name in _MAY_BE_ZERO else 1
-        if field.name == "head_operators":
-            yield from _name_problems(field.name, value)
-        elif field.name in _SEQUENCES:
-            yield from _sequence_problems(field.name, value)
-        elif field.type == "int" and not _is_count(value, least):
-            yield f"{field.name} must be an integer of at least {least}, not {value!r}"
-        elif field.type == "bool" and not isinstance(value, bool):
-            yield f"{field.name} must be true or false, not {value!r}"
-        elif field.type == "float" and not _is_number(value):
-            yield f"{field.name} must be a finite number, not {value!r}"
-
-
-def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
-    if len(value) != _LENGTHS.get(name, len(value)) or not value:
-        yield f"{name} must hold {_LENGTHS.get(name, 'at least 1')} numbers, not {list(value)}"
-    for item in value:
-        if name not in _REAL and not _is_count(item):
-            yield f"{name} must hold integers of at least 1, not {item!r}"
-        elif not _is_number(item) or float(item) <= 0:  # type: ignore[arg-type]
-            yield f"{name} must hold positive numbers, not {item!r}"
-
-
-def _name_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
-    if not value or not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
-        yield f"{name} must hold at least one name, each once, not {list(value)}"
-
-
-def _is_count(value: object, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _shape_problems(config: PanopticConfig) -> Iterator[str]:
-    if config.neck not in NECKS:
-        yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
-    for name in ("backbone_init", "mask_init"):
-        if getattr(config, name) not in INITS:
-            yield f"{name} must be one of {', '.join(INITS)}, not {getattr(config, name)!r}"
-    if config.num_things + config.num_stuff == 0:
-        yield "num_things and num_stuff are both 0; a network needs at least one class"
-    if config.num_stuff > 254:
-        yield f"num_stuff must be at most 254 (255 is void in the semantic map), not {config.num_stuff}"
-    for width in config.stage_widths:
-        if width % 2:
-            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
-    widths = (config.stem_width, *config.stage_widths)
-    if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
-    for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
-        width, groups = getattr(config, name), config.norm_groups
-        if width % groups:
-            yield f"{name} must be a multiple of norm_groups {groups}, not {width}"
-    for name in ("pyramid_channels", "segmentation_channels"):
-        channels, most = getattr(config, name), max(config.fusion_reductions)
-        if channels < most:
-            yield f"{name} must be at least the largest of fusion_reductions, {most}, not {channels}"
-    if config.image_divisor % 32:
-        yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
-
-
-def _threshold_problems(config: PanopticConfig) -> Iterator[str]:
-    for name in _FRACTIONS:
-        if not 0 <= getattr(config, name) <= 1:
-            yield f"{name} must lie in [0, 1], not {getattr(config, name)}"
-    for part in ("rpn", "box"):
-        low, high = getattr(config, f"{part}_background_iou"), getattr(config, f"{part}_foreground_iou")
-        if low > high:
-            yield f"{part}_background_iou {low} must not exceed {part}_foreground_iou {high}"
-    if not 0 < config.batch_norm_momentum <= 1:
-        yield f"batch_norm_momentum must lie in (0, 1], not {config.batch_norm_momentum}"
-    if config.segmentation_loss_weight < 0:
-        yield f"segmentation_loss_weight must not be negative, not {config.segmentation_loss_weight}"

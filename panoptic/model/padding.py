@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.nas import ElasticBatchNorm2d, ElasticGroupNorm, Size
 from autopanoptic.panoptic.model.shapes import Sizes
+from autopanoptic.panoptic.model.sizes import largest
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -99,26 +101,59 @@ def extend(x: Tensor) -> Tensor:
     return x if found is None else _each(x, found, lambda image: image, mode="replicate")
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """torch's batch norm, over true cells."""
-
+class _OverTheBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         found = true_cells(x)
-        if found is None:
-            return super().forward(x)
-        if not self.training:
-            return blank(super().forward(x))
-        return _together(x, found, super().forward)
+        if found is not None and self.training:
+            return _together(x, found, super().forward)
+        normed: Tensor = super().forward(x)
+        return normed if found is None else blank(normed)
 
 
-class GroupNorm(nn.GroupNorm):
-    """torch's group norm, over true cells."""
-
+class _OverEachImage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), or without padding any shape (B, C, ...), to the same shape."""
         found = true_cells(x) if x.dim() == 4 else None
-        return super().forward(x) if found is None else _each(x, found, super().forward)
+        if found is not None:
+            return _each(x, found, super().forward)
+        normed: Tensor = super().forward(x)
+        return normed
+
+
+class BatchNorm2d(_OverTheBatch, nn.BatchNorm2d):
+    """torch's batch norm, over true cells."""
+
+
+class GroupNorm(_OverEachImage, nn.GroupNorm):
+    """torch's group norm, over true cells."""
+
+
+class _ElasticBatchNorm2d(_OverTheBatch, ElasticBatchNorm2d):
+    """A batch norm of an elastic width, over true cells."""
+
+
+class _ElasticGroupNorm(_OverEachImage, ElasticGroupNorm):
+    """A group norm of an elastic width, over true cells."""
+
+
+def batch_norm(channels: Size, momentum: float) -> nn.Module:
+    """A batch norm over true cells, of a fixed or an elastic number of channels."""
+    if isinstance(channels, int):
+        return BatchNorm2d(int(channels), momentum=momentum)
+    return _ElasticBatchNorm2d(channels, momentum=momentum)
+
+
+def group_norm(groups: int, channels: Size) -> nn.Module:
+    """A group norm over true cells, of a fixed or an elastic number of channels.
+
+    Args:
+        groups: Of the largest number of channels; the groups of a smaller one are as large, and fewer.
+        channels: Of the map.
+    """
+    if isinstance(channels, int):
+        return GroupNorm(groups * channels // largest(channels), int(channels))
+    return _ElasticGroupNorm(groups, channels)
 
 
 def _together(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor]) -> Tensor:

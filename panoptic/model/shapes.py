@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from autopanoptic.nas import Size
+
 Features = dict[str, Tensor]
 """Feature maps by level name ("c2".."c5" from a backbone, "p2".."p6" from a neck), each (B, C, H, W)."""
 
@@ -17,7 +19,7 @@ Sizes = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class FeatureShape:
-    """A feature map's channels and its stride in pixels of the input image."""
+    """A feature map's channels, a number or a choice, and its stride in pixels of the input image."""
 
-    channels: int
+    channels: Size
     stride: int

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
+from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
 from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
 from autopanoptic.panoptic.model.neck.bifpn import BiFPN
 from autopanoptic.panoptic.model.neck.fpn import FPN
@@ -29,7 +29,10 @@ _SOURCES = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "neck"
 
 @torch.no_grad()
 def inflate(network: PanopticNetwork, source: Architecture) -> None:
-    """Copy the trained weights of one path into the other options of every choice, in place.
+    """Copy the trained weights of one path into the other options of every choice on it, in place.
+
+    Widths and depths need no copies: a wider layer holds the narrower one's weights. Channels and layers that the path
+    does not reach stay as they were drawn.
 
     Args:
         network: The supernet of which only the path ``source`` has been trained.
@@ -40,11 +43,13 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
         ValueError: The path holds an option from which the others cannot be made.
     """
     choices = {module.label: module for module in network.modules() if isinstance(module, LayerChoice)}
+    if network.config.space == "elastic":
+        choices = {label: choice for label, choice in choices.items() if label in source}
     _check(source, choices)
-    inflate_backbone(network.backbone)
+    inflate_backbone(network.backbone, choices)
     for label, choice in choices.items():
         trained = choice[source[label]]
-        if not isinstance(trained, ShuffleBlock):
+        if not isinstance(trained, ShuffleBlock | InterleavedBlock):
             for name in choice.names:
                 if name != source[label]:
                     _fill(name, trained, choice[name])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
+from typing import TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
-from autopanoptic.panoptic.model.backbone.blocks import ShuffleBlock
+from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
 from autopanoptic.panoptic.model.operators.kernels import padded, spread
 from autopanoptic.panoptic.search.moments import Moments, rectified
 
@@ -17,10 +19,14 @@ from autopanoptic.panoptic.search.moments import Moments, rectified
 _XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
 
 
-def inflate_backbone(backbone: Backbone) -> None:
-    """Fill each block's options, following the channels' moments from the stem on."""
+Block: TypeAlias = ShuffleBlock | InterleavedBlock
+
+
+def inflate_backbone(backbone: Backbone, blocks: Container[str]) -> None:
+    """Fill the options of the blocks with these labels, following the channels' moments from the stem on."""
     moments = rectified(norm_at(backbone.stem, 1))
-    for choice in (module for module in backbone.modules() if isinstance(module, LayerChoice)):
+    choices = (module for module in backbone.modules() if isinstance(module, LayerChoice))
+    for choice in (choice for choice in choices if choice.label in blocks):
         trained = choice["shuffle3"]
         for name in choice.names:
             if name.startswith("xception"):
@@ -30,14 +36,14 @@ def inflate_backbone(backbone: Backbone) -> None:
         moments = _moments_after(trained, moments)
 
 
-def _fill_larger(trained: ShuffleBlock, target: ShuffleBlock) -> None:
+def _fill_larger(trained: Block, target: Block) -> None:
     """Copy all but the depthwise kernels, which are padded."""
     new = target.state_dict()
     for name, tensor in trained.state_dict().items():
         new[name].copy_(padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
 
 
-def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moments) -> None:
+def _fill_xception(trained: Block, target: Block, entering: Moments) -> None:
     """Two identity convolutions before the trained depthwise kernel, and one between.
 
     All identities but the first stand behind a ReLU, and pass its output unchanged.
@@ -45,7 +51,7 @@ def _fill_xception(trained: ShuffleBlock, target: ShuffleBlock, entering: Moment
     old, new = trained.branch, target.branch
     strided = trained.projection is not None
     inner = rectified(norm_at(old, 1))
-    _make_identity(new, 0, entering if strided else entering.shuffled().halves()[1])
+    _make_identity(new, 0, entering if strided else _split(trained, entering)[1])
     _make_identity(new, 5, inner)
     _make_identity(new, 7, inner)
     for start, end in _XCEPTION_FROM_SHUFFLE.items():
@@ -72,11 +78,23 @@ def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
     norm.weight.copy_((variance + norm.eps).sqrt() / scale)
 
 
-def _moments_after(block: ShuffleBlock, entering: Moments) -> Moments:
+def _split(block: Block, entering: Moments) -> tuple[Moments, Moments]:
+    """What a block with stride 1 keeps, and what enters its branch."""
+    return entering.pairs() if isinstance(block, InterleavedBlock) else entering.shuffled().halves()
+
+
+def _moments_after(block: Block, entering: Moments) -> Moments:
     leaving = rectified(norm_at(block.branch, -2))
     skip = block.projection
-    kept = entering.shuffled().halves()[0] if skip is None else rectified(norm_at(skip, -2))
-    return Moments(torch.cat((kept.mean, leaving.mean)), torch.cat((kept.variance, leaving.variance)))
+    kept = _split(block, entering)[0] if skip is None else rectified(norm_at(skip, -2))
+    if isinstance(block, InterleavedBlock):
+        mean, variance = (torch.stack(pair, dim=1) for pair in _paired(kept, leaving))
+        return Moments(mean.flatten(), variance.flatten())
+    return Moments(*(torch.cat(pair) for pair in _paired(kept, leaving)))
+
+
+def _paired(kept: Moments, leaving: Moments) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    return (kept.mean, leaving.mean), (kept.variance, leaving.variance)
 
 
 def convolution_at(layers: nn.Sequential, index: int) -> nn.Conv2d:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.panoptic.model.backbone.blocks import split_pairs
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -20,6 +22,11 @@ class Moments:
         """Of the channels in the order in which a block with stride 1 sees them."""
         mean, variance = (t.view(2, -1).T.flatten() for t in (self.mean, self.variance))
         return Moments(mean, variance)
+
+    def pairs(self) -> tuple[Moments, Moments]:
+        """Of the channels that an interleaved block with stride 1 keeps, and of those that enter its branch."""
+        kept, entering = split_pairs(torch.stack((self.mean, self.variance)))
+        return Moments(*kept), Moments(*entering)
 
     def halves(self) -> tuple[Moments, Moments]:
         """Of the first and the second half of the channels."""

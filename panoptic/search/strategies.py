@@ -6,9 +6,9 @@ from autopanoptic.nas import (
     NSGA2,
     Architecture,
     BayesianOptimization,
-    Choice,
     Evolution,
     LocalSearch,
+    Option,
     PathPriority,
     RandomSearch,
     RegularizedEvolution,
@@ -16,7 +16,6 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
-from autopanoptic.nas.space.architecture import Option
 
 
 def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
@@ -54,40 +53,39 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
     return result.best.architecture
 
 
-PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
-"""What one would take by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How far the members of the family are scaled, from the smallest widths and depths to the largest."""
-
-
 def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
 
-    Where there are widths and depths it has the middle ones.
+    Widths and depths lie a third of the way from the smallest to the largest, where the presets have those of the
+    networks with fixed ones.
     """
-    return scaled(space, 0.5)
+    return _scaled(space, 1 / 3)
 
 
 def family(space: SearchSpace) -> list[Architecture]:
-    """Return the networks that one would build by hand for several budgets, the smallest first.
+    """Return the networks that one would build by hand for several budgets, from the smallest to the largest.
 
-    It is one network, `hand_made`, scaled uniformly in width and depth; without widths and depths that one alone.
+    It is `hand_made` in several sizes: all its widths and depths move together. Where there are none it is alone.
     """
-    return list(dict.fromkeys(scaled(space, share) for share in SHARES))
+    return list(dict.fromkeys(_scaled(space, step / FINE) for step in range(FINE + 1)))
 
 
-def scaled(space: SearchSpace, share: float) -> Architecture:
-    """Return the hand-made network in a size.
-
-    Args:
-        space: Of a panoptic network.
-        share: Where the size of every part lies between its smallest option, 0, and its largest, 1.
-    """
-    return space.canonical({choice.label: _by_hand(choice, share) for choice in space.choices})
+FINE = 24
+"""Steps from the smallest to the largest network, of which those are different ones that move a size."""
+_PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
 
 
-def _by_hand(choice: Choice, share: float) -> Option:
-    if all(isinstance(option, int) for option in choice.options):
-        sizes = sorted(choice.options)
-        return sizes[int(share * (len(sizes) - 1) + 0.5)]
-    return PLAIN[choice.label.split(".")[0]]
+def _scaled(space: SearchSpace, share: float) -> Architecture:
+    """Plain operators, in sizes that are a share of the way up."""
+    options: dict[str, Option] = {}
+    for choice in space.choices:
+        if is_size(choice.label):
+            options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
+        else:
+            options[choice.label] = _PLAIN[choice.label.split(".")[0]]
+    return space.canonical(options)
+
+
+def is_size(label: str) -> bool:
+    """Return whether a choice is a width or a depth, and no operator."""
+    return label.endswith((".width", ".depth"))

@@ -15,10 +15,8 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, there is no such GPU, or the settings ask for
-            what no stage does.
+        ValueError: If no data are given or their layout is ambiguous, or there is no such GPU.
     """
-    _check_built(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
@@ -29,9 +27,3 @@ def check_settings(settings: Settings) -> None:
         )
     if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
-
-
-def _check_built(settings: Settings) -> None:
-    """Refuse what the settings can say but no stage does, lest it be passed over in silence."""
-    if settings.search.space != "auto-panoptic":
-        raise ValueError(f"search.space={settings.search.space} is not there yet; leave it at auto-panoptic")

@@ -26,7 +26,7 @@ from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
-from autopanoptic.panoptic.search.strategies import strategy_of
+from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
@@ -93,10 +93,17 @@ class Candidates:
         self._val = datasets.val
 
     def searched(self) -> Result:
-        """Search by the strategy of the settings."""
+        """Search by the strategy of the settings, which with a cost begins at the ends of the space's sizes.
+
+        Random architectures of a large space hardly ever come near its ends, and with them it would take many
+        generations to get to the small networks.
+        """
         asked = self.settings.search
         strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
-        return self._run("search", strategy, asked.trials)
+        members = family(self.supernet.space)
+        ends = [members[0], members[-1]] if asked.cost is not None and len(members) > 1 else []
+        allowed = CostTable(self._costs, _constraints(self.settings)).allows
+        return self._run("search", strategy, asked.trials, initial=[end for end in ends if allowed(end)])
 
     def drawn(self, trials: int) -> Result:
         """Measure so many random architectures."""
@@ -104,7 +111,7 @@ class Candidates:
 
     def family(self, members: Sequence[Architecture]) -> Result:
         """Measure some architectures, which need not keep the limit on FLOPs."""
-        return self._run("family", RandomSearch(), len(members), initial=members)
+        return self._run("family", RandomSearch(), len(members), initial=members, compared=True)
 
     def on_val(self, architectures: Sequence[Architecture]) -> Result:
         """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
@@ -112,7 +119,9 @@ class Candidates:
         evaluator = PanopticEvaluator(
             self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
         )
-        return self._run("val", RandomSearch(), len(architectures), initial=architectures, evaluator=evaluator)
+        return self._run(
+            "val", RandomSearch(), len(architectures), initial=architectures, compared=True, evaluator=evaluator
+        )
 
     def _run(
         self,
@@ -121,20 +130,22 @@ class Candidates:
         trials: int,
         seed: int = 0,
         initial: Sequence[Architecture] = (),
+        compared: bool = False,
         evaluator: PanopticEvaluator | None = None,
     ) -> Result:
+        """Run one of the searches; one that is made for a comparison measures every network to the end."""
         search = Search(
             self.supernet.space,
             strategy,
             evaluator or self._evaluator,
             objectives=objectives_of(self.settings),
             costs=self._costs,
-            constraints={} if initial else _constraints(self.settings),
+            constraints={} if compared else _constraints(self.settings),
             executor=self._executor(),
             ordered=True,
             journal=self.folder / f"{name}.jsonl",
             seed=self.settings.seed + seed,
-            stopper=None if initial else self._stopper,
+            stopper=None if compared else self._stopper,
             initial=initial,
         )
         if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):

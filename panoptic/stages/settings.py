@@ -233,7 +233,7 @@ class Settings:
             retrained: Whether of the networks that are retrained, instead of the supernet.
         """
         config = self.retrained_network if retrained and self.retrained_network is not None else self.network
-        return replace(config, num_things=things, num_stuff=stuff)
+        return replace(config, num_things=things, num_stuff=stuff, space=self.search.space)
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:

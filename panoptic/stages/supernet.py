@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from autopanoptic.nas import Architecture, FairPaths, PathSampler, SandwichPaths, SearchSpace, Supernet, extremes
+from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import Batch
@@ -16,9 +16,9 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
+from autopanoptic.panoptic.search.paths import SizeSandwich
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
-from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
@@ -46,7 +46,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     network = build(config, settings.seed)
     supernet = Supernet(network)
     weights, machine = folder / SUPERNET, hardware(settings, progress=progress)
-    parts = _parts(settings, supernet.space, datasets, folder)
+    parts = _parts(settings, supernet.space, folder)
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)
@@ -104,10 +104,9 @@ class _Part(NamedTuple):
     title: str
 
 
-def _parts(settings: Settings, space: SearchSpace, datasets: Datasets, folder: Path) -> list[_Part]:
+def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
     if settings.search.space == "elastic":
-        ends = extremes(space, costs(settings, datasets)["gflops"])
-        paths: PathSampler = SandwichPaths(space, ends.largest, ends.smallest, RANDOM_PATHS, settings.seed)
+        paths: PathSampler = SizeSandwich(space, RANDOM_PATHS, settings.seed)
         every = _Part(settings.supernet, folder / "sandwich", paths, "supernet, sandwich steps")
     else:
         every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")

@@ -157,7 +157,6 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--init", "nowhere.pt"], "init: nowhere.pt is neither scratch, supernet nor a file of weights"),
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),
-        (["--space", "elastic"], "search.space=elastic is not there yet"),
         (
             ["--strategy", "path-priority", "--cost", "gflops"],
             "strategy path-priority takes one objective, but cost is gflops",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.panoptic.model.padding import BatchNorm2d
+from autopanoptic.nas import ElasticConv2d, Size
+from autopanoptic.panoptic.model.padding import batch_norm
 
 
 class ShuffleBlock(nn.Module):
@@ -21,7 +22,7 @@ class ShuffleBlock(nn.Module):
         stride: 1 or 2.
         option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
         momentum: Momentum of the batch norms.
-        init: One of `autopanoptic.panoptic.model.config.INITS`.
+        init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
     """
 
     def __init__(
@@ -49,8 +50,57 @@ class ShuffleBlock(nn.Module):
         return torch.cat((kept, self.branch(entering)), dim=1)
 
 
+class InterleavedBlock(nn.Module):
+    """A ShuffleNetV2 block for elastic widths: what a narrower one computes is a prefix of a wider one's channels.
+
+    The channels that were kept and those of the branch take turns in the output, which is one fixed order of those of
+    `ShuffleBlock`; so every width holds as many of both. With stride 1 every other pair of the input's channels is
+    kept, and the others go through the branch. With stride 2 branch and projection make half of the output each (Ma et
+    al. 2018, "ShuffleNet V2", figure 3), so that any width may follow any other.
+
+    Args:
+        in_channels: Channels of the input; equal to ``out_channels`` with stride 1.
+        out_channels: Channels of the output, multiples of 4.
+        stride: 1 or 2.
+        option: One of `BLOCK_OPTIONS`.
+        momentum: Momentum of the batch norms.
+        init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
+    """
+
+    def __init__(
+        self, in_channels: Size, out_channels: Size, stride: int, option: str, momentum: float, init: str = "published"
+    ) -> None:
+        super().__init__()
+        kernel, half = int(option[-1]), out_channels // 2
+        branch = _xception_branch if option.startswith("xception") else _shuffle_branch
+        layers = branch(in_channels if stride == 2 else half, half, half, kernel, stride, momentum)
+        self.branch = nn.Sequential(*layers, nn.ReLU(inplace=True))
+        self.projection: nn.Sequential | None = None
+        if stride == 2:
+            layers = (*_depthwise(in_channels, kernel, 2, momentum), *_pointwise(in_channels, half, momentum))
+            self.projection = nn.Sequential(*layers, nn.ReLU(inplace=True))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                _draw(module, init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H / stride, W / stride)."""
+        if self.projection is not None:
+            kept, leaving = self.projection(x), self.branch(x)
+        else:
+            kept, entering = split_pairs(x)
+            leaving = self.branch(entering)
+        return torch.stack((kept, leaving), dim=2).flatten(1, 2)
+
+
+def split_pairs(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Every other pair of channels, and the pairs between: (B, C, ...) to twice (B, C / 2, ...)."""
+    pairs = x.unflatten(1, (-1, 2, 2))  # type: ignore[no-untyped-call]
+    return pairs[:, :, 0].flatten(1, 2), pairs[:, :, 1].flatten(1, 2)
+
+
 def _shuffle_branch(
-    entering: int, middle: int, leaving: int, kernel: int, stride: int, momentum: float
+    entering: Size, middle: Size, leaving: Size, kernel: int, stride: int, momentum: float
 ) -> tuple[nn.Module, ...]:
     return (
         *_pointwise(entering, middle, momentum),
@@ -61,7 +111,7 @@ def _shuffle_branch(
 
 
 def _xception_branch(
-    entering: int, middle: int, leaving: int, kernel: int, stride: int, momentum: float
+    entering: Size, middle: Size, leaving: Size, kernel: int, stride: int, momentum: float
 ) -> tuple[nn.Module, ...]:
     return (
         *_depthwise(entering, kernel, stride, momentum),
@@ -75,17 +125,13 @@ def _xception_branch(
     )
 
 
-def _pointwise(in_channels: int, out_channels: int, momentum: float) -> tuple[nn.Module, ...]:
-    return _normalised(nn.Conv2d(in_channels, out_channels, 1, bias=False), momentum)
+def _pointwise(in_channels: Size, out_channels: Size, momentum: float) -> tuple[nn.Module, ...]:
+    return ElasticConv2d(in_channels, out_channels, 1, bias=False), batch_norm(out_channels, momentum)
 
 
-def _depthwise(channels: int, kernel: int, stride: int, momentum: float) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
-    return _normalised(convolution, momentum)
-
-
-def _normalised(convolution: nn.Conv2d, momentum: float) -> tuple[nn.Module, ...]:
-    return convolution, BatchNorm2d(convolution.out_channels, momentum=momentum)
+def _depthwise(channels: Size, kernel: int, stride: int, momentum: float) -> tuple[nn.Module, ...]:
+    convolution = ElasticConv2d(channels, channels, kernel, stride, kernel // 2, groups="depthwise", bias=False)
+    return convolution, batch_norm(channels, momentum)
 
 
 def _draw(convolution: nn.Conv2d, init: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import LayerChoice
+from autopanoptic.nas import Concat, ElasticLinear, LayerChoice, Size
 from autopanoptic.panoptic.model.operators.options import FUSION_OPTIONS
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
@@ -18,10 +18,10 @@ from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 class FusionUnit(nn.Module):
     """Negative attention: 1 - sigmoid(FC(ReLU(FC(x))))."""
 
-    def __init__(self, in_channels: int, out_channels: int, reduction: int) -> None:
+    def __init__(self, in_channels: Size, out_channels: Size, reduction: int) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(in_channels, out_channels // reduction)
-        self.excite = nn.Linear(out_channels // reduction, out_channels)
+        self.squeeze = ElasticLinear(in_channels, out_channels // reduction)
+        self.excite = ElasticLinear(out_channels // reduction, out_channels)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Pooled features (B, C_in) to the attention of each output channel (B, C_out), 0 to 1."""
@@ -48,7 +48,7 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.sources = {level: shape.stride for level, shape in sources.items()}
-        in_channels = sum(shape.channels for shape in sources.values())
+        in_channels = Concat(*(shape.channels for shape in sources.values()))
         self.units = nn.ModuleDict(
             {
                 level: _unit_choice(in_channels, shape.channels, reductions, f"{name}.{level}")
@@ -91,7 +91,7 @@ def pool_true_pixels(x: Tensor, sizes: Sizes, stride: int) -> Tensor:
     return torch.stack(list(means))
 
 
-def _unit_choice(in_channels: int, out_channels: int, reductions: Sequence[int], label: str) -> nn.Module:
+def _unit_choice(in_channels: Size, out_channels: Size, reductions: Sequence[int], label: str) -> nn.Module:
     options = {
         name: FusionUnit(in_channels, out_channels, reduction)
         for name, reduction in zip(FUSION_OPTIONS, reductions, strict=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.nas import ElasticLinear, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
 
 
@@ -27,15 +26,16 @@ class BoxPredictor(nn.Module):
         return self.classes(x).float(), self.boxes(x).float()
 
 
-def box_head(config: PanopticConfig) -> nn.Sequential:
+def box_head(config: PanopticConfig, channels: Size) -> nn.Sequential:
     """Two hidden layers over the pooled features (N, C, side, side), to (N, hidden)."""
-    widths = (config.pyramid_channels * config.box_roi_size**2, config.box_hidden, config.box_hidden)
+    entering: Size = channels * config.box_roi_size**2
     layers: list[nn.Module] = [nn.Flatten()]
-    for entering, leaving in pairwise(widths):
-        linear = nn.Linear(entering, leaving, bias=not config.box_norm)
+    for _ in range(2):
+        linear = ElasticLinear(entering, config.box_hidden, bias=not config.box_norm)
         nn.init.kaiming_uniform_(linear.weight, a=1)
-        norm = [nn.GroupNorm(config.norm_groups, leaving)] if config.box_norm else []
+        norm = [nn.GroupNorm(config.norm_groups, config.box_hidden)] if config.box_norm else []
         layers += [linear, *norm, nn.ReLU()]
+        entering = config.box_hidden
     return nn.Sequential(*layers)
 
 

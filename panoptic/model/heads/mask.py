@@ -9,18 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.operators.transposed import doubling
+from autopanoptic.panoptic.model.sizes import largest, mask_depth, stack
 
 
-def mask_head(config: PanopticConfig) -> nn.Sequential:
-    """The searched layers ``mask.0`` onwards over the pooled features, (N, C, M, M) to the same shape."""
-    channels = config.pyramid_channels
-    layers = (head_layer(channels, channels, config, f"mask.{index}") for index in range(config.mask_layers))
-    return nn.Sequential(*layers)
+def mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
+    """The searched layers ``mask.0`` onwards over the pooled features, (N, C_in, M, M) to (N, C, M, M)."""
+
+    def layer(index: int) -> nn.Module:
+        return head_layer(channels if index else in_channels, channels, config, f"mask.{index}")
+
+    return stack(layer, mask_depth(config), "mask.depth")
 
 
-def mask_predictor(channels: int, num_classes: int, init: str = "published") -> nn.Sequential:
+def mask_predictor(channels: Size, num_classes: int, init: str = "published") -> nn.Sequential:
     """Features (N, C, M, M) to the mask logits of every class, (N, 1 + T, 2 M, 2 M).
 
     Args:
@@ -28,12 +33,12 @@ def mask_predictor(channels: int, num_classes: int, init: str = "published") -> 
         num_classes: 1 + T.
         init: How the last kernels are drawn, see `PanopticConfig.mask_init`.
     """
-    layers = nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.Conv2d(channels, num_classes, 1)
+    layers = doubling(channels, channels), ElasticConv2d(channels, num_classes, 1)
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     if init == "fan_in":
-        nn.init.normal_(layers[1].weight, std=1 / math.sqrt(channels))
+        nn.init.normal_(layers[1].weight, std=1 / math.sqrt(largest(channels)))
     return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 

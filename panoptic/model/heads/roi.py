@@ -16,6 +16,7 @@ from autopanoptic.panoptic.model.heads.mask import mask_head, mask_loss, mask_pr
 from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
+from autopanoptic.panoptic.model.sizes import mask_width
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
 
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
         pooled_shape = {level: shape for level, shape in input_shape.items() if level != "p6"}
-        channels, num_classes = config.pyramid_channels, config.num_things + 1
+        num_classes, masks = config.num_things + 1, mask_width(config)
+        channels = next(iter(pooled_shape.values())).channels
         super().__init__(
             PyramidRoIAlign(config, pooled_shape, config.box_roi_size),
-            box_head(config),
+            box_head(config, channels),
             BoxPredictor(config.box_hidden, num_classes),
             fg_iou_thresh=config.box_foreground_iou,
             bg_iou_thresh=config.box_background_iou,
@@ -65,8 +67,8 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             nms_thresh=config.box_nms_iou,
             detections_per_img=config.detections_per_image,
             mask_roi_pool=PyramidRoIAlign(config, pooled_shape, config.mask_roi_size),
-            mask_head=mask_head(config),
-            mask_predictor=mask_predictor(channels, num_classes, config.mask_init),
+            mask_head=mask_head(config, channels, masks),
+            mask_predictor=mask_predictor(masks, num_classes, config.mask_init),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
         self.mask_aligned = config.mask_aligned

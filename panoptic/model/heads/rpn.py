@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
+from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
+from autopanoptic.panoptic.model.operators.kernels import bias_of
 from autopanoptic.panoptic.model.padding import true_cells, true_sizes
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
@@ -44,7 +46,25 @@ class FixedStrideAnchors(AnchorGenerator):
 
 
 class FullPrecisionRPNHead(RPNHead):
-    """torchvision's head whose outputs are float32 under autocast, for boxes need more than 8 bits."""
+    """torchvision's head, of fixed or elastic channels, whose outputs are float32 under autocast.
+
+    Boxes need more than 8 bits.
+
+    Args:
+        channels: Of every level.
+        num_anchors: At each cell.
+    """
+
+    def __init__(self, channels: Size, num_anchors: int) -> None:
+        nn.Module.__init__(self)
+        # In the order in which torchvision draws them, and with its names.
+        convolution = ElasticConv2d(channels, channels, 3, padding=1)
+        self.conv = nn.Sequential(nn.Sequential(convolution, nn.ReLU(inplace=True)))
+        self.cls_logits = ElasticConv2d(channels, num_anchors, 1)
+        self.bbox_pred = ElasticConv2d(channels, num_anchors * 4, 1)
+        for layer in (convolution, self.cls_logits, self.bbox_pred):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(bias_of(layer))
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Logits (B, A, H, W) and box deltas (B, 4 A, H, W) of each level."""

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.nas import Concat, ElasticConv2d
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.known import head_layer
 from autopanoptic.panoptic.model.padding import extend
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
+from autopanoptic.panoptic.model.sizes import active, segmentation_depth, segmentation_width, stack
 
 
 class SegmentationHead(nn.Module):
@@ -25,15 +27,15 @@ class SegmentationHead(nn.Module):
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
         super().__init__()
         in_shape = {level: shape for level, shape in input_shape.items() if level != "p6"}
-        channels = config.segmentation_channels
-        width, layers = config.pyramid_channels, []
-        for index in range(config.segmentation_layers):
-            layers.append(head_layer(width, channels, config, f"segmentation.{index}"))
-            width = channels
-        self.layers = nn.Sequential(*layers)
+        channels, entering = segmentation_width(config), in_shape["p2"].channels
+
+        def layer(index: int) -> nn.Module:
+            return head_layer(channels if index else entering, channels, config, f"segmentation.{index}")
+
+        self.layers = stack(layer, segmentation_depth(config), "segmentation.depth")
         self.output_shape = {level: FeatureShape(channels, s.stride) for level, s in in_shape.items()}
         self.align_corners = config.segmentation_align_corners
-        self.score = nn.Conv2d(channels * len(in_shape), config.num_stuff + 1, 1)
+        self.score = ElasticConv2d(Concat(*[channels] * len(in_shape)), config.num_stuff + 1, 1)
 
     def forward(self, pyramid: Features) -> Features:
         """The branch's features at P2..P5."""
@@ -45,9 +47,9 @@ class SegmentationHead(nn.Module):
         The published network upsamples every level to P2's size, concatenates and scores. Upsampling and a 1x1
         convolution commute, so each level is scored at its own size, with its own part of the kernel.
         """
-        parts = self.score.weight.chunk(len(features), dim=1)
+        parts = active(self.score, "weight").chunk(len(features), dim=1)
         finest, *coarser = (functional.conv2d(x, part) for x, part in zip(features.values(), parts, strict=True))
-        logits = finest + self.score.bias[:, None, None]  # type: ignore[index]
+        logits = finest + active(self.score, "bias")[:, None, None]
         for scores in coarser:
             logits = logits + functional.interpolate(
                 extend(scores), size=finest.shape[-2:], mode="bilinear", align_corners=self.align_corners

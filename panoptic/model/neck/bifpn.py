@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.neck.levels import LEVELS, convolution, resize, subsample, with_p6
 from autopanoptic.panoptic.model.shapes import Features
 
@@ -13,12 +14,12 @@ from autopanoptic.panoptic.model.shapes import Features
 class WeightedSum(nn.Module):
     """Fast normalised fusion of n tensors (Tan et al. 2020, "EfficientDet", equation 3), then a separable conv."""
 
-    def __init__(self, inputs: int, channels: int, groups: int) -> None:
+    def __init__(self, inputs: int, channels: Size, groups: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(inputs))
         self.mix = nn.Sequential(
             nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            ElasticConv2d(channels, channels, 3, padding=1, groups="depthwise", bias=False),
             convolution(channels, channels, groups, kernel=1),
         )
 
@@ -34,7 +35,7 @@ class WeightedSum(nn.Module):
 class BiFPN(nn.Module):
     """One bidirectional layer with a learned weight for every input of a level (Tan et al. 2020, section 3)."""
 
-    def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
+    def __init__(self, in_channels: list[Size], channels: Size, groups: int) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(convolution(width, channels, groups, kernel=1) for width in in_channels)
         between = len(LEVELS) - 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.neck.levels import resize, with_p6
-from autopanoptic.panoptic.model.padding import GroupNorm, blank
+from autopanoptic.panoptic.model.padding import blank, group_norm
 from autopanoptic.panoptic.model.shapes import Features
 
 
@@ -20,12 +21,12 @@ class TopDown(nn.Module):
         groups: Groups of the norms.
     """
 
-    def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
+    def __init__(self, in_channels: list[Size], channels: Size, groups: int) -> None:
         super().__init__()
         self.inner_blocks, self.layer_blocks = nn.ModuleList(), nn.ModuleList()
         for width in in_channels:
-            self.inner_blocks.append(_normed(nn.Conv2d(width, channels, 1, bias=False), channels, groups))
-            output = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            self.inner_blocks.append(_normed(ElasticConv2d(width, channels, 1, bias=False), channels, groups))
+            output = ElasticConv2d(channels, channels, 3, padding=1, bias=False)
             self.layer_blocks.append(_normed(output, channels, groups))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -50,7 +51,7 @@ class FPN(nn.Module):
         groups: Groups of the norms.
     """
 
-    def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
+    def __init__(self, in_channels: list[Size], channels: Size, groups: int) -> None:
         super().__init__()
         self.fpn = TopDown(in_channels, channels, groups)
 
@@ -59,5 +60,5 @@ class FPN(nn.Module):
         return with_p6(self.fpn(list(features.values())))
 
 
-def _normed(convolution: nn.Conv2d, channels: int, groups: int) -> nn.Sequential:
-    return nn.Sequential(convolution, GroupNorm(groups, channels))
+def _normed(convolution: nn.Conv2d, channels: Size, groups: int) -> nn.Sequential:
+    return nn.Sequential(convolution, group_norm(groups, channels))

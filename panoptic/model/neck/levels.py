@@ -5,17 +5,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autopanoptic.panoptic.model.padding import GroupNorm
+from autopanoptic.nas import ElasticConv2d, Size
+from autopanoptic.panoptic.model.padding import group_norm
 from autopanoptic.panoptic.model.shapes import Features
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 
 
-def convolution(in_channels: int, out_channels: int, groups: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def convolution(in_channels: Size, out_channels: Size, groups: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """A convolution without bias and its group norm."""
-    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    convolution = ElasticConv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
     nn.init.kaiming_uniform_(convolution.weight, a=1)
-    return nn.Sequential(convolution, GroupNorm(groups, out_channels))
+    return nn.Sequential(convolution, group_norm(groups, out_channels))
 
 
 def subsample(x: Tensor) -> Tensor:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import nn
 
-from autopanoptic.nas import LayerChoice
+from autopanoptic.nas import LayerChoice, Size
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.neck.bifpn import BiFPN
 from autopanoptic.panoptic.model.neck.fpn import FPN
 from autopanoptic.panoptic.model.neck.levels import LEVELS
 from autopanoptic.panoptic.model.neck.panet import PANet
+from autopanoptic.panoptic.model.neck.refinement import Refinement
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
+from autopanoptic.panoptic.model.sizes import pyramid_width, stack
 
 
 class Neck(nn.Module):
     """The config's neck, or the choice ``neck`` among all three.
+
+    In the elastic space its channels are the choice ``pyramid.width``, and it is refined ``pyramid.depth`` times.
 
     Attributes:
         output_shape: Channels and strides of P2..P6.
@@ -26,15 +31,23 @@ class Neck(nn.Module):
         super().__init__()
         kinds = {"fpn": FPN, "panet": PANet, "bifpn": BiFPN}
         in_channels = [shape.channels for shape in input_shape.values()]
+        channels = pyramid_width(config)
         wanted = kinds if config.neck == "search" else {config.neck: kinds[config.neck]}
-        built = {name: kind(in_channels, config.pyramid_channels, config.norm_groups) for name, kind in wanted.items()}
+        built = {name: kind(in_channels, channels, config.norm_groups) for name, kind in wanted.items()}
         self.pyramid = LayerChoice(built, label="neck") if config.neck == "search" else built[config.neck]
+        self.refinement: nn.Module | None = None
+        if config.space == "elastic" and config.pyramid_depths[1]:
+            layers = partial(_refinement, channels, config.norm_groups)
+            self.refinement = stack(layers, config.pyramid_depths, "pyramid.depth")
         self.output_shape = {
-            name: FeatureShape(config.pyramid_channels, stride)
-            for name, stride in zip(LEVELS, PYRAMID_STRIDES, strict=True)
+            name: FeatureShape(channels, stride) for name, stride in zip(LEVELS, PYRAMID_STRIDES, strict=True)
         }
 
     def forward(self, features: Features) -> Features:
         """C2..C5 to P2..P6."""
         pyramid: Features = self.pyramid(features)
-        return pyramid
+        return pyramid if self.refinement is None else self.refinement(pyramid)
+
+
+def _refinement(channels: Size, groups: int, _: int) -> Refinement:
+    return Refinement(channels, groups)

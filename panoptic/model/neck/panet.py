@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.nn import functional
 
+from autopanoptic.nas import Size
 from autopanoptic.panoptic.model.neck.fpn import TopDown
 from autopanoptic.panoptic.model.neck.levels import convolution, with_p6
 from autopanoptic.panoptic.model.shapes import Features
@@ -16,7 +17,7 @@ class PANet(nn.Module):
     N2 = P2, and N(l+1) = conv(P(l+1) + ReLU(strided conv(N(l)))).
     """
 
-    def __init__(self, in_channels: list[int], channels: int, groups: int) -> None:
+    def __init__(self, in_channels: list[Size], channels: Size, groups: int) -> None:
         super().__init__()
         self.fpn = TopDown(in_channels, channels, groups)
         rising = in_channels[1:]

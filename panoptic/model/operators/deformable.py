@@ -8,9 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.nas import ElasticConv2d, ElasticLayer, Size
+from autopanoptic.nas.supernet.elastic.sizes import size_of
 from autopanoptic.panoptic.model.operators.deform import deform_conv2d
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, padded
 from autopanoptic.panoptic.model.operators.operator import HeadOperator
+from autopanoptic.panoptic.model.sizes import active, largest
 
 
 class Deformable(nn.Module):
@@ -20,13 +23,14 @@ class Deformable(nn.Module):
     modulation's logits (Zhu et al. 2019).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+    def __init__(self, in_channels: Size, out_channels: Size, kernel: int) -> None:
         super().__init__()
         self.taps = kernel * kernel
-        self.offset = nn.Conv2d(in_channels, 3 * self.taps, kernel, padding=kernel // 2)
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        bound = 1 / math.sqrt(in_channels * self.taps)
+        self.offset = ElasticConv2d(in_channels, 3 * self.taps, kernel, padding=kernel // 2)
+        entering, leaving = largest(in_channels), largest(out_channels)
+        self.weight = nn.Parameter(torch.empty(leaving, entering, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(leaving))
+        bound = 1 / math.sqrt(entering * self.taps)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(bias_of(self.offset))
@@ -34,12 +38,28 @@ class Deformable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H, W)."""
         offset, modulation = self.offset(x).split((2 * self.taps, self.taps), dim=1)
-        return deform_conv2d(x, offset, modulation.sigmoid(), self.weight, self.bias)
+        return deform_conv2d(x, offset, modulation.sigmoid(), active(self, "weight"), active(self, "bias"))
+
+
+class ElasticDeformable(ElasticLayer, Deformable):
+    """A modulated deformable convolution of elastic widths: its active part is a slice of the kernel."""
+
+    def __init__(self, in_channels: Size, out_channels: Size, kernel: int) -> None:
+        super().__init__(in_channels, out_channels, kernel)
+        self.in_size, self.out_size = size_of(in_channels), size_of(out_channels)
+        side = size_of(kernel)
+        self.layout = {"weight": (self.out_size, self.in_size, side, side), "bias": (self.out_size,)}
+
+
+def _build(in_channels: Size, out_channels: Size, kernel: int) -> Deformable:
+    if isinstance(in_channels, int) and isinstance(out_channels, int):
+        return Deformable(int(in_channels), int(out_channels), kernel)
+    return ElasticDeformable(in_channels, out_channels, kernel)
 
 
 def deformable(name: str, kernel: int) -> HeadOperator:
     """The operator with this name and kernel size."""
-    return HeadOperator(name, partial(Deformable, kernel=kernel), _inherit)
+    return HeadOperator(name, partial(_build, kernel=kernel), _inherit)
 
 
 def _inherit(layer: Deformable, trained: TrainedKernel) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from autopanoptic.nas import LayerChoice
+from autopanoptic.nas import LayerChoice, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.atrous import atrous
 from autopanoptic.panoptic.model.operators.deformable import deformable
 from autopanoptic.panoptic.model.operators.operator import HeadOperator
 from autopanoptic.panoptic.model.operators.separable import separable
-from autopanoptic.panoptic.model.padding import GroupNorm
+from autopanoptic.panoptic.model.padding import group_norm
 
 _PUBLISHED = (
     separable("dw3", 3), separable("dw5", 5), deformable("df3", 3), deformable("df5", 5), atrous("at3", 3),
@@ -43,15 +43,15 @@ def operator_of(name: str) -> HeadOperator:
     return _KNOWN[name]
 
 
-def head_layer(in_channels: int, out_channels: int, config: PanopticConfig, label: str) -> nn.Sequential:
+def head_layer(in_channels: Size, out_channels: Size, config: PanopticConfig, label: str) -> nn.Sequential:
     """A searched layer of a head: one of the config's operators, group norm, ReLU.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Channels of the output, a multiple of the config's ``norm_groups``.
+        out_channels: Channels of the output, which the config's ``norm_groups`` divide.
         config: Names the operators, and has the groups of the norm, which all share.
         label: The choice's label.
     """
     options = {name: operator_of(name).build(in_channels, out_channels) for name in config.head_operators}
-    norm = GroupNorm(config.norm_groups, out_channels)
+    norm = group_norm(config.norm_groups, out_channels)
     return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU())

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from autopanoptic.nas import Size
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel
 
 
@@ -17,14 +18,15 @@ class HeadOperator:
 
     Attributes:
         name: The option's name in an architecture.
-        build: Takes the channels of input and output and makes the layer, (B, C_in, H, W) to (B, C_out, H, W), with a
-            bias and without norm or activation, which all options share.
+        build: Takes the channels of input and output, in the elastic space sizes for elastic layers, and makes the
+            layer, (B, C_in, H, W) to (B, C_out, H, W), with a bias and without norm or activation, which all options
+            share.
         inherit: Takes a layer that `build` has made and what a trained layer has learned, and copies that as well as it
             can, so that a supernet of which one path has been trained begins with all options warm.
     """
 
     name: str
-    build: Callable[[int, int], nn.Module]
+    build: Callable[[Size, Size], nn.Module]
     inherit: Callable[[Any, TrainedKernel], None]
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, draw_xavier, padded
 from autopanoptic.panoptic.model.operators.operator import HeadOperator
 
@@ -13,10 +14,10 @@ from autopanoptic.panoptic.model.operators.operator import HeadOperator
 class DepthwiseSeparable(nn.Module):
     """A depthwise convolution and a 1x1 convolution, both with bias and nothing between."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+    def __init__(self, in_channels: Size, out_channels: Size, kernel: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(in_channels, in_channels, kernel, padding=kernel // 2, groups=in_channels)
-        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
+        self.depthwise = ElasticConv2d(in_channels, in_channels, kernel, padding=kernel // 2, groups="depthwise")
+        self.pointwise = ElasticConv2d(in_channels, out_channels, 1)
         draw_xavier(self.depthwise)
         draw_xavier(self.pointwise)
 

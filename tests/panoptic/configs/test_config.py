@@ -27,7 +27,7 @@ from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
-SHIPPED = ("camvid", "coco", "memorise", "photographs", "scenes")
+SHIPPED = ("camvid", "coco", "elastic", "memorise", "photographs", "scenes")
 QUICK = tuple(name for name in SHIPPED if name != "coco")
 
 

@@ -1,0 +1,171 @@
+"""What may be wrong with a `PanopticConfig`, each problem as a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.model.config import PanopticConfig
+
+SPACES = ("auto-panoptic", "elastic")
+"""Spaces of networks: the published operators, or these and the widths and depths of every part."""
+
+NECKS = ("fpn", "panet", "bifpn", "search")
+"""Necks to build; ``"search"`` makes the neck a choice among the other three."""
+
+INITS = ("published", "fan_in")
+"""How kernels are drawn: as the published code does, or by their fan-in."""
+
+_REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
+WIDTHS = ("c2_widths", "c3_widths", "c4_widths", "c5_widths", "pyramid_widths", "segmentation_widths", "mask_widths")
+DEPTHS = ("c2_depths", "c3_depths", "c4_depths", "c5_depths", "pyramid_depths", "segmentation_depths", "mask_depths")
+SEQUENCES = (
+    *_REAL,
+    *WIDTHS,
+    *DEPTHS,
+    "stage_widths",
+    "stage_depths",
+    "fusion_reductions",
+    "anchor_sizes",
+    "head_operators",
+)
+_MAY_BE_ZERO = ("num_things", "num_stuff")
+_LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": 5,
+    "box_regression_weights": 4, "rpn_regression_weights": 4, **dict.fromkeys(DEPTHS, 2)}  # fmt: skip
+_FRACTIONS = ("_iou", "_fraction", "_threshold")
+
+
+def as_tuple(name: str, value: object) -> tuple[Any, ...]:
+    """Return a field's sequence as a tuple; ValueError for anything else."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise ValueError(f"PanopticConfig: {name} must be a sequence, not {value!r}")
+    return tuple(value)
+
+
+def problems(config: PanopticConfig) -> Iterator[str]:
+    """Yield what is wrong with a config."""
+    unusable = list(_number_problems(config))
+    yield from unusable
+    if not unusable:
+        yield from _shape_problems(config)
+        yield from _published_problems(config) if config.space == "auto-panoptic" else _elastic_problems(config)
+        yield from _threshold_problems(config)
+
+
+def _number_problems(config: PanopticConfig) -> Iterator[str]:
+    """Every field alone: its type, length and sign."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        least = 0 if field.name in _MAY_BE_ZERO else 1
+        if field.name == "head_operators":
+            yield from _name_problems(field.name, value)
+        elif field.name in SEQUENCES:
+            yield from _sequence_problems(field.name, value)
+        elif field.type == "int" and not _is_count(value, least):
+            yield f"{field.name} must be an integer of at least {least}, not {value!r}"
+        elif field.type == "bool" and not isinstance(value, bool):
+            yield f"{field.name} must be true or false, not {value!r}"
+        elif field.type == "float" and not _is_number(value):
+            yield f"{field.name} must be a finite number, not {value!r}"
+
+
+def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
+    if len(value) != _LENGTHS.get(name, len(value)) or not value:
+        yield f"{name} must hold {_LENGTHS.get(name, 'at least 1')} numbers, not {list(value)}"
+    for item in value:
+        least = 0 if name == "pyramid_depths" else 1
+        if name not in _REAL and not _is_count(item, least):
+            yield f"{name} must hold integers of at least {least}, not {item!r}"
+        elif name in _REAL and (not _is_number(item) or float(item) <= 0):  # type: ignore[arg-type]
+            yield f"{name} must hold positive numbers, not {item!r}"
+
+
+def _name_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
+    if not value or not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
+        yield f"{name} must hold at least one name, each once, not {list(value)}"
+
+
+def _is_count(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shape_problems(config: PanopticConfig) -> Iterator[str]:
+    if config.space not in SPACES:
+        yield f"space must be one of {', '.join(SPACES)}, not {config.space!r}"
+    if config.neck not in NECKS:
+        yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
+    for name in ("backbone_init", "mask_init"):
+        if getattr(config, name) not in INITS:
+            yield f"{name} must be one of {', '.join(INITS)}, not {getattr(config, name)!r}"
+    if config.num_things + config.num_stuff == 0:
+        yield "num_things and num_stuff are both 0; a network needs at least one class"
+    if config.num_stuff > 254:
+        yield f"num_stuff must be at most 254 (255 is void in the semantic map), not {config.num_stuff}"
+    if config.image_divisor % 32:
+        yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
+
+
+def _published_problems(config: PanopticConfig) -> Iterator[str]:
+    for width in config.stage_widths:
+        if width % 2:
+            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
+    widths = (config.stem_width, *config.stage_widths)
+    if any(narrow >= wide for narrow, wide in pairwise(widths)):
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
+    for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
+        width, groups = getattr(config, name), config.norm_groups
+        if width % groups:
+            yield f"{name} must be a multiple of norm_groups {groups}, not {width}"
+    for name in ("pyramid_channels", "segmentation_channels"):
+        channels, most = getattr(config, name), max(config.fusion_reductions)
+        if channels < most:
+            yield f"{name} must be at least the largest of fusion_reductions, {most}, not {channels}"
+
+
+def _elastic_problems(config: PanopticConfig) -> Iterator[str]:
+    for name in WIDTHS:
+        options = getattr(config, name)
+        if len(set(options)) < len(options):
+            yield f"{name} must hold each width once, not {list(options)}"
+        if name.startswith("c") and any(width % 4 for width in options):
+            yield f"{name} must be multiples of 4 (blocks split the channels in pairs), not {list(options)}"
+    for name in DEPTHS:
+        fewest, most = getattr(config, name)
+        if fewest > most:
+            yield f"{name} must hold the fewest and the most layers, not {[fewest, most]}"
+    for name in ("pyramid_widths", "segmentation_widths", "mask_widths"):
+        options = getattr(config, name)
+        group, rest = divmod(max(options), config.norm_groups)
+        if rest or any(width % group for width in options):
+            yield (
+                f"{name} {list(options)} must be multiples of a group's channels, which are those of the largest width "
+                f"divided by norm_groups {config.norm_groups}"
+            )
+    if config.box_hidden % config.norm_groups:
+        yield f"box_hidden must be a multiple of norm_groups {config.norm_groups}, not {config.box_hidden}"
+    for name in ("pyramid_widths", "segmentation_widths"):
+        least, most = min(getattr(config, name)), max(config.fusion_reductions)
+        if least < most:
+            yield f"{name} must be at least the largest of fusion_reductions, {most}, not {least}"
+
+
+def _threshold_problems(config: PanopticConfig) -> Iterator[str]:
+    for name in (field.name for field in fields(config) if field.name.endswith(_FRACTIONS)):
+        if not 0 <= getattr(config, name) <= 1:
+            yield f"{name} must lie in [0, 1], not {getattr(config, name)}"
+    for part in ("rpn", "box"):
+        low, high = getattr(config, f"{part}_background_iou"), getattr(config, f"{part}_foreground_iou")
+        if low > high:
+            yield f"{part}_background_iou {low} must not exceed {part}_foreground_iou {high}"
+    if not 0 < config.batch_norm_momentum <= 1:
+        yield f"batch_norm_momentum must lie in (0, 1], not {config.batch_norm_momentum}"
+    if config.segmentation_loss_weight < 0:
+        yield f"segmentation_loss_weight must not be negative, not {config.segmentation_loss_weight}"

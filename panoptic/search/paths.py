@@ -1,0 +1,42 @@
+"""The paths by which a panoptic supernet with widths and depths is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autopanoptic.nas import Architecture, Option, SandwichPaths, SearchSpace
+from autopanoptic.panoptic.search.strategies import is_size
+
+
+class SizeSandwich(SandwichPaths):
+    """The sandwich rule over widths and depths: a cycle is the largest network, the smallest, and random ones.
+
+    Yu and Huang 2019, "Universally slimmable networks and improved training techniques"; BigNAS, Yu et al. 2020. There
+    all choices are sizes. Here there are operators too, and both ends draw theirs at random for each cycle: those of
+    fixed ends would be trained several times as often as the others, which the search would mistake for quality.
+
+    Args:
+        space: Of the supernet.
+        random: How many random paths follow the two ends.
+        seed: Of the random paths and operators.
+    """
+
+    def __init__(self, space: SearchSpace, random: int = 2, seed: int = 0) -> None:
+        self._sizes: dict[str, tuple[Option, ...]] = {
+            choice.label: tuple(sorted(choice.options)) for choice in space.choices if is_size(choice.label)
+        }
+        self._operators = {choice.label: choice.options for choice in space.choices if not is_size(choice.label)}
+        ends = [self._end(space, place, np.random.default_rng([seed, -place, 0])) for place in (-1, 0)]
+        super().__init__(space, ends[0], ends[1], random, seed)
+
+    def path(self, step: int) -> Architecture:
+        """Return the architecture of forward pass ``step``, from 0."""
+        place = step % self.cycle
+        if place > 1:
+            return super().path(step)
+        return self._end(self.space, (-1, 0)[place], np.random.default_rng([self.seed, step, 0]))
+
+    def _end(self, space: SearchSpace, place: int, rng: np.random.Generator) -> Architecture:
+        sizes = {label: options[place] for label, options in self._sizes.items()}
+        drawn = {label: options[int(rng.integers(len(options)))] for label, options in self._operators.items()}
+        return space.canonical({**drawn, **sizes})
