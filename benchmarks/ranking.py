@@ -41,7 +41,7 @@ from autopanoptic.panoptic.stages.pipeline import load_run
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 
-DRAWN = 10
+DRAWN = 4
 """Random architectures for each that is taken, so that the cheapest and the dearest are rare ones."""
 
 

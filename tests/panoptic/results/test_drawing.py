@@ -67,3 +67,26 @@ def test_networks_of_all_kinds_are_drawn(tmp_path: Path, things: int, stuff: int
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
     assert {name: value.device for name, value in network.state_dict().items()} == before
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_an_elastic_network_is_outlined_in_the_sizes_it_has(tmp_path: Path) -> None:
+    config = replace(PanopticConfig.scenes(3, 2), space="elastic")
+    with torch.device("meta"):
+        supernet = Supernet(PanopticNetwork(config))
+        sizes = {
+            "backbone.c3.depth": 3,
+            "backbone.c3.width": 96,
+            "mask.depth": 1,
+            "mask.width": 72,
+            "pyramid.width": 36,
+        }
+        drawn = {choice.label: choice.options[-1] for choice in supernet.space.choices}
+        architecture = supernet.space.canonical({**drawn, **sizes, "backbone.c3.1": "shuffle7"})
+        network = supernet.subnet(architecture, inherit=False)
+    assert isinstance(network, PanopticNetwork)
+    outline = Outline.of(network, architecture)
+    assert outline.stages["C3"] == (Layer("xception3", 96), Layer("shuffle7", 96), Layer("xception3", 96))
+    assert outline.mask == (Layer("at5", 72),)
+    assert [layer.width for layer in outline.segmentation] == [48, 48, 48]
+    assert set(outline.pyramid.values()) == {36}
+    draw_network(network, architecture, tmp_path / "network.png")
