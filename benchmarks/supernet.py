@@ -1,8 +1,12 @@
-"""Switching a supernet: ``Supernet.activate`` beside NNI's ``freeze``, on the paper's panoptic search space.
+"""Switching a supernet: ``Supernet.activate`` beside NNI's ``freeze``, and the switch of an elastic network.
 
-Run as ``python benchmarks/supernet.py [--json FILE]``. Both get the same random architectures of the ``coco`` preset,
-with real weights on the CPU. The time is the processor time of a call; the memory is what torch allocates during it,
-counted at the dispatcher; as a check, both give the same backbone features.
+Run as ``python benchmarks/supernet.py [--json FILE]``. The first two get the same random architectures of the paper's
+panoptic search space, the ``coco`` preset, with real weights on the CPU. The time is the processor time of a call; the
+memory is what torch allocates during it, counted at the dispatcher; as a check, both give the same backbone features.
+
+The elastic network is a chain of 40 convolutions, each with a width and a kernel size of its own. It is switched to
+architectures that its space has drawn, and to the same as plain mappings, which are checked first; and a forward pass
+through slices of the weights is timed beside that of the subnet, whose weights are contiguous.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.nas import Architecture, ElasticBatchNorm2d, ElasticConv2d, Kernel, ModelSpace, Size, Supernet, Width
 from autopanoptic.nas.costs.latency import Timing
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -40,6 +44,26 @@ class CountBytes(TorchDispatchMode):
         found = function(*args, **(kwargs or {}))
         values = found if isinstance(found, (tuple, list)) else [found]
         self.bytes += sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
+        return found
+
+
+class Chain(ModelSpace):
+    """Convolutions of a width and a kernel size each."""
+
+    def __init__(self, layers: int = 40) -> None:
+        super().__init__()
+        given: Size = 3
+        stack: list[nn.Module] = []
+        for index in range(layers):
+            made, kernel = Width(f"width{index}", [16, 24, 32]), Kernel(f"kernel{index}", [3, 5, 7])
+            conv = ElasticConv2d(given, made, kernel, padding=kernel // 2, bias=False)
+            stack += [conv, ElasticBatchNorm2d(made), nn.ReLU()]
+            given = made
+        self.stack = nn.Sequential(*stack)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the last features."""
+        found: torch.Tensor = self.stack(x)
         return found
 
 
@@ -100,6 +124,44 @@ def compare(switches: int, freezes: int) -> dict[str, Any]:
     }
 
 
+def elastic(switches: int, passes: int) -> dict[str, Any]:
+    """Return the figures of the elastic network."""
+    supernet = Supernet(Chain())
+    rng = np.random.default_rng(0)
+    architectures = [supernet.space.sample(rng) for _ in range(switches)]
+    drawn = timed([partial(supernet.activate, architecture) for architecture in architectures])
+    mappings = timed([partial(supernet.activate, dict(architecture)) for architecture in architectures])
+    slices: list[float] = []
+    subnets: list[float] = []
+    picture = torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        for architecture in architectures[:passes]:
+            subnet = supernet.subnet(architecture).eval()
+            supernet.activate(architecture)
+            supernet.module.eval()
+            slices += timed([partial(supernet, picture)] * 2).milliseconds[1:]
+            subnets += timed([partial(subnet, picture)] * 2).milliseconds[1:]
+    return {
+        "choices": len(supernet.space.choices),
+        "activate": {"median_ms": drawn.median, "p95_ms": drawn.percentile(95), "calls": switches},
+        "activate_mapping": {"median_ms": mappings.median, "p95_ms": mappings.percentile(95), "calls": switches},
+        "bytes": allocated(lambda: [supernet.activate(architecture) for architecture in architectures]),
+        "forward": {"slices_ms": float(np.median(slices)), "subnet_ms": float(np.median(subnets)), "calls": passes},
+    }
+
+
+def show_elastic(figures: dict[str, Any]) -> None:
+    """Print the figures of the elastic network."""
+    table = Table(title=f"elastic: 40 layers, {figures['choices']} choices, {figures['bytes']} bytes allocated")
+    for column in ("", "median ms", "95 % ms"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, row in (("of the space", figures["activate"]), ("a mapping", figures["activate_mapping"])):
+        table.add_row(f"activate, {name}", f"{row['median_ms']:.4f}", f"{row['p95_ms']:.4f}")
+    Console().print(table)
+    forward = figures["forward"]
+    print(f"a forward pass takes {forward['slices_ms']:.2f} ms by slices, {forward['subnet_ms']:.2f} ms of the subnet")
+
+
 def show(figures: dict[str, Any]) -> None:
     """Print the figures as a table."""
     counts = f"{figures['architectures']:.3g} architectures, {figures['parameters'] / 1e6:.1f} M parameters"
@@ -122,6 +184,8 @@ def main() -> None:
     torch.set_num_threads(1)
     figures = compare(arguments.switches, arguments.freezes)
     show(figures)
+    figures["elastic"] = elastic(arguments.switches, 50)
+    show_elastic(figures["elastic"])
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -6,6 +6,7 @@ Prints the front of test accuracy against FLOPs from one supernet, without furth
 trained alone with as many updates as the supernet. It takes about a minute.
 """
 
+import logging
 import warnings
 
 import lightning
@@ -138,5 +139,6 @@ def main(seed: int = 0, epochs: int = 40, trials: int = 80, budgets: int = 5) ->
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", ".*does not have many workers")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*(does not have many workers|available but not used|LeafSpec)")
     main()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.storage.journal import Journal as Journal
     from autopanoptic.nas.storage.journal import JournalError as JournalError
     from autopanoptic.nas.strategy import Strategy as Strategy
+    from autopanoptic.nas.supernet.batch_norm import recalibrate as recalibrate
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
     from autopanoptic.nas.supernet.elastic.convolution import ElasticConv2d as ElasticConv2d
     from autopanoptic.nas.supernet.elastic.layer import ElasticLayer as ElasticLayer
@@ -112,7 +113,7 @@ _NAMES = {
     "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
     "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
     "autopanoptic.nas.strategy": ["Strategy"],
-    "autopanoptic.nas.supernet.batch_norm": ["recalibrated"],
+    "autopanoptic.nas.supernet.batch_norm": ["recalibrate", "recalibrated"],
     "autopanoptic.nas.supernet.elastic.convolution": ["ElasticConv2d"],
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],

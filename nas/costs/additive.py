@@ -36,7 +36,7 @@ class AdditiveCost:
             raise ValueError(f"Choice {conditional[0]!r} is conditional, so its options add no fixed amount.")
         why: str | None = getattr(cost, "why_no_sum", None)
         if why is not None:
-            raise ValueError(f"{why} Use the cost itself instead of AdditiveCost.")
+            raise ValueError(f"{why} Use LayerCosts, or the cost itself, instead of AdditiveCost.")
         self.space = space
         self.cost = cost
         self.unit = unit
@@ -69,6 +69,6 @@ class AdditiveCost:
         if not math.isclose(total, measured, rel_tol=1e-9):
             raise ValueError(
                 f"The cost of {architecture.id} is {measured:g}, but its choices add up to {total:g}: the cost of an "
-                "option depends on other choices. Use the cost itself instead of AdditiveCost."
+                "option depends on other choices. Use LayerCosts, or the cost itself, instead of AdditiveCost."
             )
         self._verified.add(architecture)

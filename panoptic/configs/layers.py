@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def find(source: str | Path, beside: Path | None = None) -> Path:
     close = get_close_matches(str(source), shipped(), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise FileNotFoundError(f"config {str(source)!r} is neither a file nor one of {', '.join(shipped())}{hint}")
+
+
+@cache
+def _shipped_layer(name: str) -> Layer:
+    return read_file(find(name))
+
+
+def shipped_section(name: str, section: str) -> dict[str, Any]:
+    """Return what a config that ships gives for a section; what it leaves out has the section's default."""
+    return dict(_shipped_layer(name).values[section])
 
 
 def read_file(path: Path, above: tuple[Path, ...] = ()) -> Layer:

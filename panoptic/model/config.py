@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.model import config_checks
 from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
 
@@ -19,7 +20,7 @@ class PanopticConfig:
     """Everything that fixes a panoptic search space, so that equal configs build equal networks.
 
     The defaults are those of the Auto-Panoptic supernet (NeurIPS 2020) for COCO, but that padding is ignored. The
-    presets `coco` and `scenes` are the usual way in; `dataclasses.replace` changes single fields.
+    presets `coco` and `scenes` are those of the configs of these names.
 
     Attributes:
         space: One of `SPACES`: the published one, or one in which widths and depths are choices, too.
@@ -190,60 +191,13 @@ class PanopticConfig:
             searched: Take the widths and batch-norm momentum with which found networks are retrained ("3.8G")
                 instead of the supernet's ("1.3G").
         """
-        config = cls(num_things=num_things, num_stuff=num_stuff, segmentation_align_corners=True, padding_ignored=False)
-        if not searched:
-            return config
-        return replace(config, stem_width=72, stage_widths=(172, 432, 864, 1728), batch_norm_momentum=0.01)
+        values = shipped_section("coco", "network") | (shipped_section("coco", "retrained_network") if searched else {})
+        return cls.from_json(values | {"num_things": num_things, "num_stuff": num_stuff})
 
     @classmethod
     def scenes(cls, num_things: int, num_stuff: int) -> PanopticConfig:
         """A small network for images of about 100 pixels a side: 19 choices, trained on a CPU in minutes."""
-        return cls(
-            num_things=num_things,
-            num_stuff=num_stuff,
-            stem_width=16,
-            stage_widths=(24, 48, 96, 128),
-            stage_depths=(1, 2, 2, 1),
-            backbone_init="fan_in",
-            pyramid_channels=48,
-            norm_groups=8,
-            segmentation_channels=24,
-            segmentation_layers=2,
-            # With 0.3 stuff has hardly been learned when so short a training ends.
-            segmentation_loss_weight=1.0,
-            mask_layers=2,
-            mask_roi_size=10,
-            mask_init="fan_in",
-            box_hidden=128,
-            # With group norm a box head of this size hardly tells classes apart within its first 100 steps.
-            box_norm=False,
-            roi_sampling_ratio=1,
-            roi_aligned=True,
-            mask_aligned=True,
-            # For 6 in 10 things of the scenes one of these overlaps enough to be positive.
-            anchor_sizes=(22, 31, 43, 60, 85),
-            rpn_pre_nms_train=300,
-            rpn_pre_nms_test=200,
-            rpn_post_nms_train=150,
-            rpn_post_nms_test=100,
-            box_samples=64,
-            box_positive_fraction=0.5,
-            detections_per_image=30,
-            # A third of the way up lies the network of the fixed widths and depths above.
-            c2_widths=(16, 24, 32, 48),
-            c3_widths=(32, 48, 64, 96),
-            c4_widths=(64, 96, 128, 192),
-            c5_widths=(88, 128, 176, 256),
-            c2_depths=(1, 2),
-            c3_depths=(1, 4),
-            c4_depths=(1, 4),
-            c5_depths=(1, 2),
-            pyramid_widths=(36, 48, 72, 96),
-            segmentation_widths=(18, 24, 36, 48),
-            segmentation_depths=(1, 3),
-            mask_widths=(36, 48, 72, 96),
-            mask_depths=(1, 3),
-        )
+        return cls.from_json(shipped_section("scenes", "network") | {"num_things": num_things, "num_stuff": num_stuff})
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object, read back by `from_json`."""

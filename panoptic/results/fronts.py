@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Fronts:
         budget: Of the cost, at which networks are trained further.
         series: The points by who chose them, cheapest first: of the search and of the random draws those that no
             other of theirs dominates, of the family all.
+        on_val: What the `offered` ones are on val, by which none of them was chosen.
     """
 
     objective: str
@@ -63,6 +64,7 @@ class Fronts:
     images: int
     budget: float
     series: Mapping[str, tuple[Point, ...]]
+    on_val: tuple[Point, ...] = ()
 
     @classmethod
     def of(cls, searched: Result, drawn: Result, family: Result, *, images: int, limit: float | None = None) -> Fronts:
@@ -110,27 +112,44 @@ class Fronts:
             return costs
         return [costs[round(place * (len(costs) - 1) / (MOST_ROWS - 1))] for place in range(MOST_ROWS)]
 
-    def table(self) -> Table:
-        """Return the comparison at each budget for a terminal of 80 columns."""
+    def offered(self) -> list[Architecture]:
+        """Return the architectures that are the best of a series within one of the budgets."""
+        best = (self.best(series, budget) for series in self.series for budget in self.budgets())
+        return list(dict.fromkeys(point.architecture for point in best if point is not None))
+
+    def with_val(self, measured: Result) -> Fronts:
+        """Return the fronts with what `offered` ones were on val, in a search of theirs."""
+        return replace(self, on_val=_points(measured.history.completed, self.objective, self.cost))
+
+    def table(self, split: str = "nas_val") -> Table:
+        """Return the comparison at each budget for a terminal of 80 columns.
+
+        Args:
+            split: ``"nas_val"``, on which all were chosen, or ``"val"``, on which the same ones were measured again.
+        """
         unit, name = UNITS[self.cost], self.objective.upper().replace("_", " ")
-        title = f"{name} on nas_val by paths of the supernet, best within a budget ({unit})"
+        title = (
+            f"{name} on nas_val by paths of the supernet, best within a budget ({unit})"
+            if split == "nas_val"
+            else "The same paths on val, where none of them was chosen"
+        )
         found = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title_justify="left")
         found.add_column("budget", justify="right")
         for series in self.series:
             found.add_column(series, justify="right", no_wrap=True)
         for budget in self.budgets():
-            points = {series: self.best(series, budget) for series in self.series}
+            points = {series: self._at(series, budget, split) for series in self.series}
             top = max((point.value for point in points.values() if point is not None), default=None)
             cells = ["-" if point is None else _cell(point, bold=point.value == top) for point in points.values()]
             found.add_row(f"{budget:.3g}", *cells)
         return found
 
     def summary(self) -> str:
-        """Say in a line at how many budgets the search's front lies above the others."""
-        budgets = self.budgets()
-        counts = {other: sum(self._above(other, budget) for budget in budgets) for other in (HAND_MADE, RANDOM)}
+        """Say in a line at how many budgets the search's front lies above the others; on val, where that is known."""
+        budgets, split = self.budgets(), "val" if self.on_val else "nas_val"
+        counts = {other: sum(self._above(other, budget, split) for budget in budgets) for other in (HAND_MADE, RANDOM)}
         parts = [f"above the {other} one at {count}" for other, count in counts.items()]
-        return f"The searched front lies {' and '.join(parts)} of {len(budgets)} budgets."
+        return f"On {split} the searched front lies {' and '.join(parts)} of {len(budgets)} budgets."
 
     def budget_line(self) -> str:
         """Say what the budget is, and who does not keep it."""
@@ -151,8 +170,17 @@ class Fronts:
             others=everything,
         )
 
-    def _above(self, other: str, budget: float) -> bool:
-        own, others = self.best(SEARCHED, budget), self.best(other, budget)
+    def _at(self, series: str, budget: float, split: str) -> Point | None:
+        """Return the best point of a series within a budget by nas_val, as it is on a split."""
+        best = self.best(series, budget)
+        if best is None or split == "nas_val":
+            return best
+        found = next((point for point in self.on_val if point.architecture == best.architecture), None)
+        # A cost that is measured was measured again.
+        return None if found is None else replace(found, cost=best.cost)
+
+    def _above(self, other: str, budget: float, split: str) -> bool:
+        own, others = self._at(SEARCHED, budget, split), self._at(other, budget, split)
         return own is not None and (others is None or own.value > others.value)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,13 +191,15 @@ class Fronts:
             "images": self.images,
             "budget": self.budget,
             "series": {name: [_to_json(point) for point in points] for name, points in self.series.items()},
+            "on_val": [_to_json(point) for point in self.on_val],
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Fronts:
         """Return what `to_json` was given."""
         series = {name: tuple(_from_json(one) for one in points) for name, points in values["series"].items()}
-        return cls(values["objective"], values["cost"], values["images"], values["budget"], series)
+        on_val = tuple(_from_json(one) for one in values["on_val"])
+        return cls(values["objective"], values["cost"], values["images"], values["budget"], series, on_val)
 
     def save(self, folder: Path) -> None:
         """Write ``front.json`` to a run's folder."""

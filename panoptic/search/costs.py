@@ -7,7 +7,15 @@ from functools import lru_cache
 
 import torch
 
-from autopanoptic.nas import AdditiveCost, Architecture, FlopCount, ParameterCount, Supernet
+from autopanoptic.nas import (
+    AdditiveCost,
+    Architecture,
+    FlopCount,
+    LayerCosts,
+    ParameterCount,
+    SearchSpace,
+    Supernet,
+)
 from autopanoptic.nas.costs.latency import time_forward
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -22,9 +30,9 @@ LATENCY_REPEATS = 11
 def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Callable[[Architecture], float]]:
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
-    In the published space no option changes the shapes that other choices see, so both are sums over the choices, of
-    which each option is measured when it is first met. In the elastic space widths multiply, and every network is
-    counted by a pass of its own. What was counted is kept for later calls.
+    Among operators no option changes the shapes that other choices see, so both are sums over the choices. With widths
+    and depths they are sums over the layers, which the options of few choices decide. They are kept, since each option
+    or layer is measured when it is first met.
 
     Args:
         config: Of the networks.
@@ -33,27 +41,20 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     """
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
-    flops = FlopCount(supernet, torch.zeros(1, 3, height, width, device="meta"), formulas=FLOP_FORMULAS)
-    if config.space == "elastic":
-        return {"gflops": _Counted(flops, 1e9), "mparams": _Counted(ParameterCount(supernet), 1e6)}
+    image = torch.zeros(1, 3, height, width, device="meta")
+    if _has_sizes(supernet.space):
+        layers = LayerCosts(supernet, image, unit=1e9, formulas=FLOP_FORMULAS)
+        return {"gflops": layers, "mparams": lambda architecture: layers.parameters(architecture) / 1e6}
+    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
 
 
-class _Counted:
-    """A count that is made once for each architecture."""
-
-    def __init__(self, count: Callable[[Architecture], float], unit: float) -> None:
-        self._count, self._unit = count, unit
-        self._known: dict[Architecture, float] = {}
-
-    def __call__(self, architecture: Architecture) -> float:
-        """Return the count in the unit."""
-        if architecture not in self._known:
-            self._known[architecture] = self._count(architecture) / self._unit
-        return self._known[architecture]
+def _has_sizes(space: SearchSpace) -> bool:
+    """Return whether a space has widths or depths, beside operators."""
+    return any(choice.conditions or isinstance(option, int) for choice in space.choices for option in choice.options)
 
 
 def latency_of(

@@ -6,6 +6,7 @@ from autopanoptic.nas import (
     NSGA2,
     Architecture,
     BayesianOptimization,
+    Choice,
     Evolution,
     LocalSearch,
     Option,
@@ -53,38 +54,43 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
     return result.best.architecture
 
 
+PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+"""What one would take by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN."""
+BY_HAND = 1 / 3
+"""How far the network made by hand is scaled."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How far the members of the family are scaled, from the smallest widths and depths to the largest."""
+
+
 def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
 
-    Widths and depths lie a third of the way from the smallest to the largest, where the presets have those of the
+    Widths and depths lie a third of the way from the smallest to the largest, where the configs have those of the
     networks with fixed ones.
     """
-    return _scaled(space, 1 / 3)
+    return scaled(space, BY_HAND)
 
 
 def family(space: SearchSpace) -> list[Architecture]:
-    """Return the networks that one would build by hand for several budgets, from the smallest to the largest.
+    """Return the networks that one would build by hand for several budgets, the smallest first.
 
-    It is `hand_made` in several sizes: all its widths and depths move together. Where there are none it is alone.
+    It is one network, `hand_made`, scaled uniformly in width and depth; without widths and depths that one alone.
     """
-    return list(dict.fromkeys(_scaled(space, step / FINE) for step in range(FINE + 1)))
+    return list(dict.fromkeys(scaled(space, share) for share in SHARES))
 
 
-FINE = 24
-"""Steps from the smallest to the largest network, of which those are different ones that move a size."""
-_PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+def scaled(space: SearchSpace, share: float) -> Architecture:
+    """Return the hand-made network in a size.
+
+    Args:
+        space: Of a panoptic network.
+        share: Where the size of every part lies between its smallest option, 0, and its largest, 1.
+    """
+    return space.canonical({choice.label: _by_hand(choice, share) for choice in space.choices})
 
 
-def _scaled(space: SearchSpace, share: float) -> Architecture:
-    """Plain operators, in sizes that are a share of the way up."""
-    options: dict[str, Option] = {}
-    for choice in space.choices:
-        if _is_size(choice.label):
-            options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
-        else:
-            options[choice.label] = _PLAIN[choice.label.split(".")[0]]
-    return space.canonical(options)
-
-
-def _is_size(label: str) -> bool:
-    return label.endswith((".width", ".depth"))
+def _by_hand(choice: Choice, share: float) -> Option:
+    if all(isinstance(option, int) for option in choice.options):
+        sizes = sorted(choice.options)
+        return sizes[int(share * (len(sizes) - 1) + 0.5)]
+    return PLAIN[choice.label.split(".")[0]]

@@ -47,7 +47,7 @@ class Pipeline:
     The folder gets ``config.yaml``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
     the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
     ``architecture.json``, ``search.json``, ``metrics.json`` and plots; where it searches with a cost, ``family.jsonl``,
-    ``front.json`` and ``front.png``.
+    ``val.jsonl``, ``front.json`` and ``front.png``.
 
     Args:
         settings: What to run.
@@ -115,9 +115,11 @@ class Pipeline:
         fronts = Fronts.of(
             searched, drawn, made, images=images, limit=asked.max_gflops if asked.cost == "gflops" else None
         )
+        self.console.print(fronts.table())
+        fronts = fronts.with_val(candidates.on_val(fronts.offered()))
         fronts.save(self.folder)
         fronts.draw(self.folder / "front.png", searched)
-        self.console.print(fronts.table())
+        self.console.print(fronts.table("val"))
         self._say(fronts.summary())
         self._say(fronts.budget_line())
         return {name: fronts.chosen(name).architecture for name in (SEARCHED, RANDOM, HAND_MADE)}

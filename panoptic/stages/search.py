@@ -35,8 +35,9 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 from autopanoptic.panoptic.stages.supernet import check_cycles
 
-TOP = 10
-"""Of one objective: a candidate races against so many of the best before it."""
+TOP, TOP_OF_FRONT = 10, 3
+"""So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
+better means no dearer as well."""
 
 
 def check_feasible(settings: Settings, datasets: Datasets) -> None:
@@ -89,6 +90,7 @@ class Candidates:
         batches = recalibration_batches(settings, datasets.train, divisor)
         self._evaluator = PanopticEvaluator(supernet, validation, batches)
         self._costs = costs(settings, datasets)
+        self._val = datasets.val
 
     def searched(self) -> Result:
         """Search by the strategy of the settings."""
@@ -104,13 +106,27 @@ class Candidates:
         """Measure some architectures, which need not keep the limit on FLOPs."""
         return self._run("family", RandomSearch(), len(members), initial=members)
 
+    def on_val(self, architectures: Sequence[Architecture]) -> Result:
+        """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
+        divisor = network_of(self.supernet).config.image_divisor
+        evaluator = PanopticEvaluator(
+            self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
+        )
+        return self._run("val", RandomSearch(), len(architectures), initial=architectures, evaluator=evaluator)
+
     def _run(
-        self, name: str, strategy: Strategy, trials: int, seed: int = 0, initial: Sequence[Architecture] = ()
+        self,
+        name: str,
+        strategy: Strategy,
+        trials: int,
+        seed: int = 0,
+        initial: Sequence[Architecture] = (),
+        evaluator: PanopticEvaluator | None = None,
     ) -> Result:
         search = Search(
             self.supernet.space,
             strategy,
-            self._evaluator,
+            evaluator or self._evaluator,
             objectives=objectives_of(self.settings),
             costs=self._costs,
             constraints={} if initial else _constraints(self.settings),
@@ -158,7 +174,8 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
             f"{settings.machine.evaluation_batch}, too few to give a candidate up on the way; take a smaller "
             "machine.evaluation_batch or leave racing off"
         )
-    return Racing(steps=steps, top=min(TOP, settings.search.trials))
+    top = TOP if settings.search.cost is None else TOP_OF_FRONT
+    return Racing(steps=steps, top=min(top, settings.search.trials))
 
 
 def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:

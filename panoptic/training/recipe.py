@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
 
 if TYPE_CHECKING:
@@ -89,18 +90,12 @@ class Recipe:
     @classmethod
     def coco_supernet(cls) -> Recipe:
         """The paper's supernet training on COCO: 8 GPUs with 2 images each, 7,500 updates of 12 paths."""
-        return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
-            warmup=250, warmup_factor=0.1, clip=None, accumulate=True,
-        )  # fmt: skip
+        return cls.from_json(shipped_section("coco", "supernet"))
 
     @classmethod
     def coco_retrain(cls) -> Recipe:
         """The paper's training of a found network on COCO."""
-        return cls(
-            passes=90_000, batch_size=16, optimizer="sgd", learning_rate=0.02, bias_factor=2.0, norm_factor=1.0,
-            warmup=500, warmup_factor=0.1, schedule="steps", milestones=(60_000, 80_000), clip=None,
-        )  # fmt: skip
+        return cls.from_json(shipped_section("coco", "retrain"))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""

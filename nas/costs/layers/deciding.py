@@ -65,10 +65,10 @@ def layers_of(
     is_layer: Callable[[nn.Module, Seen], bool],
     outcome: Callable[[Seen], Hashable],
     sizes: Callable[[nn.Module], Iterable[SizeChoice]],
-) -> list[Layer]:
-    """Return the layers of a network, in the order of its modules, with the choices that decide their cost.
+) -> tuple[list[Layer], dict[Architecture, dict[str, Seen]]]:
+    """Return the layers of a network, in the order of its modules, and the passes that told what decides their cost.
 
-    Those are the sizes of a layer itself; every choice that, varied alone, changes the outcome of the layer; and, where
+    That are the sizes of a layer itself; every choice that, varied alone, changes the outcome of the layer; and, where
     a layer stands in an option that did not run meanwhile, every choice that changes what is given to the place of
     that option. All options of a :class:`LayerChoice` and a :class:`Repeat` are tried, of sizes the two ends. That
     finds each choice that has an effect of its own where all sizes are largest and places have their first option.
@@ -88,7 +88,8 @@ def layers_of(
         for one in found:
             ran.update({name: seen for name, seen in one.items() if seen.flops or name not in ran})
     if not known:  # a space without choices
-        ran = passes(passes.without_inactive({}))
+        known = {(only := passes.without_inactive({})): passes(only)}
+        ran = known[only]
     modules, places, containers = dict(network.named_modules()), _places(network), _containers(network)
     layers = []
     for name, module in modules.items():
@@ -99,7 +100,7 @@ def layers_of(
                 labels |= {label for place in places[id(module)] for label, _ in place}
             ordered = tuple(choice.label for choice in space.choices if choice.label in labels)
             layers.append(Layer(tuple(dict.fromkeys(places[id(module)])), ordered, name, module))
-    return layers
+    return layers, known
 
 
 class _Effects:

@@ -40,8 +40,8 @@ class LatencyTable:
             supernet by default.
 
     Raises:
-        ValueError: without inputs or with an :class:`InputChoice`; on use, when a module multiplies that holds choices;
-            when a layer has no time yet.
+        ValueError: without inputs or with an :class:`InputChoice`; on use, when a module multiplies that holds choices,
+            when the time of a layer depends on choices that have no effect alone, or when it is not known yet.
     """
 
     def __init__(self, supernet: Supernet, *inputs: torch.Tensor) -> None:
@@ -116,7 +116,7 @@ class LatencyTable:
 
     @cached_property
     def _layers(self) -> list[Layer]:
-        found = layers_of(
+        found, _ = layers_of(
             self._passes,
             _takes_time,
             attrgetter("shapes"),

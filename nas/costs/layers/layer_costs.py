@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -14,6 +14,9 @@ from autopanoptic.nas.costs.layers.weights import Weights
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.supernet.supernet import Supernet
 
+COMPARED = 16
+"""How many architectures are counted in full before only ever fewer are."""
+
 
 class LayerCosts:
     """The FLOPs of architectures, each the sum over its layers, of which a table knows the cost.
@@ -24,9 +27,9 @@ class LayerCosts:
     alone; conditions and depths decide whether a layer counts at all. A pass of an architecture with a layer that is
     not known yet fills in all of its layers.
 
-    Every pass is compared with what the table knew of each layer, and so is the sum of the 1st, 2nd, 4th, 8th, ...
-    architecture. Where a layer depends on choices in another way, as on two that only matter together, that raises an
-    error, and :class:`FlopCount` has to be used.
+    Every pass is compared with what the table knew of each layer, and the first 16 architectures, then the 32nd, 64th,
+    128th, ... are counted in full for that. Where a layer depends on choices in another way, as on two that only matter
+    together, that raises an error, and :class:`FlopCount` has to be used. Between these an error could go unseen.
 
     Args:
         supernet: whose architectures are counted; its network must run on the meta device, without an
@@ -75,7 +78,7 @@ class LayerCosts:
                 if flops is None:
                     return self._filled(canonical)
                 total += flops[0]
-        if self._asked & (self._asked - 1) == 0:  # a power of two
+        if self._asked <= COMPARED or self._asked & (self._asked - 1) == 0:  # a power of two
             return self._filled(canonical)
         return total / 2 / self.unit
 
@@ -92,31 +95,18 @@ class LayerCosts:
 
     def _entries(self) -> list[_Entries]:
         if self._table is None:
-            found = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
-            self._table = [_Entries(layer) for layer in found]
+            found, passes = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
+            table = [_Entries(layer) for layer in found]
+            for architecture, seen in passes.items():
+                _fill(table, architecture, seen)
+            self._table = table
         return self._table
 
     def _filled(self, architecture: Architecture) -> float:
         """Run an architecture, fill in what its layers cost, and return the sum."""
         seen = self._passes(architecture)
-        total = sum(one.flops for one in seen.values())
-        for entries in self._entries():
-            key, one = entries.layer.key(architecture), seen.pop(entries.layer.name, Seen())
-            if key is not None:
-                flops, other = entries.known.setdefault(key, (one.flops, architecture))
-                if flops != one.flops:
-                    raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
-            elif one.flops:
-                raise ValueError(
-                    f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
-                )
-        for name, one in seen.items():
-            if one.flops:
-                raise ValueError(
-                    f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
-                    "varied alone. Use FlopCount."
-                )
-        return total / 2 / self.unit
+        _fill(self._entries(), architecture, seen)
+        return sum(one.flops for one in seen.values()) / 2 / self.unit
 
 
 @dataclass(eq=False)
@@ -125,6 +115,27 @@ class _Entries:
 
     layer: Layer
     known: dict[Key, tuple[int, Architecture]] = field(default_factory=dict)
+
+
+def _fill(table: Iterable[_Entries], architecture: Architecture, seen: Mapping[str, Seen]) -> None:
+    """Take in what a pass showed, and compare it with what is known."""
+    rest = dict(seen)
+    for entries in table:
+        key, one = entries.layer.key(architecture), rest.pop(entries.layer.name, Seen())
+        if key is not None:
+            flops, other = entries.known.setdefault(key, (one.flops, architecture))
+            if flops != one.flops:
+                raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
+        elif one.flops:
+            raise ValueError(
+                f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
+            )
+    for name, one in rest.items():
+        if one.flops:
+            raise ValueError(
+                f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
+                "varied alone. Use FlopCount."
+            )
 
 
 def _refusal(layer: Layer, key: Key, flops: int, other: Architecture, found: int, architecture: Architecture) -> str:

@@ -23,6 +23,8 @@ from autopanoptic.nas.supernet.supernet import Supernet
 
 Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 MOST_ROWS = 100_000
+COMPARED = 8
+"""How many architectures are looked at beyond those that have all rows."""
 
 
 @dataclass(frozen=True)
@@ -112,26 +114,38 @@ def combinations_of(layer: Layer, space: SearchSpace) -> dict[Key, Architecture]
 def samples_of(
     supernet: Supernet, passes: Passes, wanted: Mapping[Layer, Mapping[Key, Mapping[str, Option]]]
 ) -> dict[tuple[str, Key], Sample]:
-    """Return each layer for each combination, out of stand-alone networks, of which each shows all of its layers."""
-    found: dict[tuple[str, Key], Sample] = {}
+    """Return each layer for each combination, out of stand-alone networks, of which each shows all of its layers.
+
+    Raises:
+        ValueError: when a layer is another module, or is given another input, in two networks that have the same
+            combination; names it.
+    """
+    found: dict[tuple[str, Key], tuple[Sample, Architecture]] = {}
     for architecture in _covering(passes.space, wanted):
-        missing = [
-            (layer, key)
-            for layer in wanted
-            if (key := layer.key(architecture)) is not None and (layer.name, key) not in found
-        ]
-        calls = _calls(supernet, passes, architecture, [layer for layer, _ in missing])
-        found.update({(layer.name, key): calls[layer.name] for layer, key in missing})
-    return found
+        keys = {layer: key for layer in wanted if (key := layer.key(architecture)) is not None}
+        for layer, sample in _calls(supernet, passes, architecture, list(keys)).items():
+            known, other = found.setdefault((layer.name, keys[layer]), (sample, architecture))
+            if (sample.described, sample.inputs) != (known.described, known.inputs):
+                raise ValueError(
+                    f"Layer {layer.name!r} with {layer.described(keys[layer]) or 'no options'} is {known.described} of "
+                    f"{known.inputs} in {other.id}, and {sample.described} of {sample.inputs} in {architecture.id}: "
+                    "its time depends on choices that have no effect alone, so no table can hold it. Use Latency."
+                )
+    return {row: sample for row, (sample, _) in found.items()}
 
 
 def _covering(space: SearchSpace, wanted: Mapping[Layer, Mapping[Key, Mapping[str, Option]]]) -> Iterator[Architecture]:
-    """Yield architectures in which, together, each layer has each combination; what is free is drawn at random."""
+    """Yield architectures in which, together, each layer has each combination; what is free is drawn at random.
+
+    Then come a few more, for what was found to be compared with.
+    """
     rng = np.random.default_rng(0)
     left = {(layer, key): part for layer, parts in wanted.items() for key, part in parts.items()}
-    while left:
+    more = COMPARED
+    while left or more:
+        more -= not left
         drawn = {choice.label: choice.options[rng.integers(len(choice.options))] for choice in space.choices}
-        architecture = space.without_inactive({**drawn, **next(iter(left.values()))})
+        architecture = space.without_inactive({**drawn, **next(iter(left.values()), {})})
         yield architecture
         for layer in wanted:
             key = layer.key(architecture)
@@ -141,13 +155,13 @@ def _covering(space: SearchSpace, wanted: Mapping[Layer, Mapping[Key, Mapping[st
 
 def _calls(
     supernet: Supernet, passes: Passes, architecture: Architecture, layers: Sequence[Layer]
-) -> dict[str, Sample]:
+) -> dict[Layer, Sample]:
     """Return the modules of an architecture's stand-alone network that are these layers, with their calls."""
     with torch.device("meta"):
         network = supernet.subnet(architecture, inherit=False).eval()
     passes.meta.activate(architecture)
     names = {id(module): name for name, module in passes.meta.named_active_modules()}
-    modules = {layer.name: network.get_submodule(names[id(layer.module)]) for layer in layers}
+    modules = {layer: network.get_submodule(names[id(layer.module)]) for layer in layers}
     calls: dict[int, list[Call]] = {id(module): [] for module in modules.values()}
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -157,4 +171,4 @@ def _calls(
         for module in {id(module): module for module in modules.values()}.values():
             stack.callback(module.register_forward_pre_hook(note, with_kwargs=True).remove)
         network(*passes.inputs)
-    return {name: Sample(module, calls[id(module)]) for name, module in modules.items()}
+    return {layer: Sample(module, calls[id(module)]) for layer, module in modules.items()}

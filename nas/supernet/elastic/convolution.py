@@ -11,7 +11,7 @@ from torch.nn import functional
 from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet.elastic.kernel_transform import transformed, transforms
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
-from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed, Kernel, Size, size_of
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Fixed, Kernel, Size, signature, size_of
 from autopanoptic.nas.supernet.elastic.slices import active_part
 
 Groups: TypeAlias = Size | Literal["depthwise"]
@@ -171,19 +171,8 @@ def _check_groups(groups: ElasticSize, given: ElasticSize, made: ElasticSize) ->
         times, rest = divmod(size.largest, groups.largest)
         if rest or not times:
             raise ValueError(f"{name} = {size!r} is not divisible into groups = {groups!r}.")
-        if repr(groups * times) != repr(size) and not _in_step(groups, size, times):
+        if signature(groups * times) != signature(size):
             raise ValueError(
                 f"{name} = {size!r} has not {times} channels for each of groups = {groups!r} in every architecture. "
                 "Use 1 group, groups='depthwise', or a size such as width // 16 whose channels in a group stay."
             )
-
-
-def _in_step(groups: ElasticSize, size: ElasticSize, times: int) -> bool:
-    """Return whether a size is, part by part, so many times the number of groups, whatever is chosen."""
-    if isinstance(groups, Concat) or isinstance(size, Concat) or len({*groups.choices(), *size.choices()}) > 1:
-        return False
-    options = [option for choice in size.choices() or groups.choices() for option in choice.options] or [1]
-    return all(
-        size.value(lambda _, option=option: option) == groups.value(lambda _, option=option: option) * times  # type: ignore[misc]
-        for option in options
-    )

@@ -21,8 +21,19 @@ class ElasticLayer(nn.Module):
     """Base class of a layer whose weights are those of its largest form, of which a part is active.
 
     The part is a slice of each tensor: nothing is copied when the architecture changes, and the gradient is zero
-    outside of it. A layer of your own derives from this class before torch's, sets :attr:`layout`, and takes its
-    tensors from :meth:`active_tensor` in ``forward``.
+    outside of it. A layer of your own derives from this class, gives its tensors the ``largest`` of each size, sets
+    :attr:`layout`, and takes its tensors from :meth:`active_tensor` in ``forward``. In a subnet it is built again, of
+    numbers::
+
+        class ElasticPReLU(ElasticLayer):
+            def __init__(self, width: Size) -> None:
+                super().__init__()
+                size = size_of(width)
+                self.slope = nn.Parameter(torch.full((size.largest,), 0.25))
+                self.layout = {"slope": (size,)}
+
+            def forward(self, x: Tensor) -> Tensor:
+                return torch.where(x > 0, x, x * self.active_tensor("slope").view(-1, 1, 1))
 
     Attributes:
         layout: for each parameter and buffer the size of each of its dimensions.

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autopanoptic.nas.supernet.elastic.chosen import Chosen
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
-from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Size
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Size, values_of
 from autopanoptic.nas.supernet.elastic.slices import write_back
 
 
@@ -106,9 +106,7 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         """Return torch's layer where no size is elastic."""
         if cls is not ElasticGroupNorm or not num_channels or is_elastic([num_channels]):
             return super().__new__(cls)
-        if isinstance(num_channels, Chosen):
-            num_groups = num_groups * num_channels // num_channels.largest
-        return nn.GroupNorm(int(num_groups), fixed(num_channels), *args, **keywords)
+        return nn.GroupNorm(_groups_of(num_groups, num_channels), fixed(num_channels), *args, **keywords)
 
     def __init__(
         self,
@@ -119,7 +117,7 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        size = channels(num_channels, "num_channels")
+        size, num_groups = channels(num_channels, "num_channels"), _groups_of(num_groups, num_channels)
         _check_groups(num_groups, size)
         super().__init__(num_groups, size.largest, eps, affine, device=device, dtype=dtype)
         self.size = self.in_size = self.out_size = size
@@ -137,20 +135,19 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
         yield self.size, self.group
 
 
+def _groups_of(num_groups: int, num_channels: Size) -> int:
+    """Return the number of groups, of a chosen number of channels with the groups' size among the largest one."""
+    return num_groups * int(num_channels) // num_channels.largest if isinstance(num_channels, Chosen) else num_groups
+
+
 def _check_groups(num_groups: int, size: ElasticSize) -> None:
     if num_groups < 1 or size.largest % num_groups:
         raise ValueError(f"{size.largest} channels cannot be {num_groups} groups; num_groups must divide num_channels.")
     group = size.largest // num_groups
     for part in size.parts():
-        for number in _values(part):
+        for number in values_of(part):
             if number % group:
                 raise ValueError(
                     f"{num_groups} groups of {size.largest} channels have {group} each, of which {number}, an option "
                     f"of {part!r}, is no multiple. Choose other options, or another num_groups."
                 )
-
-
-def _values(part: ElasticSize) -> list[int]:
-    """Return what a size of at most one choice may be."""
-    options = [option for choice in part.choices() for option in choice.options]
-    return [part.value(lambda choice, option=option: option) for option in options] or [part.active]  # type: ignore[misc]

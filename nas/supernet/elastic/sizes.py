@@ -295,6 +295,27 @@ def placed(size: ElasticSize) -> Iterator[tuple[int, ElasticSize]]:
         start += part.largest
 
 
+def values_of(part: ElasticSize) -> tuple[int, ...]:
+    """Return what a size that is no concatenation may be, for each option of its choice."""
+    options = [option for choice in part.choices() for option in choice.options]
+    return tuple(part.value(lambda _, option=option: option) for option in options) or (part.largest,)  # type: ignore[misc]
+
+
+def signature(size: ElasticSize) -> tuple[object, ...]:
+    """Return what is the same for sizes that are equal part by part in every architecture, however they are written."""
+    found: list[object] = []
+    for part in size.parts():
+        values = values_of(part)
+        number = values[0] if len(set(values)) == 1 else None
+        if number is None:
+            found.append((part.choices()[0].label, values))
+        elif found and isinstance(found[-1], int):
+            found[-1] += number
+        else:
+            found.append(number)
+    return tuple(found)
+
+
 def _derived(size: ElasticSize, sign: str, factor: int) -> ElasticSize:
     if isinstance(factor, bool) or not isinstance(factor, int):
         raise TypeError(f"{size!r} {sign} {factor!r}: use a whole number.")

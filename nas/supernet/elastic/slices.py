@@ -18,11 +18,12 @@ def active_part(tensor: Tensor, layout: Layout) -> Tensor:
     """Return the active part of a tensor, as memory of its own or that of the tensor, without gaps in either.
 
     Gradients flow back to the slice alone. A subnet's tensor has the same memory layout, so that both give the same
-    results bit for bit.
+    results bit for bit; it is that of the whole tensor, also where channels come last.
     """
+    channels_last = tensor.ndim == 4 and not tensor.is_contiguous()
     for dimension, size in enumerate(layout):
         tensor = _slice(tensor, dimension, size)
-    return tensor.contiguous()
+    return tensor.contiguous(memory_format=torch.channels_last) if channels_last else tensor.contiguous()
 
 
 def active_shape(layout: Layout) -> tuple[int, ...]:

@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from autopanoptic.nas.supernet.dataflow import tensors_in
 from autopanoptic.nas.supernet.elastic.layer import DisagreementError, ElasticLayer
-from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Fixed
+from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed, signature
 
 Sources: TypeAlias = tuple[str, ...]
 """The layers that a tensor comes of, in words."""
-Channels: TypeAlias = tuple[str, ...] | None
-"""What stands after each other in dimension 1 of a tensor, in words; None where that is not known."""
+Channels: TypeAlias = ElasticSize | None
+"""Of which size dimension 1 of a tensor is, and in which order; None where that is not known."""
 
 SHOWN = 3
 PRESERVING = frozenset(
@@ -106,24 +107,18 @@ class Tracer(TorchFunctionMode):
         size, known = module.in_size, self._channels.get(id(x))
         if known is None or size is None or x.shape[1] != size.active:
             return
-        if known != _in_words(size):
+        if signature(known) != signature(size):
             raise DisagreementError(
-                f"{module.described()} takes channels of {size!r}, but is given {' and then '.join(known)}."
+                f"{module.described()} takes channels of {size!r}, but is given those of {known!r}."
             )
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self._entered.pop()
-        if not isinstance(output, Tensor) or not any(True for _ in module.parameters(recurse=False)):
-            return
-        if isinstance(module, ElasticLayer):
-            made = module.out_size
-            words = repr(made)
-        else:
-            made = Fixed(output.shape[1]) if output.ndim > 1 else None
-            words = f"{output.shape[1]} channels" if output.ndim > 1 else "no channels"
-        source = f"{self._names.get(id(module), type(module).__name__)!r} ({words})"
-        known = made is not None and output.ndim in (2, 4) and output.shape[1] == made.active
-        self._note(output, (source,), _in_words(made) if known and made is not None else None)
+        made = _made(module)
+        if made is not None and isinstance(output, Tensor):
+            source = f"{self._names.get(id(module), type(module).__name__)!r} ({made!r})"
+            known = output.ndim in (2, 4) and output.shape[1] == made.active
+            self._note(output, (source,), made if known else None)
 
     def _of_result(
         self, func: Any, result: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Iterable[Tensor]
@@ -135,15 +130,17 @@ class Tracer(TorchFunctionMode):
                 return None
             found = [self._channels.get(id(tensor)) for tensor in given]
             known = [channels for channels in found if channels is not None]
-            return _merged(part for channels in known for part in channels) if len(known) == len(found) else None
+            return Concat(*known) if len(known) == len(found) else None
         if _name(func) not in PRESERVING:
             return None
-        alike = {
+        alike = [
             self._channels.get(id(tensor))
             for tensor in given
             if tensor.ndim == result.ndim > 1 and tensor.shape[1] == result.shape[1]
-        }
-        return alike.pop() if len(alike) == 1 else None
+        ]
+        known = [channels for channels in alike if channels is not None]
+        same = len(known) == len(alike) and len({signature(channels) for channels in known}) == 1
+        return known[0] if same else None
 
     def _note(self, tensor: Tensor, sources: Sources, channels: Channels) -> None:
         self._alive.append(tensor)
@@ -160,16 +157,10 @@ def _name(func: Any) -> str:
     return name.rpartition(".")[2].strip("_")
 
 
-def _in_words(size: ElasticSize) -> tuple[str, ...]:
-    return _merged(repr(part) for part in size.parts())
-
-
-def _merged(parts: Iterable[str]) -> tuple[str, ...]:
-    """Return parts, numbers that follow each other as their sum."""
-    found: list[str] = []
-    for part in parts:
-        if part.isdigit() and found and found[-1].isdigit():
-            found[-1] = str(int(found[-1]) + int(part))
-        else:
-            found.append(part)
-    return tuple(found)
+def _made(module: nn.Module) -> ElasticSize | None:
+    """Return the channels that a layer makes; None for what is no layer of weights of its own."""
+    if isinstance(module, ElasticLayer):
+        return module.out_size
+    if isinstance(module, nn.Linear):
+        return Fixed(module.out_features)
+    return Fixed(module.out_channels) if isinstance(module, _ConvNd) else None

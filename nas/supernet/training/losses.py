@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,7 +31,7 @@ class DistillingLoss(Protocol):
         """Return the teacher's own loss, and what it hands on.
 
         The gradient of the loss is taken before any other path runs. Tensors in what is handed on, also within tuples,
-        lists, dictionaries and dataclasses, are detached from the graph.
+        lists, dictionaries and dataclasses, are detached from the graph; those of other objects must be already.
         """
 
     def learn(self, network: nn.Module, batch: Any, knowledge: Any) -> Tensor:
@@ -98,5 +98,16 @@ def _of_pair(network: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
 
 
 def detached(knowledge: Any) -> Any:
-    """Return the same knowledge without gradients."""
-    return apply_to_collection(knowledge, Tensor, Tensor.detach)
+    """Return the same knowledge with its tensors detached, also those within what holds them."""
+    if isinstance(knowledge, Tensor):
+        return knowledge.detach()
+    if isinstance(knowledge, dict):
+        return {key: detached(value) for key, value in knowledge.items()}
+    if isinstance(knowledge, tuple) and hasattr(knowledge, "_fields"):
+        return type(knowledge)(*map(detached, knowledge))
+    if isinstance(knowledge, (list, tuple)):
+        return type(knowledge)(map(detached, knowledge))
+    if is_dataclass(knowledge) and not isinstance(knowledge, type):
+        given = [field.name for field in fields(knowledge) if field.init]
+        return replace(knowledge, **{name: detached(getattr(knowledge, name)) for name in given})
+    return knowledge

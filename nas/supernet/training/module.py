@@ -224,17 +224,22 @@ class SupernetModule(lightning.LightningModule):
         optimizer: Any = self.optimizers()
         if self.clip is not None:
             self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
-        with ExitStack() as rates:
-            if self._places is not None:
-                rates.enter_context(divided_rates(optimizer, self._places, self._paths_from(first)))
-            if self.rate is not None:
-                rates.enter_context(scaled_rates(optimizer, sum(self._factors(first)) / self._cycle))
+        with self._rates(optimizer, first):
             optimizer.step()
         # Parameters off the path keep no gradient, so that momentum and decay leave them alone.
         optimizer.zero_grad(set_to_none=True)
         schedule: Any = self.lr_schedulers()
         if schedule is not None:
             schedule.step()
+
+    def _rates(self, optimizer: Optimizer, first: int) -> ExitStack:
+        """Change the learning rates for the update after the cycle that begins at pass ``first``."""
+        with ExitStack() as rates:
+            if self._places is not None:
+                rates.enter_context(divided_rates(optimizer, self._places, self._paths_from(first)))
+            if self.rate is not None:
+                rates.enter_context(scaled_rates(optimizer, sum(self._factors(first)) / self._cycle))
+            return rates.pop_all()
 
 
 def _finite(loss: Tensor, step: int, path: Architecture) -> Tensor:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopanoptic.nas import Architecture, Choice, History, Objective, Search, SearchError, SearchSpace, TrialState
+from autopanoptic.nas import (
+    Architecture,
+    Choice,
+    Constraint,
+    History,
+    Objective,
+    Search,
+    SearchError,
+    SearchSpace,
+    TrialState,
+)
 from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving
 from autopanoptic.nas.storage.events import changed, enter
 from autopanoptic.strategies import Evolution, RandomSearch, RegularizedEvolution, Strategy
@@ -23,9 +33,11 @@ def apply(history: History, event: Mapping[str, Any]) -> None:
 class Game:
     """A history that is played event by event."""
 
-    def __init__(self, stopper: SuccessiveHalving, objectives: tuple[Objective, ...] = VALUE) -> None:
+    def __init__(
+        self, stopper: SuccessiveHalving, objectives: tuple[Objective, ...] = VALUE, *constraints: Constraint
+    ) -> None:
         self.stopper = stopper
-        self.history = History(objectives)
+        self.history = History(objectives, constraints)
 
     def begin(self) -> int:
         number = len(self.history)
@@ -132,6 +144,15 @@ def test_reports_of_a_trial_that_is_run_again_are_void() -> None:
     apply(game.history, {"event": "restarted", "trial": first})
     assert not game.report(second, 1, 5.0)
     assert not game.report(first, 1, 9.0), "it is decided anew"
+
+
+def test_a_trial_that_breaks_a_constraint_is_behind_all_that_break_none() -> None:
+    for objectives in (VALUE, (*VALUE, Objective("cost", "min"))):
+        game = Game(SuccessiveHalving(reduction=2), objectives, Constraint("memory", None, 10))
+        for value, memory, stops in [(9.0, 20.0, False), (1.0, 5.0, False), (8.0, 12.0, True), (2.0, 10.0, False)]:
+            report = {"value": value, "cost": 1.0, "memory": memory}
+            assert game.report(game.begin(), 1, report) is stops, (value, memory)
+        assert not game.report(game.begin(), 1, {"value": 5.0, "cost": 1.0}), "what is not reported is not regarded"
 
 
 # Steps

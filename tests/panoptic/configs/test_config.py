@@ -68,6 +68,15 @@ def test_every_field_of_network_recipes_and_rules_is_a_key() -> None:
 
 def test_the_papers_network_and_recipes_are_those_of_the_coco_config() -> None:
     coco = load_config("coco")
+    assert (coco.network.stage_widths, coco.network.stage_depths) == ((96, 240, 480, 960), (8, 8, 16, 8))
+    assert (coco.network.backbone_init, coco.network.roi_aligned, coco.network.mask_aligned) == (
+        "published",
+        False,
+        False,
+    )
+    assert (coco.network.segmentation_align_corners, coco.network.padding_ignored) == (True, False)
+    assert (coco.supernet.passes, coco.supernet.updates(12), coco.supernet.accumulate) == (90_000, 7500, True)
+    assert (coco.retrain.milestones, coco.retrain.norm_factor, coco.retrain.clip) == ((60_000, 80_000), 1.0, None)
     assert coco.network_for(80, 53) == PanopticConfig.coco()
     assert coco.network_for(100, 50, retrained=True) == PanopticConfig.coco(100, 50, searched=True)
     assert (coco.warmup, coco.supernet, coco.retrain) == (None, Recipe.coco_supernet(), Recipe.coco_retrain())
@@ -114,7 +123,7 @@ def test_the_retrained_network_holds_what_differs() -> None:
 
 
 def test_differences_name_the_keys_and_both_values() -> None:
-    before = load_config("scenes")
+    before = load_config("scenes", {"network.anchor_sizes": [20, 30, 44, 64, 96]})
     after = load_config("scenes", {"seed": 3, "data.scenes": None, "network.anchor_sizes": [1, 2, 3, 4, 5]})
     assert differences(before, after) == [
         "data.scenes (a section, not null)",

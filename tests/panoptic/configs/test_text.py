@@ -39,7 +39,7 @@ def test_comments_fit_a_terminal_and_stand_above_their_keys() -> None:
 
 def test_a_part_stands_alone() -> None:
     settings = load_config("scenes")
-    assert text_of(settings, "data.scenes.train") == "data:\n  scenes:\n    train: 800\n"
+    assert text_of(settings, "data.scenes.train") == "data:\n  scenes:\n    train: 1600\n"
     assert read(text_of(settings, "search", explain=True)).values["search"]["trials"] == 61
     with pytest.raises(ConfigError, match=r"serch: unknown key; did you mean search\?"):
         text_of(settings, "serch")

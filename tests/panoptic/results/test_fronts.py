@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,13 @@ from autopanoptic.panoptic.results.fronts import FRONT, HAND_MADE, RANDOM, SEARC
 SPACE = SearchSpace([Choice("id", range(100))])
 
 
-def a_result(points: Sequence[tuple[float, float]]) -> Result:
+def a_result(points: Sequence[tuple[float, float]], first: int = 0) -> Result:
     """A search whose n-th trial has the n-th cost and value."""
-    given = {Architecture({"id": number}): point for number, point in enumerate(points)}
+    return measured({first + number: point for number, point in enumerate(points)})
+
+
+def measured(points: Mapping[int, tuple[float, float]]) -> Result:
+    given = {Architecture({"id": number}): point for number, point in points.items()}
     search = Search(
         SPACE,
         RandomSearch(),
@@ -28,13 +32,13 @@ def a_result(points: Sequence[tuple[float, float]]) -> Result:
         costs={"gflops": lambda architecture: given[architecture][0]},
         initial=list(given),
     )
-    return search.run(len(points), progress=False)
+    return search.run(len(given), progress=False)
 
 
 SEARCHES = {
     "searched": a_result([(0.30, 78.0), (0.10, 70.0), (0.12, 69.0), (0.21, 76.0), (0.10, 60.0)]),
-    "drawn": a_result([(0.25, 75.0), (0.15, 71.0)]),
-    "family": a_result([(0.20, 74.0), (0.10, 68.0), (0.40, 73.0)]),
+    "drawn": a_result([(0.25, 75.0), (0.15, 71.0)], first=10),
+    "family": a_result([(0.20, 74.0), (0.10, 68.0), (0.40, 73.0)], first=20),
 }
 
 
@@ -89,9 +93,26 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
         ["0.4", "78.0", "±", "0.5", "(0.3)", "74.0", "±", "0.5", "(0.2)", "75.0", "±", "0.5", "(0.25)"],
     ]
     assert fronts.summary() == (
-        "The searched front lies above the hand-made one at 2 and above the random one at 2 of 3 budgets."
+        "On nas_val the searched front lies above the hand-made one at 2 and above the random one at 2 of 3 budgets."
     )
     assert fronts.budget_line() == "At 0.2 GFLOPs one network of each is trained further."
+
+
+def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
+    assert [architecture["id"] for architecture in fronts.offered()] == [1, 0, 21, 20, 11, 10]
+    lucky = {1: (9.9, 67.0), 0: (9.9, 77.0), 21: (9.9, 68.0), 20: (9.9, 73.0), 11: (9.9, 70.0), 10: (9.9, 74.0)}
+    found = fronts.with_val(measured(lucky))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(found.table("val"))
+    rows = [line.split() for line in console.file.getvalue().splitlines() if line.strip().startswith("0.")]  # type: ignore[attr-defined]
+    # The same networks at the same costs, with other qualities.
+    assert rows[0] == ["0.1", "67.0", "±", "0.5", "(0.1)", "68.0", "±", "0.5", "(0.1)", "-"]
+    assert rows[1][1:9] == ["67.0", "±", "0.5", "(0.1)", "73.0", "±", "0.5", "(0.2)"]
+    assert found.summary() == (
+        "On val the searched front lies above the hand-made one at 1 and above the random one at 2 of 3 budgets."
+    )
+    assert Fronts.from_json(found.to_json()) == found
+    assert found.series == fronts.series
 
 
 def test_a_large_family_is_shown_in_five_rows() -> None:
@@ -107,7 +128,7 @@ def test_fronts_are_saved_and_drawn(fronts: Fronts, tmp_path: Path) -> None:
     fronts.save(tmp_path)
     assert Fronts.load(tmp_path) == fronts
     assert json.loads((tmp_path / FRONT).read_text())["series"]["random"][0] == {
-        "architecture": {"id": 1}, "cost": 0.15, "value": 71.0, "standard_error": 0.5
+        "architecture": {"id": 11}, "cost": 0.15, "value": 71.0, "standard_error": 0.5
     }  # fmt: skip
     fronts.draw(tmp_path / "front.png", SEARCHES["searched"])
     with Image.open(tmp_path / "front.png") as picture:

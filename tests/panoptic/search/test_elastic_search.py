@@ -43,20 +43,19 @@ def outputs(supernet: Supernet, architecture: Architecture) -> Tensor:
     return torch.cat((out.segmentation.flatten(), out.mask_logits.flatten()))
 
 
-def test_costs_are_counted_once(supernet: Supernet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_costs_are_those_of_the_network(supernet: Supernet) -> None:
     costs = costs_of(CONFIG, 64, 64)
-    architecture = supernet.space.sample(np.random.default_rng(1))
     flops = FlopCount(supernet, torch.zeros(1, 3, 64, 64), unit=1e9, formulas=FLOP_FORMULAS)
-    assert costs["gflops"](architecture) == flops(architecture)
-    assert costs["mparams"](architecture) == ParameterCount(supernet, unit=1e6)(architecture)
-    counted = costs["gflops"](architecture)
-    monkeypatch.setattr(FlopCount, "__call__", lambda *_: pytest.fail("counted again"))
-    assert costs_of(CONFIG, 64, 64)["gflops"](architecture) == counted
+    for seed in range(2):
+        architecture = supernet.space.sample(np.random.default_rng(seed))
+        assert costs["gflops"](architecture) == pytest.approx(flops(architecture))
+        assert costs["mparams"](architecture) == ParameterCount(supernet, unit=1e6)(architecture)
 
 
 def test_the_family_scales_all_sizes_together(supernet: Supernet) -> None:
     members = family(supernet.space)
-    assert len(members) == 6
+    assert len(members) == 5
     assert hand_made(supernet.space) in members
     sizes = [choice.label for choice in supernet.space.choices if choice.label.endswith((".width", ".depth"))]
     for smaller, larger in zip(members[:-1], members[1:], strict=True):

@@ -53,6 +53,11 @@ def test_the_fronts_are_those_of_the_journals(finished: tuple[Path, dict[str, Ne
         assert [one.direction for one in result.history.objectives] == ["max", "min"]
         assert {point.architecture for point in fronts.series[name]} == {t.architecture for t in result.pareto()}
     assert fronts.images == 6
+    on_val = Result.from_journal(folder / "val.jsonl").history.completed
+    assert {trial.architecture for trial in on_val} == set(fronts.offered())
+    assert {point.architecture: point.value for point in fronts.on_val} == {
+        t.architecture: t.metrics["pq"] for t in on_val
+    }
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     assert "A candidate's pq has a standard error of" in text
     assert fronts.budget_line() in " ".join(text.split())
@@ -75,7 +80,7 @@ def test_one_network_of_each_is_compared_at_the_budget(finished: tuple[Path, dic
 def test_a_finished_search_is_not_run_again(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:
     folder, reports, _ = finished
     before = {path: path.read_bytes() for path in folder.glob("*.jsonl")}
-    assert len(before) == 3
+    assert len(before) == 4
     again = Pipeline(SETTINGS, folder, Console(file=io.StringIO())).run()
     assert {path: path.read_bytes() for path in before} == before
     assert {n: r.architecture for n, r in again.items()} == {n: r.architecture for n, r in reports.items()}

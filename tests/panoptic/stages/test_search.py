@@ -20,7 +20,8 @@ from autopanoptic.panoptic.stages.networks import build, network_config
 def test_costs_are_those_of_the_network_that_is_retrained(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "costs_of", lambda config, height, width: {"config": config})
     config = costs.costs(load_config("coco"), datasets)
-    assert config == {"config": PanopticConfig.coco(3, 3, searched=True)}
+    things, stuff = len(datasets.train.categories.things), len(datasets.train.categories.stuff)
+    assert config == {"config": PanopticConfig.coco(things, stuff, searched=True)}
 
 
 def test_precision_reaches_the_evaluation(datasets: Datasets) -> None:

@@ -28,7 +28,7 @@ RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
 
 @pytest.fixture(scope="module")
 def network() -> PanopticNetwork:
-    return build(PanopticConfig.scenes(3, 3), seed=0)
+    return build(PanopticConfig.scenes(10, 5), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "precision": (lambda given, sets: {"precision": "bf16-mixed"}, "precision"),
     "interval": (lambda given, sets: {"checkpoint_every": 3}, r"checkpoint_every \(2, not 3\)"),
     "starting weights": (
-        lambda given, sets: {"network": build(PanopticConfig.scenes(3, 3), seed=1)}, "the starting weights of backbone"
+        lambda given, sets: {"network": build(PanopticConfig.scenes(10, 5), seed=1)}, "the starting weights of backbone"
     ),
     "network": (
-        lambda given, sets: {"network": build(PanopticConfig.scenes(3, 2), seed=0)}, r"network.num_stuff \(3, not 2\)"
+        lambda given, sets: {"network": build(PanopticConfig.scenes(10, 4), seed=0)}, r"network.num_stuff \(5, not 4\)"
     ),
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_another_training_is_refused_by_what_differs(
 
 
 def test_last_bits_of_starting_weights_are_the_processors(given: dict[str, Any], tmp_path: Path) -> None:
-    network = build(PanopticConfig.scenes(3, 3), seed=0)
+    network = build(PanopticConfig.scenes(10, 5), seed=0)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1 + 1e-7)
@@ -96,7 +96,7 @@ def test_last_bits_of_starting_weights_are_the_processors(given: dict[str, Any],
 
 
 def test_one_changed_layer_is_seen() -> None:
-    network = build(PanopticConfig.scenes(3, 3), seed=0)
+    network = build(PanopticConfig.scenes(10, 5), seed=0)
     before = projections(network)
     with torch.no_grad():
         network.neck.pyramid.fpn.layer_blocks[0][0].weight.normal_()
@@ -117,11 +117,11 @@ def test_checkpoints_without_a_record_are_refused(given: dict[str, Any], tmp_pat
 
 
 def test_a_stale_folder_does_not_pass_for_the_new_training(datasets: Datasets, tmp_path: Path) -> None:
-    network = build(PanopticConfig.scenes(3, 3), seed=0)
+    network = build(PanopticConfig.scenes(10, 5), seed=0)
     quiet = Hardware("cpu", progress=False)
     train(network, datasets.train, Transform(None, None), RECIPE, tmp_path, hardware=quiet)
     assert json.loads((tmp_path / "training.json").read_text())["recipe"] == RECIPE.to_json()
-    again = build(PanopticConfig.scenes(3, 3), seed=0)
+    again = build(PanopticConfig.scenes(10, 5), seed=0)
     with pytest.raises(ValueError, match=r"differs in recipe\.learning_rate"):
         train(
             again, datasets.train, Transform(None, None), replace(RECIPE, learning_rate=1e-4), tmp_path, hardware=quiet

@@ -24,7 +24,7 @@ from autopanoptic.panoptic.training.trainer import train
 from autopanoptic.panoptic.training.validation import best_of
 
 def main(scenes, folder, broken):
-    network = build(PanopticConfig.scenes(3, 3), 0)
+    network = build(PanopticConfig.scenes(10, 5), 0)
     bias = network.rpn.head.cls_logits.bias
     if broken:
         torch.nn.init.constant_(bias, float("nan"))

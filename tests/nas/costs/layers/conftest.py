@@ -33,7 +33,7 @@ class Strided(ModelSpace):
 
     def __init__(self) -> None:
         super().__init__()
-        width, inner, kernel = Width("width", [2, 4, 6]), Width("inner", [3, 5]), Kernel("kernel", [1, 3])
+        width, inner, kernel = Width("width", [2, 4]), Width("inner", [3, 5]), Kernel("kernel", [1, 3])
         self.down = LayerChoice(
             {"keep": nn.Identity(), "halve": nn.AvgPool2d(2), "none": nn.MaxPool2d(1)}, label="down"
         )

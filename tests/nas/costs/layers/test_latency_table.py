@@ -66,23 +66,19 @@ def test_a_measured_table_sums_the_layers_of_stand_alone_networks(
 ) -> None:
     table = LatencyTable(strided, example).measure()
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(10):
         architecture = strided.space.sample(rng)
         assert table(architecture) == expected(strided, architecture, example)
     rows = table.rows
     assert len({(row.layer, row.options) for row in rows}) == len(rows)
     assert len(clock) < len(rows), "what is alike is measured once"
     assert all("Elastic" not in row.module for row in rows)
-
-
-def test_rows_say_what_is_to_be_measured(strided: Supernet, example: Tensor) -> None:
-    rows = {(row.layer, row.options): row for row in LatencyTable(strided, example).rows}
-    stem = [row for row in rows.values() if row.layer == "stem"]
-    assert len(stem) == 3 * 2 * 3, "widths, kernels, and three ways to the image"
-    row = rows["stem", "down=halve, width=4, kernel=3"]
+    stem = {row.options: row for row in rows if row.layer == "stem"}
+    assert len(stem) == 2 * 2 * 3, "widths, kernels, and three ways to the image"
+    row = stem["down=halve, width=4, kernel=3"]
     assert row.module.startswith("Conv2d(1, 4, kernel_size=(3, 3)")
-    assert (row.inputs, row.milliseconds) == ("1x1x4x4", None)
-    assert {row.inputs for row in rows.values() if row.layer == "shared"} == {"1x1x8x8", "1x1x8x8; 1x1x8x8"}
+    assert (row.inputs, row.milliseconds) == ("1x1x4x4", 40 * 1e3 + 16 + len(row.module))
+    assert {row.inputs for row in rows if row.layer == "shared"} == {"1x1x8x8", "1x1x8x8; 1x1x8x8"}
 
 
 class Small(ModelSpace):
@@ -194,6 +190,12 @@ def test_times_are_measured_on_this_machine(example: Tensor) -> None:
     table = LatencyTable(supernet).measure(warmup=0, repeats=1)
     assert table({"layer": 0}) > table({"layer": 1}) > 0
     assert list(table.of_layers({"layer": 0})) == ["layer.0", "norm"]
+
+
+def test_a_layer_that_depends_on_two_choices_together_is_refused(together: Supernet, example: Tensor) -> None:
+    message = r"Layer 'conv' with no options is Conv2d.* of 1x1x\dx\d in \w+, and Conv2d.* of 1x1x\dx\d in \w+"
+    with pytest.raises(ValueError, match=message):
+        LatencyTable(together, example).measure()
 
 
 def test_a_module_that_multiplies_and_holds_choices_is_refused(example: Tensor) -> None:

@@ -70,7 +70,7 @@ class Taking(ModelSpace):
         return self.take([x, self.layer(x)])
 
 
-@pytest.mark.parametrize(("which", "times"), [("strided", 120), ("nested", 300)])
+@pytest.mark.parametrize(("which", "times"), [("strided", 80), ("nested", 300)])
 def test_they_equal_whole_counts(which: str, times: int, strided: Supernet, example: Tensor) -> None:
     supernet = strided if which == "strided" else Supernet(Nested())
     costs, flops, parameters = LayerCosts(supernet, example), FlopCount(supernet, example), ParameterCount(supernet)
@@ -87,7 +87,7 @@ def test_thousands_of_architectures_take_some_dozens_of_passes(example: Tensor) 
     assert supernet.space.size > 40_000
     for _ in range(2_000):
         costs(supernet.space.sample(rng))
-    # 27 options and sizes' ends are varied, 27 combinations of a block's widths are met, and 11 sums are compared.
+    # 27 options and sizes' ends are varied, 27 combinations of a block's widths are met, and 23 sums are compared.
     assert costs.passes < 120
     before = costs.passes
     costs.parameters(supernet.space.sample(rng))
@@ -120,6 +120,7 @@ def test_each_layer_of_an_architecture(strided: Supernet, example: Tensor) -> No
 
 def test_layers_that_depend_on_choices_in_another_way_are_refused(together: Supernet, example: Tensor) -> None:
     costs = LayerCosts(together, example)
+    assert costs({"one": "large", "two": "small"}) == 16
     message = r"Layer 'conv' always has 16 FLOPs in \w+ and 4 in \w+, which differ in \['one', 'two'\]"
     with pytest.raises(ValueError, match=message):
         [costs(architecture) for architecture in together.space]
@@ -127,8 +128,9 @@ def test_layers_that_depend_on_choices_in_another_way_are_refused(together: Supe
 
 def test_layers_that_run_where_they_are_no_part_are_refused(example: Tensor) -> None:
     costs = LayerCosts(Supernet(Untrue()), example)
-    with pytest.raises(ValueError, match=r"Layer 'body.blocks.1' runs in \w+, of which it is no part"):
-        costs({"depth": 1})
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Layer 'body.blocks.\d' runs in \w+, of which it is no part"):
+            costs({"depth": 1})
 
 
 def test_what_cannot_be_counted_is_refused(strided: Supernet, example: Tensor) -> None:

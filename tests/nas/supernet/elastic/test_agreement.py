@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from autopanoptic.nas import (
     Supernet,
     Width,
 )
+from autopanoptic.nas.supernet.elastic.agreement import largest_networks, smaller_networks
 
 EXAMPLE = torch.zeros(1, 2, 6, 6)
 
@@ -53,12 +55,12 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "residual": (
         two(lambda a, b: a, lambda a, b: b),
         lambda n, x: n.left(x) + n.right(x),
-        r"where {'a': 4}\. forward\(\) of Wired, in add\(\), fails: .* 'left' \(Width\('a'.*and of 'right' \(Width",
+        r"where {'b': 4}\. forward\(\) of Wired, in add\(\), fails: .* 'left' \(Width\('a'.*and of 'right' \(Width",
     ),
     "wrong in_channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(b, 3, 1)),
         lambda n, x: n.next(n.left(x).relu()),
-        r"ElasticConv2d 'next' takes channels of Width\('b'.*given Width\('a'.*comes of 'left'",
+        r"ElasticConv2d 'next' takes channels of Width\('b'.*given those of Width\('a'.*comes of 'left'",
     ),
     "norm of another width": (
         two(lambda a, b: a, lambda a, b: a, norm=lambda a, b: ElasticBatchNorm2d(b)),
@@ -96,12 +98,12 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "order of a concatenation": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(Concat(b, a), 3, 1)),
         lambda n, x: n.next(torch.cat([n.left(x).relu(), n.right(x)], dim=1)),
-        r"'next' takes channels of Concat\(Width\('b'.*is given Width\('a', \[4, 8\]\) and then Width\('b'",
+        r"'next' takes channels of Concat\(Width\('b'.*is given those of Concat\(Width\('a', \[4, 8\]\), Width\('b'",
     ),
     "twice the same tensor": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(a * 2, 3, 1)),
         lambda n, x: n.next(torch.cat([n.left(x), n.left(x)], -3)),
-        r"takes channels of Width\('a', \[4, 8\]\) \* 2, but is given Width\('a', \[4, 8\]\) and then Width",
+        r"takes channels of Width\('a', \[4, 8\]\) \* 2, but is given those of Concat\(Width\('a'",
     ),
     "flattened": (
         two(lambda a, b: a, lambda a, b: b, head=lambda a, b: ElasticLinear(a * 16, 3)),
@@ -147,6 +149,18 @@ RIGHT: dict[str, tuple[Any, Any]] = {
         ),
         lambda n, x: n.last(n.next(torch.cat([n.left(x), n.right(x)], 1))),
     ),
+    "written in other words": (
+        two(lambda a, b: a * 4 // 2, lambda a, b: a, next=lambda a, b: ElasticConv2d(a * 2, Width("one", [3]), 1)),
+        lambda n, x: nn.functional.conv2d(n.next(n.left(x)), torch.ones(1, 3, 1, 1, device=x.device)),
+    ),
+    "one option": (
+        two(lambda a, b: 4, lambda a, b: a, next=lambda a, b: ElasticConv2d(Width("one", [4]), a, 1)),
+        lambda n, x: n.next(n.left(x)) + n.right(x),
+    ),
+    "a weight for all channels": (
+        two(lambda a, b: a, lambda a, b: a, act=lambda a, b: nn.PReLU(), next=lambda a, b: ElasticConv2d(a, 3, 1)),
+        lambda n, x: n.next(n.act(n.left(x))),
+    ),
     "as many rows as channels": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(6, b, 1)),
         lambda n, x: n.next(n.left(x).transpose(1, 2)),
@@ -176,13 +190,27 @@ def test_a_wrong_forward_names_the_layer() -> None:
         supernet(EXAMPLE)
 
 
-def test_every_option_and_size_is_tried(elastic: Supernet) -> None:
-    from autopanoptic.nas.supernet.elastic.agreement import probes
+def test_any_two_sizes_differ_in_some_network(elastic: Supernet) -> None:
+    tried = list(smaller_networks(elastic))
+    others = ("filter", "branch")
+    own = {choice.label: choice for choice in elastic.space.choices if not choice.label.startswith(others)}
+    usual = [label for label in elastic.space.canonical(last(elastic)) if label in own and "depth" not in label]
+    for a, b in itertools.permutations(usual, 2):
+        ends = own[a].options[0], own[b].options[-1]
+        assert any((architecture.get(a), architecture.get(b)) == ends for architecture in tried), (a, b)
+    assert len(usual) == 6
+    assert len(tried) == 2 * 3 + (len(own) - len(usual)) + len(list(largest_networks(elastic))) + 1
+    for label, choice in own.items():
+        assert choice.options[0] in {architecture.get(label) for architecture in tried}
+        assert choice.options[-1] in {architecture.get(label) for architecture in largest_networks(elastic)}
 
-    tried = list(probes(elastic.space, elastic.sites))
-    for choice in elastic.space.choices:
-        used = {architecture[choice.label] for architecture in tried if choice.label in architecture}
-        assert {choice.options[0], choice.options[-1]} <= used
-        if choice.label.startswith(("filter", "branch")):
-            assert used == set(choice.options)
-    assert len(tried) <= 2 * 6 + len(elastic.space.choices)
+
+def last(supernet: Supernet) -> dict[str, Any]:
+    return {choice.label: choice.options[-1] for choice in supernet.space.choices}
+
+
+def test_every_option_is_tried_in_the_largest_and_in_the_smallest_network(elastic: Supernet) -> None:
+    for networks in (list(largest_networks(elastic)), list(smaller_networks(elastic))):
+        for label in ("filter0", "filter1", "filterstage0", "branch"):
+            used = {architecture[label] for architecture in networks if label in architecture}
+            assert used == set(elastic.space[label].options)

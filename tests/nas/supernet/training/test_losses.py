@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autopanoptic.nas import DistillingLoss, SoftLabels
+from autopanoptic.nas.supernet.training.losses import detached
 
 GENERATOR = torch.Generator().manual_seed(0)
 TEACHER, STUDENT = torch.randn(2, 5, 3, generator=GENERATOR)
@@ -77,6 +79,35 @@ def test_logits_of_pixels() -> None:
 def test_it_is_a_distilling_loss_and_a_function_is_none() -> None:
     assert isinstance(SoftLabels(), DistillingLoss)
     assert not isinstance(functional.cross_entropy, DistillingLoss)
+
+
+class Boxes(NamedTuple):
+    boxes: Tensor
+    image: int
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    logits: Tensor
+    regions: tuple[Boxes, ...]
+    maps: dict[str, list[Tensor | None]]
+    name: str = "teacher"
+
+
+def test_what_is_handed_on_is_detached_whatever_holds_it() -> None:
+    tensors = [torch.ones(2, requires_grad=True) * number for number in range(4)]
+    given = Knowledge(tensors[0], (Boxes(tensors[1], 3), Boxes(tensors[2], 4)), {"p2": [tensors[3], None]})
+    found = detached(given)
+    assert isinstance(found, Knowledge)
+    assert all(isinstance(region, Boxes) for region in found.regions)
+    (last, nothing) = found.maps["p2"]
+    assert last is not None
+    assert nothing is None
+    for was, now in zip(tensors, [found.logits, *(region.boxes for region in found.regions), last], strict=True):
+        assert was.requires_grad
+        assert not now.requires_grad
+        assert torch.equal(was, now)
+    assert ([region.image for region in found.regions], found.name) == ([3, 4], "teacher")
 
 
 @pytest.mark.parametrize("options", [{"hard": -1.0}, {"temperature": 0.0}, {"temperature": float("nan")}])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autopanoptic.panoptic.data.coco.reader import mask_boxes
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 
@@ -21,7 +22,7 @@ def things() -> list[tuple[Tensor, Tensor]]:
     found = []
     for index in range(SCENES):
         truth = draw_scene(np.random.default_rng([1, index])).truth
-        masks = np.stack([truth.ids == s.id for s in truth.segments if s.category_id <= 3])
+        masks = np.stack([truth.ids == s.id for s in truth.segments if CATEGORIES[s.category_id].isthing])
         found.append((torch.from_numpy(masks), torch.from_numpy(mask_boxes(masks))))
     return found
 
