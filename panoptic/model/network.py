@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -11,10 +11,13 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
+from autopanoptic.nas.supernet.training.losses import detached
 from autopanoptic.panoptic.data.loading.batches import Target
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
 from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
+from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
 from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
@@ -113,6 +116,69 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together.
         """
+        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        return {**losses, "total": self._sum(losses)}
+
+    def teach(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        targets: Sequence[Target],
+        semantic: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[dict[str, Tensor], Knowledge]:
+        """The same as `losses`, and what another path can `learn` from the active one's logits, without gradient."""
+        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        return {**losses, "total": self._sum(losses)}, detached(own)
+
+    def learn(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        targets: Sequence[Target],
+        semantic: Tensor,
+        knowledge: Knowledge,
+        *,
+        weight: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch by what another path has said of it, see `soft_losses`.
+
+        The RoIs are the teacher's. Proposals and boxes are learnt from the truth alone.
+
+        Args:
+            images: See `losses`, as for the arguments that follow.
+            sizes: See `losses`.
+            targets: See `losses`.
+            semantic: See `losses`.
+            knowledge: What `teach` has given for the same batch.
+            weight: Of the soft labels, 0 to 1; the true labels of classes, masks and pixels have the rest.
+            generator: Draws the anchors that enter the losses: the same as the teacher's from an equal generator.
+
+        Returns:
+            Those of `losses`, by the truth; soft_classification, soft_mask and soft_segmentation; and the total, in
+            which the soft ones have replaced their part of those by true labels.
+
+        Raises:
+            RuntimeError: The network is in eval mode.
+            ValueError: The batch's parts do not fit together, or the weight is out of range.
+        """
+        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions)
+        soft = soft_losses(own, knowledge, semantic)
+        total = self._sum(between(true, soft, weight))
+        return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
+
+    def _losses_and_logits(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        targets: Sequence[Target],
+        semantic: Tensor,
+        generator: torch.Generator | None,
+        regions: Regions | None = None,
+    ) -> tuple[dict[str, Tensor], Knowledge]:
+        """Losses by the truth, unweighted, at these RoIs or sampled ones, and the logits that they are of."""
         if not self.training:
             raise RuntimeError("losses need the network in training mode: call network.train() first")
         self._check(images, sizes)
@@ -125,14 +191,21 @@ class PanopticNetwork(ModelSpace):
             pyramid, logits = self._features(images, sizes)
             proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
             pyramid = {level: extend(x) for level, x in pyramid.items()}
+        things: RegionLogits | None = None
         if self.roi_heads is not None:
             self.roi_heads.fg_bg_sampler.generator = generator
-            losses |= self.roi_heads.losses(pyramid, proposals, sizes, targets)
-        weighted = list(losses.values())
+            regions = regions or self.roi_heads.sample(proposals, targets)
+            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
+            losses |= found
         if logits is not None:
             losses["segmentation"] = segmentation_loss(logits, semantic)
+        return losses, Knowledge(regions, things, logits)
+
+    def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+        weighted = [loss for name, loss in losses.items() if name != "segmentation"]
+        if "segmentation" in losses:
             weighted.insert(0, self.config.segmentation_loss_weight * losses["segmentation"])
-        return {**losses, "total": sum(weighted[1:], start=weighted[0])}
+        return sum(weighted[1:], start=weighted[0])
 
     def _propose(
         self,

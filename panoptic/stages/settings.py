@@ -216,6 +216,7 @@ class Settings:
             raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
+        _require_students(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """Return what is done to images, for a training or for evaluation."""
@@ -234,6 +235,18 @@ class Settings:
         """
         config = self.retrained_network if retrained and self.retrained_network is not None else self.network
         return replace(config, num_things=things, num_stuff=stuff, space=self.search.space)
+
+
+def _require_students(settings: Settings) -> None:
+    """Refuse a distillation where no path teaches others."""
+    for name in ("warmup", "supernet", "retrain"):
+        recipe: Recipe | None = getattr(settings, name)
+        if recipe is None or not recipe.distillation or (name == "supernet" and settings.search.space == "elastic"):
+            continue
+        raise ValueError(
+            f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "
+            f"elastic alone, here {'search.space is auto-panoptic' if name == 'supernet' else 'one network trains'}"
+        )
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import cast
 
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autopanoptic.nas import PathSampler, SandwichPaths, Supernet, SupernetModule, UniformPaths
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batches import Batch, Target
+from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.shapes import Sizes
 from autopanoptic.panoptic.training.optimizer import make_optimizer, make_scheduler
 from autopanoptic.panoptic.training.recipe import Recipe
 
@@ -27,11 +29,13 @@ class PanopticModule(SupernetModule):
         network: A supernet, or the network of one architecture.
         recipe: Optimizer and schedule.
         paths: Names the path of each pass; None for a network without choices. The cycles of `SandwichPaths` run on one
-            batch each, with the same anchors and RoIs, and make one update.
+            batch each, with the same anchors, and make one update. RoIs are drawn by the same numbers, each path's from
+            its own proposals; with a distillation all paths have the largest one's.
         seed: Non-negative.
 
     Raises:
-        ValueError: If cycles of paths make one update each and the passes are no whole number of cycles.
+        ValueError: If cycles of paths make one update each and the passes are no whole number of cycles, or if there is
+            a distillation and the paths of a cycle share no batch.
     """
 
     def __init__(
@@ -43,13 +47,14 @@ class PanopticModule(SupernetModule):
         recipe.check_cycle(sampler.cycle, same_batch=same_batch)
         super().__init__(
             supernet,
-            self._total,
+            _Distillation(self) if recipe.distillation else self._total,
             # Named functions, because the module may be sent to other processes.
             partial(_optimizer, recipe, network),
             sampler,
             scheduler=partial(make_scheduler, recipe, sampler.cycle, same_batch=same_batch),
             accumulate=recipe.accumulate,
             same_batch=same_batch,
+            distillation=recipe.distillation > 0,
             # Where rates are divided, the mean gradient over a parameter's own uses is what counts, not that over the
             # whole cycle. Else the mean, so that the limit on the norm means for a cycle what it does for a path.
             reduction="mean" if same_batch and not recipe.accumulate else "sum",
@@ -74,11 +79,15 @@ class PanopticModule(SupernetModule):
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def _total(self, network: nn.Module, batch: Batch) -> Tensor:
+        losses = cast("PanopticNetwork", network).losses(*_parts(batch), generator=self._generator(batch))
+        return self._logged(losses)
+
+    def _generator(self, batch: Batch) -> torch.Generator:
+        """Return what draws the anchors and RoIs: the same numbers for all paths that share a batch."""
         seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
-        generator = torch.Generator(batch.images.device).manual_seed(int(seed))
-        losses = cast("PanopticNetwork", network).losses(
-            batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator
-        )
+        return torch.Generator(batch.images.device).manual_seed(int(seed))
+
+    def _logged(self, losses: dict[str, Tensor]) -> Tensor:
         shown = {name: loss.detach() for name, loss in losses.items() if name != "total"}
         self.log_dict({**shown, "learning_rate": self._learning_rate()})
         return losses["total"]
@@ -89,6 +98,31 @@ class PanopticModule(SupernetModule):
         update = passes // cycle if self.recipe.accumulate or self.same_batch else passes
         updates = self.recipe.updates(cycle, same_batch=self.same_batch)
         return self.recipe.learning_rate * self.recipe.factor(update, updates)
+
+
+class _Distillation:
+    """The loss of a training in which the largest path teaches the others, a `DistillingLoss`."""
+
+    def __init__(self, module: PanopticModule) -> None:
+        self.module = module
+
+    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
+        return self.module._total(network, batch)
+
+    def teach(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Knowledge]:
+        generator = self.module._generator(batch)
+        losses, knowledge = cast("PanopticNetwork", network).teach(*_parts(batch), generator=generator)
+        return self.module._logged(losses), knowledge
+
+    def learn(self, network: nn.Module, batch: Batch, knowledge: Knowledge) -> Tensor:
+        losses = cast("PanopticNetwork", network).learn(
+            *_parts(batch), knowledge, weight=self.module.recipe.distillation, generator=self.module._generator(batch)
+        )
+        return self.module._logged(losses)
+
+
+def _parts(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
+    return batch.images, batch.sizes, batch.targets, batch.semantic
 
 
 def batch_of_cycle(paths: PathSampler | None) -> bool:

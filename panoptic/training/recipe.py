@@ -39,6 +39,9 @@ class Recipe:
         accumulate: In a supernet, whether a cycle of paths makes one update, with the learning rate of each
             parameter divided by the number of the cycle's paths that use it (the paper's way); the passes must
             then be a whole number of cycles. Else each path makes one.
+        distillation: In a supernet trained by the sandwich rule, how far the other paths of a step learn from what the
+            largest says of classes, masks and pixels (`soft_losses`) instead of the true labels, 0 to 1: 0 for true
+            labels alone, 1 for soft ones alone, as in BigNAS (Yu et al. 2020). The largest learns from the true ones.
         ema: Decay, per update, of the exponential moving average of the weights, in [0, 1), which is what is measured
             and kept then; 0 for none. Over the first updates it is (1 + n) / (10 + n) where that is less, so that
             the average forgets how the weights were drawn. Batch norms' statistics are averaged likewise.
@@ -73,6 +76,7 @@ class Recipe:
     milestones: tuple[int, ...] = ()
     clip: float | None = 10.0
     accumulate: bool = False
+    distillation: float = 0.0
     ema: float = 0.0
     flip: float = 0.5
     scale_jitter: tuple[float, float] = (1.0, 1.0)
@@ -122,7 +126,7 @@ class Recipe:
         )  # fmt: skip
 
     def check_cycle(self, cycle: int, *, same_batch: bool = False) -> None:
-        """Refuse passes whose last gradients would change nothing, and measurements inside of a step.
+        """Refuse passes whose last gradients would change nothing, measurements inside of a step, and teachers alone.
 
         Args:
             cycle: Paths in a cycle.
@@ -130,8 +134,13 @@ class Recipe:
 
         Raises:
             ValueError: If a cycle makes one update and the passes are no whole number of them, or if it makes one step
-                and `validate_every` is no whole number of them.
+                and `validate_every` is no whole number of them; or if there is a distillation and no shared batch.
         """
+        if self.distillation and not same_batch:
+            raise ValueError(
+                f"distillation={self.distillation} is for a supernet trained by the sandwich rule, whose largest path "
+                "teaches the others of a batch (search.space: elastic); take 0 here"
+            )
         rest = self.passes % cycle
         if same_batch and (rest or self.validate_every % cycle):
             name = "passes" if rest else "validate_every"
@@ -185,6 +194,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"{name} must be a positive number, not {getattr(recipe, name)}"
     if not 0 <= recipe.ema < 1:
         yield f"ema is a decay in [0, 1), 0 for no average, not {recipe.ema}"
+    if not 0 <= recipe.distillation <= 1:
+        yield f"distillation must lie in 0..1, from true labels alone to soft ones alone, not {recipe.distillation}"
     if recipe.validate_every < 0:
         yield f"validate_every must be a number of passes, or 0 for none, not {recipe.validate_every}"
     if recipe.keep not in ("last", "best"):

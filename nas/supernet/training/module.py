@@ -46,7 +46,9 @@ class SupernetModule(lightning.LightningModule):
             Yu et al. 2020). A training step is a cycle then, and a checkpoint always falls between two: ``passes`` is
             that of the cycle's first path until its end. The papers sum the gradients, ``reduction="sum"``.
         distillation: whether the first path of each cycle teaches the others of the batch (the same papers' inplace
-            distillation); ``loss`` must be a :class:`DistillingLoss`, such as :class:`SoftLabels`.
+            distillation); ``loss`` must be a :class:`DistillingLoss`, such as :class:`SoftLabels`, and the ``roles`` of
+            ``paths`` must begin with ``"largest"``, as those of :class:`SandwichPaths`. It need not be the same path in
+            each cycle.
         ranking: penalises pairs of paths whose losses on the batch stand in another order than a cheap proxy says.
         rate: multiplies the learning rate by a number that depends on the path, such as :class:`ComplexityRate`. Where
             a cycle is one update, the update has the mean over its paths, and each path's gradient its share of that.

@@ -49,10 +49,10 @@ def _check_teacher(paths: PathSampler, loss: object) -> None:
         raise TypeError(
             f"distillation=True needs a loss with the methods teach and learn, such as SoftLabels, not {loss!r}."
         )
-    first, second = paths.path(0), paths.path(paths.cycle)
-    if first != second:
+    roles: tuple[str, ...] = getattr(paths, "roles", None) or ()
+    if roles[:1] != ("largest",):
         raise ValueError(
             "The first path of each cycle teaches the others, so distillation=True needs a sampler that begins each "
-            f"with the largest, such as SandwichPaths. {type(paths).__name__} begins the first with {dict(first)} and "
-            f"the second with {dict(second)}."
+            f"with the largest and says so by its roles, such as SandwichPaths. {type(paths).__name__} has "
+            + (f"the roles {roles}." if roles else "no roles.")
         )

@@ -70,5 +70,9 @@ def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
     """
     if not len(labels):
         return logits.sum() * 0
-    of_class = logits[torch.arange(len(labels), device=labels.device), labels]
-    return functional.binary_cross_entropy_with_logits(of_class, wanted)
+    return functional.binary_cross_entropy_with_logits(of_class(logits, labels), wanted)
+
+
+def of_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """The masks of one class each: (N, 1 + T, M, M) and (N,) to (N, M, M)."""
+    return logits[torch.arange(len(labels), device=labels.device), labels]

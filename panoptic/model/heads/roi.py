@@ -12,8 +12,9 @@ from torchvision.models.detection import roi_heads
 from autopanoptic.panoptic.data.loading.batches import Target
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
-from autopanoptic.panoptic.model.heads.mask import mask_head, mask_loss, mask_predictor, mask_targets
+from autopanoptic.panoptic.model.heads.mask import mask_head, mask_loss, mask_predictor, mask_targets, of_class
 from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
+from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 from autopanoptic.panoptic.model.sizes import mask_width
@@ -89,29 +90,36 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             Detections(box, score, label, mask[:, 0]) for box, score, label, mask in zip(*found, masks, strict=True)
         ]
 
+    def sample(self, proposals: list[Tensor], targets: Sequence[Target]) -> Regions:
+        """Draw the RoIs of a training from proposals (N, 4) of each image and the boxes of its things."""
+        return Regions(*self.select_training_samples(proposals, targets))
+
     def losses(
-        self, features: Features, proposals: list[Tensor], image_shapes: Sizes, targets: Sequence[Target]
-    ) -> dict[str, Tensor]:
+        self, features: Features, regions: Regions, image_shapes: Sizes, targets: Sequence[Target]
+    ) -> tuple[dict[str, Tensor], RegionLogits]:
         """Classification, box and mask losses of sampled RoIs; finite also where an image has no thing.
 
         Box and classification losses are averaged over all sampled RoIs, the mask loss over the pixels of the
         positive ones.
+
+        Returns:
+            classification, box and mask; and the logits that they are of.
         """
-        sampled, matched, labels, deltas = self.select_training_samples(proposals, targets)
-        pooled = self.box_roi_pool(features, sampled, image_shapes)
-        logits, offsets = self.box_predictor(self.box_head(pooled))
-        classification, box = box_losses(logits, offsets, torch.cat(labels), torch.cat(deltas))
-        positive = [label > 0 for label in labels]
-        boxes = [image[chosen] for image, chosen in zip(sampled, positive, strict=True)]
+        pooled = self.box_roi_pool(features, regions.boxes, image_shapes)
+        classes, offsets = self.box_predictor(self.box_head(pooled))
+        classification, box = box_losses(classes, offsets, torch.cat(regions.labels), torch.cat(regions.deltas))
+        positive = [label > 0 for label in regions.labels]
+        boxes = [image[chosen] for image, chosen in zip(regions.boxes, positive, strict=True)]
         logits = self._mask_logits(features, boxes, image_shapes)
-        things = [image[chosen] for image, chosen in zip(matched, positive, strict=True)]
+        things = [image[chosen] for image, chosen in zip(regions.things, positive, strict=True)]
         each = zip(targets, boxes, things, strict=True)
         wanted = [
             mask_targets(target["masks"][thing], box, logits.shape[-1], aligned=self.mask_aligned)
             for target, box, thing in each
         ]
         chosen = torch.cat([target["labels"][thing] for target, thing in zip(targets, things, strict=True)])
-        return {"classification": classification, "box": box, "mask": mask_loss(logits, chosen, torch.cat(wanted))}
+        losses = {"classification": classification, "box": box, "mask": mask_loss(logits, chosen, torch.cat(wanted))}
+        return losses, RegionLogits(classes, of_class(logits, chosen))
 
     def dense(self, features: Features, num_boxes: int, num_masks: int) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits, box deltas and mask logits of a fixed number of RoIs per image."""

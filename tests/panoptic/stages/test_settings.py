@@ -29,6 +29,18 @@ def test_recipes_alone_are_needed() -> None:
     assert (settings.init, settings.search.space, settings.search.cost) == ("scratch", "auto-panoptic", None)
 
 
+def test_a_distillation_needs_the_space_whose_largest_path_teaches() -> None:
+    soft = replace(RECIPE, distillation=0.5)
+    elastic = SearchSettings(space="elastic")
+    assert Settings(supernet=soft, retrain=RECIPE, search=elastic).supernet.distillation == 0.5
+    with pytest.raises(ValueError, match=r"supernet.distillation=0.5: .* search.space is auto-panoptic"):
+        Settings(supernet=soft, retrain=RECIPE)
+    for name in ("retrain", "warmup"):
+        recipes: Any = {"supernet": soft, "retrain": RECIPE, name: soft}
+        with pytest.raises(ValueError, match=rf"{name}.distillation=0.5: .* one network trains"):
+            Settings(**recipes, search=elastic)
+
+
 def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
     coco, scenes = load_config("coco"), load_config("scenes")
     assert (coco.supernet, coco.retrain) == (Recipe.coco_supernet(), Recipe.coco_retrain())

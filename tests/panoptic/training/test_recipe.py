@@ -69,6 +69,9 @@ def test_an_unknown_field_is_named() -> None:
     ("changes", "message"),
     [
         ({"ema": 1.0}, r"ema is a decay in \[0, 1\), 0 for no average, not 1.0"),
+        ({"distillation": 1.1}, r"distillation must lie in 0..1, .*, not 1.1"),
+        ({"distillation": -0.1}, r"distillation must lie in 0..1, .*, not -0.1"),
+        ({"distillation": float("nan")}, r"distillation must lie in 0..1, .*, not nan"),
         ({"norm_factor": 0.0}, "norm_factor must be a positive number, not 0.0"),
         ({"offset_factor": float("nan")}, "offset_factor must be a positive number, not nan"),
         ({"scale_jitter": (1.2, 0.8)}, r"scale_jitter=\(1.2, 0.8\) must be the least and the largest"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autopanoptic.nas import (
+    Architecture,
     ElasticLinear,
     FairPaths,
     ModelSpace,
@@ -269,13 +270,41 @@ def test_reduced_precision(tmp_path: Path) -> None:
         (
             {"distillation": True, "loss": SoftLabels(pair), "paths": FairPaths},
             ValueError,
-            r"begins each with the largest.* FairPaths begins the first with {.*} and the second with {",
+            "begins each with the largest and says so by its roles.* FairPaths has no roles",
         ),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         module(**options)
+
+
+class OtherEnds(SandwichPaths):
+    """Draws its largest end anew for each cycle, as where some choices have no largest option."""
+
+    def path(self, step: int) -> Architecture:
+        path = super().path(step)
+        return path if step % self.cycle else Architecture({**path, "b": 1 + step // self.cycle % 2})
+
+
+class Turned(SandwichPaths):
+    """Begins with the smallest path, always the same."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.ends = self.ends[1], self.ends[0]
+        self.roles = "smallest", "largest", *self.roles[2:]
+
+
+def test_the_teacher_is_what_the_sampler_calls_the_largest() -> None:
+    supernet = new_supernet()
+    ends = LARGEST, SMALLEST
+    switches: Any = {"same_batch": True, "distillation": True}
+    changing = OtherEnds(supernet.space, *ends)
+    assert changing.path(0) != changing.path(changing.cycle)
+    SupernetModule(supernet, SoftLabels(pair), sgd, changing, **switches)
+    with pytest.raises(ValueError, match=r"Turned has the roles \('smallest', 'largest', 'random', 'random'\)"):
+        SupernetModule(supernet, SoftLabels(pair), sgd, Turned(supernet.space, *ends), **switches)
 
 
 def test_a_ranking_of_those_that_learn_needs_two_of_them() -> None:

@@ -33,7 +33,7 @@ def test_losses_without_any_roi_are_zero_and_differentiable(
     }
     for features in pyramid.values():
         features.requires_grad_()
-    losses = heads.losses(pyramid, [torch.zeros(0, 4)] * 2, [(96, 96)] * 2, [empty, empty])
+    losses, _ = heads.losses(pyramid, heads.sample([torch.zeros(0, 4)] * 2, [empty] * 2), [(96, 96)] * 2, [empty] * 2)
     assert {name: loss.item() for name, loss in losses.items()} == {"classification": 0, "box": 0, "mask": 0}
     assert all(loss.requires_grad for loss in losses.values())
     sum(losses.values()).backward()
@@ -52,7 +52,7 @@ def test_images_without_a_positive_roi_train_the_box_head(
         "masks": torch.zeros(0, 96, 96, dtype=torch.uint8),
     }
     proposals = [torch.tensor([[1.0, 1, 30, 30], [5, 5, 60, 80]])] * 2
-    losses = heads.losses(pyramid, proposals, [(96, 96)] * 2, [empty, empty])
+    losses, _ = heads.losses(pyramid, heads.sample(proposals, [empty] * 2), [(96, 96)] * 2, [empty] * 2)
     assert losses["classification"] > 0
     assert losses["box"] == losses["mask"] == 0
     sum(losses.values()).backward()
@@ -89,5 +89,5 @@ def test_the_loss_of_a_perfect_mask_is_zero_where_targets_are_aligned(
     mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
     mask[0, 10:50, 10:50] = 1
     target = {"boxes": box, "labels": torch.tensor([1]), "masks": mask}
-    losses = heads.losses(pyramid, [box] * 2, [(96, 96)] * 2, [target, target])
+    losses, _ = heads.losses(pyramid, heads.sample([box] * 2, [target] * 2), [(96, 96)] * 2, [target] * 2)
     assert (losses["mask"] < 1e-6) == aligned
