@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from autopanoptic.nas.costs.shapes_alone import shapes_alone
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.dataflow import follow
 from autopanoptic.nas.supernet.elastic.sharing import coupled
@@ -66,7 +67,8 @@ class FlopCount:
     def _run(self, flops: Callable[[], int]) -> int:
         """Run the network, and return how many of the operations counted serve no output."""
         if not self._follows:
-            self._meta.module(*self._inputs)
+            with shapes_alone(self._formulas):
+                self._meta.module(*self._inputs)
             return 0
         flow = follow(self._meta.module, self._inputs, flops=flops)
         unused = set(range(len(flow.operations))) - flow.live()
