@@ -12,19 +12,22 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import flop_registry
 
+SHORTENED = ("norm", "upsample", "grid_sampler", "relu")
+"""What the names of the operations hold that are not run."""
+
 
 def shapes_alone(formulas: Iterable[Any] = ()) -> AbstractContextManager[Any]:
-    """Return a context in which norms and interpolation on the meta device give an empty tensor of the right shape.
+    """Return a context in which norms, interpolation and the like give an empty tensor of the right shape on "meta".
 
-    Torch's own meta kernels of these are written in Python and take most of a pass's time. Whatever is not surely right,
-    such as a norm in training or a weight of another size, runs as it is and raises its own error.
+    Torch's own meta kernels of these are written in Python and take most of a pass's time. Whatever is not surely
+    right, such as a norm in training or a weight of another size, runs as it is and raises its own error.
 
     Args:
-        formulas: operations that are counted beside those torch counts; with a norm or an interpolation among them
-            nothing is left out.
+        formulas: operations that are counted beside those torch counts; with one of those among them nothing is left
+            out.
     """
     counted = " ".join(map(str, (*flop_registry, *formulas)))
-    return nullcontext() if "norm" in counted or "upsample" in counted else _ShapesAlone()
+    return nullcontext() if any(name in counted for name in SHORTENED) else _ShapesAlone()
 
 
 class _ShapesAlone(TorchFunctionMode):
@@ -81,7 +84,8 @@ def _interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> tuple[int, ...] | None:
-    if input.ndim != 4 or mode not in ("bilinear", "bicubic"):
+    known = mode in ("bilinear", "bicubic") or (mode == "nearest" and align_corners is None and not antialias)
+    if input.ndim != 4 or not known:
         return None
     if type(scale_factor) is int and size is None and scale_factor > 0:
         return (*input.shape[:2], *(side * scale_factor for side in input.shape[2:]))
@@ -92,8 +96,28 @@ def _interpolate(
     return (*input.shape[:2], *sides) if fits else None
 
 
+def _grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> tuple[int, ...] | None:
+    known = align_corners is not None and mode in ("bilinear", "nearest") and padding_mode in ("zeros", "border")
+    alike = input.ndim == grid.ndim == 4 and grid.is_meta and grid.dtype == input.dtype
+    if not (known and alike and grid.shape[0] == input.shape[0] and grid.shape[3] == 2 and grid.numel()):
+        return None
+    return (*input.shape[:2], *grid.shape[1:3])
+
+
+def _relu(input: Tensor, inplace: bool = False) -> torch.Size | None:
+    return None if inplace else input.shape
+
+
 _SHAPES: dict[Any, Callable[..., Sequence[int] | None]] = {
     functional.batch_norm: _batch_norm,
     functional.group_norm: _group_norm,
     functional.interpolate: _interpolate,
+    functional.grid_sample: _grid_sample,
+    functional.relu: _relu,
 }

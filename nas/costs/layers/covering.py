@@ -10,18 +10,18 @@ from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.sites import Place, modules_of
 from autopanoptic.nas.supernet.supernet import Supernet
 
-TIMES = 4
+TIMES = 3
 """How often each part is shown."""
 
 
 def covering(supernet: Supernet) -> Iterator[dict[str, Option]]:
-    """Yield options for every choice, also inactive ones, until each place and each option was there four times.
+    """Yield options for every choice, also inactive ones, until each place and each option was there three times.
 
     Each puts together as many places as fit, those first that were there least; all else is drawn at random, the same
     every time.
     """
     rng = np.random.default_rng(0)
-    left = {allowed: TIMES for allowed in _parts(supernet)}
+    left = dict.fromkeys(_parts(supernet), TIMES)
     options = {choice.label: choice.options for choice in supernet.space.choices}
     yielded = False
     while left or not yielded:
@@ -30,8 +30,11 @@ def covering(supernet: Supernet) -> Iterator[dict[str, Option]]:
         waiting = [list(left)[index] for index in rng.permutation(len(left))]
         for part in sorted(waiting, key=lambda part: -left[part]):
             if all(label not in fixed or fixed[label] in allowed for label, allowed in part):
-                fixed |= {label: drawn[label] if drawn[label] in allowed else _one(allowed, rng) for label, allowed in
-                          part if label not in fixed}
+                fixed |= {
+                    label: drawn[label] if drawn[label] in allowed else _one(allowed, rng)
+                    for label, allowed in part
+                    if label not in fixed
+                }
         drawn |= fixed
         yield drawn
         yielded = True

@@ -6,10 +6,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
+from autopanoptic.nas.costs.layers.covering import TIMES
 from autopanoptic.nas.costs.layers.deciding import Decided, Key
 from autopanoptic.nas.costs.layers.passes import Passes, Seen
 from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.supernet.sites import Place
+
+COMBINATIONS = 8
+"""How many combinations of options of a subject's choices are met several times."""
 
 
 @dataclass(eq=False)
@@ -84,7 +91,46 @@ class Explained:
         return list(self._known.values())
 
     def explain(self, subjects: Sequence[Subject]) -> None:
-        """Add to the labels of the subjects what explains all passes."""
+        """Add to the labels of the subjects what explains all passes, also some more made to contradict.
+
+        That options of a subject's choices have been met once explains nothing yet. So the first eight combinations of
+        each subject are met three times, each time with other options of all other choices.
+        """
+        rng, tried = np.random.default_rng(0), set[tuple[object, ...]]()
+        self._explain(subjects)
+        while (rare := self._rare(subjects, tried)) is not None:
+            subject, one, times = rare
+            kept = self._needed(subject)
+            for _ in range(TIMES - times):
+                self._shown({c.label: _other(c, one, c.label in kept, rng) for c in self._passes.space.choices})
+            self._explain(subjects)
+
+    def _rare(self, subjects: Sequence[Subject], tried: set[tuple[object, ...]]) -> tuple[Subject, Shown, int] | None:
+        """Return a subject, a pass whose options of the subject's choices are rare, and how often they were met."""
+        alike = {(subject.places, frozenset(subject.labels)): subject for subject in subjects}
+        for group, subject in alike.items():
+            met: dict[Key, list[Shown]] = {}
+            for shown in self._known.values():
+                key = subject.key(shown)
+                if key is not None:
+                    met.setdefault(key, []).append(shown)
+            for key, found in list(met.items())[:COMBINATIONS]:
+                if len(found) < TIMES and (*group, key) not in tried:
+                    tried.add((*group, key))
+                    return subject, found[0], len(found)
+        return None
+
+    def _needed(self, subject: Subject) -> set[str]:
+        """Return the choices that must stay for the subject to stay as it is."""
+        needed, waiting = set[str](), [*subject.labels, *(label for place in subject.places for label, _ in place)]
+        while waiting:
+            label = waiting.pop()
+            if label not in needed:
+                needed.add(label)
+                waiting += [parent for parent, _ in self._passes.space[label].conditions]
+        return needed
+
+    def _explain(self, subjects: Sequence[Subject]) -> None:
         waiting = list(subjects)
         while waiting:
             conflict = self._conflict(waiting[-1])
@@ -111,7 +157,9 @@ class Explained:
     def _bisected(self, conflict: _Conflict) -> tuple[str, Shown, Shown]:
         """Return a choice, not yet among the labels, and two passes that differ in it and in the subject."""
         subject, one, other = conflict
-        labels = [label for label in one.drawn if label not in subject.labels and one.drawn[label] != other.drawn[label]]
+        labels = [
+            label for label in one.drawn if label not in subject.labels and one.drawn[label] != other.drawn[label]
+        ]
         value, low, high = subject.value(one), 0, len(labels)
         before, after = one, other
         while high - low > 1:
@@ -136,3 +184,10 @@ def _differ(subject: Subject, one: Shown, other: Shown) -> bool:
     if subject.key(one) is None or subject.key(other) is None:
         return False
     return subject.value(one) != subject.value(other)
+
+
+def _other(choice: Choice, shown: Shown, kept: bool, rng: np.random.Generator) -> Option:
+    """Return the option of a pass, or another one."""
+    option = shown.drawn[choice.label]
+    others = [option] if kept else [other for other in choice.options if other != option] or [option]
+    return others[rng.integers(len(others))]
