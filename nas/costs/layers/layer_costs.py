@@ -23,14 +23,17 @@ class LayerCosts:
     """The FLOPs of architectures, each the sum over its layers, of which a table knows the cost.
 
     Called on an architecture it gives what :class:`FlopCount` gives, but after some dozens of forward passes it looks
-    up what each layer costs. What that is depends on the options of few choices: the layer's own widths and kernel
-    size, and those that change the size of the image. Which they are is found once, by passes that vary one choice
-    alone; conditions and depths decide whether a layer counts at all. A pass of an architecture with a layer that is
-    not known yet fills in all of its layers.
+    up what each layer costs. Of an elastic layer that is the number of elements of its active weight times a rate: how
+    often each is multiplied, so that widths need no passes. What decides a rate, such as the choices that change the
+    size of the image, is found before the first answer: by passes in which every option and every place is met three
+    times among other options, and by bisection where two of these differ; each choice that matters takes the logarithm
+    of the number of choices, and one that does not takes none. Conditions and depths decide whether a layer counts at
+    all. A pass of an architecture with a rate that is not known yet fills in all of its layers.
 
-    Every pass is compared with what the table knew of each layer, and the first 16 architectures, then the 32nd, 64th,
-    128th, ... are counted in full for that. Where a layer depends on choices in another way, as on two that only matter
-    together, that raises an error, and :class:`FlopCount` has to be used. Between these an error could go unseen.
+    Every pass is compared with what the table knew of each layer, and the first 16 architectures asked for, then the
+    32nd, 64th, 128th, ... are counted in full for that. Where a layer depends on choices in a way that the first passes
+    did not show, as on a combination that is rare, that raises an error, and :class:`FlopCount` has to be used. Between
+    these an error could go unseen.
 
     Args:
         supernet: whose architectures are counted; its network must run on the meta device, without an

@@ -15,6 +15,7 @@ from autopanoptic.nas.costs.layers.explaining import Explained, Shown, Subject
 from autopanoptic.nas.costs.layers.passes import Passes, Seen
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
+from autopanoptic.nas.supernet.elastic.slices import Layout
 from autopanoptic.nas.supernet.sites import Place
 
 CHANNELS_FIXED = (nn.Linear, nn.modules.conv._ConvNd)
@@ -81,14 +82,13 @@ def rate(flops: int, elements: int) -> int | Fraction:
 
 
 def _elements(module: nn.Module, options: Mapping[str, Option]) -> int:
-    if not _has_weight(module):
-        return 1
-    assert isinstance(module, ElasticLayer)
-    return math.prod(size.value(lambda choice: int(options[choice.label])) for size in module.layout["weight"])
+    return math.prod(size.value(lambda choice: int(options[choice.label])) for size in _weight(module))
 
 
-def _has_weight(module: nn.Module) -> bool:
-    return isinstance(module, ElasticLayer) and len(module.layout.get("weight", ())) > 1
+def _weight(module: nn.Module) -> Layout:
+    """Return the sizes of a weight of which the active part changes; none where there is no such one."""
+    layout = module.layout.get("weight", ()) if isinstance(module, ElasticLayer) else ()
+    return layout if len(layout) > 1 else ()
 
 
 def _takes_channels(module: nn.Module) -> bool:
@@ -132,7 +132,6 @@ def _take_over(subject: Subject, around: Subject, shown: Sequence[Shown]) -> Non
 
 
 def _layer(module: nn.Module, subject: Subject, order: Sequence[str]) -> RatedLayer:
-    weight = module.layout["weight"] if _has_weight(module) else ()  # type: ignore[union-attr, index, operator]
-    sizes = dict.fromkeys(choice.label for size in weight for choice in size.choices())
+    sizes = dict.fromkeys(choice.label for size in _weight(module) for choice in size.choices())
     labels = tuple(label for label in order if label in subject.labels)
     return RatedLayer(subject.places, labels, subject.name, module, tuple(sizes))
