@@ -6,6 +6,7 @@ All are paths of one supernet, measured on the same images with the same batches
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,8 +76,9 @@ class Fronts:
             drawn: Of the random draws.
             family: Of the networks made by hand.
             images: Number of images that they were measured on.
-            limit: The most that a network may cost. It is the budget then; without it the budget is what the middle
-                one of the family costs. Neither depends on what any network is worth.
+            limit: The most that a network may cost. It is the budget then; without it the budget is what that member
+                of the family costs that is nearest to the geometric mean of its cheapest and its dearest. Neither
+                depends on what any network is worth.
         """
         objective, cost = (one.name for one in searched.history.objectives)
         series = {
@@ -84,8 +86,9 @@ class Fronts:
             HAND_MADE: _points(family.history.completed, objective, cost),
             RANDOM: _points(drawn.pareto(), objective, cost),
         }
-        members = series[HAND_MADE]
-        budget = members[(len(members) - 1) // 2].cost if limit is None else limit
+        costs = [point.cost for point in series[HAND_MADE]]
+        middle = math.sqrt(costs[0] * costs[-1])
+        budget = min(costs, key=lambda cost: abs(math.log(cost / middle))) if limit is None else limit
         return cls(objective, cost, images, budget, series)
 
     def best(self, name: str, budget: float | None = None) -> Point | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autopanoptic.nas import Architecture, Option, SandwichPaths, SearchSpace
-from autopanoptic.panoptic.search.strategies import is_size
+from autopanoptic.panoptic.search.strategies import is_size, plain
 
 
 class SizeSandwich(SandwichPaths):
@@ -13,10 +13,12 @@ class SizeSandwich(SandwichPaths):
 
     Yu and Huang 2019, "Universally slimmable networks and improved training techniques"; BigNAS, Yu et al. 2020. There
     all choices are sizes. Here there are operators too, and both ends draw theirs at random for each cycle: those of
-    fixed ends would be trained several times as often as the others, which the search would mistake for quality.
+    fixed ends would be trained several times as often as the others, which the search would mistake for quality. Where
+    the space has a constraint, operators of an end that breaks it give way to the plain ones until it does not, in
+    random order, those of the heads first, whose costs differ.
 
     Args:
-        space: Of the supernet.
+        space: Of the supernet; every path keeps its constraint.
         random: How many random paths follow the two ends.
         seed: Of the random paths and operators.
     """
@@ -39,4 +41,15 @@ class SizeSandwich(SandwichPaths):
     def _end(self, space: SearchSpace, place: int, rng: np.random.Generator) -> Architecture:
         sizes = {label: options[place] for label, options in self._sizes.items()}
         drawn = {label: options[int(rng.integers(len(options)))] for label, options in self._operators.items()}
-        return space.canonical({**drawn, **sizes})
+        found = space.canonical({**drawn, **sizes})
+        for label in sorted(rng.permutation(list(drawn)).tolist(), key=_costs_little):
+            if space.accepts(found):
+                break
+            drawn[label] = plain(label)
+            found = space.canonical({**drawn, **sizes})
+        return found
+
+
+def _costs_little(label: str) -> bool:
+    """Whether all of a choice's operators cost about the same, as in the backbone and the fusion."""
+    return not label.startswith(("mask.", "segmentation."))

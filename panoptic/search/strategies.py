@@ -82,8 +82,13 @@ def _scaled(space: SearchSpace, share: float) -> Architecture:
         if is_size(choice.label):
             options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
         else:
-            options[choice.label] = _PLAIN[choice.label.split(".")[0]]
+            options[choice.label] = plain(choice.label)
     return space.canonical(options)
+
+
+def plain(label: str) -> Option:
+    """Return the operator that one would take by hand for a choice."""
+    return _PLAIN[label.split(".")[0]]
 
 
 def is_size(label: str) -> bool:

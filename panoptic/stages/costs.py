@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autopanoptic.nas import Architecture
+from autopanoptic.nas import Architecture, SearchSpace
+from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.costs import costs_of, latency_of
+from autopanoptic.panoptic.search.strategies import family
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.settings import Settings
+
+HEADROOM = 1.1
+"""Share of what the family's dearest network costs that others may, so that it can have other operators as well."""
 
 
 def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Architecture], float]]:
@@ -22,3 +27,29 @@ def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Archite
     if settings.search.cost == "latency_ms":
         found["latency_ms"] = latency_of(config, *size, device_of(settings), settings.machine.precision)
     return found
+
+
+def limits(settings: Settings, datasets: Datasets, space: SearchSpace) -> dict[str, tuple[float | None, float | None]]:
+    """Return the bounds on the costs of candidates.
+
+    Where the settings have none, that is a tenth more than the dearest network of the hand-made family costs:
+    operators of large networks multiply to several times that, where nothing is left to compare with.
+    """
+    if settings.search.max_gflops is not None:
+        return {"gflops": (None, settings.search.max_gflops)}
+    return _of_family(settings, datasets, space)
+
+
+def within_family(settings: Settings, datasets: Datasets, space: SearchSpace) -> SearchSpace:
+    """Return the part of a space about as dear as the hand-made family at most, in which a supernet is trained."""
+    return CostTable(costs(settings, datasets), _of_family(settings, datasets, space)).constrained(space)
+
+
+def _of_family(
+    settings: Settings, datasets: Datasets, space: SearchSpace
+) -> dict[str, tuple[float | None, float | None]]:
+    members = family(space)
+    if len(members) == 1:
+        return {}
+    gflops = costs(settings, datasets)["gflops"]
+    return {"gflops": (None, HEADROOM * max(map(gflops, members)))}

@@ -28,7 +28,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
-from autopanoptic.panoptic.stages.costs import costs
+from autopanoptic.panoptic.stages.costs import costs, limits
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
@@ -58,7 +58,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     config = network_config(settings, categories)
     with torch.device("meta"):
         whole = Supernet(PanopticNetwork(config)).space
-    space = CostTable(costs(settings, datasets), _constraints(settings)).constrained(whole)
+    space = CostTable(costs(settings, datasets), limits(settings, datasets, whole)).constrained(whole)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
     stopper = stopper_of(settings, datasets)
@@ -90,6 +90,7 @@ class Candidates:
         batches = recalibration_batches(settings, datasets.train, divisor)
         self._evaluator = PanopticEvaluator(supernet, validation, batches)
         self._costs = costs(settings, datasets)
+        self._limits = limits(settings, datasets, supernet.space)
         self._val = datasets.val
 
     def searched(self) -> Result:
@@ -102,7 +103,7 @@ class Candidates:
         strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
         members = family(self.supernet.space)
         ends = [members[0], members[-1]] if asked.cost is not None and len(members) > 1 else []
-        allowed = CostTable(self._costs, _constraints(self.settings)).allows
+        allowed = CostTable(self._costs, self._limits).allows
         return self._run("search", strategy, asked.trials, initial=[end for end in ends if allowed(end)])
 
     def drawn(self, trials: int) -> Result:
@@ -140,7 +141,7 @@ class Candidates:
             evaluator or self._evaluator,
             objectives=objectives_of(self.settings),
             costs=self._costs,
-            constraints={} if compared else _constraints(self.settings),
+            constraints={} if compared else self._limits,
             executor=self._executor(),
             ordered=True,
             journal=self.folder / f"{name}.jsonl",
@@ -187,7 +188,3 @@ def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
         )
     top = TOP if settings.search.cost is None else TOP_OF_FRONT
     return Racing(steps=steps, top=min(top, settings.search.trials))
-
-
-def _constraints(settings: Settings) -> dict[str, tuple[float | None, float | None]]:
-    return {} if settings.search.max_gflops is None else {"gflops": (None, settings.search.max_gflops)}

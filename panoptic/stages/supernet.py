@@ -19,6 +19,7 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
+from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
@@ -35,7 +36,8 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     """Train the supernet: one path first where the settings say so, then all of them.
 
     A space of operators is trained in fair cycles, as in the paper; one of widths and depths by the sandwich rule,
-    since its options share their weights: the largest path, the smallest and random ones on each batch, for one update.
+    since its options share their weights: the largest path, the smallest and random ones on each batch, for one update,
+    of those that cost no more than the hand-made family's largest.
 
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
@@ -46,7 +48,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     network = build(config, settings.seed)
     supernet = Supernet(network)
     weights, machine = folder / SUPERNET, hardware(settings, progress=progress)
-    parts = _parts(settings, supernet.space, folder)
+    parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)

@@ -58,7 +58,9 @@ def test_what_is_dominated_is_left_out_but_for_the_family(fronts: Fronts) -> Non
     assert fronts.series[SEARCHED][1].error == 0.5
 
 
-def test_the_budget_is_the_middle_member_s_cost_and_no_quality_moves_it(fronts: Fronts) -> None:
+def test_the_budget_is_the_cost_of_the_member_nearest_to_the_geometric_middle_and_no_quality_moves_it(
+    fronts: Fronts,
+) -> None:
     assert fronts.budget == 0.20
     others = {**SEARCHES, "family": a_result([(0.20, 1.0), (0.10, 2.0), (0.40, 3.0)])}
     assert Fronts.of(**others, images=400).budget == 0.20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from autopanoptic.nas import Choice, SandwichPaths, SearchSpace
+from autopanoptic.nas import Architecture, Choice, SandwichPaths, SearchSpace
 from autopanoptic.panoptic.search.paths import SizeSandwich
 
 SPACE = SearchSpace(
@@ -36,3 +36,18 @@ def test_no_operator_is_trained_more_than_others() -> None:
         uses = Counter(str(paths.path(step)["mask.0"]) for step in range(role, 2400, 4))
         assert all(150 < count < 250 for count in uses.values()), uses
         assert len(uses) == 3
+
+
+def test_ends_keep_the_constraint_by_plain_operators() -> None:
+    def cost(architecture: Architecture) -> int:
+        dear = sum(architecture.get(label) == "at3" for label in ("mask.0", "mask.1"))
+        return int(architecture["mask.width"]) * (1 + dear)  # type: ignore[arg-type]
+
+    cheap = SPACE.where(lambda architecture: cost(architecture) <= 32, "cheap")
+    paths = [SizeSandwich(cheap).path(step) for step in range(1200)]
+    assert all(cost(path) <= 32 for path in paths)
+    largest, smallest = paths[::4], paths[1::4]
+    assert all(path["mask.width"] == 32 for path in largest)
+    assert {path["mask.0"] for path in largest} == {"dw3", "dw5"}
+    # What keeps the constraint is left as it was drawn.
+    assert {path["mask.0"] for path in smallest} == {"dw3", "dw5", "at3"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autopanoptic.nas import SandwichPaths, Supernet
+from autopanoptic.nas import FairPaths, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -76,7 +75,7 @@ def test_an_interrupted_average_resumes_exactly(
     datasets: Datasets, network: PanopticNetwork, tmp_path: Path, accumulate: bool
 ) -> None:
     space = Supernet(network).space
-    paths = SandwichPaths(space, *itertools.islice(space, 2), random=0)
+    paths = FairPaths(space, length=2)
     start, recipe = weights(network), replace(RECIPE, passes=4, accumulate=accumulate, ema=0.9)
     machine = replace(QUIET, checkpoint_every=1)
     train(network, datasets.train, TRANSFORM, recipe, tmp_path / "a", paths=paths, hardware=machine)
