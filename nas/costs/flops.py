@@ -23,7 +23,7 @@ class FlopCount:
     the figures compare with published ones. Convolutions, matrix products and attention are counted, element-wise
     operations are not. In a network with an :class:`InputChoice` an operation counts where the output depends on its
     result, so a branch that none takes costs nothing, although the network as it is written may still run it. In any
-    other network all that runs counts, which takes a third of the time.
+    other network all that runs counts, which takes far less time.
 
     Args:
         supernet: whose architectures are counted; its network's ``forward`` must run on the meta device.
