@@ -11,6 +11,7 @@ from autopanoptic.nas import (
     AdditiveCost,
     Architecture,
     FlopCount,
+    LayerCosts,
     ParameterCount,
     SearchSpace,
     Supernet,
@@ -30,8 +31,8 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     """Return GFLOPs and millions of parameters as functions of an architecture.
 
     Among operators no option changes the shapes that other choices see, so both are sums over the choices, of which
-    each option is measured when it is first met. Widths multiply, so networks with widths and depths are counted whole,
-    each once: `LayerCosts` would need more passes before its first answer than a search has candidates.
+    each option is measured when it is first met. Widths multiply, so with widths and depths they are sums over layers,
+    for which some dozens of passes are made when the first is asked for.
 
     Args:
         config: Of the networks.
@@ -41,27 +42,14 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
     image = torch.zeros(1, 3, height, width, device="meta")
-    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
     if _has_sizes(supernet.space):
-        return {"gflops": _Counted(flops, 1e9), "mparams": _Counted(ParameterCount(supernet), 1e6)}
+        costs = LayerCosts(supernet, image, unit=1e9, formulas=FLOP_FORMULAS)
+        return {"gflops": costs, "mparams": lambda architecture: costs.parameters(architecture) / 1e6}
+    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),
     }
-
-
-class _Counted:
-    """A count that is made once for each architecture."""
-
-    def __init__(self, count: Callable[[Architecture], float], unit: float) -> None:
-        self._count, self._unit = count, unit
-        self._known: dict[Architecture, float] = {}
-
-    def __call__(self, architecture: Architecture) -> float:
-        """Return the count in the unit."""
-        if architecture not in self._known:
-            self._known[architecture] = self._count(architecture) / self._unit
-        return self._known[architecture]
 
 
 def _has_sizes(space: SearchSpace) -> bool:

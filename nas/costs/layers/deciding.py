@@ -90,7 +90,7 @@ def layers_of(
     if not known:  # a space without choices
         known = {(only := passes.without_inactive({})): passes(only)}
         ran = known[only]
-    modules, places, containers = dict(network.named_modules()), _places(network), _containers(network)
+    modules, places, containers = dict(network.named_modules()), places_of(network), containers_of(network)
     layers = []
     for name, module in modules.items():
         if name in ran and is_layer(module, ran[name]):
@@ -188,7 +188,7 @@ def own_sizes(module: nn.Module) -> tuple[SizeChoice, ...]:
     return module.size_choices() if isinstance(module, ElasticLayer) else ()
 
 
-def _places(network: nn.Module) -> dict[int, list[Place]]:
+def places_of(network: nn.Module) -> dict[int, list[Place]]:
     """Return the conditions under which each module is reached, by ``id``, once for each of its names."""
     found: dict[int, list[Place]] = {}
     for module, place in modules_of(network):
@@ -196,7 +196,7 @@ def _places(network: nn.Module) -> dict[int, list[Place]]:
     return found
 
 
-def _containers(network: nn.Module) -> dict[int, list[str]]:
+def containers_of(network: nn.Module) -> dict[int, list[str]]:
     """Return the names of the choices and repeats in which each module stands, by ``id``."""
     names = {id(module): name for name, module in network.named_modules()}
     containers: dict[str, str] = {}

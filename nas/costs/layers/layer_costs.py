@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
+from fractions import Fraction
 
 import torch
 
-from autopanoptic.nas.costs.layers.deciding import Key, Layer, layers_of, own_sizes
+from autopanoptic.nas.costs.layers.deciding import Key
 from autopanoptic.nas.costs.layers.passes import Formulas, Passes, Seen
+from autopanoptic.nas.costs.layers.rates import RatedLayer, rate, rates_of
 from autopanoptic.nas.costs.layers.weights import Weights
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.supernet.supernet import Supernet
@@ -22,14 +23,17 @@ class LayerCosts:
     """The FLOPs of architectures, each the sum over its layers, of which a table knows the cost.
 
     Called on an architecture it gives what :class:`FlopCount` gives, but after some dozens of forward passes it looks
-    up what each layer costs. What that is depends on the options of few choices: the layer's own widths and kernel
-    size, and those that change the size of the image. Which they are is found once, by passes that vary one choice
-    alone; conditions and depths decide whether a layer counts at all. A pass of an architecture with a layer that is
-    not known yet fills in all of its layers.
+    up what each layer costs. Of an elastic layer that is the number of elements of its active weight times a rate: how
+    often each is multiplied, so that widths need no passes. What decides a rate, such as the choices that change the
+    size of the image, is found before the first answer: by passes in which every option and every place is met three
+    times among other options, and by bisection where two of these differ; each choice that matters takes the logarithm
+    of the number of choices, and one that does not takes none. Conditions and depths decide whether a layer counts at
+    all. A pass of an architecture with a rate that is not known yet fills in all of its layers.
 
-    Every pass is compared with what the table knew of each layer, and the first 16 architectures, then the 32nd, 64th,
-    128th, ... are counted in full for that. Where a layer depends on choices in another way, as on two that only matter
-    together, that raises an error, and :class:`FlopCount` has to be used. Between these an error could go unseen.
+    Every pass is compared with what the table knew of each layer, and the first 16 architectures asked for, then the
+    32nd, 64th, 128th, ... are counted in full for that. Where a layer depends on choices in a way that the first passes
+    did not show, as on a combination that is rare, that raises an error, and :class:`FlopCount` has to be used. Between
+    these an error could go unseen.
 
     Args:
         supernet: whose architectures are counted; its network must run on the meta device, without an
@@ -64,23 +68,30 @@ class LayerCosts:
     @property
     def layers(self) -> dict[str, tuple[str, ...]]:
         """The layers that multiply, each with the labels of the choices that decide its FLOPs."""
-        return {entries.layer.name: entries.layer.labels for entries in self._entries()}
+        order = [choice.label for choice in self._space.choices]
+        layers = [entries.layer for entries in self._entries()]
+        return {layer.name: tuple(label for label in order if label in layer.deciding) for layer in layers}
 
     def __call__(self, architecture: Mapping[str, Option]) -> float:
         """Return the FLOPs."""
         canonical = self._space.canonical(architecture)
         self._asked += 1
-        total, options = 0, dict(canonical)  # a Mapping of one's own is slow to look up in
+        total, options = Fraction(0), dict(canonical)  # a Mapping of one's own is slow to look up in
+        whole = 0
         for entries in self._entries():
             key = entries.layer.key(options)
             if key is not None:
-                flops = entries.known.get(key)
-                if flops is None:
+                known = entries.known.get(key)
+                if known is None:
                     return self._filled(canonical)
-                total += flops[0]
+                flops = known[0] * entries.layer.elements(options)
+                if type(flops) is int:  # a Fraction is slow to add
+                    whole += flops
+                else:
+                    total += flops
         if self._asked <= COMPARED or self._asked & (self._asked - 1) == 0:  # a power of two
             return self._filled(canonical)
-        return total / 2 / self.unit
+        return int(whole + total) / 2 / self.unit
 
     def parameters(self, architecture: Mapping[str, Option]) -> float:
         """Return the number of parameters, as :class:`ParameterCount` without inputs; takes no forward pass."""
@@ -89,16 +100,17 @@ class LayerCosts:
     def of_layers(self, architecture: Mapping[str, Option]) -> dict[str, float]:
         """Return the FLOPs of each layer of an architecture by its name in the supernet, in the unit."""
         self(architecture)
-        canonical = self._space.canonical(architecture)
-        keys = {entries: entries.layer.key(canonical) for entries in self._entries()}
-        return {e.layer.name: e.known[key][0] / 2 / self.unit for e, key in keys.items() if key is not None}
+        options = dict(self._space.canonical(architecture))
+        keys = [(entries, entries.layer.key(options)) for entries in self._entries()]
+        flops = {e.layer.name: e.known[key][0] * e.layer.elements(options) for e, key in keys if key is not None}
+        return {name: int(count) / 2 / self.unit for name, count in flops.items() if count}
 
     def _entries(self) -> list[_Entries]:
         if self._table is None:
-            found, passes = layers_of(self._passes, lambda module, seen: seen.flops > 0, attrgetter("flops"), own_sizes)
+            found, passes = rates_of(self._passes)
             table = [_Entries(layer) for layer in found]
-            for architecture, seen in passes.items():
-                _fill(table, architecture, seen)
+            for shown in passes:
+                _fill(table, shown.architecture, shown.seen)
             self._table = table
         return self._table
 
@@ -111,37 +123,40 @@ class LayerCosts:
 
 @dataclass(eq=False)
 class _Entries:
-    """What is known of a layer: for the options that decide it the FLOPs, and the architecture that showed them."""
+    """What is known of a layer: for the options that decide it the rate, and the architecture that showed it."""
 
-    layer: Layer
-    known: dict[Key, tuple[int, Architecture]] = field(default_factory=dict)
+    layer: RatedLayer
+    known: dict[Key, tuple[int | Fraction, Architecture]] = field(default_factory=dict)
 
 
 def _fill(table: Iterable[_Entries], architecture: Architecture, seen: Mapping[str, Seen]) -> None:
     """Take in what a pass showed, and compare it with what is known."""
-    rest = dict(seen)
+    rest, options = dict(seen), dict(architecture)
     for entries in table:
-        key, one = entries.layer.key(architecture), rest.pop(entries.layer.name, Seen())
+        layer, one = entries.layer, rest.pop(entries.layer.name, Seen())
+        key = layer.key(options)
         if key is not None:
-            flops, other = entries.known.setdefault(key, (one.flops, architecture))
-            if flops != one.flops:
-                raise ValueError(_refusal(entries.layer, key, flops, other, one.flops, architecture))
+            elements = layer.elements(options)
+            found, other = entries.known.setdefault(key, (rate(one.flops, elements), architecture))
+            if found * elements != one.flops:
+                raise ValueError(_refusal(layer, key, int(found * elements), other, one.flops, architecture))
         elif one.flops:
-            raise ValueError(
-                f"Layer {entries.layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount."
-            )
+            raise ValueError(f"Layer {layer.name!r} runs in {architecture.id}, of which it is no part. Use FlopCount.")
     for name, one in rest.items():
         if one.flops:
             raise ValueError(
-                f"Module {name!r} multiplies in {architecture.id}, but in no architecture in which one choice was "
-                "varied alone. Use FlopCount."
+                f"Module {name!r} multiplies in {architecture.id}, but in none of the architectures that were to show "
+                "all layers. Use FlopCount."
             )
 
 
-def _refusal(layer: Layer, key: Key, flops: int, other: Architecture, found: int, architecture: Architecture) -> str:
+def _refusal(
+    layer: RatedLayer, key: Key, expected: int, other: Architecture, found: int, architecture: Architecture
+) -> str:
     decided = f"with {layer.described(key)}" if layer.labels else "always"
     different = [label for label in architecture.keys() | other.keys() if architecture.get(label) != other.get(label)]
     return (
-        f"Layer {layer.name!r} {decided} has {flops / 2:g} FLOPs in {other.id} and {found / 2:g} in {architecture.id}, "
-        f"which differ in {sorted(different)}: its cost depends on choices that have no effect alone. Use FlopCount."
+        f"Layer {layer.name!r} {decided} should have {expected / 2:g} FLOPs in {architecture.id}, as {other.id} shows, "
+        f"but has {found / 2:g}; they differ in {sorted(different)}: its cost depends on choices in a way that was not "
+        "found. Use FlopCount."
     )

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from autopanoptic.nas.costs.shapes_alone import shapes_alone
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.supernet.dataflow import tensors_in
@@ -81,7 +82,8 @@ class Passes:
         self.meta.activate(architecture)
         self.count += 1
         self._seen, self._running = {}, []
-        with FlopCounterMode(display=False, custom_mapping=self._formulas) as self._counter, torch.no_grad():
+        counter = FlopCounterMode(display=False, custom_mapping=self._formulas)
+        with shapes_alone(self._formulas), counter as self._counter, torch.no_grad():
             self.meta.module(*self.inputs)
         return self._seen
 

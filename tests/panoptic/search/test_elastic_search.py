@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autopanoptic.nas import Architecture, FlopCount, ParameterCount, Supernet
+from autopanoptic.nas import Architecture, FlopCount, LayerCosts, ParameterCount, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -44,15 +44,19 @@ def outputs(supernet: Supernet, architecture: Architecture) -> Tensor:
     return torch.cat((out.segmentation.flatten(), out.mask_logits.flatten()))
 
 
-def test_costs_are_counted_once(supernet: Supernet, monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = costs_of(CONFIG, 64, 64)
-    architecture = supernet.space.sample(np.random.default_rng(1))
+def test_costs_are_those_of_whole_networks_after_some_dozens_of_passes(supernet: Supernet) -> None:
+    costs, rng = costs_of(CONFIG, 64, 64), np.random.default_rng(1)
     flops = FlopCount(supernet, torch.zeros(1, 3, 64, 64), unit=1e9, formulas=FLOP_FORMULAS)
-    assert costs["gflops"](architecture) == flops(architecture)
-    assert costs["mparams"](architecture) == ParameterCount(supernet, unit=1e6)(architecture)
-    counted = costs["gflops"](architecture)
-    monkeypatch.setattr(FlopCount, "__call__", lambda *_: pytest.fail("counted again"))
-    assert costs_of(CONFIG, 64, 64)["gflops"](architecture) == counted
+    parameters = ParameterCount(supernet, unit=1e6)
+    gflops = {
+        architecture: costs["gflops"](architecture) for architecture in (supernet.space.sample(rng) for _ in range(300))
+    }
+    counted = costs["gflops"]
+    assert isinstance(counted, LayerCosts)
+    assert counted.passes < 80
+    for architecture in (hand_made(supernet.space), *list(gflops)[-8:]):
+        assert counted(architecture) == flops(architecture)
+        assert costs["mparams"](architecture) == parameters(architecture)
 
 
 def test_the_family_scales_all_sizes_together(supernet: Supernet) -> None:

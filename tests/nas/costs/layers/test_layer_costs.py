@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise, starmap
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import (
     ElasticConv2d,
+    ElasticLayer,
     ElasticLinear,
     FlopCount,
     InputChoice,
@@ -87,8 +91,8 @@ def test_thousands_of_architectures_take_some_dozens_of_passes(example: Tensor) 
     assert supernet.space.size > 40_000
     for _ in range(2_000):
         costs(supernet.space.sample(rng))
-    # 27 options and sizes' ends are varied, 27 combinations of a block's widths are met, and 23 sums are compared.
-    assert costs.passes < 120
+    # Each option is met three times, a stage's blocks only with one of its kinds; and 23 sums are compared.
+    assert costs.passes < 60
     before = costs.passes
     costs.parameters(supernet.space.sample(rng))
     for _ in range(2_000):  # of which the 2,048th sum is compared
@@ -118,12 +122,78 @@ def test_each_layer_of_an_architecture(strided: Supernet, example: Tensor) -> No
     assert sum(found.values()) == costs(architecture)
 
 
-def test_layers_that_depend_on_choices_in_another_way_are_refused(together: Supernet, example: Tensor) -> None:
-    costs = LayerCosts(together, example)
-    assert costs({"one": "large", "two": "small"}) == 16
-    message = r"Layer 'conv' always has 16 FLOPs in \w+ and 4 in \w+, which differ in \['one', 'two'\]"
+def test_choices_that_only_matter_together_are_found(together: Supernet, example: Tensor) -> None:
+    costs, whole = LayerCosts(together, example), FlopCount(together, example)
+    assert costs.layers == {"conv": ("one", "two")}
+    assert [costs(architecture) for architecture in together.space] == [whole(a) for a in together.space]
+
+
+class Product(ElasticLayer):
+    """Its FLOPs are no multiple of its weight, and depend on two widths together."""
+
+    def __init__(self, one: Width, two: Width) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(one.largest, two.largest))
+        self.layout = {"weight": (one, two)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.active_tensor("weight")
+        assert weight is not None
+        return x.mean() * (weight @ weight.T @ weight).sum()
+
+
+def test_layers_that_are_no_multiple_of_their_weight(example: Tensor) -> None:
+    class Products(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(
+                Product(Width(f"{n}.one", [2, 3, 5]), Width(f"{n}.two", [1, 4])) for n in range(3)
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return sum((layer(x) for layer in self.layers), start=torch.zeros((), device=x.device))
+
+    supernet = Supernet(Products())
+    costs, whole = LayerCosts(supernet, example), FlopCount(supernet, example)
+    assert [costs(architecture) for architecture in supernet.space] == [whole(a) for a in supernet.space]
+
+
+def test_widths_add_no_passes(example: Tensor) -> None:
+    """Layers that are multiplied as often whatever the widths are need no pass for a width."""
+
+    class Chain(ModelSpace):
+        def __init__(self, layers: int) -> None:
+            super().__init__()
+            widths = [1, *(Width(f"{n}", [2, 3, 4, 5]) for n in range(layers))]
+            self.layers = nn.Sequential(*starmap(partial(ElasticConv2d, kernel_size=1), pairwise(widths)))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x)
+
+    short, long = (LayerCosts(Supernet(Chain(layers)), example) for layers in (4, 24))
+    assert [len(costs.layers) for costs in (short, long)] == [4, 24]
+    assert long.passes <= short.passes + 8
+
+
+def test_layers_that_depend_on_choices_in_another_way_are_refused(example: Tensor) -> None:
+    class AllTogether(ModelSpace):
+        """The image is small for one of a million architectures."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            sizes = {"large": nn.AdaptiveAvgPool2d(4), "small": nn.AdaptiveAvgPool2d(2)}
+            self.choices = nn.ModuleList(LayerChoice(dict(sizes), label=f"{n}") for n in range(20))
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(max((choice(x) for choice in self.choices), key=lambda image: image.shape[-1]))
+
+    costs = LayerCosts(Supernet(AllTogether()), example)
+    options = {f"{n}": "small" for n in range(20)}
+    assert costs(options | {"7": "large"}) == 16
+    message = r"Layer 'conv' always should have 16 FLOPs in \w+, as \w+ shows, but has 4; they differ in \['"
     with pytest.raises(ValueError, match=message):
-        [costs(architecture) for architecture in together.space]
+        costs(options)
 
 
 def test_layers_that_run_where_they_are_no_part_are_refused(example: Tensor) -> None:
