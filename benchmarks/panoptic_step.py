@@ -25,6 +25,7 @@ from torchvision.ops import roi_align as torchvision_roi_align
 
 from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -41,10 +42,11 @@ PARTS = ("backbone", "neck", "segmentation", "rpn", "roi_heads.box_roi_pool", "r
 WARM_UP = 3
 
 
-def network_of_scenes() -> PanopticNetwork:
+def network_of_scenes(categories: Categories) -> PanopticNetwork:
     """Return the hand-made network, its weights drawn from a seed."""
     with seeded(0):
-        supernet = Supernet(PanopticNetwork(PanopticConfig.scenes(3, 3)))
+        config = PanopticConfig.scenes(len(categories.things), len(categories.stuff))
+        supernet = Supernet(PanopticNetwork(config))
         return supernet.subnet(hand_made(supernet.space)).train()  # type: ignore[return-value]
 
 
@@ -86,11 +88,10 @@ def measure(steps: int) -> dict[str, dict[str, float]]:
     """Return the median milliseconds of every part, with our RoIAlign and with torchvision's."""
     with TemporaryDirectory() as folder:
         root = write_scenes(Path(folder) / "scenes", {"train": 32, "nas_val": 1, "val": 1}, size=96, seed=0)
-        loader = training_batches(
-            find_splits(root).open().train, Transform(short_side=None), batch_size=8, divisor=32, stop=steps + WARM_UP
-        )
+        train = find_splits(root).open().train
+        loader = training_batches(train, Transform(short_side=None), batch_size=8, divisor=32, stop=steps + WARM_UP)
         batches = list(loader)
-    network = network_of_scenes()
+    network = network_of_scenes(train.categories)
     optimizer, seconds = make_optimizer(Recipe(passes=1), network), defaultdict[str, float](float)
     watch(network, seconds)
     kinds: dict[str, Callable[..., Any]] = {"ours": pooling.roi_align, "torchvision": torchvision_roi_align}
