@@ -23,6 +23,7 @@ class Lines:
 
     def __init__(self, write: Callable[[str], object], title: str, clock: Callable[[], float] | None = None) -> None:
         self.said: int | None = None
+        self._done_before: int | None = None
         self._write = write
         self._title = title
         self._clock = clock or time.monotonic
@@ -36,6 +37,9 @@ class Lines:
             total: The whole work; None where it has no end of its own.
             note: Says what else is to be known; called for a line that is written only.
         """
+        if self._done_before is None:
+            # Work that goes on from where it was interrupted took no time now for what came before.
+            self._done_before = max(0, done - 1)
         now = self._clock()
         if now - self._last >= min(LONGEST, max(SHORTEST, (now - self._begun) / 10)):
             self.write(done, total, note())
@@ -45,8 +49,9 @@ class Lines:
         self._last, self.said = self._clock(), done
         seconds = self._last - self._begun
         parts = [f"{done} of {total}" if total else str(done), note, shown(seconds)]
-        if total and 0 < done < total:
-            parts.append(f"about {shown(seconds * (total - done) / done)} left")
+        new = done - (self._done_before or 0)
+        if total and new > 0 and done < total:
+            parts.append(f"about {shown(seconds * (total - done) / new)} left")
         self._write(f"{self._title}: {', '.join(part for part in parts if part)}")
 
 

@@ -15,8 +15,8 @@ import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch.multiprocessing.spawn import ProcessRaisedException
 
+from autopanoptic.nas.search.lines import Lines
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.progress import ProgressLines
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 ADVICE = (
@@ -63,7 +63,7 @@ class Speed(Callback):
         self.restart()
 
 
-class Lines(PassCounter):
+class PassLines(PassCounter):
     """Prints a line now and then, where there is no terminal for a bar.
 
     Args:
@@ -72,7 +72,8 @@ class Lines(PassCounter):
     """
 
     def __init__(self, title: str, passes: int) -> None:
-        super().__init__(ProgressLines(title, passes))
+        lines = Lines(print, title)
+        super().__init__(lambda done: lines.update(done, passes))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Print it, once for all devices."""

@@ -23,8 +23,8 @@ from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
-    Lines,
     PassCounter,
+    PassLines,
     ProgressBar,
     QuietProcesses,
     Speed,
@@ -171,7 +171,7 @@ def _callbacks(
     if hardware.devices > 1:
         found.append(QuietProcesses())
     if hardware.progress:
-        found.append(ProgressBar(title) if get_console().is_terminal else Lines(title, recipe.passes))
+        found.append(ProgressBar(title) if get_console().is_terminal else PassLines(title, recipe.passes))
     if on_pass is not None:
         found.append(PassCounter(on_pass))
     return [*found, KeepTwo(folder)]

@@ -96,3 +96,12 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     Search(space(), RandomSearch(), lambda _: 1.0).run(3)
     assert "3/3" in terminal.getvalue()
     assert "3 of 3" not in terminal.getvalue()
+
+
+def test_work_that_goes_on_counts_its_own_time() -> None:
+    written, clock = list[str](), Clock()
+    lines = Lines(written.append, "work", clock)
+    for done in range(51, 101):
+        clock.now += 1
+        lines.update(done, 100)
+    assert written == ["work: 80 of 100, 30 s, about 20 s left"]
