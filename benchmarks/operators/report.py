@@ -17,7 +17,7 @@ PASSES = 800
 LONG = 1600
 INTRODUCTION = """# What matters on the generated scenes
 
-<!-- Written by `python -m benchmarks.operators report` from benchmarks/results/operators-*.json. Do not edit. -->
+<!-- Written by `python -m benchmarks.operators report` from benchmarks/results/operators. Do not edit. -->
 
 A search pays only where an architecture matters. These are trainings from scratch of networks that differ from the
 hand-made one in one thing, everywhere: an operator, a width, a depth. The scenes were made so that the differences

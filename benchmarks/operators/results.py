@@ -13,7 +13,7 @@ from benchmarks.operators.statistics import DRAWS, Estimate, Measured, at_equal_
 from benchmarks.operators.training import Plan
 from benchmarks.strategies.results import surroundings
 
-FOLDER = Path("benchmarks/results")
+FOLDER = Path("benchmarks/results/operators")
 
 
 def summarise(plan: Plan, seeds: Sequence[int]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def summarise(plan: Plan, seeds: Sequence[int]) -> dict[str, Any]:
 
 def path_of(folder: Path, passes: int) -> Path:
     """Return the file of trainings of so many passes."""
-    return folder / f"operators-{passes}.json"
+    return folder / f"{passes}-passes.json"
 
 
 def write(found: Mapping[str, Any], folder: Path) -> Path:
