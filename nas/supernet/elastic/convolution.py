@@ -32,7 +32,10 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         dilation: as torch's.
         groups: 1; ``"depthwise"`` for as many as there are input channels; or, where the channels in a group stay and
             the number of groups follows the width, a size such as ``width // 16``.
-        bias, padding_mode, device, dtype: as torch's.
+        bias: as torch's.
+        padding_mode: as torch's.
+        device: as torch's.
+        dtype: as torch's.
         kernel_transform: whether a smaller kernel is the centre of the next larger one times a matrix that is learned,
             one for each size, shared by all channels, and the identity at first (once-for-all, Cai et al. 2020,
             section 3.3); else it is the centre. The subnet has the kernel that comes out.

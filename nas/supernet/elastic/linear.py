@@ -19,7 +19,9 @@ class ElasticLinear(ElasticLayer, nn.Linear):
     Args:
         in_features: the size of the input's last dimension. After ``flatten`` of 7x7 positions, ``width * 49``.
         out_features: the size of the output's last dimension.
-        bias, device, dtype: as torch's.
+        bias: as torch's.
+        device: as torch's.
+        dtype: as torch's.
 
     Raises:
         ValueError: when a size may be 0.

@@ -22,7 +22,12 @@ class ElasticBatchNorm2d(ElasticLayer, nn.BatchNorm2d):
 
     Args:
         num_features: channels of the input.
-        eps, momentum, affine, track_running_stats, device, dtype: as torch's.
+        eps: as torch's.
+        momentum: as torch's.
+        affine: as torch's.
+        track_running_stats: as torch's.
+        device: as torch's.
+        dtype: as torch's.
 
     Raises:
         ValueError: when the size may be 0.
@@ -95,7 +100,10 @@ class ElasticGroupNorm(ElasticLayer, nn.GroupNorm):
     Args:
         num_groups: of the largest number of channels.
         num_channels: channels of the input; every option must be a multiple of the size of a group.
-        eps, affine, device, dtype: as torch's.
+        eps: as torch's.
+        affine: as torch's.
+        device: as torch's.
+        dtype: as torch's.
 
     Raises:
         ValueError: when a size is no multiple of the size of a group.
