@@ -40,7 +40,7 @@ def test_comments_fit_a_terminal_and_stand_above_their_keys() -> None:
 def test_a_part_stands_alone() -> None:
     settings = load_config("scenes")
     assert text_of(settings, "data.scenes.train") == "data:\n  scenes:\n    train: 1600\n"
-    assert read(text_of(settings, "search", explain=True)).values["search"]["trials"] == 61
+    assert read(text_of(settings, "search", explain=True)).values["search"]["trials"] == settings.search.trials
     with pytest.raises(ConfigError, match=r"serch: unknown key; did you mean search\?"):
         text_of(settings, "serch")
     with pytest.raises(ConfigError, match=r"search\.trails: unknown key; did you mean trials\?"):
