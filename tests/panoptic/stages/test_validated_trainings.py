@@ -72,7 +72,7 @@ def test_a_supernet_is_measured_by_its_hand_made_path(
     datasets: Datasets, plain: Architecture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     supernet = train_supernet(SETTINGS, datasets, tmp_path, progress=True)
-    assert "supernet, fair cycles: 2 of 2, in 0:" in capsys.readouterr().out
+    assert capsys.readouterr().out == ""  # work of less than half a minute writes no lines
     divisor = network_config(SETTINGS, datasets.train.categories).image_divisor
     validation = validation_of(SETTINGS, datasets.nas_val, divisor)
     evaluator = PanopticEvaluator(supernet, validation, recalibration_batches(SETTINGS, datasets.train, divisor))
