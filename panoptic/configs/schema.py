@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
+from autopanoptic.panoptic.configs.spaces import with_strategy
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
@@ -59,7 +60,7 @@ def settings_of(layer: Layer) -> Settings:
     layer, quick = layer.take(QUICK)
     _refuse([*_unknown(layer, Settings), *_unknown(quick, Settings, shown_before=(QUICK,))])
     _refuse(list(_unreadable(layer, layer.values, ())))
-    values = dict(layer.values)
+    values = with_strategy(layer.values)
     network, changed = values.get("network"), values.get(RETRAINED)
     if not isinstance(changed, Mapping):
         return _validated(layer, values)

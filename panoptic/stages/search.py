@@ -172,15 +172,18 @@ def objectives_of(settings: Settings) -> dict[str, str]:
 
 
 def stopper_of(settings: Settings, datasets: Datasets) -> Stopper | None:
-    """Return the rule that gives up candidates which fall behind on the first images of nas_val, if one is asked for.
+    """Return the rule that gives up candidates which fall behind on the first images of nas_val, if there is one.
 
     Raises:
-        ValueError: If nas_val has too few batches to look at a candidate on the way.
+        ValueError: If one is asked for and nas_val has too few batches to look at a candidate on the way.
     """
-    if not settings.search.racing:
+    asked = settings.search.racing
+    if asked is False or (asked is None and settings.search.cost is None):
         return None
     steps, every = chunks_of(settings, datasets.nas_val)
     if every is None:
+        if asked is None:
+            return None
         raise ValueError(
             f"search.racing: nas_val's {len(datasets.nas_val)} images are {steps} batches of "
             f"{settings.machine.evaluation_batch}, too few to give a candidate up on the way; take a smaller "

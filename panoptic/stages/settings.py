@@ -92,12 +92,15 @@ class SearchSettings:
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
         strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
+            A config that leaves it out gets path-priority in the space auto-panoptic and nsga2 in elastic.
         trials: Candidates to evaluate, at least 2.
         objective: Metric on nas_val to maximise.
-        cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone.
+        cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone. A config that
+            leaves it out gets GFLOPs in the space elastic, where the strategy takes two objectives.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
-        racing: Whether candidates that fall behind on the first images of nas_val are given up.
+        racing: Whether candidates that fall behind on the first images of nas_val are given up; None for where there is
+            a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
     """
@@ -108,7 +111,7 @@ class SearchSettings:
     objective: Metric = "pq"
     cost: Literal["gflops", "latency_ms"] | None = None
     max_gflops: float | None = None
-    racing: bool = False
+    racing: bool | None = None
     recalibration_batches: int = 8
 
     def __post_init__(self) -> None:
@@ -183,6 +186,8 @@ class Settings:
             the same.
         warmup: Training of one path before the others join; None to start them all together.
         supernet: Training of the supernet.
+        random_paths: Of a step by the sandwich rule, beside the largest and the smallest, at least 0: for the space
+            elastic. BigNAS (Yu et al. 2020) takes 2.
         retrain: Training of the networks that are compared.
         init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
             in the trained supernet; or a file, see `autopanoptic.panoptic.stages.starts`.
@@ -201,6 +206,7 @@ class Settings:
     retrained_network: PanopticConfig | None = None
     warmup: Recipe | None = None
     supernet: Recipe
+    random_paths: int = 2
     retrain: Recipe
     init: str = "scratch"
     init_part: Literal["all", "backbone"] = "all"
@@ -211,7 +217,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(0, self, "seed")
+        _require_at_least(0, self, "seed", "random_paths")
         if not self.init.strip():
             raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
         if self.init_part != "all" and self.init in ("scratch", "supernet"):

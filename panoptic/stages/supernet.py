@@ -26,8 +26,6 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
 
-RANDOM_PATHS = 2
-"""Of a step by the sandwich rule, beside the largest and the smallest; as in BigNAS (Yu et al. 2020)."""
 SUPERNET = "supernet.pt"
 """File of a trained supernet's weights."""
 
@@ -108,7 +106,7 @@ class _Part(NamedTuple):
 
 def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
     if settings.search.space == "elastic":
-        paths: PathSampler = SizeSandwich(space, RANDOM_PATHS, settings.seed)
+        paths: PathSampler = SizeSandwich(space, settings.random_paths, settings.seed)
         every = _Part(settings.supernet, folder / "sandwich", paths, "supernet, sandwich steps")
     else:
         every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
@@ -124,7 +122,7 @@ def check_cycles(settings: Settings, space: SearchSpace) -> None:
         ValueError: Naming the passes and the paths of a cycle.
     """
     if settings.search.space == "elastic":
-        settings.supernet.check_cycle(2 + RANDOM_PATHS, same_batch=True)
+        settings.supernet.check_cycle(2 + settings.random_paths, same_batch=True)
     else:
         settings.supernet.check_cycle(FairPaths(space).cycle)
 

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -72,7 +73,8 @@ class PassLines(PassCounter):
     """
 
     def __init__(self, title: str, passes: int) -> None:
-        lines = Lines(print, title)
+        # A file holds back what is written to it, and who follows it would see nothing for minutes.
+        lines = Lines(partial(print, flush=True), title)
         super().__init__(lambda done: lines.update(done, passes))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:

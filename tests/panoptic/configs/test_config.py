@@ -27,7 +27,7 @@ from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
-SHIPPED = ("camvid", "coco", "elastic", "memorise", "photographs", "scenes")
+SHIPPED = ("camvid", "coco", "memorise", "photographs", "scenes")
 QUICK = tuple(name for name in SHIPPED if name != "coco")
 
 
@@ -86,7 +86,25 @@ def test_the_papers_network_and_recipes_are_those_of_the_coco_config() -> None:
 def test_the_network_of_the_scenes_is_the_small_one() -> None:
     scenes = load_config("scenes")
     for retrained in (False, True):
-        assert scenes.network_for(3, 2, retrained=retrained) == PanopticConfig.scenes(3, 2)
+        elastic = replace(PanopticConfig.scenes(3, 2), space="elastic")
+        assert scenes.network_for(3, 2, retrained=retrained) == elastic
+
+
+@pytest.mark.parametrize("name", ["scenes", "coco"])
+def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
+    """One option or key is enough to search either space."""
+    found = [load_config(name, {"search.space": space}).search for space in ("elastic", "auto-panoptic")]
+    assert [(one.strategy, one.cost) for one in found] == [("nsga2", "gflops"), ("path-priority", None)]
+    timed = load_config(name, {"search.space": "elastic", "search.cost": "latency_ms"}).search
+    assert (timed.strategy, timed.cost) == ("nsga2", "latency_ms")
+    alone = load_config(name, {"search.space": "elastic", "search.strategy": "path-priority"}).search
+    assert (alone.strategy, alone.cost) == ("path-priority", None)
+
+
+def test_what_a_file_gives_for_the_search_stands(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: scenes\nsearch: {strategy: evolution, cost: null}\n")
+    found = load_config(tmp_path / "mine.yaml").search
+    assert (found.space, found.strategy, found.cost) == ("elastic", "evolution", None)
 
 
 def test_a_quick_form_is_short() -> None:
@@ -235,7 +253,7 @@ def test_what_is_wrong_is_named_by_its_key(changes: dict[str, Any], message: str
         ("base: scenes\nseed: 1\nseed: 2\n", "line 3: the key 'seed' stands here again, after line 2"),
         (
             "base: scene\n",
-            "line 1: base: config 'scene' is neither a file nor one of camvid, coco, elastic, memorise, photogra",
+            "line 1: base: config 'scene' is neither a file nor one of camvid, coco, memorise, photogra",
         ),
         ("base: [scenes]\n", "line 1: base must be the name of a shipped config or a path, not ['scenes']"),
         ("base: mine.yaml\n", "line 1: a config cannot be its own base: "),
