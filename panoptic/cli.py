@@ -297,8 +297,6 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     from autopanoptic.panoptic.stages.checks import check_settings
 
     settings = _settings(values)
-    if values["warmup_passes"] is not None and _settings({**values, "warmup_passes": None}).warmup is None:
-        raise ValueError("the config has no warm-up (warmup is null); leave out --warmup-passes")
     check_settings(settings)
     return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
 

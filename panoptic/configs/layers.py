@@ -43,9 +43,9 @@ class Layer:
         return Layer(merged, {**kept, **self.places}, self.source or below.source)
 
     def place(self, path: KeyPath) -> str | None:
-        """Return where a key was given, or the section that it stands in, or something within it."""
-        above = (path[:n] for n in range(len(path), 0, -1))
-        inside = (other for other in self.places if path and other[: len(path)] == path)
+        """Return where a key was given, or the section that it stands in, or something within it or beside it."""
+        above = [path[:n] for n in range(len(path), 0, -1)]
+        inside = (other for one in above for other in self.places if other[: len(one)] == one)
         return next((self.places[one] for one in (*above, *inside) if one in self.places), self.source)
 
     def latest(self, paths: Collection[KeyPath]) -> str | None:

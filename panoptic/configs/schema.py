@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
-from autopanoptic.panoptic.configs.spaces import with_strategy
+from autopanoptic.panoptic.configs.spaces import with_recipe, with_strategy
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
@@ -61,12 +61,15 @@ def settings_of(layer: Layer) -> Settings:
     _refuse([*_unknown(layer, Settings), *_unknown(quick, Settings, shown_before=(QUICK,))])
     _refuse(list(_unreadable(layer, layer.values, ())))
     values = with_strategy(layer.values)
-    network, changed = values.get("network"), values.get(RETRAINED)
-    if not isinstance(changed, Mapping):
-        return _validated(layer, values)
-    # First without it, so that what is wrong in the network is not said twice.
-    _validated(layer, {**values, RETRAINED: None})
-    return _validated(layer, {**values, RETRAINED: {**(network or {}), **changed}})
+    network, supernet = values.get("network", {}), values.get("supernet")
+    filled: dict[str, Any] = {}
+    if isinstance(changed := values.get(RETRAINED), Mapping) and isinstance(network, Mapping):
+        filled[RETRAINED] = {**network, **changed}
+    if isinstance(warmup := values.get("warmup"), Mapping) and isinstance(supernet, Mapping):
+        filled["warmup"] = with_recipe(warmup, supernet)
+    # First without them, so that what is wrong in another section is not said twice.
+    found = _validated(layer, {**values, **dict.fromkeys(filled)})
+    return _validated(layer, {**values, **filled}) if filled else found
 
 
 def _refuse(problems: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a config may leave out because it goes with the space that it searches."""
+"""What a config may leave out because it goes with what it gives."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from typing import Any
 
 from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
 
+OWN = ("passes", "distillation")
+"""Keys of the supernet's recipe that the warm-up does not take over: its length, and what one path alone cannot do."""
+
 
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with the strategy and the cost of its space, where it gives none.
+    """Return a config with the strategy and the cost that go with its space and with each other, where it gives none.
 
     Widths and depths are worth what they cost, so the space elastic is searched by NSGA-II for quality and GFLOPs; the
-    published space by path-priority for quality alone, as in the paper. A strategy of one objective gets no cost.
+    published space by path-priority for quality alone, as in the paper. A strategy of one objective gets no cost, and
+    a cost of null a strategy of one objective.
 
     Args:
         values: Nested; what is wrong in them stays as it is.
     """
-    search = values.get("search") or {}
-    if not isinstance(search, Mapping) or search.get("space") != "elastic":
+    search = values.get("search", {})
+    if not isinstance(search, Mapping):
         return dict(values)
-    filled = {"strategy": "nsga2", **search}
-    cost = None if filled["strategy"] in OF_ONE_OBJECTIVE else "gflops"
-    return {**values, "search": {"cost": cost, **filled}}
+    alone = search.get("space") != "elastic" or search.get("strategy") in OF_ONE_OBJECTIVE
+    filled = {"cost": None if alone else "gflops", **search}
+    return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
+
+
+def with_recipe(warmup: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the warm-up with the supernet's values for all that it leaves out but its passes."""
+    return {**{key: value for key, value in supernet.items() if key not in OWN}, **warmup}

@@ -92,7 +92,7 @@ class SearchSettings:
     Attributes:
         space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
         strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
-            A config that leaves it out gets path-priority in the space auto-panoptic and nsga2 in elastic.
+            A config that leaves it out gets nsga2 where there is a cost, else path-priority.
         trials: Candidates to evaluate, at least 2.
         objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone. A config that
@@ -184,7 +184,8 @@ class Settings:
         network: Widths, depths and thresholds of the supernet. Its classes come from the data.
         retrained_network: What differs in the networks that are retrained, which the paper makes wider; None for
             the same.
-        warmup: Training of one path before the others join; None to start them all together.
+        warmup: Training of one path before the others join; None to start them all together. A config may leave out
+            all but its passes: it then takes the values of the supernet's.
         supernet: Training of the supernet.
         random_paths: Of a step by the sandwich rule, beside the largest and the smallest, at least 0: for the space
             elastic. BigNAS (Yu et al. 2020) takes 2.

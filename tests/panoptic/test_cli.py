@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,33 @@ def test_options_reach_the_settings(runs: Path) -> None:
         "retrain.clip": None,
     }
     assert found == load_config("scenes", changes, quick=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ("elastic", "nsga2", "gflops")),
+        (("--space", "auto-panoptic"), ("auto-panoptic", "path-priority", None)),
+        (("--strategy", "path-priority"), ("elastic", "path-priority", None)),
+        (("--strategy", "random"), ("elastic", "random", "gflops")),
+        (("--cost", "latency_ms"), ("elastic", "nsga2", "latency_ms")),
+        (("--cost", "null"), ("elastic", "path-priority", None)),
+        (("--space", "auto-panoptic", "--cost", "gflops"), ("auto-panoptic", "nsga2", "gflops")),
+    ],
+)
+def test_one_option_is_enough_for_another_search(
+    runs: Path, options: tuple[str, ...], expected: tuple[str, str, str | None]
+) -> None:
+    found = settings(runs, *options).search
+    assert (found.space, found.strategy, found.cost) == expected
+
+
+@pytest.mark.parametrize("options", [("--warmup-passes", "5"), ("--set", "warmup={passes: 5}")])
+@pytest.mark.parametrize("config", ["scenes", "memorise"])
+def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: str, options: tuple[str, ...]) -> None:
+    root = write_scenes(tmp_path / "data", {"train": 1, "nas_val": 1, "val": 1}, size=64)
+    found = settings(runs, "--config", config, "--data", str(root), *options)
+    assert found.warmup == replace(found.supernet, passes=5)
 
 
 def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
@@ -153,7 +181,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--set", "seed=1", "--seed", "1"], "--seed and --set seed=1 both set seed; leave out one"),
         (["--set", "seed=1", "--set", "seed=2"], "--set seed=1 and --set seed=2 both set seed"),
         (["--set", "seed"], "--set seed: write key=value"),
-        (["--config", "camvid", "--warmup-passes", "3"], "the config has no warm-up"),
+        (["--warmup-passes", "0"], "--warmup-passes: warmup.passes must be at least 1, not 0"),
         (["--init", "nowhere.pt"], "init: nowhere.pt is neither scratch, supernet nor a file of weights"),
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),

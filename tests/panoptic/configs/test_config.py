@@ -101,6 +101,36 @@ def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
     assert (alone.strategy, alone.cost) == ("path-priority", None)
 
 
+def test_the_main_job_searches_for_a_front() -> None:
+    scenes = load_config("scenes")
+    assert (scenes.search.space, scenes.search.strategy, scenes.search.cost) == ("elastic", "nsga2", "gflops")
+    assert (scenes.search.racing, scenes.warmup, scenes.init) == (None, None, "supernet")
+
+
+@pytest.mark.parametrize("space", ["elastic", "auto-panoptic"])
+def test_a_cost_brings_a_strategy(space: str) -> None:
+    for cost, strategy in (("gflops", "nsga2"), ("latency_ms", "nsga2"), (None, "path-priority")):
+        assert load_config("scenes", {"search": {"space": space, "cost": cost}}).search.strategy == strategy
+
+
+@pytest.mark.parametrize(("name", "quick"), [*((name, False) for name in SHIPPED), *((name, True) for name in QUICK)])
+@pytest.mark.parametrize("space", ["elastic", "auto-panoptic"])
+def test_every_config_trains_the_supernet_of_either_space_in_whole_cycles(name: str, quick: bool, space: str) -> None:
+    found = load_config(name, {"search.space": space}, quick=quick)
+    assert found.warmup is None
+    assert found.supernet.passes % (2 + found.random_paths if space == "elastic" else 12) == 0
+    assert found.search.trials >= 13  # a cycle of path-priority, and its answer
+
+
+def test_a_warm_up_is_as_the_supernets_training_but_for_its_passes() -> None:
+    changes = {"supernet": {"batch_size": 3, "distillation": 0.5, "learning_rate": 0.01}, "warmup": {"passes": 5}}
+    found = load_config("scenes", changes)
+    assert found.warmup == replace(found.supernet, passes=5, distillation=0.0)
+    own = load_config("memorise", {"warmup": {"passes": 5, "flip": 0.25}})
+    assert own.warmup == replace(own.supernet, passes=5, flip=0.25)
+    assert load_config("coco", {"warmup.passes": 5}).warmup == replace(Recipe.coco_supernet(), passes=5)
+
+
 def test_what_a_file_gives_for_the_search_stands(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("base: scenes\nsearch: {strategy: evolution, cost: null}\n")
     found = load_config(tmp_path / "mine.yaml").search
@@ -190,7 +220,7 @@ def test_settings_are_changed_by_values_of_any_depth() -> None:
         ({"search.cost": "flops"}, "search.cost must be one of gflops, latency_ms, or null, not flops"),
         ({"search.objective": "map"}, "search.objective must be one of pq, sq, rq, pq_things, "),
         ({"search.space": "nas"}, "search.space must be one of auto-panoptic, elastic, not nas"),
-        ({"search.racing": "on"}, "search.racing must be true or false, not 'on'"),
+        ({"search.racing": "on"}, "search.racing must be true or false, or null, not 'on'"),
         ({"data.orientation": "up"}, "data.orientation must be one of apply, ignore, not up"),
         ({"data.path": 3}, "data.path must be text, or null, not 3"),
         ({"data.path": " "}, "data.path must name a folder, not ' '"),
@@ -206,7 +236,8 @@ def test_settings_are_changed_by_values_of_any_depth() -> None:
         ({"network.stem_width": 0}, "network.stem_width must be an integer of at least 1, not 0"),
         ({"retrained_network.mask_threshold": 2}, "retrained_network.mask_threshold must lie in [0, 1], not 2.0"),
         ({"supernet.passes": 0}, "supernet.passes must be at least 1, not 0"),
-        ({"warmup.batch_size": -1}, "warmup.batch_size must be at least 1, not -1"),
+        ({"warmup": {"passes": 5, "batch_size": -1}}, "warmup.batch_size must be at least 1, not -1"),
+        ({"warmup.batch_size": 4}, "warmup.passes is missing"),
         ({"retrain.scale_jitter": [2, 1]}, "retrain.scale_jitter=(2.0, 1.0) must be the least and the largest"),
         ({"retrain.keep": "best"}, "retrain.keep='best' needs validate_every"),
         ({"merge.score_threshold": 2}, "merge.score_threshold must be from 0 to 1, not 2.0"),
@@ -214,8 +245,18 @@ def test_settings_are_changed_by_values_of_any_depth() -> None:
         ({"search.trials": 1}, "search.trials must be at least 2, not 1"),
         ({"search.recalibration_batches": -1}, "search.recalibration_batches must be at least 0, not -1"),
         ({"search.max_gflops": 0}, "search.max_gflops must be positive, not 0.0"),
-        ({"search.strategy": "nsga2"}, "search.strategy nsga2 is for two objectives: set cost to gflops or latency_ms"),
-        ({"search.cost": "gflops"}, "search.strategy path-priority takes one objective, but cost is gflops"),
+        (
+            {"search": {"strategy": "nsga2", "cost": None}},
+            "search.strategy nsga2 is for two objectives: set cost to gflops or latency_ms",
+        ),
+        (
+            {"search": {"space": "auto-panoptic", "strategy": "nsga2"}},
+            "search.strategy nsga2 is for two objectives: set cost to gflops or latency_ms",
+        ),
+        (
+            {"search": {"cost": "gflops", "strategy": "path-priority"}},
+            "search.strategy path-priority takes one objective, but cost is gflops",
+        ),
         ({"machine.threads": 0}, "machine.threads must be at least 1, not 0"),
         ({"machine.memory": -1}, "machine.memory must be at least 0, not -1"),
         ({"data.short_side": 31}, "data.short_side must be at least 32, not 31"),
@@ -281,6 +322,9 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("scenes", {"network.box_hidden": "a", "retrained_network.stem_width": 3})
     assert len(str(caught.value).splitlines()) == 1  # not for the network that is retrained once more
+    with pytest.raises(ConfigError) as caught:
+        load_config("scenes", {"supernet.batch_size": -1, "warmup.passes": 3})
+    assert str(caught.value) == "changes: supernet.batch_size must be at least 1, not -1"
 
 
 def test_a_value_that_is_wrong_in_the_base_is_named_there(tmp_path: Path) -> None:
