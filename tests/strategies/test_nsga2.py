@@ -26,7 +26,8 @@ from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import RandomSearch, Strategy, nsga2
 from autopanoptic.strategies.nsga2 import NSGA2, Survivor, constrained_fronts, select, tournament
 from autopanoptic.strategies.testing import CHECKS, Check
-from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, completed, propose, replay, score
+from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, propose, replay, score
+from tests.outcomes import some_fail
 from tests.spaces import nested_spaces
 
 SPACE = SearchSpace(Choice(f"c{i}", range(6)) for i in range(12))
@@ -357,10 +358,6 @@ def test_a_resumed_search_proposes_the_same(strategy: NSGA2, tmp_path: Path) -> 
     for trials in (3, 8, 29, 60):
         part = search(tmp_path / "j").run(trials).history
     assert [trial.architecture for trial in part] == [trial.architecture for trial in whole]
-
-
-def some_fail(trial: Trial) -> Outcome:
-    return (TrialState.FAILED, {}) if trial.id % 4 == 1 else completed(trial)
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import (
     NSGA2,
     Evolution,
@@ -25,7 +24,8 @@ from autopanoptic.strategies import (
     Strategy,
 )
 from autopanoptic.strategies.path_priority.scoreboard import best_first, centred, climb, climbs, total_of
-from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
+from autopanoptic.strategies.testing.simulation import Simulation, propose, replay
+from tests.outcomes import some_fail
 from tests.spaces import nested_spaces
 
 MAKE: list[Callable[[], Strategy]] = [
@@ -39,10 +39,6 @@ MAKE: list[Callable[[], Strategy]] = [
     lambda: PathPriority(cycles=2, top=2),
     lambda: PathPriority(cycles=2, top=3, answer="sum"),
 ]
-
-
-def some_fail(trial: Trial) -> Outcome:
-    return (TrialState.FAILED, {}) if trial.id % 4 == 1 else completed(trial)
 
 
 @pytest.mark.parametrize("make", MAKE, ids=lambda make: repr(make()))
