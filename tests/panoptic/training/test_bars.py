@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from autopanoptic.nas.search import lines
 from autopanoptic.panoptic.training.bars import bar, bars
+from autopanoptic.panoptic.training.terminal import PassLines
 
 
 @pytest.fixture
@@ -45,3 +48,36 @@ def test_a_terminal_gets_bars() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "training searched" in shown
     assert " 5/10" in shown
+
+
+class Held(io.TextIOWrapper):
+    """A file that holds back what is written to it until it is flushed, as one on disk does."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+
+    @property
+    def arrived(self) -> list[str]:
+        return self.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_trainings_line_is_in_the_file_at_once(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Held()
+    monkeypatch.setattr(sys, "stdout", file)
+    shown = PassLines("supernet", 10)
+    for done in range(1, 4):
+        clock.now += 16
+        for first in (True, False):  # of two devices the first speaks
+            trainer: Any = SimpleNamespace(is_global_zero=first)
+            shown.on_train_batch_end(trainer, cast("Any", SimpleNamespace(passes=done)))
+        expected = [] if done == 1 else ["supernet: 2 of 10, 32 s, about 2 min 8 s left"]
+        assert file.arrived == expected
+
+
+def test_other_lines_are_in_the_file_at_once(clock: SimpleNamespace) -> None:
+    file = Held()
+    with bar(Console(file=file, width=80), "generating scenes") as move:
+        move(1, 2)
+        clock.now += 31
+        move(2, 2)
+        assert file.arrived == ["generating scenes: 2 of 2, 31 s"]
