@@ -15,21 +15,26 @@ from autopanoptic.panoptic.stages.prepare import prepare
 
 runner = CliRunner()
 FEW = {"data.scenes": {"train": 2, "nas_val": 1, "val": 1}, "machine.device": "cpu", "machine.workers": 1}
+PUBLISHED = {"search.space": "auto-panoptic", "warmup.passes": 5}
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.mark.parametrize(
+    ("changes", "file", "content"),
+    [
+        ({}, "sandwich/last.ckpt", b""),
+        (PUBLISHED, "warmup/last.ckpt", b""),
+        ({}, "supernet.pt", b"PK\x03\x04 cut"),
+    ],
+)
+def test_damaged_weights_end_a_resumed_run_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], file: str, content: bytes
+) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "runs" / "x"
-    folder.mkdir(parents=True)
-    settings = load_config("scenes", FEW, quick=True)
-    save_config(settings, folder / "config.yaml")
-    prepare(settings, folder, Console(file=io.StringIO()))
-    return folder
-
-
-@pytest.mark.parametrize(("file", "content"), [("warmup/last.ckpt", b""), ("supernet.pt", b"PK\x03\x04 cut")])
-def test_damaged_weights_end_a_resumed_run_with_one_line(run: Path, file: str, content: bytes) -> None:
+    run = tmp_path / "runs" / "x"
+    run.mkdir(parents=True)
+    settings = load_config("scenes", {**FEW, **changes}, quick=True)
+    save_config(settings, run / "config.yaml")
+    prepare(settings, run, Console(file=io.StringIO()))
     path = run / "supernet" / file
     path.parent.mkdir(parents=True)
     path.write_bytes(content)

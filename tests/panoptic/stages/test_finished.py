@@ -19,7 +19,15 @@ from autopanoptic.panoptic.training.recipe import Recipe
 
 RECIPE = Recipe(passes=1, batch_size=1, warmup=0)
 SETTINGS = load_config(
-    "scenes", {"warmup": RECIPE, "supernet": RECIPE, "retrain": RECIPE, "init": "scratch", "machine.device": "cpu"}
+    "scenes",
+    {
+        "search.space": "auto-panoptic",
+        "warmup": RECIPE,
+        "supernet": RECIPE,
+        "retrain": RECIPE,
+        "init": "scratch",
+        "machine.device": "cpu",
+    },
 )
 
 

@@ -1,4 +1,4 @@
-"""The whole search, small: what it writes, and that a kill in the middle changes nothing."""
+"""The whole search of the published space, small: what it writes, and that a kill in the middle changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SETTINGS_OF_TEST = load_config(
         "warmup": RECIPE,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 13, "recalibration_batches": 1},
+        "search": {"space": "auto-panoptic", "trials": 13, "recalibration_batches": 1},
         # Several trainings at a time are the matter of test_side_by_side.py.
         "machine": {"workers": 1, "trainings": 1, "device": "cpu"},
     },

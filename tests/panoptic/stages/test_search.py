@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from autopanoptic.nas import InlineExecutor, ProcessExecutor, Supernet
+from autopanoptic.nas import InlineExecutor, ProcessExecutor, Racing, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -82,7 +83,7 @@ def test_the_error_is_that_of_the_objective(datasets: Datasets) -> None:
     assert batches.validation_of(settings, datasets.val, 32).error_of == "pq_things"
 
 
-def test_racing_that_can_do_nothing_is_refused(datasets: Datasets) -> None:
+def test_racing_that_can_do_nothing_is_refused_where_it_is_asked_for(datasets: Datasets) -> None:
     racing = {"search.racing": True, "search.strategy": "random"}
     with pytest.raises(ValueError, match="nas_val's 4 images are 1 batches of 8, too few"):
         search.stopper_of(load_config("scenes", racing), datasets)
@@ -91,9 +92,24 @@ def test_racing_that_can_do_nothing_is_refused(datasets: Datasets) -> None:
     assert search.stopper_of(load_config("scenes"), datasets) is None
 
 
+def test_racing_is_on_where_there_is_a_cost_and_enough_to_look_at(datasets: Datasets) -> None:
+    enough = replace(datasets, nas_val=datasets.nas_val.subset([0] * 48))
+    found = search.stopper_of(load_config("scenes"), enough)
+    assert isinstance(found, Racing)
+    assert (found.steps, found.top) == (6, search.TOP_OF_FRONT)
+    assert search.stopper_of(load_config("scenes", {"search.racing": False}), enough) is None
+    for changes in ({"search.space": "auto-panoptic"}, {"search.strategy": "path-priority"}, {"search.cost": None}):
+        assert search.stopper_of(load_config("scenes", changes), enough) is None
+    alone = load_config("scenes", {"search": {"cost": None, "strategy": "random", "racing": True}})
+    found = search.stopper_of(alone, enough)
+    assert isinstance(found, Racing)
+    assert found.top == search.TOP
+
+
 def test_a_cost_is_a_second_objective() -> None:
-    assert search.objectives_of(load_config("scenes")) == {"pq": "max"}
-    both = load_config("scenes", {"search.cost": "gflops", "search.strategy": "nsga2"})
+    assert search.objectives_of(load_config("scenes")) == {"pq": "max", "gflops": "min"}
+    assert search.objectives_of(load_config("scenes", {"search.space": "auto-panoptic"})) == {"pq": "max"}
+    both = load_config("scenes", {"search": {"space": "auto-panoptic", "cost": "gflops", "strategy": "nsga2"}})
     assert search.objectives_of(both) == {"pq": "max", "gflops": "min"}
 
 

@@ -46,7 +46,7 @@ def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
     assert (coco.supernet, coco.retrain) == (Recipe.coco_supernet(), Recipe.coco_retrain())
     assert coco.network_for(80, 53) == PanopticConfig.coco()
     assert coco.network_for(80, 53, retrained=True) == PanopticConfig.coco(searched=True)
-    assert scenes.network_for(3, 2) == PanopticConfig.scenes(3, 2)
+    assert scenes.network_for(3, 2) == replace(PanopticConfig.scenes(3, 2), space="elastic")
     assert scenes.retrain == Recipe(passes=scenes.retrain.passes)
 
 
