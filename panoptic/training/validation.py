@@ -113,14 +113,16 @@ class ValidateEvery(Callback):
             return
         if trainer.is_global_zero:
             with nullcontext() if self.average is None else self.average.in_place(module):
-                self._measure(module, passes)
+                self._measure(trainer, module, passes)
         trainer.strategy.barrier("validation")
         self.afterwards()
 
-    def _measure(self, module: PanopticModule, passes: int) -> None:
+    def _measure(self, trainer: lightning.Trainer, module: PanopticModule, passes: int) -> None:
         metrics = self.measure(module.network)
         shown = {f"val_{name}": value for name, value in metrics.items() if name.startswith("pq")}
-        module.log_dict(shown, rank_zero_only=True)
+        # The module's own log would give them again with every later batch of the chunk.
+        for logger in trainer.loggers:
+            logger.log_metrics(shown, trainer.fit_loop.total_batch_idx)
         if self.keep and metrics["pq"] > self._best_pq:
             self._best_pq = metrics["pq"]
             weights = {name: value.cpu() for name, value in module.network.state_dict().items()}

@@ -49,7 +49,8 @@ def test_a_whole_run(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         write_scenes(tmp_path / "data", {"train": 4, "nas_val": 2, "val": 2}, size=64), things=kind == "things"
     )
     command = ["search", "--data", str(root), "--name", "x", "--quick", "--trials", "2", "--strategy", "random",
-               "--image-size", "64", "--device", "cpu", "--workers", "1", "--trainings", "1", *PASSES]  # fmt: skip
+               "--image-size", "64", "--device", "cpu", "--workers", "1", "--trainings", "1",
+               "--set", "machine.supernet_threads=1", *PASSES]  # fmt: skip
     done = runner.invoke(app, [*command, "--max-gflops", "50"])
     assert done.exit_code == 0, done.output
     networks = json.loads((tmp_path / "runs" / "x" / "metrics.json").read_text())["networks"]

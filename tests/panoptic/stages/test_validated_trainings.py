@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import hand_made
@@ -28,12 +28,11 @@ RECIPE = Recipe(passes=2, batch_size=1, warmup=0, validate_every=1, keep="best")
 SETTINGS = load_config(
     "scenes",
     {
-        "warmup": None,
-        "supernet": replace(RECIPE, keep="last", ema=0.5),
+        "supernet": replace(RECIPE, passes=6, validate_every=3, keep="last", ema=0.5),
         "retrain": RECIPE,
         "init": "scratch",
         "search": {"recalibration_batches": 1},
-        "machine": {"device": "cpu", "trainings": 1},
+        "machine": {"device": "cpu", "supernet_threads": 1, "trainings": 1},
     },
 )
 
@@ -68,15 +67,18 @@ def test_a_network_is_measured_on_nas_val_and_the_best_weights_are_saved(
     assert _kept(tmp_path / "searched", replace(RECIPE, keep="last")) == ""
 
 
+@pytest.mark.parametrize(("space", "folder"), [("elastic", "sandwich"), ("auto-panoptic", "fair")])
 def test_a_supernet_is_measured_by_its_hand_made_path(
-    datasets: Datasets, plain: Architecture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    datasets: Datasets, tmp_path: Path, capsys: pytest.CaptureFixture[str], space: str, folder: str
 ) -> None:
-    supernet = train_supernet(SETTINGS, datasets, tmp_path, progress=True)
+    settings = change_settings(SETTINGS, {"search": {"space": space}})
+    supernet = train_supernet(settings, datasets, tmp_path, progress=True)
     assert capsys.readouterr().out == ""  # work of less than half a minute writes no lines
-    divisor = network_config(SETTINGS, datasets.train.categories).image_divisor
-    validation = validation_of(SETTINGS, datasets.nas_val, divisor)
-    evaluator = PanopticEvaluator(supernet, validation, recalibration_batches(SETTINGS, datasets.train, divisor))
-    found = logged(tmp_path / "fair")
+    divisor = network_config(settings, datasets.train.categories).image_divisor
+    validation = validation_of(settings, datasets.nas_val, divisor)
+    evaluator = PanopticEvaluator(supernet, validation, recalibration_batches(settings, datasets.train, divisor))
+    found = logged(tmp_path / folder)
     assert len(found) == 2
+    plain = hand_made(supernet.space)
     assert found[-1] == pytest.approx(evaluator.evaluate(plain, lambda *_: None)["pq"])
-    train_supernet(SETTINGS, datasets, tmp_path, progress=True)  # is only loaded
+    train_supernet(settings, datasets, tmp_path, progress=True)  # is only loaded

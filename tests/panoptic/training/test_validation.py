@@ -62,9 +62,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def train_on(network: PanopticNetwork, datasets: Datasets, folder: Path, measure: Any, **changes: Any) -> None:
+def train_on(
+    network: PanopticNetwork, datasets: Datasets, folder: Path, measure: Any, chunk: int = 2, **changes: Any
+) -> None:
     train(
-        network, datasets.train, TRANSFORM, replace(RECIPE, **changes), folder, hardware=QUIET, validation=measure
+        network, datasets.train, TRANSFORM, replace(RECIPE, **changes), folder,
+        hardware=replace(QUIET, checkpoint_every=chunk), validation=measure,
     )  # fmt: skip
 
 
@@ -83,12 +86,15 @@ def test_the_best_weights_are_kept_and_given_to_the_network(
     assert best_of(tmp_path / "last") is None
 
 
+@pytest.mark.parametrize("chunk", [2, 9])
 def test_the_log_has_quality_learning_rate_and_images_per_second(
-    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, chunk: int
 ) -> None:
-    train_on(network, datasets, tmp_path, Told(datasets.nas_val, [10.0, 30.0, 20.0]))
+    train_on(network, datasets, tmp_path, Told(datasets.nas_val, [10.0, 30.0, 20.0]), chunk)
     found = rows(tmp_path)
-    assert [row["val_pq"] for row in found if row["val_pq"]] == ["10.0", "30.0", "20.0"]
+    measured = {int(row["step"]): row["val_pq"] for row in found if row["val_pq"]}
+    assert measured == {1: "10.0", 3: "30.0", 4: "20.0"}
+    assert [int(row["step"]) for row in found if row["loss"]] == [0, 1, 2, 3, 4]
     assert [row["val_pq_things"] for row in found if row["val_pq_things"]] == ["5.0", "15.0", "10.0"]
     assert "val_sq" not in found[0]
     rates = [float(row["learning_rate"]) for row in found if row["learning_rate"]]
