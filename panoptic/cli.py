@@ -118,7 +118,11 @@ def search(
     ] = None,
     racing: Annotated[
         bool | None,
-        typer.Option("--racing", help="search.racing: give up candidates that fall behind.", rich_help_panel="Search"),
+        typer.Option(
+            "--racing/--no-racing",
+            help="search.racing: give up candidates that fall behind.",
+            rich_help_panel="Search",
+        ),
     ] = None,
     recalibration_batches: Annotated[
         int | None,
@@ -136,9 +140,7 @@ def search(
     ] = None,
     supernet_passes: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="supernet.passes: training of the supernet in fair cycles.", rich_help_panel="Training"
-        ),
+        typer.Option(metavar="N", help="supernet.passes: training of the supernet.", rich_help_panel="Training"),
     ] = None,
     retrain_passes: Annotated[
         int | None,

@@ -52,10 +52,13 @@ class Plan:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of a search on scenes, with the retraining made so long."""
+        """The settings of a search on scenes, with the retraining made so long.
+
+        The networks differ in the widths and depths of their configs, which those of the space elastic do not follow.
+        """
         recipe = {"passes": self.passes, "validate_every": math.gcd(*self.reads), "keep": "last"}
         changes = {f"retrain.{key}": value for key, value in recipe.items()}
-        return load_config("scenes", {"machine.device": "cpu", **changes})
+        return load_config("scenes", {"machine.device": "cpu", "search.space": "auto-panoptic", **changes})
 
     def datasets(self) -> Datasets:
         """Return the scenes, generated where they are missing."""

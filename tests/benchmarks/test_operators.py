@@ -26,7 +26,7 @@ from benchmarks.operators.table import differing, header, rows
 from benchmarks.operators.training import Plan
 
 IMAGES, CLASSES = 40, 3
-BASE = load_config("scenes").network_for(4, 3)
+BASE = Plan(Path()).settings.network_for(4, 3)
 
 
 def counts(rng: np.random.Generator, skill: float) -> NDArray[np.float32]:

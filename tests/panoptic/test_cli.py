@@ -80,6 +80,11 @@ def test_one_option_is_enough_for_another_search(
     assert (found.space, found.strategy, found.cost) == expected
 
 
+@pytest.mark.parametrize(("option", "racing"), [("--racing", True), ("--no-racing", False)])
+def test_racing_is_turned_on_and_off(runs: Path, option: str, racing: bool) -> None:
+    assert settings(runs, option).search.racing is racing
+
+
 @pytest.mark.parametrize("options", [("--warmup-passes", "5"), ("--set", "warmup={passes: 5}")])
 @pytest.mark.parametrize("config", ["scenes", "memorise"])
 def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: str, options: tuple[str, ...]) -> None:
