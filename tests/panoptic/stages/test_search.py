@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -111,6 +112,19 @@ def test_a_cost_is_a_second_objective() -> None:
     assert search.objectives_of(load_config("scenes", {"search.space": "auto-panoptic"})) == {"pq": "max"}
     both = load_config("scenes", {"search": {"space": "auto-panoptic", "cost": "gflops", "strategy": "nsga2"}})
     assert search.objectives_of(both) == {"pq": "max", "gflops": "min"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search.space": "auto-panoptic"},
+        {"search.strategy": "path-priority"},
+        {"search.space": "auto-panoptic", "search.cost": "gflops"},
+        {"warmup.passes": 5},
+    ],
+)
+def test_one_key_is_enough_for_a_search_that_can_begin(datasets: Datasets, changes: dict[str, Any]) -> None:
+    search.check_feasible(load_config("scenes", changes, quick=True), datasets)
 
 
 def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
