@@ -137,6 +137,36 @@ class SandwichPaths:
         return self.ends[place] if place < 2 else self.space.sample(np.random.default_rng([self.seed, step]))
 
 
+class DrawnPaths:
+    """The first paths of a sampler, drawn beforehand.
+
+    They need no space, whose constraint may hold what cannot be sent to other processes.
+
+    Attributes:
+        cycle: that of the sampler.
+        roles: those of the sampler; empty where it has none.
+
+    Args:
+        sampler: draws the paths.
+        steps: how many of them.
+    """
+
+    def __init__(self, sampler: PathSampler, steps: int) -> None:
+        self.cycle = sampler.cycle
+        self.roles: tuple[str, ...] = getattr(sampler, "roles", None) or ()
+        self._paths = tuple(sampler.path(step) for step in range(steps))
+
+    def path(self, step: int) -> Architecture:
+        """Return the architecture of forward pass ``step``, from 0.
+
+        Raises:
+            IndexError: when it was not drawn.
+        """
+        if not 0 <= step < len(self._paths):
+            raise IndexError(f"Path {step} was not drawn, only the first {len(self._paths)} were.")
+        return self._paths[step]
+
+
 def _accepted(space: SearchSpace, end: str, architecture: Mapping[str, Option]) -> Architecture:
     canonical = space.canonical(architecture)
     if not space.accepts(canonical):

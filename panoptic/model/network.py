@@ -225,13 +225,16 @@ class PanopticNetwork(ModelSpace):
         return proposals, {"objectness": found["loss_objectness"], "rpn_box": found["loss_rpn_box_reg"]}
 
     @torch.no_grad()
-    def predict(self, images: Tensor, sizes: Sizes, original_sizes: Sizes) -> list[Prediction]:
+    def predict(
+        self, images: Tensor, sizes: Sizes, original_sizes: Sizes, *, least_score: float = 0.0
+    ) -> list[Prediction]:
         """Find the things and label the pixels of each image.
 
         Args:
             images: Normalised and padded at the right and bottom, float (B, 3, H, W).
             sizes: Height and width of each image without padding.
             original_sizes: Height and width of each wanted map.
+            least_score: Things of a lower score are left out, which saves their masks, 0 to 1.
 
         Raises:
             RuntimeError: The network is in training mode.
@@ -246,7 +249,7 @@ class PanopticNetwork(ModelSpace):
             pyramid, logits = self._features(images, sizes)
             proposals, _ = self._propose(images, sizes, pyramid)
             pyramid = {level: extend(x) for level, x in pyramid.items()}
-        detections = self._detect(images, sizes, pyramid, proposals)
+        detections = self._detect(images, sizes, pyramid, proposals, least_score)
         each = zip(detections, sizes, original_sizes, strict=True)
         things = [self._things_at(found, size, original) for found, size, original in each]
         semantics = [
@@ -274,10 +277,12 @@ class PanopticNetwork(ModelSpace):
     def _padded(self, images: Tensor, sizes: Sizes) -> AbstractContextManager[None]:
         return padded(images, sizes) if self.config.padding_ignored else nullcontext()
 
-    def _detect(self, images: Tensor, sizes: Sizes, pyramid: Features, proposals: list[Tensor]) -> list[Detections]:
+    def _detect(
+        self, images: Tensor, sizes: Sizes, pyramid: Features, proposals: list[Tensor], least_score: float
+    ) -> list[Detections]:
         if self.roi_heads is None:
             return [Detections.none(images.device) for _ in sizes]
-        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes)
+        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes, least_score)
         return found
 
     def _things_at(

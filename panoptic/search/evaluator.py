@@ -89,7 +89,9 @@ class Validation:
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
                 self._require_images(number, batch, index)
-                for found in predict(cast("PanopticNetwork", network), batch, self.precision):
+                for found in predict(
+                    cast("PanopticNetwork", network), batch, self.precision, self.rules.score_threshold
+                ):
                     panoptic = self._merge(found)
                     quality.update(self._truth(index), panoptic)
                     if keep is not None:
@@ -127,12 +129,17 @@ def error_name(metric: str) -> str:
     return f"{metric}_standard_error"
 
 
-def predict(network: PanopticNetwork, batch: Batch, precision: str = "32-true") -> list[Prediction]:
-    """Return what a network in eval mode says about a batch, on the network's device and in a precision."""
+def predict(
+    network: PanopticNetwork, batch: Batch, precision: str = "32-true", least_score: float = 0.0
+) -> list[Prediction]:
+    """Return what a network in eval mode says about a batch, on the network's device and in a precision.
+
+    Things of a score below `least_score` are left out.
+    """
     device = next(network.parameters()).device
     batch = batch.to(device, non_blocking=True)
     with computing(precision, device):
-        return network.predict(batch.images, batch.sizes, batch.original_sizes)
+        return network.predict(batch.images, batch.sizes, batch.original_sizes, least_score=least_score)
 
 
 class PanopticEvaluator(SupernetEvaluator):

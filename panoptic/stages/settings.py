@@ -144,8 +144,9 @@ class MachineSettings:
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
-        supernet_threads: Threads of the supernet's training on a CPU, beside which nothing else runs, at least 1; None
-            for as many as any training.
+        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
+            share the paths of a sandwich step, or else, and with a distillation, the images of a batch, over which
+            batch norm then takes no common statistics. Its weights depend on this number.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.
@@ -159,7 +160,7 @@ class MachineSettings:
     precision: Precision = "32-true"
     workers: int = 2
     threads: int = 1
-    supernet_threads: int | None = None
+    supernet_processes: int = 1
     trainings: int = 1
     loaders: int = 0
     evaluation_batch: int = 8
@@ -170,7 +171,7 @@ class MachineSettings:
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(
-            1, self, "workers", "threads", "supernet_threads", "trainings", "evaluation_batch", "checkpoint_every"
+            1, self, "workers", "threads", "supernet_processes", "trainings", "evaluation_batch", "checkpoint_every"
         )
         _require_at_least(0, self, "loaders", "memory")
 

@@ -45,7 +45,10 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     config = network_config(settings, datasets.train.categories)
     network = build(config, settings.seed)
     supernet = Supernet(network)
-    weights, machine = folder / SUPERNET, hardware(settings, progress=progress)
+    weights, machine = (
+        folder / SUPERNET,
+        hardware(settings, progress=progress, processes=settings.machine.supernet_processes),
+    )
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     if weights.exists():
         with read_from(weights):
@@ -60,7 +63,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             )  # fmt: skip
         return supernet
     for part in parts:
-        with threads_of_torch(settings.machine.supernet_threads or settings.machine.threads):
+        with threads_of_torch(settings.machine.threads):
             train(
                 network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
                 hardware=machine, seed=settings.seed, title=part.title,

@@ -27,15 +27,17 @@ class TrainingData(lightning.LightningDataModule):
         hardware: Has the passes between two checkpoints.
         seed: Of the order and the augmentation.
         shared: Passes that each batch is for.
+        whole: Whether every device gets the whole of each batch.
     """
 
     def __init__(self, dataset: CocoPanoptic, transform: Transform, recipe: Recipe, divisor: int, hardware: Hardware,
-                 seed: int, shared: int = 1) -> None:  # fmt: skip
+                 seed: int, shared: int = 1, whole: bool = False) -> None:  # fmt: skip
         super().__init__()
         self.make = partial(
             training_batches, dataset, transform, batch_size=recipe.batch_size, divisor=divisor, seed=seed,
             workers=hardware.workers, pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
         )  # fmt: skip
+        self.whole = whole
         self.batches = recipe.passes // shared
         self.chunk = max(1, hardware.checkpoint_every // shared)
 
@@ -49,4 +51,5 @@ class TrainingData(lightning.LightningDataModule):
         trainer = cast("lightning.Trainer", self.trainer)
         start = trainer.current_epoch * self.chunk
         stop = min(start + self.chunk, self.batches)
-        return self.make(start=start, stop=stop, rank=trainer.global_rank, world=trainer.world_size)
+        rank, world = (0, 1) if self.whole else (trainer.global_rank, trainer.world_size)
+        return self.make(start=start, stop=stop, rank=rank, world=world)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from autopanoptic.nas import PathSampler, SandwichPaths, Supernet, SupernetModule, UniformPaths
+from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
 from autopanoptic.panoptic.data.loading.batches import Batch, Target
 from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -32,14 +32,21 @@ class PanopticModule(SupernetModule):
             batch each, with the same anchors, and make one update. RoIs are drawn by the same numbers, each path's from
             its own proposals; with a distillation all paths have the largest one's.
         seed: Non-negative.
+        share_paths: Whether several devices share the paths of a sandwich step, see `SupernetModule`.
 
     Raises:
         ValueError: If cycles of paths make one update each and the passes are no whole number of cycles, or if there is
-            a distillation and the paths of a cycle share no batch.
+            a distillation and the paths of a cycle share no batch, or several devices share them.
     """
 
     def __init__(
-        self, network: PanopticNetwork, recipe: Recipe, paths: PathSampler | None = None, seed: int = 0
+        self,
+        network: PanopticNetwork,
+        recipe: Recipe,
+        paths: PathSampler | None = None,
+        seed: int = 0,
+        *,
+        share_paths: bool = False,
     ) -> None:
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
@@ -60,6 +67,7 @@ class PanopticModule(SupernetModule):
             reduction="mean" if same_batch and not recipe.accumulate else "sum",
             divide_rates=recipe.accumulate,
             clip=recipe.clip,
+            share_paths=share_paths and same_batch,
         )
         self.seed = seed
         self.recipe = recipe
@@ -126,8 +134,8 @@ def _parts(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
 
 
 def batch_of_cycle(paths: PathSampler | None) -> bool:
-    """Return whether the paths of a cycle run on one batch, by the sandwich rule."""
-    return isinstance(paths, SandwichPaths)
+    """Return whether the paths of a cycle run on one batch, by the sandwich rule: they have roles in it then."""
+    return bool(getattr(paths, "roles", None))
 
 
 def _optimizer(recipe: Recipe, network: PanopticNetwork, _: Iterable[nn.Parameter]) -> Optimizer:

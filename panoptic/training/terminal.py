@@ -64,7 +64,7 @@ class Speed(Callback):
         self.restart()
 
 
-class PassLines(PassCounter):
+class PassLines(Callback):
     """Prints a line now and then, where there is no terminal for a bar.
 
     Args:
@@ -74,13 +74,12 @@ class PassLines(PassCounter):
 
     def __init__(self, title: str, passes: int) -> None:
         # A file holds back what is written to it, and who follows it would see nothing for minutes.
-        lines = Lines(partial(print, flush=True), title)
-        super().__init__(lambda done: lines.update(done, passes))
+        self.lines, self.passes = Lines(partial(print, flush=True), title), passes
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Print it, once for all devices."""
         if trainer.is_global_zero:
-            super().on_train_batch_end(trainer, pl_module)
+            self.lines.update(int(cast("PanopticModule", pl_module).passes), self.passes)
 
 
 class ProgressBar(RichProgressBar):
@@ -127,7 +126,7 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        _silence()
+        silence()
         try:
             yield
         finally:
@@ -135,16 +134,9 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _silence() -> None:
+def silence() -> None:
+    """Keep Lightning's advice out of the terminal from now on."""
     for message in ADVICE:
         warnings.filterwarnings("ignore", message=message)
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-class QuietProcesses(Callback):
-    """The same in the processes of several devices, which end with the training."""
-
-    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Silence Lightning's advice in this process."""
-        _silence()

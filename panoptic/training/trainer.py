@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from rich import get_console
 
 from autopanoptic.nas import PathSampler
+from autopanoptic.nas.supernet.paths import DrawnPaths
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -20,13 +22,13 @@ from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoin
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
+from autopanoptic.panoptic.training.processes import SpawnedProcesses
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
     PassLines,
     ProgressBar,
-    QuietProcesses,
     Speed,
     interruptible,
     quiet,
@@ -79,9 +81,13 @@ def train(
     hardware = hardware or Hardware()
     if recipe.validate_every and validation is None:
         raise ValueError(f"validate_every={recipe.validate_every}: give train a validation, which measures the network")
-    module = PanopticModule(network, recipe, paths, seed)
+    if paths is not None and hardware.devices > 1:
+        paths = DrawnPaths(paths, recipe.passes)
+    module = PanopticModule(network, recipe, paths, seed, share_paths=hardware.devices > 1 and hardware.share_paths)
     shared = module.paths.cycle if module.same_batch else 1
-    data = TrainingData(dataset, transform, recipe, network.config.image_divisor, hardware, seed, shared)
+    data = TrainingData(
+        dataset, transform, recipe, network.config.image_divisor, hardware, seed, shared, module.share_paths
+    )
     last = newest_checkpoint(folder)
     record = record_of(
         network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
@@ -168,8 +174,6 @@ def _callbacks(
                 afterwards=speed.restart,
             )
         )  # fmt: skip
-    if hardware.devices > 1:
-        found.append(QuietProcesses())
     if hardware.progress:
         found.append(ProgressBar(title) if get_console().is_terminal else PassLines(title, recipe.passes))
     if on_pass is not None:
@@ -182,8 +186,8 @@ def _trainer(folder: Path, epochs: int, hardware: Hardware, callbacks: list[Call
         max_epochs=epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
-        # Spawned processes train and end; the program goes on once, in the process that called.
-        strategy="ddp_spawn_find_unused_parameters_true" if hardware.devices > 1 else "auto",
+        # They train and end; the program goes on once, in the process that called.
+        strategy=SpawnedProcesses(torch.get_num_threads()) if hardware.devices > 1 else "auto",
         sync_batchnorm=hardware.devices > 1 and hardware.on_gpu,
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),

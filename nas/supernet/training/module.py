@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, Literal, cast
 
 import lightning
@@ -18,6 +18,13 @@ from autopanoptic.nas.supernet.supernet import Supernet
 from autopanoptic.nas.supernet.training.losses import DistillingLoss, Loss, detached
 from autopanoptic.nas.supernet.training.ranking import PairwiseRanking
 from autopanoptic.nas.supernet.training.rates import PathRate, factors_of, scaled_rates
+from autopanoptic.nas.supernet.training.sharing import (
+    check_sharing,
+    own_places,
+    sum_gradients,
+    sum_losses,
+    unsynchronized,
+)
 from autopanoptic.nas.supernet.training.switches import check_reduction, check_same_batch
 from autopanoptic.nas.supernet.uses import divided_rates, places_of_parameters, split_groups
 
@@ -58,10 +65,16 @@ class SupernetModule(lightning.LightningModule):
             paths of the cycle use it (Auto-Panoptic, section 3.3). With gradients that are summed, the mean over a
             parameter's own uses is what counts then. An elastic layer's parameters count as used wherever a slice of
             them is. The optimizer gets a group for each set of parameters that the same paths use.
+        share_paths: whether several processes share the paths of a cycle, all on the whole batch, instead of the
+            batch's images: each trains as many consecutive paths of the cycle, and their gradients are summed before
+            the update. On a CPU a process with one thread loses less time than a thread, and batch norm sees the whole
+            batch; its running statistics are those of the first process's paths. Every process must load the same
+            batches. Without several processes it changes nothing.
 
     Raises:
         ValueError: when the reduction is another; rates shall be divided without ``accumulate`` or ``same_batch``; a
-            distillation or a ranking is asked for without ``same_batch``; or the sampler's cycles do not fit them.
+            distillation or a ranking is asked for without ``same_batch``, or with ``share_paths``; or the sampler's
+            cycles do not fit them.
         TypeError: when the loss of a distillation cannot teach.
     """
 
@@ -81,11 +94,14 @@ class SupernetModule(lightning.LightningModule):
         reduction: Literal["mean", "sum"] = "mean",
         clip: float | None = None,
         divide_rates: bool = False,
+        share_paths: bool = False,
     ) -> None:
         check_reduction(reduction, divide_rates=divide_rates, cycles=accumulate or same_batch)
         check_same_batch(
             paths, loss, same_batch=same_batch, distillation=distillation, ranking=ranking is not None
         )  # fmt: skip
+        if share_paths:
+            check_sharing(same_batch=same_batch, compared=distillation or ranking is not None)
         super().__init__()
         self.automatic_optimization = False
         self.supernet = supernet
@@ -101,6 +117,7 @@ class SupernetModule(lightning.LightningModule):
         self.rate = rate
         self.reduction = reduction
         self.clip = clip
+        self.share_paths = share_paths
         self._places = places_of_parameters(supernet.module) if divide_rates else None
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         self.passes: Tensor
@@ -171,19 +188,27 @@ class SupernetModule(lightning.LightningModule):
         # drops the gradients that it leaves when the next training starts.
         first = int(self.passes)
         weights = self._weights(first)
-        done: list[tuple[Architecture, Tensor]] = []
+        done: dict[int, tuple[Architecture, Tensor]] = {}
         penalties: list[Tensor] = []
         knowledge = None
-        for place, weight in enumerate(weights):
+        shared = self.share_paths and self.trainer.world_size > 1
+        world = (self.global_rank, self.trainer.world_size) if shared else (0, 1)
+        for place in own_places(self._cycle, *world):
             path = self.supernet.activate(self.paths.path(first + place))
             loss, knowledge = self._loss_of(batch, place, knowledge)
             loss = _finite(loss, first + place, path)
-            done.append((path, loss.detach()))
+            done[place] = (path, loss.detach())
             if self.ranking is not None and place > self.distillation:
-                penalties.append(self.ranking.penalty(path, loss, done[self.distillation : place]))
+                penalties.append(
+                    self.ranking.penalty(path, loss, [done[other] for other in range(self.distillation, place)])
+                )
                 loss = loss + self.ranking.weight_at(first) * penalties[-1]
-            self.manual_backward(loss * weight)
-        self._log_cycle([loss for _, loss in done], penalties)
+            with unsynchronized(self.trainer) if shared else nullcontext():
+                self.manual_backward(loss * weights[place])
+        losses = {place: loss for place, (_, loss) in done.items()}
+        if shared:
+            sum_gradients(self.network.parameters())
+        self._log_cycle(sum_losses(losses, self._cycle, self.device) if shared else list(losses.values()), penalties)
         self.passes += self._cycle
         self._update(first)
 

@@ -74,16 +74,19 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
         self.mask_aligned = config.mask_aligned
 
-    def forward(self, features: Features, proposals: list[Tensor], image_shapes: Sizes) -> list[Detections]:
+    def forward(
+        self, features: Features, proposals: list[Tensor], image_shapes: Sizes, least_score: float = 0.0
+    ) -> list[Detections]:
         """Detect things in the proposals of each image.
 
         Args:
             features: The modulated pyramid.
             proposals: Boxes (N, 4) of each image.
             image_shapes: Height and width of each image without padding.
+            least_score: Detections of a lower score are left out.
         """
         logits, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
-        found = self.postprocess_detections(logits, deltas, proposals, image_shapes)
+        found = _at_least(least_score, *self.postprocess_detections(logits, deltas, proposals, image_shapes))
         boxes, _, labels = found
         masks = roi_heads.maskrcnn_inference(self._mask_logits(features, boxes, image_shapes), labels)
         return [
@@ -135,3 +138,15 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         # With the channels of a cell side by side transposed convolutions take half the time on a CPU.
         masks: Tensor = self.mask_predictor(self.mask_head(pooled).contiguous(memory_format=torch.channels_last))
         return masks
+
+
+def _at_least(
+    least_score: float, boxes: list[Tensor], scores: list[Tensor], labels: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Leave out the detections of each image whose score is lower."""
+    kept = [score.double() >= least_score for score in scores]
+
+    def of(parts: list[Tensor]) -> list[Tensor]:
+        return [part[chosen] for part, chosen in zip(parts, kept, strict=True)]
+
+    return of(boxes), of(scores), of(labels)

@@ -119,6 +119,35 @@ def test_predictions_have_the_original_size(
         assert prediction.labels.min() >= 1
 
 
+def test_things_of_low_scores_need_no_masks(
+    network: PanopticNetwork, make_batch: Callable[..., dict[str, Any]]
+) -> None:
+    network.eval()
+    with torch.no_grad():
+        network.roi_heads.box_predictor.classes.bias[1] = 3
+        network.roi_heads.box_predictor.classes.weight.mul_(20)  # so that the scores differ
+    batch = make_batch([(96, 96), (80, 60)], [0, 0])
+    sizes = [(96, 96), (80, 60)]
+    whole = network.predict(batch["images"], batch["sizes"], sizes)
+    least = torch.cat([found.scores for found in whole]).median().item()
+    masks: list[int] = []
+    head = network.roi_heads.mask_head
+    head.register_forward_pre_hook(lambda _, inputs: masks.append(len(inputs[0])))
+    some = network.predict(batch["images"], batch["sizes"], sizes, least_score=least)
+    for all_of_them, found in zip(whole, some, strict=True):
+        kept = all_of_them.scores >= least
+        assert torch.equal(found.scores, all_of_them.scores[kept])
+        assert torch.equal(found.labels, all_of_them.labels[kept])
+        assert torch.equal(found.boxes, all_of_them.boxes[kept])
+        assert torch.equal(found.masks, all_of_them.masks[kept])
+        assert torch.equal(found.semantic, all_of_them.semantic)
+    count = sum(len(found.scores) for found in some)
+    assert masks == [count]
+    assert 0 < count < sum(len(found.scores) for found in whole)
+    nothing = network.predict(batch["images"], batch["sizes"], sizes, least_score=1)
+    assert [found.masks.shape for found in nothing] == [(0, 96, 96), (0, 80, 60)]
+
+
 def test_the_subnet_predicts_what_the_path_predicts(
     supernet: Supernet, make_batch: Callable[..., dict[str, Any]]
 ) -> None:

@@ -46,7 +46,9 @@ class Oracle(torch.nn.Module):
         self.parameter = torch.nn.Parameter(torch.zeros(()))
         self.index = 0
 
-    def predict(self, images: torch.Tensor, sizes: object, original_sizes: object) -> list[Prediction]:
+    def predict(
+        self, images: torch.Tensor, sizes: object, original_sizes: object, *, least_score: float
+    ) -> list[Prediction]:
         found = []
         for _ in images:
             sample = self.dataset[self.index]
@@ -68,9 +70,11 @@ def test_the_truth_itself_scores_a_hundred(datasets: Datasets, batches: list[Bat
 class HalfBlind(Oracle):
     """Knows the truth of every other image, and says nothing of the others."""
 
-    def predict(self, images: torch.Tensor, sizes: object, original_sizes: object) -> list[Prediction]:
+    def predict(
+        self, images: torch.Tensor, sizes: object, original_sizes: object, *, least_score: float
+    ) -> list[Prediction]:
         first = self.index
-        found = super().predict(images, sizes, original_sizes)
+        found = super().predict(images, sizes, original_sizes, least_score=least_score)
         return [
             one
             if (first + place) % 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def switches(way, space):
     ends = space.canonical({"a": "y", "b": 2}), space.canonical({"a": "x", "b": 0})
     soft = SoftLabels(lambda network, batch: (network(batch[0]), (batch[0].sum(1) > 0).long()))
     papers = {"distillation": True, "rate": ComplexityRate(cost, *ends, passes=90), "divide_rates": True}
-    more = papers if way == "papers" else {}
+    more = {"papers": papers, "shared": {"share_paths": True, "divide_rates": True}}.get(way, {})
     return SandwichPaths(space, *ends), soft, {"same_batch": True, "reduction": "sum", **more}
 
 def main(devices, way, folder):
@@ -50,13 +51,17 @@ def main(devices, way, folder):
     )
     rank = int(os.environ.get("LOCAL_RANK", 0))
     batches = torch.randn(18, devices, 16 // devices, 4, generator=torch.Generator().manual_seed(3))
-    own = TensorDataset(batches[:, rank].reshape(-1, 4))
+    whole = devices == 1 or way == "shared"
+    own = TensorDataset((batches if whole else batches[:, rank]).reshape(-1, 4))
     trainer = lightning.Trainer(
         max_epochs=1, accelerator="cpu", devices=devices, use_distributed_sampler=False, logger=False,
         strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto", enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(own, batch_size=16 // devices))
+    trainer.fit(module, DataLoader(own, batch_size=16 if whole else 16 // devices))
+    losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if rank == 0 and way == "shared":
+        print("losses", sorted(losses.items()))
     torch.save(module.network.state_dict(), os.path.join(folder, f"{devices}-{rank}.pt"))
 
 if __name__ == "__main__":
@@ -65,16 +70,23 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["each", "cycle", "batch", "papers"])
+@pytest.mark.parametrize("way", ["each", "cycle", "batch", "papers", "shared"])
 def test_two_processes_train_as_one(tmp_path: Path, way: str) -> None:
-    """Each rank sees half of every batch, all follow the same paths, and nothing is broadcast but gradients."""
+    """Each rank has half of every batch or of the paths on it, and nothing is broadcast but gradients."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
+    printed = []
     for devices in (1, 2):
         command = [sys.executable, str(program), str(devices), way, str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
+        printed.append([line for line in done.stdout.splitlines() if line.startswith("losses")])
+    assert len(printed[0]) == len(printed[1]) == (way == "shared")
     one, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
     for name, value in one.items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
+    for alone, together in zip(*printed, strict=True):
+        (expected, found) = (ast.literal_eval(line.removeprefix("losses ")) for line in (alone, together))
+        assert [name for name, _ in found] == [name for name, _ in expected]
+        assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-5)

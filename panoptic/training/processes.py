@@ -1,0 +1,28 @@
+"""Training in several processes."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+
+from autopanoptic.panoptic.training.terminal import silence
+
+
+class SpawnedProcesses(DDPStrategy):
+    """Trains in spawned processes, which end with the training, and are as quiet and as wide as their caller.
+
+    The paths of a supernet leave parameters unused.
+
+    Args:
+        threads: In which each process computes.
+    """
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(start_method="spawn", find_unused_parameters=True)
+        self.threads = threads
+
+    def setup_environment(self) -> None:
+        """Let a process join the others."""
+        silence()
+        torch.set_num_threads(self.threads)
+        super().setup_environment()
