@@ -20,7 +20,7 @@ def test_two_real_images_are_memorised(tmp_path: Path) -> None:
     command = [
         sys.executable, str(ROOT / "examples" / "panoptic_search.py"), "--data", str(SAMPLE), "--name", "sample",
         "--space", "auto-panoptic", "--warmup-passes", "24", "--supernet-passes", "24", "--trials", "13",
-        "--device", "cpu", "--workers", "1",
+        "--device", "cpu", "--workers", "1", "--set", "machine.supernet_processes=1",
     ]  # fmt: skip
     subprocess.run(command, cwd=tmp_path, check=True)
     networks = json.loads((tmp_path / "runs" / "sample" / "metrics.json").read_text())["networks"]

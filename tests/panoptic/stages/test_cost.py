@@ -26,7 +26,7 @@ SETTINGS = load_config(
         "supernet": replace(RECIPE, passes=3),
         "retrain": RECIPE,
         "search": {"trials": 4, "recalibration_batches": 1},
-        "machine": {"workers": 1, "supernet_threads": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
+        "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )  # fmt: skip
 

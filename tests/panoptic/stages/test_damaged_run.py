@@ -14,7 +14,10 @@ from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.stages.prepare import prepare
 
 runner = CliRunner()
-FEW = {"data.scenes": {"train": 2, "nas_val": 1, "val": 1}, "machine.device": "cpu", "machine.workers": 1}
+FEW = {
+    "data.scenes": {"train": 2, "nas_val": 1, "val": 1},
+    "machine": {"device": "cpu", "workers": 1, "supernet_processes": 1},
+}
 PUBLISHED = {"search.space": "auto-panoptic", "warmup.passes": 5}
 
 

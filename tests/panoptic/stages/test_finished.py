@@ -26,7 +26,7 @@ SETTINGS = load_config(
         "supernet": RECIPE,
         "retrain": RECIPE,
         "init": "scratch",
-        "machine.device": "cpu",
+        "machine": {"device": "cpu", "supernet_processes": 1},
     },
 )
 

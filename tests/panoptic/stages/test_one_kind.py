@@ -50,7 +50,7 @@ def test_a_whole_run(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     command = ["search", "--data", str(root), "--name", "x", "--quick", "--trials", "2", "--strategy", "random",
                "--image-size", "64", "--device", "cpu", "--workers", "1", "--trainings", "1",
-               "--set", "machine.supernet_threads=1", *PASSES]  # fmt: skip
+               "--set", "machine.supernet_processes=1", *PASSES]  # fmt: skip
     done = runner.invoke(app, [*command, "--max-gflops", "50"])
     assert done.exit_code == 0, done.output
     networks = json.loads((tmp_path / "runs" / "x" / "metrics.json").read_text())["networks"]

@@ -34,7 +34,7 @@ SETTINGS_OF_TEST = load_config(
         "retrain": RECIPE,
         "search": {"space": "auto-panoptic", "trials": 13, "recalibration_batches": 1},
         # Several trainings at a time are the matter of test_side_by_side.py.
-        "machine": {"workers": 1, "supernet_threads": 1, "trainings": 1, "device": "cpu"},
+        "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu"},
     },
 )
 

@@ -32,7 +32,7 @@ SETTINGS = load_config(
         "retrain": RECIPE,
         "init": "scratch",
         "search": {"recalibration_batches": 1},
-        "machine": {"device": "cpu", "supernet_threads": 1, "trainings": 1},
+        "machine": {"device": "cpu", "supernet_processes": 1, "trainings": 1},
     },
 )
 
