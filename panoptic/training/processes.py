@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
+from multiprocessing.process import BaseProcess
+
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -25,4 +30,13 @@ class SpawnedProcesses(DDPStrategy):
         """Let a process join the others."""
         silence()
         torch.set_num_threads(self.threads)
+        caller = multiprocessing.parent_process()
+        if caller is not None:
+            threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
         super().setup_environment()
+
+
+def _end_with(caller: BaseProcess) -> None:
+    """End this process with its caller, which may be killed: nobody would ever see what it trains."""
+    caller.join()
+    os._exit(1)

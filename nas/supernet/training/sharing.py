@@ -59,7 +59,7 @@ def _sum(weights: list[nn.Parameter]) -> None:
         [(torch.zeros_like(weight) if weight.grad is None else weight.grad).flatten() for weight in weights]
     )
     dist.all_reduce(whole)
-    parts = whole.split([weight.numel() for weight in weights])
+    parts = torch.split(whole, [weight.numel() for weight in weights])
     for weight, part in zip(weights, parts, strict=True):
         weight.grad = part.view_as(weight)
 
