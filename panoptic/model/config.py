@@ -9,7 +9,7 @@ from typing import Any
 
 from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.model import config_checks
-from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, HEAD_OPTIONS
 
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels P2 to P6, in pixels of the input image."""
@@ -89,6 +89,8 @@ class PanopticConfig:
             and there are no proposals in the padding, so that what is seen in an image does not depend on the others of
             its batch; else, as in the published code, padding is seen like an image.
         image_divisor: Images are padded to multiples of this; a multiple of 32.
+        elastic_blocks: In the elastic space, the operators among which each block of the backbone chooses; all of the
+            published ones, or some, the plain ``"shuffle3"`` among them.
         c2_widths: In the elastic space, the channels that C2 may have, multiples of 4, in place of ``stage_widths``.
         c3_widths: The same of C3.
         c4_widths: The same of C4.
@@ -159,6 +161,7 @@ class PanopticConfig:
     detections_per_image: int = 100
     padding_ignored: bool = True
     image_divisor: int = 32
+    elastic_blocks: tuple[str, ...] = BLOCK_OPTIONS
     c2_widths: tuple[int, ...] = (64, 96, 144, 192)
     c3_widths: tuple[int, ...] = (160, 240, 360, 480)
     c4_widths: tuple[int, ...] = (320, 480, 720, 960)

@@ -8,6 +8,8 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+
 if TYPE_CHECKING:
     from autopanoptic.panoptic.model.config import PanopticConfig
 
@@ -32,6 +34,7 @@ SEQUENCES = (
     "fusion_reductions",
     "anchor_sizes",
     "head_operators",
+    "elastic_blocks",
 )
 _MAY_BE_ZERO = ("num_things", "num_stuff")
 _LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": 5,
@@ -63,6 +66,8 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
         least = 0 if field.name in _MAY_BE_ZERO else 1
         if field.name == "head_operators":
             yield from _name_problems(field.name, value)
+        elif field.name == "elastic_blocks":
+            yield from _block_problems(value)
         elif field.name in SEQUENCES:
             yield from _sequence_problems(field.name, value)
         elif field.type == "int" and not _is_count(value, least):
@@ -71,6 +76,15 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"{field.name} must be true or false, not {value!r}"
         elif field.type == "float" and not _is_number(value):
             yield f"{field.name} must be a finite number, not {value!r}"
+
+
+def _block_problems(value: tuple[object, ...]) -> Iterator[str]:
+    unknown = [item for item in value if item not in BLOCK_OPTIONS]
+    if unknown or "shuffle3" not in value or len(set(value)) < len(value):
+        yield (
+            f"elastic_blocks must name some of {', '.join(BLOCK_OPTIONS)}, each once and shuffle3 among them, not "
+            f"{list(value)}"
+        )
 
 
 def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:

@@ -60,7 +60,8 @@ def _block_choice(config: PanopticConfig, stage: int, in_channels: Size, width: 
     entering, stride = (width, 1) if position else (in_channels, 2)
     elastic = config.space == "elastic"
     block: type[nn.Module] = InterleavedBlock if elastic else ShuffleBlock
-    options = {name: block(entering, width, stride, name, momentum, init) for name in BLOCK_OPTIONS}
+    names = config.elastic_blocks if elastic else BLOCK_OPTIONS
+    options = {name: block(entering, width, stride, name, momentum, init) for name in names}
     label = f"c{stage + 2}.{position}" if elastic else str(sum(config.stage_depths[:stage]) + position)
     choice: nn.Module = LayerChoice(options, label=f"backbone.{label}")
     return choice
