@@ -17,11 +17,13 @@ from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, split_
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import DenseOutputs, PanopticNetwork
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.search.strategies import family, hand_made
 
 TINY = replace(
     PanopticConfig.scenes(2, 2),
     space="elastic",
+    elastic_blocks=BLOCK_OPTIONS,
     stem_width=4,
     c2_widths=(4, 8),
     c3_widths=(8, 12, 16),
@@ -65,6 +67,20 @@ def test_every_size_is_a_choice_and_published_operators_stay(tiny: Supernet) -> 
         *(f"f2b.p{level}" for level in range(2, 6)),
         *(f"b2f.p{level}" for level in range(2, 7)),
     }
+
+
+def test_a_config_may_narrow_the_blocks_of_the_elastic_space_alone() -> None:
+    some = replace(TINY, elastic_blocks=("shuffle3", "shuffle7"))
+    blocks = [choice for choice in supernet_of(some).space.choices if choice.label.startswith("backbone.c3.")]
+    assert {choice.options for choice in blocks if choice.label[-1].isdigit()} == {("shuffle3", "shuffle7")}
+    published = supernet_of(replace(some, space="auto-panoptic")).space
+    assert {c.options for c in published.choices if c.label.startswith("backbone.")} == {BLOCK_OPTIONS}
+
+
+@pytest.mark.parametrize("blocks", [(), ("shuffle5",), ("shuffle3", "shuffle9"), ("shuffle3", "shuffle3")])
+def test_blocks_that_are_none_or_lack_the_plain_one_are_refused(blocks: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="elastic_blocks must name some of shuffle3, shuffle5, shuffle7, xception3"):
+        replace(TINY, elastic_blocks=blocks)
 
 
 @pytest.mark.slow

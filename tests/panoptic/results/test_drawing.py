@@ -13,6 +13,7 @@ from PIL import Image
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.outline import Layer, Outline, _in_order
 
@@ -70,7 +71,7 @@ def test_networks_of_all_kinds_are_drawn(tmp_path: Path, things: int, stuff: int
 
 
 def test_an_elastic_network_is_outlined_in_the_sizes_it_has(tmp_path: Path) -> None:
-    config = replace(PanopticConfig.scenes(3, 2), space="elastic")
+    config = replace(PanopticConfig.scenes(3, 2), space="elastic", elastic_blocks=BLOCK_OPTIONS)
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
         sizes = {

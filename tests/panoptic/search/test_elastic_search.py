@@ -20,6 +20,7 @@ from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.results.saved import load_network, save_network
 from autopanoptic.panoptic.search.costs import costs_of
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
@@ -27,7 +28,13 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.stages.networks import build
 
-CONFIG = replace(PanopticConfig.scenes(3, 3), space="elastic", detections_per_image=8, rpn_post_nms_test=12)
+CONFIG = replace(
+    PanopticConfig.scenes(3, 3),
+    space="elastic",
+    elastic_blocks=BLOCK_OPTIONS,
+    detections_per_image=8,
+    rpn_post_nms_test=12,
+)
 
 
 @pytest.fixture(scope="module")
