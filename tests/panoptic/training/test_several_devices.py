@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
+from autopanoptic.nas.search import lines
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -22,6 +24,8 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
 from autopanoptic.panoptic.training.validation import best_of
+
+lines.SHORTEST = 0.0  # in the spawned processes too, which import this program
 
 def main(scenes, folder, broken):
     network = build(PanopticConfig.scenes(10, 5), 0)
@@ -62,5 +66,69 @@ def test_only_the_caller_goes_on(scene_folder: Path, tmp_path: Path, state: str,
     assert lines[0].startswith(printed)
     assert ("best kept: True" in done.stdout) == (state == "whole")
     # The first process alone tells how far the training is.
-    assert done.stdout.count("training: 2 of 2, in ") == (state == "whole")
+    assert done.stdout.count("training: 2 of 2, ") == (state == "whole")
     assert (tmp_path / "run" / "last.ckpt").exists() == (state == "whole")
+
+
+SUPERNET = """
+import os, signal, sys, threading, time
+from dataclasses import replace
+from pathlib import Path
+import torch
+from autopanoptic.nas import Supernet
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.paths import SizeSandwich
+from autopanoptic.panoptic.stages.networks import build
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.trainer import train
+
+torch.set_num_threads(1)
+
+def kill_when_training(folder):
+    while not (folder / "last.ckpt").exists():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def main(scenes, folder, passes):
+    network = build(replace(PanopticConfig.scenes(10, 5), space="elastic"), 0)
+    recipe = Recipe(passes=passes, batch_size=2, warmup=0)
+    paths, machine = SizeSandwich(Supernet(network).space, 2), Hardware("cpu", devices=2, share_paths=True)
+    if passes > 8:
+        machine = replace(machine, checkpoint_every=4)
+        threading.Thread(target=kill_when_training, args=(folder,), daemon=True).start()
+    images = find_splits(scenes).open().train
+    train(network, images, Transform(None, None), recipe, folder, paths=paths, hardware=machine)
+    alone = build(replace(PanopticConfig.scenes(10, 5), space="elastic"), 0)
+    one = Hardware("cpu", progress=False)
+    train(alone, images, Transform(None, None), recipe, folder / "alone", paths=paths, hardware=one)
+    state = alone.state_dict()
+    for name, value in network.named_parameters():
+        torch.testing.assert_close(value, state[name], rtol=1e-3, atol=1e-4)
+    print("equal")
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+def run(tmp_path: Path, scenes: Path, passes: int) -> subprocess.CompletedProcess[str]:
+    program = tmp_path / "supernet.py"
+    program.write_text(SUPERNET)
+    command = [sys.executable, str(program), str(scenes), str(tmp_path / "run"), str(passes)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_paths_of_a_sandwich_step(scene_folder: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, scene_folder, passes=4)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("equal\n", "")
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_caller_that_is_killed(scene_folder: Path, tmp_path: Path) -> None:
+    """They hold its output, so that waiting for that to end is waiting for them."""
+    assert run(tmp_path, scene_folder, passes=4000).returncode == -signal.SIGKILL
