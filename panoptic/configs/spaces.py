@@ -7,8 +7,9 @@ from typing import Any
 
 from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
 
-OWN = ("passes", "distillation")
-"""Keys of the supernet's recipe that the warm-up does not take over: its length, and what one path alone cannot do."""
+OWN = ("passes", "warmup", "schedule", "milestones", "validate_every", "keep", "distillation")
+"""Keys of the supernet's recipe that the warm-up does not take over: what goes with its length, and what one path alone
+cannot do."""
 
 
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,11 +25,12 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     search = values.get("search", {})
     if not isinstance(search, Mapping):
         return dict(values)
-    alone = search.get("space") != "elastic" or search.get("strategy") in OF_ONE_OBJECTIVE
+    strategy, elastic = search.get("strategy"), search.get("space") == "elastic"
+    alone = strategy in OF_ONE_OBJECTIVE or (not elastic and strategy != "nsga2")
     filled = {"cost": None if alone else "gflops", **search}
     return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
 
 
 def with_recipe(warmup: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the warm-up with the supernet's values for all that it leaves out but its passes."""
+    """Return the warm-up with the supernet's values for all that it leaves out but `OWN`."""
     return {**{key: value for key, value in supernet.items() if key not in OWN}, **warmup}

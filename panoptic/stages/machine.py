@@ -18,19 +18,19 @@ def device_of(settings: Settings) -> torch.device:
     return torch.device(settings.machine.device)
 
 
-def hardware(settings: Settings, *, progress: bool, processes: int = 1) -> Hardware:
+def hardware(settings: Settings, *, progress: bool, sharing: int = 1) -> Hardware:
     """Return what a training runs on.
 
     Args:
         settings: Of the run.
         progress: Whether to tell the progress.
-        processes: How many train together on a CPU, and share the paths of a step where nothing is distilled.
+        sharing: How many processes share the paths of a step on a CPU.
     """
     on_gpu = device_of(settings).type == "cuda"
     return Hardware(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=1 if on_gpu else processes,
-        share_paths=not settings.supernet.distillation,
+        devices=1 if on_gpu else sharing,
+        share_paths=sharing > 1 and not on_gpu,
         precision=settings.machine.precision,
         workers=settings.machine.loaders,
         logger=settings.machine.logger,

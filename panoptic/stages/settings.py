@@ -145,8 +145,8 @@ class MachineSettings:
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
-            share the paths of a sandwich step, or else, and with a distillation, the images of a batch, over which
-            batch norm then takes no common statistics. Its weights depend on this number.
+            share the paths of a sandwich step; where there are none, or the largest path teaches the others, one
+            process trains. Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.

@@ -23,6 +23,8 @@ from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
 
@@ -45,10 +47,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     config = network_config(settings, datasets.train.categories)
     network = build(config, settings.seed)
     supernet = Supernet(network)
-    weights, machine = (
-        folder / SUPERNET,
-        hardware(settings, progress=progress, processes=settings.machine.supernet_processes),
-    )
+    weights = folder / SUPERNET
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     if weights.exists():
         with read_from(weights):
@@ -58,7 +57,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             # What the last part began with is what the first has ended with.
             require_training(
                 fresh, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-                hardware=machine, seed=settings.seed, any_start=part is not parts[0],
+                hardware=_machine(settings, part, progress), seed=settings.seed, any_start=part is not parts[0],
                 validation=_validation(settings, part.recipe, datasets, network),
             )  # fmt: skip
         return supernet
@@ -66,7 +65,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
         with threads_of_torch(settings.machine.threads):
             train(
                 network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-                hardware=machine, seed=settings.seed, title=part.title,
+                hardware=_machine(settings, part, progress), seed=settings.seed, title=part.title,
                 validation=_validation(settings, part.recipe, datasets, network),
             )  # fmt: skip
         if isinstance(part.paths, _OnePath):
@@ -105,6 +104,12 @@ class _Part(NamedTuple):
     folder: Path
     paths: PathSampler
     title: str
+
+
+def _machine(settings: Settings, part: _Part, progress: bool) -> Hardware:
+    """Return what a part is trained on: several processes where they can share paths, not a batch's images."""
+    sharing = batch_of_cycle(part.paths) and not part.recipe.distillation
+    return hardware(settings, progress=progress, sharing=settings.machine.supernet_processes if sharing else 1)
 
 
 def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:

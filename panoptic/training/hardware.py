@@ -20,7 +20,8 @@ class Hardware:
             spawned process each, which end with the training, so that one process goes on behind `train`; as ever with
             spawned processes, a program needs the guard ``if __name__ == "__main__":``. On several GPUs batch norm
             takes its statistics over all of them (SyncBN); on several CPU processes, which torch does not offer that
-            for, each over its own part. These compute with as many threads each as the calling process.
+            for, and in networks of the elastic space, whose norms change their widths, each over its own part. CPU
+            processes compute with as many threads each as the calling process.
         share_paths: Whether several devices share the paths of a sandwich step, all of them on its whole batch; without
             such steps it changes nothing.
         precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import threading
 import time
@@ -110,14 +111,22 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def same_errors() -> Iterator[None]:
-    """Raise the loss that is not finite, which has ended a process of several, as in this one."""
+    """Raise what has ended a process of several as in this one, where it tells the user what to do."""
     try:
         yield
     except ProcessRaisedException as error:
-        kind, _, text = str(error).strip().splitlines()[-1].partition(": ")
-        if kind == FloatingPointError.__name__:
-            raise FloatingPointError(text) from error
-        raise
+        # The message may have several lines; what stands before it is the traceback, with those of its causes.
+        text = str(error).strip()
+        *_, found = [None, *re.finditer(r"^(?:\w+\.)*(\w+): ", text, re.MULTILINE)]
+        kind = _KINDS.get(found[1]) if found else None
+        if found is None or kind is None:
+            raise
+        raise kind(text[found.end() :]) from error
+
+
+_KINDS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (FloatingPointError, ValueError, FileNotFoundError, PermissionError, OSError)
+} | {"DatasetError": ValueError}
 
 
 @contextmanager

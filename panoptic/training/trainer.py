@@ -96,7 +96,10 @@ def train(
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
     with quiet(), interruptible(), same_errors():
         callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
-        trainer = _trainer(folder, data.epochs, hardware, callbacks)
+        # SyncBatchNorm has one width, and waits for a process that trains another path.
+        synchronized = hardware.devices > 1 and hardware.on_gpu
+        synchronized = synchronized and network.config.space != "elastic" and not module.share_paths
+        trainer = _trainer(folder, data.epochs, hardware, callbacks, sync_batchnorm=synchronized)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
@@ -181,14 +184,16 @@ def _callbacks(
     return [*found, KeepTwo(folder)]
 
 
-def _trainer(folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback]) -> lightning.Trainer:
+def _trainer(
+    folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback], *, sync_batchnorm: bool
+) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         # They train and end; the program goes on once, in the process that called.
         strategy=SpawnedProcesses(torch.get_num_threads()) if hardware.devices > 1 else "auto",
-        sync_batchnorm=hardware.devices > 1 and hardware.on_gpu,
+        sync_batchnorm=sync_batchnorm,
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,

@@ -67,9 +67,9 @@ class SupernetModule(lightning.LightningModule):
             them is. The optimizer gets a group for each set of parameters that the same paths use.
         share_paths: whether several processes share the paths of a cycle, all on the whole batch, instead of the
             batch's images: each trains as many consecutive paths of the cycle, and their gradients are summed before
-            the update. On a CPU a process with one thread loses less time than a thread, and batch norm sees the whole
-            batch; its running statistics are those of the first process's paths. Every process must load the same
-            batches. Without several processes it changes nothing.
+            the update. On a CPU they need not wait for each other at every operator, as threads do, and batch norm
+            sees the whole batch; its running statistics are those of the first process's paths. Every process must load
+            the same batches. Without several processes it changes nothing.
 
     Raises:
         ValueError: when the reduction is another; rates shall be divided without ``accumulate`` or ``same_batch``; a
