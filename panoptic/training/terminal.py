@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -124,7 +124,7 @@ def same_errors() -> Iterator[None]:
         raise kind(text[found.end() :]) from error
 
 
-_KINDS: dict[str, type[Exception]] = {
+_KINDS: Mapping[str, type[Exception]] = {
     kind.__name__: kind for kind in (FloatingPointError, ValueError, FileNotFoundError, PermissionError, OSError)
 } | {"DatasetError": ValueError}
 
