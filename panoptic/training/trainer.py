@@ -97,9 +97,8 @@ def train(
     with quiet(), interruptible(), same_errors():
         callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
-        synchronized = hardware.devices > 1 and hardware.on_gpu
-        synchronized = synchronized and network.config.space != "elastic" and not module.share_paths
-        trainer = _trainer(folder, data.epochs, hardware, callbacks, sync_batchnorm=synchronized)
+        own_statistics = network.config.space == "elastic" or module.share_paths
+        trainer = _trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
@@ -185,7 +184,7 @@ def _callbacks(
 
 
 def _trainer(
-    folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback], *, sync_batchnorm: bool
+    folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback], *, own_statistics: bool
 ) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=epochs,
@@ -193,7 +192,7 @@ def _trainer(
         devices=hardware.devices,
         # They train and end; the program goes on once, in the process that called.
         strategy=SpawnedProcesses(torch.get_num_threads()) if hardware.devices > 1 else "auto",
-        sync_batchnorm=sync_batchnorm,
+        sync_batchnorm=hardware.devices > 1 and hardware.on_gpu and not own_statistics,
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,

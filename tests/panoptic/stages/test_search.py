@@ -61,7 +61,7 @@ def test_recalibration_takes_the_trainings_batch_size(datasets: Datasets, monkey
     for name in ("coco", "scenes"):
         settings = load_config(name, {"search.recalibration_batches": 1})
         batches.recalibration_batches(settings, datasets.train, 32)
-    assert asked == [16, 8]
+    assert asked == [16, 4]
 
 
 def test_nas_val_is_looked_at_in_equal_chunks(datasets: Datasets) -> None:

@@ -67,8 +67,8 @@ def test_the_largest_teaches_and_a_broken_off_training_goes_on_exactly(
     running: list[PanopticModule] = []
     init = PanopticModule.__init__
 
-    def begun(self: PanopticModule, *args: Any) -> None:
-        init(self, *args)
+    def begun(self: PanopticModule, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
         running.append(self)
 
     monkeypatch.setattr(PanopticModule, "__init__", begun)

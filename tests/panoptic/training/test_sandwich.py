@@ -84,8 +84,8 @@ def test_a_broken_off_cycle_is_trained_again_to_the_same_weights(
     with monkeypatch.context() as patch:
         init = PanopticModule.__init__
 
-        def fated(self: PanopticModule, *args: Any) -> None:
-            init(self, *args)
+        def fated(self: PanopticModule, *args: Any, **options: Any) -> None:
+            init(self, *args, **options)
             self.__dict__["power_cut"] = 5
 
         patch.setattr(PanopticModule, "__init__", fated)

@@ -23,6 +23,7 @@ from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
+from autopanoptic.panoptic.training.processes import SpawnedProcesses
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import _trainer, train
 
@@ -144,10 +145,15 @@ def test_batch_norm_is_synchronised_over_several_gpus(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
-    options = _trainer(tmp_path, 1, replace(QUIET, accelerator=accelerator, devices=devices), [])
-    assert options["sync_batchnorm"] == expected  # type: ignore[index]
+    machine = replace(QUIET, accelerator=accelerator, devices=devices)
+    options: Any = _trainer(tmp_path, 1, machine, [], own_statistics=False)
+    assert options["sync_batchnorm"] == expected
     # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
-    assert options["strategy"].startswith("ddp_spawn") == (devices > 1)  # type: ignore[index]
+    assert isinstance(options["strategy"], SpawnedProcesses) == (devices > 1)
+    if devices > 1:
+        assert options["strategy"]._start_method == "spawn"
+    own: Any = _trainer(tmp_path, 1, machine, [], own_statistics=True)
+    assert not own["sync_batchnorm"]
 
 
 def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
