@@ -66,7 +66,7 @@ def test_only_the_caller_goes_on(scene_folder: Path, tmp_path: Path, state: str,
     assert lines[0].startswith(printed)
     assert ("best kept: True" in done.stdout) == (state == "whole")
     # The first process alone tells how far the training is.
-    assert done.stdout.count("training: 2 of 2, ") == (state == "whole")
+    assert done.stdout.count("training: 1 of 2, ") == (state == "whole")
     assert (tmp_path / "run" / "last.ckpt").exists() == (state == "whole")
 
 
