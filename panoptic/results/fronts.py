@@ -148,11 +148,17 @@ class Fronts:
         return found
 
     def summary(self) -> str:
-        """Say in a line at how many budgets the search's front lies above the others; on val, where that is known."""
+        """Say at how many budgets the search's front lies above the others by more than a standard error of its own.
+
+        That is on val, where it is known.
+        """
         budgets, split = self.budgets(), "val" if self.on_val else "nas_val"
         counts = {other: sum(self._above(other, budget, split) for budget in budgets) for other in (HAND_MADE, RANDOM)}
         parts = [f"above the {other} one at {count}" for other, count in counts.items()]
-        return f"On {split} the searched front lies {' and '.join(parts)} of {len(budgets)} budgets."
+        return (
+            f"On {split} the searched front lies {' and '.join(parts)} of {len(budgets)} budgets, by more than a "
+            "standard error."
+        )
 
     def budget_line(self) -> str:
         """Say what the budget is, and who does not keep it."""
@@ -184,7 +190,7 @@ class Fronts:
 
     def _above(self, other: str, budget: float, split: str) -> bool:
         own, others = self._at(SEARCHED, budget, split), self._at(other, budget, split)
-        return own is not None and (others is None or own.value > others.value)
+        return own is not None and (others is None or own.value - others.value > (own.error or 0.0))
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a JSON object."""

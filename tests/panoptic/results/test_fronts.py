@@ -95,9 +95,15 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
         ["0.4", "78.0", "±", "0.5", "(0.3)", "74.0", "±", "0.5", "(0.2)", "75.0", "±", "0.5", "(0.25)"],
     ]
     assert fronts.summary() == (
-        "On nas_val the searched front lies above the hand-made one at 2 and above the random one at 2 of 3 budgets."
+        "On nas_val the searched front lies above the hand-made one at 2 and above the random one at 2 of 3 budgets, "
+        "by more than a standard error."
     )
     assert fronts.budget_line() == "At 0.2 GFLOPs one network of each is trained further."
+
+
+def test_less_than_a_standard_error_is_not_above(fronts: Fronts) -> None:
+    close = {1: (9.9, 68.4), 0: (9.9, 77.0), 21: (9.9, 68.0), 20: (9.9, 76.6), 11: (9.9, 60.0), 10: (9.9, 76.4)}
+    assert "hand-made one at 0 and above the random one at 3 of 3" in fronts.with_val(measured(close)).summary()
 
 
 def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
@@ -111,7 +117,8 @@ def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
     assert rows[0] == ["0.1", "67.0", "±", "0.5", "(0.1)", "68.0", "±", "0.5", "(0.1)", "-"]
     assert rows[1][1:9] == ["67.0", "±", "0.5", "(0.1)", "73.0", "±", "0.5", "(0.2)"]
     assert found.summary() == (
-        "On val the searched front lies above the hand-made one at 1 and above the random one at 2 of 3 budgets."
+        "On val the searched front lies above the hand-made one at 1 and above the random one at 2 of 3 budgets, "
+        "by more than a standard error."
     )
     assert Fronts.from_json(found.to_json()) == found
     assert found.series == fronts.series
