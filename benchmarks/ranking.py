@@ -35,7 +35,7 @@ from autopanoptic.panoptic.quality.bootstrap import bootstrap, value_of
 from autopanoptic.panoptic.quality.images import ImageCounts
 from autopanoptic.panoptic.search.evaluator import run_norms
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
-from autopanoptic.panoptic.stages.costs import costs
+from autopanoptic.panoptic.stages.costs import costs, within_family
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import load_run
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
@@ -63,9 +63,10 @@ class Ranking:
         self.gflops = costs(self.settings, self.datasets)["gflops"]
 
     def architectures(self, count: int) -> list[Architecture]:
-        """Return architectures whose costs are spread evenly over the range of random ones."""
+        """Return architectures as the supernet was trained for, whose costs are spread evenly."""
         rng = np.random.default_rng(self.settings.seed)
-        drawn = list(dict.fromkeys(self.supernet.space.sample(rng) for _ in range(DRAWN * count)))
+        space = within_family(self.settings, self.datasets, self.supernet.space)
+        drawn = list(dict.fromkeys(space.sample(rng) for _ in range(DRAWN * count)))
         prices = np.array([self.gflops(architecture) for architecture in drawn])
         chosen: list[int] = []
         for wanted in np.linspace(prices.min(), prices.max(), count):

@@ -32,6 +32,7 @@ KEYS = {
     "racing": "search.racing",
     "recalibration_batches": "search.recalibration_batches",
     "warmup_passes": "warmup.passes",
+    "largest_passes": "largest.passes",
     "supernet_passes": "supernet.passes",
     "retrain_passes": "retrain.passes",
     "init": "init",
@@ -136,6 +137,12 @@ def search(
         int | None,
         typer.Option(
             metavar="N", help="warmup.passes: training of the supernet's first path.", rich_help_panel="Training"
+        ),
+    ] = None,
+    largest_passes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="largest.passes: training of the largest network, first.", rich_help_panel="Training"
         ),
     ] = None,
     supernet_passes: Annotated[

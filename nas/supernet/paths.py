@@ -33,12 +33,29 @@ class PathSampler(Protocol):
 
 
 class UniformPaths:
-    """Every path drawn on its own, each choice uniform or by its weights (Guo et al. 2020, one-shot)."""
+    """Every path drawn on its own, each choice uniform or by its weights (Guo et al. 2020, one-shot).
 
-    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+    Attributes:
+        roles: ``"random"`` for each path of a cycle of several, by which panoptic networks train them on one batch;
+            empty where a cycle is one path.
+
+    Args:
+        space: where the paths come from.
+        seed: non-negative.
+        cycle: how many paths belong together: with ``SupernetModule(same_batch=True)`` those that run on one batch for
+            one update.
+
+    Raises:
+        ValueError: when ``cycle`` is less than 1.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int = 0, cycle: int = 1) -> None:
+        if cycle < 1:
+            raise ValueError(f"A cycle needs at least 1 path, not {cycle}.")
         self.space = space
         self.seed = seed
-        self.cycle = 1
+        self.cycle = cycle
+        self.roles = ("random",) * cycle if cycle > 1 else ()
 
     def path(self, step: int) -> Architecture:
         """Return the architecture of forward pass ``step``, from 0."""

@@ -65,8 +65,9 @@ def settings_of(layer: Layer) -> Settings:
     filled: dict[str, Any] = {}
     if isinstance(changed := values.get(RETRAINED), Mapping) and isinstance(network, Mapping):
         filled[RETRAINED] = {**network, **changed}
-    if isinstance(warmup := values.get("warmup"), Mapping) and isinstance(supernet, Mapping):
-        filled["warmup"] = with_recipe(warmup, supernet)
+    for name in ("warmup", "largest"):
+        if isinstance(first := values.get(name), Mapping) and isinstance(supernet, Mapping):
+            filled[name] = with_recipe(first, supernet)
     # First without them, so that what is wrong in another section is not said twice.
     found = _validated(layer, {**values, **dict.fromkeys(filled)})
     return _validated(layer, {**values, **filled}) if filled else found

@@ -8,8 +8,8 @@ from typing import Any
 from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
 
 OWN = ("passes", "warmup", "schedule", "milestones", "validate_every", "keep", "distillation")
-"""Keys of the supernet's recipe that the warm-up does not take over: what goes with its length, and what one path alone
-cannot do."""
+"""Keys of the supernet's recipe that the training of one path before it does not take over: what goes with its length,
+and what one path alone cannot do."""
 
 
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +31,6 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
 
 
-def with_recipe(warmup: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the warm-up with the supernet's values for all that it leaves out but `OWN`."""
-    return {**{key: value for key, value in supernet.items() if key not in OWN}, **warmup}
+def with_recipe(first: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe of a first path with the supernet's values for all that it leaves out but `OWN`."""
+    return {**{key: value for key, value in supernet.items() if key not in OWN}, **first}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -17,15 +18,18 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
+from autopanoptic.panoptic.results.saved import save_network
 from autopanoptic.panoptic.search.evaluator import error_name
 from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
+from autopanoptic.panoptic.stages.finalists import best_candidates, names_of, qualities, within_budget
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
@@ -91,26 +95,27 @@ class Pipeline:
             drawn = candidates.drawn(len(searched.history))
             self._found("random draws", drawn)
             if self.settings.search.cost is None:
-                chosen = self._answers(supernet, searched, drawn)
+                finalists, others = self._answers(supernet, searched, drawn)
             else:
-                chosen = self._front(candidates, searched, drawn, len(datasets.nas_val))
+                finalists, others = self._front(candidates, searched, drawn, len(datasets.nas_val))
         with self._stage("retraining"):
-            measured = self._retrain(chosen, datasets)
+            measured = self._retrain(finalists, others, datasets)
         self._finish(measured, searched, drawn)
         return measured
 
-    def _answers(self, supernet: Supernet, searched: Result, drawn: Result) -> dict[str, Architecture]:
+    def _answers(self, supernet: Supernet, searched: Result, drawn: Result) -> Compared:
         """Return what is compared after a search for quality alone."""
         strategy = strategy_of(self.settings.search.strategy, self.settings.search.trials, supernet.space)
         answer = answer_of(strategy, searched)
         value = comparison.on_nas_val(searched, answer)
         shown = "no result" if value is None else f"{value:.1f}"
         self._say(f"answer ({answer.id}): {self.settings.search.objective} on nas_val {shown}")
-        return {SEARCHED: answer, RANDOM: drawn.best.architecture, HAND_MADE: hand_made(supernet.space)}
+        finalists = best_candidates(searched, self.settings.search.finalists, first=answer)
+        return Compared(finalists, {RANDOM: drawn.best.architecture, HAND_MADE: hand_made(supernet.space)})
 
-    def _front(self, candidates: Candidates, searched: Result, drawn: Result, images: int) -> dict[str, Architecture]:
+    def _front(self, candidates: Candidates, searched: Result, drawn: Result, images: int) -> Compared:
         """Compare the fronts, and return what each has to offer at the budget."""
-        made = candidates.family(family(candidates.supernet.space))
+        made = candidates.family(family(candidates.supernet.space), known=searched)
         asked = self.settings.search
         fronts = Fronts.of(
             searched, drawn, made, images=images, limit=asked.max_gflops if asked.cost == "gflops" else None
@@ -122,7 +127,8 @@ class Pipeline:
         self.console.print(fronts.table("val"))
         self._say(fronts.summary())
         self._say(fronts.budget_line())
-        return {name: fronts.chosen(name).architecture for name in (SEARCHED, RANDOM, HAND_MADE)}
+        finalists = within_budget(searched, fronts, asked.finalists)
+        return Compared(finalists, {name: fronts.chosen(name).architecture for name in (RANDOM, HAND_MADE)})
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -182,14 +188,20 @@ class Pipeline:
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
 
-    def _retrain(self, chosen: dict[str, Architecture], datasets: Datasets) -> dict[str, comparison.NetworkReport]:
+    def _retrain(
+        self, finalists: list[Architecture], others: dict[str, Architecture], datasets: Datasets
+    ) -> dict[str, comparison.NetworkReport]:
         settings, device = self.settings, device_of(self.settings)
         config = network_config(settings, datasets.train.categories, searched=True)
         validation = validation_of(settings, datasets.val, config.image_divisor)
         cost = costs(settings, datasets)
         one = next(iter(batches_of(settings, datasets.nas_val.subset([0]), config.image_divisor)))
         folder = self.folder / "networks"
-        networks = retrain_all(settings, chosen, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
+        trained = {**names_of(finalists), **others}
+        networks = retrain_all(settings, trained, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
+        winner = self._winner({name: networks[name] for name in trained if name not in others}, datasets)
+        networks[SEARCHED], chosen = networks[winner], {SEARCHED: trained[winner], **others}
+        save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
         measured = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
@@ -204,12 +216,22 @@ class Pipeline:
             )
             draw_network(network, architecture, folder / name / "network.png", _title(measured[name]))
             # Names that share an architecture share the training of the first.
-            trained = next(first for first, other in chosen.items() if other == architecture)
+            own = next(first for first, other in trained.items() if other == architecture)
             self.console.print(
                 f"{name} ({architecture.id}): PQ {100 * quality.all.pq:.1f} on val"
-                f"{_kept(folder / trained, settings.retrain)}"
+                f"{_kept(folder / own, settings.retrain)}"
             )
         return measured
+
+    def _winner(self, finalists: dict[str, PanopticNetwork], datasets: Datasets) -> str:
+        """Return the name of the best of several trained networks on nas_val, and say what each is there."""
+        if len(finalists) == 1:
+            return next(iter(finalists))
+        divisor = next(iter(finalists.values())).config.image_divisor
+        validation = validation_of(self.settings, datasets.nas_val, divisor)
+        found = qualities(finalists, validation, device_of(self.settings))
+        self._say("Finalists on nas_val: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items()))
+        return max(found, key=lambda name: found[name])
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
         extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
@@ -219,6 +241,13 @@ class Pipeline:
         self.console.print(comparison.table(measured, title))
         self._say(comparison.verdict(measured, found))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
+
+
+class Compared(NamedTuple):
+    """What is trained: what was searched, best first, and what it is compared with, by name."""
+
+    finalists: list[Architecture]
+    others: dict[str, Architecture]
 
 
 def load_run(folder: Path) -> Settings:

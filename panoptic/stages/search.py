@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from autopanoptic.nas import (
     Supernet,
 )
 from autopanoptic.nas.costs.table import CostTable
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
@@ -109,9 +110,15 @@ class Candidates:
         """Measure so many random architectures."""
         return self._run("random", RandomSearch(), trials, seed=1)
 
-    def family(self, members: Sequence[Architecture]) -> Result:
-        """Measure some architectures, which need not keep the limit on FLOPs."""
-        return self._run("family", RandomSearch(), len(members), initial=members, compared=True)
+    def family(self, members: Sequence[Architecture], known: Result | None = None) -> Result:
+        """Measure some architectures, which need not keep the limit on FLOPs.
+
+        Args:
+            members: Which.
+            known: A search of these candidates, whose results are taken over: measured again they would be the same.
+        """
+        evaluator = self._evaluator if known is None else _Remembering(self._evaluator, known, set(self._costs))
+        return self._run("family", RandomSearch(), len(members), initial=members, compared=True, evaluator=evaluator)
 
     def on_val(self, architectures: Sequence[Architecture]) -> Result:
         """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
@@ -131,7 +138,7 @@ class Candidates:
         seed: int = 0,
         initial: Sequence[Architecture] = (),
         compared: bool = False,
-        evaluator: PanopticEvaluator | None = None,
+        evaluator: Evaluator | None = None,
     ) -> Result:
         """Run one of the searches; one that is made for a comparison measures every network to the end."""
         search = Search(
@@ -162,6 +169,21 @@ class Candidates:
         if machine.workers == 1 or self.device.type != "cpu" or self.settings.search.cost == "latency_ms":
             return InlineExecutor()
         return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
+
+
+class _Remembering:
+    """An evaluator that knows the results of a finished search, but for the costs, which are measured beside it."""
+
+    def __init__(self, evaluator: Evaluator, known: Result, costs: Collection[str]) -> None:
+        self.evaluator = evaluator
+        self.known = {
+            trial.architecture: {name: value for name, value in trial.metrics.items() if name not in costs}
+            for trial in known.history.completed
+        }
+
+    def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
+        found = self.known.get(architecture)
+        return self.evaluator.evaluate(architecture, report) if found is None else found
 
 
 def objectives_of(settings: Settings) -> dict[str, str]:

@@ -103,6 +103,8 @@ class SearchSettings:
             a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
+        finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
+            trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
     """
 
     space: Literal["auto-panoptic", "elastic"] = "auto-panoptic"
@@ -113,11 +115,13 @@ class SearchSettings:
     max_gflops: float | None = None
     racing: bool | None = None
     recalibration_batches: int = 8
+    finalists: int = 1
 
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(2, self, "trials")
         _require_at_least(0, self, "recalibration_batches")
+        _require_at_least(1, self, "finalists")
         if self.max_gflops is not None and not self.max_gflops > 0:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
@@ -145,8 +149,8 @@ class MachineSettings:
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
-            share the paths of a sandwich step; where there are none, or the largest path teaches the others, one
-            process trains. Sums over several processes differ in their last bits from sums over one.
+            share the paths of a step; where there is one, or the largest path teaches the others, one process trains.
+            Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         loaders: Processes that load images; 0 loads in the process that computes.
@@ -187,9 +191,16 @@ class Settings:
             the same.
         warmup: Training of one path before the others join; None to start them all together. A config may leave out
             all but its passes: it then takes the values of the supernet's.
+        largest: Training of the largest network of the space elastic before the others join, with which progressive
+            shrinking begins (Cai et al. 2020, "Once-for-all", section 3.3): all others are parts of it. None to start
+            them all together. A config may leave out the same as for `warmup`, which it does not go together with. In
+            the published space no network holds the others, and none is trained.
         supernet: Training of the supernet.
-        random_paths: Of a step by the sandwich rule, beside the largest and the smallest, at least 0: for the space
-            elastic. BigNAS (Yu et al. 2020) takes 2.
+        sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
+            al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
+            others.
+        random_paths: Of a step, all on one batch: for the space elastic. At least 0, and 1 without the sandwich. BigNAS
+            takes 2.
         retrain: Training of the networks that are compared.
         init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
             in the trained supernet; or a file, see `autopanoptic.panoptic.stages.starts`.
@@ -207,7 +218,9 @@ class Settings:
     network: PanopticConfig = field(default_factory=PanopticConfig)
     retrained_network: PanopticConfig | None = None
     warmup: Recipe | None = None
+    largest: Recipe | None = None
     supernet: Recipe
+    sandwich: bool = True
     random_paths: int = 2
     retrain: Recipe
     init: str = "scratch"
@@ -220,10 +233,14 @@ class Settings:
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(0, self, "seed", "random_paths")
+        if not self.sandwich:
+            _require_at_least(1, self, "random_paths")
         if not self.init.strip():
             raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
+        if self.warmup is not None and self.largest is not None and self.search.space == "elastic":
+            raise ValueError("warmup and largest each train one path before the others: set one of them to null")
         _require_students(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
@@ -247,9 +264,16 @@ class Settings:
 
 def _require_students(settings: Settings) -> None:
     """Refuse a distillation where no path teaches others."""
-    for name in ("warmup", "supernet", "retrain"):
+    for name in ("warmup", "largest", "supernet", "retrain"):
         recipe: Recipe | None = getattr(settings, name)
-        if recipe is None or not recipe.distillation or (name == "supernet" and settings.search.space == "elastic"):
+        if recipe is None or not recipe.distillation:
+            continue
+        if name == "supernet" and settings.search.space == "elastic":
+            if not settings.sandwich:
+                raise ValueError(
+                    f"supernet.distillation={recipe.distillation}: the largest path of a step teaches the others, but "
+                    "sandwich is false, which leaves it out"
+                )
             continue
         raise ValueError(
             f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "

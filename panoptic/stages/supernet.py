@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet
+from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import Batch
@@ -17,7 +17,7 @@ from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
-from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
@@ -33,7 +33,9 @@ SUPERNET = "supernet.pt"
 
 
 def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
-    """Train the supernet: one path first where the settings say so, then all of them.
+    """Train the supernet: one path first where the settings say so, whose weights others take over, then all paths.
+
+    In a space of widths and depths every network is a part of the largest, which may be trained before them.
 
     A space of operators is trained in fair cycles, as in the paper; one of widths and depths by the sandwich rule,
     since its options share their weights: the largest path, the smallest and random ones on each batch, for one update,
@@ -113,14 +115,22 @@ def _machine(settings: Settings, part: _Part, progress: bool) -> Hardware:
 
 
 def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
-    if settings.search.space == "elastic":
+    if settings.search.space != "elastic":
+        every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
+    elif settings.sandwich:
         paths: PathSampler = SizeSandwich(space, settings.random_paths, settings.seed)
         every = _Part(settings.supernet, folder / "sandwich", paths, "supernet, sandwich steps")
     else:
-        every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
-    if settings.warmup is None:
-        return [every]
-    return [_Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path"), every]
+        paths = UniformPaths(space, settings.seed, settings.random_paths)
+        every = _Part(settings.supernet, folder / "random", paths, "supernet, random paths")
+    if settings.warmup is not None:
+        first = _Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path")
+        return [first, every]
+    if settings.largest is not None and settings.search.space == "elastic":
+        # With the operators of which the others can be made; of all networks that have them it is the largest.
+        largest = _OnePath(family(space)[-1])
+        return [_Part(settings.largest, folder / "largest", largest, "supernet, largest path"), every]
+    return [every]
 
 
 def check_cycles(settings: Settings, space: SearchSpace) -> None:
@@ -130,7 +140,8 @@ def check_cycles(settings: Settings, space: SearchSpace) -> None:
         ValueError: Naming the passes and the paths of a cycle.
     """
     if settings.search.space == "elastic":
-        settings.supernet.check_cycle(2 + settings.random_paths, same_batch=True)
+        paths = settings.random_paths + 2 * settings.sandwich
+        settings.supernet.check_cycle(paths, same_batch=paths > 1)
     else:
         settings.supernet.check_cycle(FairPaths(space).cycle)
 

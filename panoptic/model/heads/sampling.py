@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
@@ -17,6 +19,10 @@ class SeededSampler(BalancedPositiveNegativeSampler):
     def __init__(self, samples: int, positive_fraction: float) -> None:
         super().__init__(samples, positive_fraction)
         self.generator: torch.Generator | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the generator, whose state cannot be sent to a spawned process; each loss brings its own."""
+        return {**self.__dict__, "generator": None}
 
     def __call__(self, matched: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Choose positives and negatives of each image.

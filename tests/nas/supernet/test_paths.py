@@ -49,6 +49,15 @@ def test_uniform_paths_are_uniform() -> None:
     assert UniformPaths(MIXED).cycle == 1
 
 
+def test_uniform_paths_of_one_batch_are_those_that_come_one_by_one() -> None:
+    sampler = UniformPaths(MIXED, seed=2, cycle=3)
+    assert (sampler.cycle, sampler.roles) == (3, ("random", "random", "random"))
+    assert paths_of(sampler, 12) == paths_of(UniformPaths(MIXED, seed=2), 12)
+    assert UniformPaths(MIXED).roles == ()
+    with pytest.raises(ValueError, match="at least 1 path, not 0"):
+        UniformPaths(MIXED, cycle=0)
+
+
 def test_fair_paths_of_a_conditional_space(space: SearchSpace) -> None:
     sampler = FairPaths(space)
     found = paths_of(sampler, 4 * sampler.cycle)

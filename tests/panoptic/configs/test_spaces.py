@@ -22,8 +22,9 @@ def test_a_strategy_for_two_objectives_brings_a_cost() -> None:
     assert (found.strategy, found.cost) == ("nsga2", "gflops")
 
 
-def test_a_warm_up_has_what_goes_with_its_own_length() -> None:
-    found = load_config("coco", {"warmup.passes": 150, "supernet.validate_every": 12}).warmup
+@pytest.mark.parametrize("name", ["warmup", "largest"])
+def test_a_first_path_has_what_goes_with_its_own_length(name: str) -> None:
+    found = getattr(load_config("coco", {f"{name}.passes": 150, "supernet.validate_every": 12}), name)
     assert found is not None
     assert (found.optimizer, found.learning_rate, found.clip) == ("sgd", 0.02, None)
     assert (found.warmup, found.milestones, found.validate_every) == (20, (), 0)
@@ -57,13 +58,14 @@ def test_a_cost_brings_a_strategy(space: str) -> None:
 def test_every_config_trains_the_supernet_of_either_space_in_whole_cycles(name: str, quick: bool, space: str) -> None:
     found = load_config(name, {"search.space": space}, quick=quick)
     assert found.warmup is None
-    assert found.supernet.passes % (2 + found.random_paths if space == "elastic" else 12) == 0
+    cycle = found.random_paths + 2 * found.sandwich if space == "elastic" else 12
+    assert found.supernet.passes % cycle == 0
     assert found.search.trials >= 13  # a cycle of path-priority, and its answer
 
 
 def test_a_warm_up_is_as_the_supernets_training_but_for_its_length() -> None:
     changes = {"supernet": {"batch_size": 3, "distillation": 0.5, "learning_rate": 0.01}, "warmup": {"passes": 5}}
-    found = load_config("scenes", changes)
+    found = load_config("scenes", {**changes, "sandwich": True})
     assert found.warmup == replace(found.supernet, passes=5, distillation=0.0)
     own = load_config("memorise", {"warmup": {"passes": 5, "flip": 0.25}})
     assert own.warmup == replace(own.supernet, passes=5, flip=0.25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from autopanoptic.nas import Result
+from autopanoptic.nas import Architecture, Result
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.stages.comparison import NetworkReport
+from autopanoptic.panoptic.stages.finalists import names_of, within_budget
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.training.recipe import Recipe
 
@@ -23,9 +26,10 @@ SETTINGS = load_config(
     "scenes",
     {
         "data.scenes": {"train": 2, "nas_val": 6, "val": 2},
-        "supernet": replace(RECIPE, passes=3),
+        "largest": RECIPE,
+        "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 4, "recalibration_batches": 1},
+        "search": {"trials": 8, "recalibration_batches": 1, "finalists": 2},
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )  # fmt: skip
@@ -64,14 +68,32 @@ def test_one_network_of_each_is_compared_at_the_budget(finished: tuple[Path, dic
     folder, reports, text = finished
     fronts = Fronts.load(folder)
     assert fronts.budget == reports["hand-made"].gflops
-    for name, report in reports.items():
-        assert report.architecture == fronts.chosen(name).architecture
-        assert report.gflops == pytest.approx(fronts.chosen(name).cost)
+    for name in ("random", "hand-made"):
+        assert reports[name].architecture == fronts.chosen(name).architecture
+        assert reports[name].gflops == pytest.approx(fronts.chosen(name).cost)
     found = json.loads((folder / "metrics.json").read_text())["searched_minus"]
     assert set(found) <= {"random", "hand-made"}
     for name in set(found) - {"searched"}:
         assert found[name]["images"] == 2
         assert f"searched - {name}: {found[name]['value']:+.1f} PQ" in text
+
+
+def test_the_best_finalist_on_nas_val_is_what_was_searched(
+    finished: tuple[Path, dict[str, NetworkReport], str],
+) -> None:
+    folder, reports, text = finished
+    fronts = Fronts.load(folder)
+    found = within_budget(Result.from_journal(folder / "search.jsonl"), fronts, 2)
+    assert found[0] == fronts.chosen("searched").architecture
+    values = {name: float(value) for name, value in re.findall(r"(searched-\d) (\d+\.\d)", text)}
+    assert set(values) == {"searched-1", "searched-2"}
+    for name, architecture in names_of(found).items():
+        assert Architecture.load(folder / "networks" / name / "architecture.json") == architecture
+    best = max(values, key=lambda name: values[name])
+    assert reports["searched"].architecture == names_of(found)[best]
+    kept, trained = (load_network(folder / "networks" / name).state_dict() for name in ("searched", best))
+    assert all(torch.equal(kept[name], trained[name]) for name in trained)
+    assert reports["searched"].gflops <= fronts.budget * (1 + 1e-9)
 
 
 def test_a_finished_search_is_not_run_again(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:

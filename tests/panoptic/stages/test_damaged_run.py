@@ -24,7 +24,9 @@ PUBLISHED = {"search.space": "auto-panoptic", "warmup.passes": 5}
 @pytest.mark.parametrize(
     ("changes", "file", "content"),
     [
-        ({}, "sandwich/last.ckpt", b""),
+        ({}, "largest/last.ckpt", b""),
+        ({"largest": None}, "random/last.ckpt", b""),
+        ({"largest": None, "sandwich": True}, "sandwich/last.ckpt", b""),
         (PUBLISHED, "warmup/last.ckpt", b""),
         ({}, "supernet.pt", b"PK\x03\x04 cut"),
     ],

@@ -23,16 +23,23 @@ def test_processes_train_a_supernet_together_on_a_cpu() -> None:
     assert hardware(scenes, progress=False).devices == 1
 
 
+ALONE = {"largest": None, "sandwich": True}
+"""The sandwich steps of all paths, without a training of one before them."""
+
+
 @pytest.mark.parametrize(
     ("changes", "devices"),
     [
-        ({}, [2]),
-        ({"supernet.distillation": 0.5}, [1]),  # the largest path must be there before the others
-        ({"warmup": {"passes": 3}}, [1, 2]),
+        ({}, [1, 2]),
+        (ALONE, [2]),
+        ({"largest": None, "random_paths": 1}, [1]),  # another path on every batch
+        ({**ALONE, "supernet.distillation": 0.5}, [1]),  # the largest path must be there before the others
+        ({**ALONE, "warmup": {"passes": 3}}, [1, 2]),
+        ({"warmup": {"passes": 3}}, [1, 1, 2]),
         ({"search.space": "auto-panoptic"}, [1]),
     ],
 )
-def test_only_paths_of_a_sandwich_step_are_shared(
+def test_only_paths_of_one_step_are_shared(
     changes: dict[str, Any], devices: list[int], datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a batch of images each process would have its own batch-norm statistics."""

@@ -17,7 +17,7 @@ from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.results.saved import load_network
 
 runner = CliRunner()
-PASSES = ("--warmup-passes", "1", "--supernet-passes", "3", "--retrain-passes", "1")
+PASSES = ("--largest-passes", "1", "--supernet-passes", "2", "--retrain-passes", "1")
 
 
 def reduced(root: Path, *, things: bool) -> Path:

@@ -35,10 +35,21 @@ def test_a_distillation_needs_the_space_whose_largest_path_teaches() -> None:
     assert Settings(supernet=soft, retrain=RECIPE, search=elastic).supernet.distillation == 0.5
     with pytest.raises(ValueError, match=r"supernet.distillation=0.5: .* search.space is auto-panoptic"):
         Settings(supernet=soft, retrain=RECIPE)
-    for name in ("retrain", "warmup"):
+    for name in ("retrain", "warmup", "largest"):
         recipes: Any = {"supernet": soft, "retrain": RECIPE, name: soft}
         with pytest.raises(ValueError, match=rf"{name}.distillation=0.5: .* one network trains"):
             Settings(**recipes, search=elastic)
+
+
+def test_without_the_sandwich_there_is_no_teacher_and_there_must_be_random_paths() -> None:
+    given: dict[str, Any] = {
+        "supernet": RECIPE, "retrain": RECIPE, "search": SearchSettings(space="elastic"), "sandwich": False
+    }  # fmt: skip
+    assert Settings(**given, random_paths=1).random_paths == 1
+    with pytest.raises(ValueError, match="random_paths must be at least 1, not 0"):
+        Settings(**given, random_paths=0)
+    with pytest.raises(ValueError, match=r"supernet.distillation=0.5: .* sandwich is false"):
+        Settings(**{**given, "supernet": replace(RECIPE, distillation=0.5)})
 
 
 def test_the_configs_that_ship_are_the_presets_of_programs() -> None:

@@ -28,6 +28,9 @@ RECIPE = Recipe(passes=2, batch_size=1, warmup=0, validate_every=1, keep="best")
 SETTINGS = load_config(
     "scenes",
     {
+        "largest": None,
+        "sandwich": True,
+        "random_paths": 1,
         "supernet": replace(RECIPE, passes=6, validate_every=3, keep="last", ema=0.5),
         "retrain": RECIPE,
         "init": "scratch",

@@ -1,3 +1,5 @@
+import pickle
+
 import torch
 
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
@@ -38,3 +40,11 @@ def test_nothing_to_draw_from() -> None:
     assert [p.numel() for p in positive] == [0, 3]
     assert not positive[1].any()
     assert not negative[1].any()
+
+
+def test_a_copy_for_another_process_has_no_generator() -> None:
+    sampler = SeededSampler(8, 0.5)
+    sampler.generator = torch.Generator()
+    copy = pickle.loads(pickle.dumps(sampler))
+    assert (copy.batch_size_per_image, copy.positive_fraction, copy.generator) == (8, 0.5, None)
+    assert sampler.generator is not None

@@ -1,0 +1,69 @@
+"""The networks among which a run's answer is chosen by training them.
+
+What a path is worth with weights that it shares says little of a few points more or less once it is trained alone, so
+the best few of a search are trained like all that are compared, and the best of them on nas_val is its answer. Li and
+Talwalkar (2020, "Random search and reproducibility for neural architecture search") describe such a last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from autopanoptic.nas import Architecture, Result
+from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.fronts import SEARCHED, TOLERANCE, Fronts
+from autopanoptic.panoptic.search.evaluator import Validation
+
+
+def best_candidates(searched: Result, count: int, *, first: Architecture) -> list[Architecture]:
+    """Return an architecture and the candidates with the best first objective, without repetitions.
+
+    Args:
+        searched: Of the search.
+        count: How many at most.
+        first: The search's answer before any training.
+    """
+    return list(dict.fromkeys([first, *_ranked(searched, lambda trial: True)]))[:count]
+
+
+def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architecture]:
+    """Return candidates of a search with a cost that keep the budget: the best by nas_val and the best dear one first.
+
+    Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones.
+
+    Args:
+        searched: Of the search.
+        fronts: Of the run; where no candidate keeps its budget it is the cheapest alone.
+        count: How many at most.
+    """
+    most = fronts.budget * (1 + TOLERANCE)
+    kept = _ranked(searched, lambda trial: trial.metrics[fronts.cost] <= most)
+    dear = _ranked(searched, lambda trial: fronts.budget / 2 < trial.metrics[fronts.cost] <= most)
+    return list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear[:1], *kept]))[:count]
+
+
+def _ranked(searched: Result, kept: Callable[[Trial], bool]) -> list[Architecture]:
+    objective = searched.history.objectives[0].name
+    trials = [trial for trial in searched.history.completed if kept(trial)]
+    return [trial.architecture for trial in sorted(trials, key=lambda trial: -trial.metrics[objective])]
+
+
+def names_of(finalists: list[Architecture]) -> dict[str, Architecture]:
+    """Return finalists by the names of their folders: that of the searched network where there is one alone."""
+    if len(finalists) == 1:
+        return {SEARCHED: finalists[0]}
+    return {f"{SEARCHED}-{place}": one for place, one in enumerate(finalists, start=1)}
+
+
+def qualities(
+    networks: Mapping[str, PanopticNetwork], validation: Validation, device: torch.device
+) -> dict[str, float]:
+    """Return the panoptic quality of each network, in percent."""
+    found = {}
+    for name, network in networks.items():
+        found[name] = 100 * validation.quality(network.to(device)).all.pq
+        network.to("cpu")
+    return found

@@ -1,0 +1,58 @@
+"""Which of a search's candidates are trained, in which order, and what their folders are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace
+from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.stages.finalists import best_candidates, names_of, within_budget
+
+SPACE = SearchSpace([Choice("id", range(100))])
+
+
+def one(number: int) -> Architecture:
+    return Architecture({"id": number})
+
+
+def searched(points: Sequence[tuple[float, float]], first: int = 0) -> Result:
+    """A search whose n-th trial has the n-th cost and value."""
+    given = {one(first + number): point for number, point in enumerate(points)}
+    search = Search(
+        SPACE,
+        RandomSearch(),
+        lambda architecture: {"pq": given[architecture][1]},
+        objectives={"pq": "max", "gflops": "min"},
+        costs={"gflops": lambda architecture: given[architecture][0]},
+        initial=list(given),
+    )
+    return search.run(len(given), progress=False)
+
+
+FOUND = searched([(0.3, 90.0), (0.1, 75.0), (0.2, 70.0), (0.15, 69.0), (0.09, 76.0), (0.2, 71.0), (0.05, 80.0)])
+FAMILY = searched([(0.1, 1.0), (0.2, 2.0), (0.4, 3.0)], first=50)
+
+
+def test_the_best_and_the_best_dear_one_come_first() -> None:
+    fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1)
+    assert fronts.budget == 0.2
+    assert within_budget(FOUND, fronts, 4) == [one(6), one(5), one(4), one(1)]
+    assert within_budget(FOUND, fronts, 1) == [fronts.chosen("searched").architecture]
+    assert len(within_budget(FOUND, fronts, 99)) == 6
+
+
+def test_the_cheapest_alone_is_trained_where_none_keeps_the_budget() -> None:
+    fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1, limit=0.01)
+    assert within_budget(FOUND, fronts, 3) == [one(6)]
+
+
+@pytest.mark.parametrize(("first", "others"), [(0, [6, 4]), (4, [0, 6]), (99, [0, 6])])
+def test_an_answer_goes_before_the_best_candidates(first: int, others: list[int]) -> None:
+    assert best_candidates(FOUND, 3, first=one(first)) == [one(first), *map(one, others)]
+
+
+def test_one_finalist_has_the_folder_of_the_searched_network() -> None:
+    assert names_of([one(1)]) == {"searched": one(1)}
+    assert names_of([one(1), one(2)]) == {"searched-1": one(1), "searched-2": one(2)}
