@@ -30,7 +30,7 @@ def best_candidates(searched: Result, count: int, *, first: Architecture) -> lis
 
 
 def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architecture]:
-    """Return candidates of a search with a cost that keep the budget: the best by nas_val and the best dear one first.
+    """Return candidates of a search with a cost that keep the budget: the best by nas_val, then the best dear ones.
 
     Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones.
 
@@ -42,7 +42,7 @@ def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architec
     most = fronts.budget * (1 + TOLERANCE)
     kept = _ranked(searched, lambda trial: trial.metrics[fronts.cost] <= most)
     dear = _ranked(searched, lambda trial: fronts.budget / 2 < trial.metrics[fronts.cost] <= most)
-    return list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear[:1], *kept]))[:count]
+    return list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))[:count]
 
 
 def _ranked(searched: Result, kept: Callable[[Trial], bool]) -> list[Architecture]:

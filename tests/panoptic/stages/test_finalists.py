@@ -35,10 +35,10 @@ FOUND = searched([(0.3, 90.0), (0.1, 75.0), (0.2, 70.0), (0.15, 69.0), (0.09, 76
 FAMILY = searched([(0.1, 1.0), (0.2, 2.0), (0.4, 3.0)], first=50)
 
 
-def test_the_best_and_the_best_dear_one_come_first() -> None:
+def test_the_best_goes_before_the_best_dear_ones() -> None:
     fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1)
     assert fronts.budget == 0.2
-    assert within_budget(FOUND, fronts, 4) == [one(6), one(5), one(4), one(1)]
+    assert within_budget(FOUND, fronts, 4) == [one(6), one(5), one(2), one(3)]
     assert within_budget(FOUND, fronts, 1) == [fronts.chosen("searched").architecture]
     assert len(within_budget(FOUND, fronts, 99)) == 6
 
