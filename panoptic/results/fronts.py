@@ -152,19 +152,34 @@ class Fronts:
 
         That is on val, where it is known.
         """
-        budgets, split = self.budgets(), "val" if self.on_val else "nas_val"
-        counts = {other: sum(self._above(other, budget, split) for budget in budgets) for other in (HAND_MADE, RANDOM)}
-        parts = [f"above the {other} one at {count}" for other, count in counts.items()]
+        parts = [f"above the {other} one at {self.above(other)}" for other in (HAND_MADE, RANDOM)]
         return (
-            f"On {split} the searched front lies {' and '.join(parts)} of {len(budgets)} budgets, by more than a "
-            "standard error."
+            f"On {self._split} the searched front lies {' and '.join(parts)} of {len(self.budgets())} budgets, by more "
+            "than a standard error."
         )
 
-    def budget_line(self) -> str:
-        """Say what the budget is, and who does not keep it."""
+    def above(self, other: str) -> int:
+        """Return at how many budgets the search's front lies above another by more than a standard error of its own."""
+        return sum(self._above(other, budget, self._split) for budget in self.budgets())
+
+    @property
+    def _split(self) -> str:
+        return "val" if self.on_val else "nas_val"
+
+    def budget_line(self, finalists: int = 1) -> str:
+        """Say what the budget is, and who does not keep it.
+
+        Args:
+            finalists: How many candidates of the search are trained.
+        """
         dearer = [name for name in self.series if self.best(name) is None]
         rest = f"; {' and '.join(dearer)} cannot keep it and take the cheapest" if dearer else ""
-        return f"At {self.budget:.3g} {UNITS[self.cost]} one network of each is trained further{rest}."
+        who = (
+            "one network of each is"
+            if finalists == 1
+            else f"{finalists} finalists of the search and one network of each of the others are"
+        )
+        return f"At {self.budget:.3g} {UNITS[self.cost]} {who} trained further{rest}."
 
     def draw(self, path: Path, searched: Result) -> None:
         """Draw the fronts, and faintly all candidates of the search."""

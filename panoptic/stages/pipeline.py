@@ -126,8 +126,8 @@ class Pipeline:
         fronts.draw(self.folder / "front.png", searched)
         self.console.print(fronts.table("val"))
         self._say(fronts.summary())
-        self._say(fronts.budget_line())
         finalists = within_budget(searched, fronts, asked.finalists)
+        self._say(fronts.budget_line(len(finalists)))
         return Compared(finalists, {name: fronts.chosen(name).architecture for name in (RANDOM, HAND_MADE)})
 
     @contextmanager

@@ -99,6 +99,9 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
         "by more than a standard error."
     )
     assert fronts.budget_line() == "At 0.2 GFLOPs one network of each is trained further."
+    assert fronts.budget_line(3) == (
+        "At 0.2 GFLOPs 3 finalists of the search and one network of each of the others are trained further."
+    )
 
 
 def test_less_than_a_standard_error_is_not_above(fronts: Fronts) -> None:

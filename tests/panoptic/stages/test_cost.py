@@ -61,7 +61,7 @@ def test_the_fronts_are_those_of_the_journals(finished: tuple[Path, dict[str, Ne
     }
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     assert "A candidate's pq has a standard error of" in text
-    assert fronts.budget_line() in " ".join(text.split())
+    assert fronts.budget_line(2) in " ".join(text.split())
 
 
 def test_one_network_of_each_is_compared_at_the_budget(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:
