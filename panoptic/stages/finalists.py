@@ -1,8 +1,7 @@
 """The networks among which a run's answer is chosen by training them.
 
 What a path is worth with weights that it shares says little of a few points more or less once it is trained alone, so
-the best few of a search are trained like all that are compared, and the best of them on nas_val is its answer. Li and
-Talwalkar (2020, "Random search and reproducibility for neural architecture search") describe such a last step.
+the best few of a search are trained like all that are compared, and the best of them on nas_val is its answer.
 """
 
 from __future__ import annotations
@@ -59,11 +58,11 @@ def names_of(finalists: list[Architecture]) -> dict[str, Architecture]:
 
 
 def qualities(
-    networks: Mapping[str, PanopticNetwork], validation: Validation, device: torch.device
+    networks: Mapping[str, PanopticNetwork], validation: Validation, objective: str, device: torch.device
 ) -> dict[str, float]:
-    """Return the panoptic quality of each network, in percent."""
+    """Return the objective of each network, in percent."""
     found = {}
     for name, network in networks.items():
-        found[name] = 100 * validation.quality(network.to(device)).all.pq
+        found[name] = validation.quality(network.to(device)).metrics()[objective]
         network.to("cpu")
     return found

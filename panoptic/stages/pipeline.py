@@ -229,8 +229,11 @@ class Pipeline:
             return next(iter(finalists))
         divisor = next(iter(finalists.values())).config.image_divisor
         validation = validation_of(self.settings, datasets.nas_val, divisor)
-        found = qualities(finalists, validation, device_of(self.settings))
-        self._say("Finalists on nas_val: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items()))
+        objective = self.settings.search.objective
+        found = qualities(finalists, validation, objective, device_of(self.settings))
+        self._say(
+            f"Finalists, {objective} on nas_val: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+        )
         return max(found, key=lambda name: found[name])
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:

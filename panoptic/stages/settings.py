@@ -193,8 +193,8 @@ class Settings:
             all but its passes: it then takes the values of the supernet's.
         largest: Training of the largest network of the space elastic before the others join, with which progressive
             shrinking begins (Cai et al. 2020, "Once-for-all", section 3.3): all others are parts of it. None to start
-            them all together. A config may leave out the same as for `warmup`, which it does not go together with. In
-            the published space no network holds the others, and none is trained.
+            them all together. A config may leave out the same as for `warmup`. In the published space no network holds
+            the others, and none is trained.
         supernet: Training of the supernet.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
             al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
@@ -239,8 +239,6 @@ class Settings:
             raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
-        if self.warmup is not None and self.largest is not None and self.search.space == "elastic":
-            raise ValueError("warmup and largest each train one path before the others: set one of them to null")
         _require_students(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:

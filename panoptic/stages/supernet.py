@@ -35,11 +35,10 @@ SUPERNET = "supernet.pt"
 def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
     """Train the supernet: one path first where the settings say so, whose weights others take over, then all paths.
 
-    In a space of widths and depths every network is a part of the largest, which may be trained before them.
-
-    A space of operators is trained in fair cycles, as in the paper; one of widths and depths by the sandwich rule,
-    since its options share their weights: the largest path, the smallest and random ones on each batch, for one update,
-    of those that cost no more than the hand-made family's largest.
+    A space of operators is trained in fair cycles, as in the paper; one of widths and depths, whose options share their
+    weights, by several paths on each batch, for one update, of those that cost about as much as the hand-made family's
+    largest at most: random ones, and with the sandwich rule the largest and the smallest. There every network is a part
+    of the largest of that family, which may be trained before them.
 
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
@@ -123,14 +122,14 @@ def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
     else:
         paths = UniformPaths(space, settings.seed, settings.random_paths)
         every = _Part(settings.supernet, folder / "random", paths, "supernet, random paths")
+    first = []
     if settings.warmup is not None:
-        first = _Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path")
-        return [first, every]
+        first.append(_Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path"))
     if settings.largest is not None and settings.search.space == "elastic":
         # With the operators of which the others can be made; of all networks that have them it is the largest.
         largest = _OnePath(family(space)[-1])
-        return [_Part(settings.largest, folder / "largest", largest, "supernet, largest path"), every]
-    return [every]
+        first.append(_Part(settings.largest, folder / "largest", largest, "supernet, largest path"))
+    return [*first, every]
 
 
 def check_cycles(settings: Settings, space: SearchSpace) -> None:

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from autopanoptic.nas import InlineExecutor, ProcessExecutor, Racing, Supernet
+from autopanoptic.nas import (
+    Architecture,
+    Choice,
+    FunctionEvaluator,
+    InlineExecutor,
+    ProcessExecutor,
+    Racing,
+    RandomSearch,
+    Search,
+    SearchSpace,
+    Supernet,
+)
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -152,3 +163,22 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
         change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
     )
     assert isinstance(workers._executor(), ProcessExecutor)
+
+
+def test_what_a_search_has_measured_is_not_measured_again() -> None:
+    space = SearchSpace([Choice("id", range(3))])
+    one, other = Architecture({"id": 0}), Architecture({"id": 1})
+    known = Search(
+        space, RandomSearch(), lambda architecture: {"pq": 5.0, "pq_standard_error": 0.5}, objectives="pq",
+        costs={"gflops": lambda architecture: 7.0}, initial=[one],
+    ).run(1, progress=False)  # fmt: skip
+    asked: list[Architecture] = []
+
+    def measure(architecture: Architecture) -> dict[str, float]:
+        asked.append(architecture)
+        return {"pq": 9.0}
+
+    found = search._Remembering(FunctionEvaluator(measure), known, {"gflops"})
+    assert found.evaluate(one, lambda *_: False) == {"pq": 5.0, "pq_standard_error": 0.5}
+    assert found.evaluate(other, lambda *_: False) == {"pq": 9.0}
+    assert asked == [other]
