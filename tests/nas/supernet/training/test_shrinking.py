@@ -57,7 +57,7 @@ def test_opened_fixes_all_others() -> None:
 def test_each_space_from_its_pass_on() -> None:
     paths = ShrinkingPaths(PHASES, partial(UniformPaths, seed=3))
     assert paths.cycle == 1
-    assert paths.roles is None
+    assert paths.roles == ()
     assert paths.space is SPACE
     for start, space in PHASES.items():
         found = {paths.path(step) for step in range(start, start + 40)}
