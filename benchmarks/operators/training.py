@@ -34,6 +34,10 @@ CHECKPOINT_EVERY = 100
 RESULT = "result.json"
 
 
+AS_BEGUN = {"data.scenes.nas_val": 400, "network.segmentation_loss_weight": 1.0}
+"""What the config of the scenes has changed since the first of these trainings, which all others are compared with."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What all trainings share.
@@ -58,7 +62,8 @@ class Plan:
         """
         recipe = {"passes": self.passes, "validate_every": math.gcd(*self.reads), "keep": "last"}
         changes = {f"retrain.{key}": value for key, value in recipe.items()}
-        return load_config("scenes", {"machine.device": "cpu", "search.space": "auto-panoptic", **changes})
+        kept = {"machine.device": "cpu", "search.space": "auto-panoptic", **AS_BEGUN}
+        return load_config("scenes", {**kept, **changes})
 
     def datasets(self) -> Datasets:
         """Return the scenes, generated where they are missing."""

@@ -20,6 +20,7 @@ from autopanoptic.panoptic.configs.config import differences, load_config, save_
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.drawing import draw_network
+from autopanoptic.panoptic.results.finalists import best_candidates, names_of, qualities, within_budget
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.results.saved import save_network
@@ -29,7 +30,6 @@ from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
-from autopanoptic.panoptic.stages.finalists import best_candidates, names_of, qualities, within_budget
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare

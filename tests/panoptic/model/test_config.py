@@ -37,7 +37,7 @@ def test_the_published_network_keeps_the_published_forms() -> None:
         assert not config.padding_ignored
     scenes = PRESETS[0]
     assert (scenes.backbone_init, scenes.roi_aligned, scenes.mask_aligned) == ("fan_in", True, True)
-    assert scenes.segmentation_loss_weight == 1.0
+    assert scenes.segmentation_loss_weight == 2.0
     for config in (scenes, PanopticConfig()):
         assert not config.segmentation_align_corners
         assert config.padding_ignored

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.stages.comparison import NetworkReport
-from autopanoptic.panoptic.stages.finalists import names_of, within_budget
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.training.recipe import Recipe
 

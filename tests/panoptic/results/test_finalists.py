@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace
+from autopanoptic.panoptic.results.finalists import best_candidates, names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
-from autopanoptic.panoptic.stages.finalists import best_candidates, names_of, within_budget
 
 SPACE = SearchSpace([Choice("id", range(100))])
 
