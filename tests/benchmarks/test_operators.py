@@ -248,6 +248,7 @@ def test_a_request_to_end_ends_the_trainings(tmp_path: Path, monkeypatch: pytest
 
 def test_two_readings_of_a_tiny_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"data.scenes": {"train": 8, "nas_val": 1, "val": 2}, "retrain.batch_size": 2}
+    monkeypatch.setattr(training, "AS_BEGUN", {})
     monkeypatch.setattr(training, "load_config", lambda name, changes: load_config(name, {**small, **changes}))
     plan = Plan(tmp_path, 2, (1, 2))
     training.run(plan, "flat-heads", 5)
