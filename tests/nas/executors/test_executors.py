@@ -224,7 +224,8 @@ def test_a_rule_that_fails_ends_the_search_with_its_reason(executor: Any, tmp_pa
         search.run(20)
     history = Result.from_journal(tmp_path / "j").history
     failed = [trial for trial in history if trial.state is TrialState.FAILED]
-    assert [trial.error for trial in failed] == ["Broken(): KeyError('accuracy')"]
+    assert {trial.error for trial in failed} == {"Broken(): KeyError('accuracy')"}
+    assert len(failed) <= executor.capacity  # the other worker's trial may have reported before the search ended
 
 
 def bad_report(architecture: Architecture, report: Any) -> float:
