@@ -36,8 +36,8 @@ class UniformPaths:
     """Every path drawn on its own, each choice uniform or by its weights (Guo et al. 2020, one-shot).
 
     Attributes:
-        roles: ``"random"`` for each path of a cycle of several, by which panoptic networks train them on one batch;
-            empty where a cycle is one path.
+        roles: ``"random"`` for each path of a cycle of several, by which their losses are logged; empty where a cycle
+            is one path.
 
     Args:
         space: where the paths come from.

@@ -76,6 +76,7 @@ class Pipeline:
         self._new = not saved.exists()
         if self._new:
             save_config(settings, saved)
+        self._finalists: dict[str, float] = {}
         self._clock = folder / "seconds.json"
         self.seconds = _read_seconds(self._clock)
 
@@ -201,7 +202,8 @@ class Pipeline:
         networks = retrain_all(settings, trained, datasets, folder, self.folder / SUPERNET_FOLDER, self.console)
         winner = self._winner({name: networks[name] for name in trained if name not in others}, datasets)
         networks[SEARCHED], chosen = networks[winner], {SEARCHED: trained[winner], **others}
-        save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
+        if winner != SEARCHED:
+            save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
         measured = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
@@ -231,13 +233,19 @@ class Pipeline:
         validation = validation_of(self.settings, datasets.nas_val, divisor)
         objective = self.settings.search.objective
         found = qualities(finalists, validation, objective, device_of(self.settings))
-        self._say(
-            f"Finalists, {objective} on nas_val: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items())
-        )
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+        self._say(f"Finalists, {objective} on nas_val: {shown}")
+        self._say("The best of them is the searched network; the random and the hand-made one are trained once each.")
+        self._finalists = found
         return max(found, key=lambda name: found[name])
 
     def _finish(self, measured: dict[str, comparison.NetworkReport], searched: Result, drawn: Result) -> None:
-        extra = {"seconds": self.seconds, "device": str(device_of(self.settings)), "torch": torch.__version__}
+        extra = {
+            "seconds": self.seconds,
+            "finalists_on_nas_val": self._finalists,
+            "device": str(device_of(self.settings)),
+            "torch": torch.__version__,
+        }
         found = comparison.differences(measured)
         comparison.write(self.folder, measured, found, searched, drawn, extra)
         title = f"Trained {start_of(self.settings)} with equal steps, measured on val"

@@ -134,7 +134,7 @@ def _parts(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
 
 
 def batch_of_cycle(paths: PathSampler | None) -> bool:
-    """Return whether the paths of a cycle run on one batch, by the sandwich rule: they have roles in it then."""
+    """Return whether the paths of a cycle run on one batch: they have roles in it then, as in a sandwich step."""
     return bool(getattr(paths, "roles", None))
 
 

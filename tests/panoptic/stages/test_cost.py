@@ -90,6 +90,8 @@ def test_the_best_finalist_on_nas_val_is_what_was_searched(
     for name, architecture in names_of(found).items():
         assert Architecture.load(folder / "networks" / name / "architecture.json") == architecture
     best = max(values, key=lambda name: values[name])
+    kept_values = json.loads((folder / "metrics.json").read_text())["finalists_on_nas_val"]
+    assert {name: round(value, 1) for name, value in kept_values.items()} == values
     assert reports["searched"].architecture == names_of(found)[best]
     kept, trained = (load_network(folder / "networks" / name).state_dict() for name in ("searched", best))
     assert all(torch.equal(kept[name], trained[name]) for name in trained)

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.search.strategies import family
 from autopanoptic.panoptic.stages import supernet
+from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 def test_processes_train_a_supernet_together_on_a_cpu() -> None:
@@ -50,6 +54,26 @@ def test_only_paths_of_one_step_are_shared(
     supernet.train_supernet(settings, datasets, tmp_path, progress=False)
     assert [machine.devices for machine in used] == devices
     assert [machine.share_paths for machine in used] == [count > 1 for count in devices]
+
+
+def test_the_largest_of_the_family_goes_first_and_the_others_take_its_weights_over(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, int, Architecture]] = []
+    taken_over: list[Architecture] = []
+
+    def train(network: object, data: object, transform: object, recipe: Recipe, folder: Path, **options: Any) -> None:
+        trained.append((folder.name, recipe.passes, options["paths"].path(0)))
+
+    monkeypatch.setattr(supernet, "train", train)
+    monkeypatch.setattr(supernet, "inflate", lambda network, source: taken_over.append(source))
+    settings = load_config("scenes", {"machine.device": "cpu", "largest.passes": 5})
+    members = family(supernet.train_supernet(settings, datasets, tmp_path, progress=False).space)
+    assert trained[0] == ("largest", 5, members[-1])
+    assert [folder for folder, _, _ in trained] == ["largest", "random"]
+    assert taken_over == [members[-1]]
+    gflops = costs(settings, datasets)["gflops"]
+    assert gflops(members[-1]) == max(map(gflops, members))
 
 
 def test_threads_are_as_before_afterwards() -> None:

@@ -69,6 +69,7 @@ def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
         (SearchSettings(), {"objective": None}, "objective must be one of pq, .*, not None"),
         (SearchSettings(), {"cost": "flops"}, "cost must be one of gflops, latency_ms, not 'flops'"),
         (SearchSettings(), {"trials": 1}, "trials must be at least 2, not 1"),
+        (SearchSettings(), {"finalists": 0}, "finalists must be at least 1, not 0"),
         (SearchSettings(), {"max_gflops": -1.0}, "max_gflops must be positive, not -1.0"),
         (DataSettings(), {"orientation": "upright"}, "orientation must be one of apply, ignore, not 'upright'"),
         (DataSettings(), {"long_side": 8}, "long_side must be at least 32, not 8"),
