@@ -31,7 +31,7 @@ from autopanoptic.panoptic.stages.batches import batches_of, validation_of
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.networks import network_config, usage_of
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import Candidates, check_feasible
 from autopanoptic.panoptic.stages.settings import Settings
@@ -203,7 +203,8 @@ class Pipeline:
         winner = self._winner({name: networks[name] for name in trained if name not in others}, datasets)
         networks[SEARCHED], chosen = networks[winner], {SEARCHED: trained[winner], **others}
         if winner != SEARCHED:
-            save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
+            usage = usage_of(settings, datasets.train.categories)
+            save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED, usage)
         measured = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)

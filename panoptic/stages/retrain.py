@@ -11,7 +11,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.batches import training_validation
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.networks import network_config, read_from
+from autopanoptic.panoptic.stages.networks import network_config, read_from, usage_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
@@ -52,5 +52,5 @@ def retrain(
         require_training(*what, hardware=machine, seed=settings.seed, validation=validation)
         return trained
     train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass, validation=validation)
-    save_network(network, architecture, folder)
+    save_network(network, architecture, folder, usage_of(settings, datasets.train.categories))
     return network
