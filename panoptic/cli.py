@@ -18,6 +18,7 @@ app = typer.Typer(help="Panoptic segmentation: the joint search of a whole netwo
 config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.command()(commands.evaluate)
+app.command()(commands.predict)
 
 RUNS = Path("runs")
 

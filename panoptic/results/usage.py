@@ -1,4 +1,4 @@
-"""What belongs to a trained network beside its architecture and weights: classes by name, and how images get in and out."""
+"""What belongs to a trained network beside its weights: its classes by name, and how images get in and out."""
 
 from __future__ import annotations
 

@@ -73,6 +73,42 @@ def evaluate(
         console.print(f"Everything measured: {json_file}", markup=False, highlight=False)
 
 
+def predict(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.", show_default=False)
+    ],
+    run: Annotated[
+        str, typer.Option(metavar="RUN|FOLDER", help="A run, by its name under runs/ or its folder, or a network's.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pictures.")],
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of the run's networks; by default the searched one.")
+    ] = None,
+    score: Annotated[
+        float | None, typer.Option(metavar="X", help="Least score of things, 0 to 1; by default the run's.")
+    ] = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Resize images to it for the network; by default as in its training."),
+    ] = None,
+    longest: Annotated[
+        int, typer.Option(metavar="N", help="Shrink images first, so that no side is longer, in pixels.")
+    ] = 1600,
+    device: Device = "auto",
+    precision: Precision = "32-true",
+) -> None:
+    """Draw panoptic pictures of any images with a trained network, with a legend and scores."""
+    from autopanoptic.panoptic.trained import predict as drawing
+
+    console = Console()
+    drawn = drawing.predict(
+        images, folder_of(run), out, network=network, score=score, short_side=short_side, longest=longest,
+        device=device, precision=precision, console=console,
+        on_picture=lambda one: console.print(str(one), markup=False, highlight=False, soft_wrap=True),
+    )  # type: ignore[arg-type]  # fmt: skip
+    console.print(f"Pictures: {len(drawn)} in {out}", markup=False, highlight=False)
+
+
 def folder_of(source: str) -> Path:
     """Return the folder that is meant: itself, or the run of that name."""
     path = Path(source)

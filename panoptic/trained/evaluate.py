@@ -70,6 +70,8 @@ def evaluate(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size={batch_size}, workers={workers}: at least 1 and at least 0 are needed")
     where = device_named(device)
+    if out is not None:
+        require_folder(Path(out))
     folders = find_networks(source, networks)
     dataset = open_split(next(iter(folders.values())), data, split, orientation)
     # All of them before the first is measured, which may take long.
@@ -81,6 +83,13 @@ def evaluate(
         target = None if out is None else Path(out) / name
         measured[name] = _measure(name, one, own, batches.of(own, one), target, precision, console)
     return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a file where a folder is to be written."""
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; give a folder")
 
 
 def device_named(device: str) -> torch.device:
