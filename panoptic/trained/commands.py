@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.data.coco.images import Orientation
+    from autopanoptic.panoptic.model.precision import Precision
 
 RUNS = Path("runs")
 
@@ -20,7 +24,7 @@ Network = Annotated[
     typer.Option(metavar="NAME", help="One of a run's networks; may be repeated. By default those that it compares."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
-Precision = Annotated[str, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU.")]
+Computing = Annotated[str, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU.")]
 
 
 def evaluate(
@@ -44,7 +48,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="apply or ignore the EXIF orientation of the images of --data.")
     ] = None,
     device: Device = "auto",
-    precision: Precision = "32-true",
+    precision: Computing = "32-true",
 ) -> None:
     """Measure trained networks: PQ, AP of boxes and masks, and mIoU, in one pass.
 
@@ -58,9 +62,18 @@ def evaluate(
     if json_file is not None:
         _require_writable(json_file)
     found = measuring.evaluate(
-        folder_of(source), data=data, split=split, networks=network or (), out=out, device=device,
-        precision=precision, orientation=orientation, batch_size=batch_size, workers=workers, console=console,
-    )  # type: ignore[arg-type]  # fmt: skip
+        folder_of(source),
+        data=data,
+        split=split,
+        networks=network or (),
+        out=out,
+        device=device,
+        precision=cast("Precision", precision),
+        orientation=cast("Orientation | None", orientation),
+        batch_size=batch_size,
+        workers=workers,
+        console=console,
+    )
     console.print(tables.summary(found))
     if len(found.networks) > 1:
         console.print(tables.differences(found))
@@ -95,17 +108,25 @@ def predict(
         int, typer.Option(metavar="N", help="Shrink images first, so that no side is longer, in pixels.")
     ] = 1600,
     device: Device = "auto",
-    precision: Precision = "32-true",
+    precision: Computing = "32-true",
 ) -> None:
     """Draw panoptic pictures of any images with a trained network, with a legend and scores."""
     from autopanoptic.panoptic.trained import predict as drawing
 
     console = Console()
     drawn = drawing.predict(
-        images, folder_of(run), out, network=network, score=score, short_side=short_side, longest=longest,
-        device=device, precision=precision, console=console,
+        images,
+        folder_of(run),
+        out,
+        network=network,
+        score=score,
+        short_side=short_side,
+        longest=longest,
+        device=device,
+        precision=cast("Precision", precision),
+        console=console,
         on_picture=lambda one: console.print(str(one), markup=False, highlight=False, soft_wrap=True),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )
     console.print(f"Pictures: {len(drawn)} in {out}", markup=False, highlight=False)
 
 
