@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality.bootstrap import estimate, estimate_difference
-from autopanoptic.panoptic.quality.precision import KINDS, STATS, AveragePrecision, Things
+from autopanoptic.panoptic.quality.precision import BACKENDS, KINDS, STATS, AveragePrecision, Backend, Things
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "panoptic" / "coco_sample"
-CATEGORIES = Categories([Category(i, f"category {i}", i < 5, (i, 0, 0)) for i in (1, 2, 4, 7)])
+CATEGORIES = Categories([Category(i, f"category {i}", i < 5, (i, 0, 0)) for i in (4, 2, 1, 7)])
 """Three things, of which the truths below hold two, and stuff."""
 
 
@@ -90,15 +91,21 @@ def encoded(mask: Any) -> dict[str, Any]:
     return {**found, "counts": found["counts"].decode()}
 
 
-def gathered(truths: list[PanopticMap], found: list[Things], categories: Categories = CATEGORIES) -> AveragePrecision:
-    precision = AveragePrecision(categories)
+def gathered(
+    truths: list[PanopticMap], found: list[Things], categories: Categories = CATEGORIES, backend: Backend | None = None
+) -> AveragePrecision:
+    precision = AveragePrecision(categories, backend)
     for truth, things in zip(truths, found, strict=True):
         precision.update(truth, things)
     return precision
 
 
-def require_equal(folder: Path, truths: list[PanopticMap], found: list[Things], categories: Categories) -> None:
-    reports = gathered(truths, found, categories).compute()
+def require_equal(
+    folder: Path, truths: list[PanopticMap], found: list[Things], categories: Categories, backend: Backend
+) -> None:
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    reports = gathered(truths, found, categories, backend).compute()
     for kind in KINDS:
         expected = by_pycocotools(folder, truths, found, categories, kind)
         stats = np.where(expected.stats < 0, np.nan, expected.stats)
@@ -119,18 +126,20 @@ def images() -> tuple[list[PanopticMap], list[Things]]:
     return truths, [guessed(rng, truth) for truth in truths]
 
 
-def test_equals_pycocotools(tmp_path: Path, images: tuple[list[PanopticMap], list[Things]]) -> None:
-    require_equal(tmp_path, *images, CATEGORIES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_equals_pycocotools(tmp_path: Path, images: tuple[list[PanopticMap], list[Things]], backend: Backend) -> None:
+    require_equal(tmp_path, *images, CATEGORIES, backend)
 
 
-def test_equals_pycocotools_on_two_coco_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_equals_pycocotools_on_two_coco_images(tmp_path: Path, backend: Backend) -> None:
     if not SAMPLE.is_dir():
         pytest.skip(f"the two COCO images are not at {SAMPLE}")
     dataset = find_splits(SAMPLE).val.open()
     rng = np.random.default_rng(0)
     truths = [dataset.truth(index) for index in range(len(dataset))]
     found = [guessed(rng, truth, dataset.categories) for truth in truths]
-    require_equal(tmp_path, truths, found, dataset.categories)
+    require_equal(tmp_path, truths, found, dataset.categories, backend)
 
 
 def test_the_error_over_images_is_that_of_images_drawn_anew(images: tuple[list[PanopticMap], list[Things]]) -> None:
@@ -170,13 +179,14 @@ def test_intervals(images: tuple[list[PanopticMap], list[Things]]) -> None:
         estimate_difference(figures, fewer.compute()["mask"].figures)
 
 
-def test_nothing_found_and_nothing_there() -> None:
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if find_spec(name)])
+def test_nothing_found_and_nothing_there(backend: Backend) -> None:
     rng = np.random.default_rng(0)
     nothing = Things(np.zeros((0, 4)), np.zeros(0), [], np.zeros((0, 60, 80), bool))
-    missed = gathered([a_truth(rng)], [nothing]).compute()["box"]
+    missed = gathered([a_truth(rng)], [nothing], backend=backend).compute()["box"]
     assert missed.stats["ap"] == 0
     empty = PanopticMap(np.full((60, 80), 9, np.uint32), (Segment(9, 7, 4800),))
-    report = gathered([empty], [nothing]).compute()["mask"]
+    report = gathered([empty], [nothing], backend=backend).compute()["mask"]
     assert np.isnan(report.stats["ap"])
     assert report.metrics() == {}
     assert set(report.to_json()["per_category"].values()) == {None}
@@ -192,3 +202,7 @@ def test_refusals() -> None:
         precision.update(truth, things._replace(category_ids=[7] * len(things.scores)))
     with pytest.raises(ValueError, match="need as many masks"):
         precision.update(truth, things._replace(masks=things.masks[:, :-1]))
+    with pytest.raises(ValueError, match="backend='cocoapi' is none of hotcoco, pycocotools"):
+        AveragePrecision(CATEGORIES, "cocoapi")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="all categories are stuff"):
+        AveragePrecision(Categories(CATEGORIES.stuff))
