@@ -30,14 +30,15 @@ ADVICE = (
 
 
 class PassCounter(Callback):
-    """Tells how far a training is."""
+    """Tells how far a training is, once for all devices."""
 
     def __init__(self, on_pass: Callable[[int], None]) -> None:
         self.on_pass = on_pass
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Tell it."""
-        self.on_pass(int(cast("PanopticModule", pl_module).passes))
+        if trainer.is_global_zero:
+            self.on_pass(int(cast("PanopticModule", pl_module).passes))
 
 
 class Speed(Callback):

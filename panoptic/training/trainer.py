@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoin
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses
+from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
@@ -94,8 +95,9 @@ def train(
         checkpoint_every=hardware.checkpoint_every, measure=validation,
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
-    with quiet(), interruptible(), same_errors():
-        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
+    several = on_pass is not None and hardware.devices > 1
+    with quiet(), interruptible(), same_errors(), heard(on_pass) if several else nullcontext(on_pass) as tell:
+        callbacks = _callbacks(folder, recipe, hardware, title, tell, validation, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
         own_statistics = network.config.space == "elastic" or module.share_paths
         trainer = _trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
