@@ -49,7 +49,7 @@ Config = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="YAML file, or one that ships, see `config list`; by default scenes, or photographs with --data.",
+        help="YAML file, or the name of one that ships; by default scenes, or photographs with --data.",
     ),
 ]
 Changes = Annotated[
@@ -122,7 +122,7 @@ def search(
         typer.Option(
             "--racing/--no-racing",
             help="search.racing: give up candidates that fall behind.",
-            rich_help_panel="Search",
+            rich_help_panel="Stopping",
         ),
     ] = None,
     recalibration_batches: Annotated[
@@ -209,8 +209,9 @@ def search(
 ) -> None:
     """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
 
-    A run is described by a config, which `config show` prints; most options are shorthands for a key of it,
-    which their help names.
+    A run is described by a config; most options are shorthands for a key, which their help names.
+
+    `autopanoptic panoptic config show --explain` prints all keys, `... config list` the configs that ship.
     """
     console = Console()
     values = dict(locals())

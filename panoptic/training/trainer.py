@@ -11,7 +11,6 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from rich import get_console
 
 from autopanoptic.nas import PathSampler
 from autopanoptic.nas.supernet.paths import DrawnPaths
@@ -28,8 +27,7 @@ from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
-    PassLines,
-    ProgressBar,
+    PassProgress,
     Speed,
     interruptible,
     quiet,
@@ -179,7 +177,7 @@ def _callbacks(
             )
         )  # fmt: skip
     if hardware.progress:
-        found.append(ProgressBar(title) if get_console().is_terminal else PassLines(title, recipe.passes))
+        found.append(PassProgress(title, recipe.passes))
     if on_pass is not None:
         found.append(PassCounter(on_pass))
     return [*found, KeepTwo(folder)]
@@ -198,7 +196,7 @@ def _trainer(
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
