@@ -215,13 +215,17 @@ def search(
     """
     console = Console()
     values = dict(locals())
+    folder: Path | None = None
     try:
         folder, settings = _resumed(context, name) if resume else _new(values)
         _run(settings, folder, console)
         if quick:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
+        begun = folder is not None and folder.exists()
+        typer.echo(
+            f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}" if begun else "\nInterrupted."
+        )
         raise typer.Exit(130) from None
     except EXPECTED as error:
         _fail(context, error)
