@@ -204,9 +204,12 @@ class Pipeline:
         networks[SEARCHED], chosen = networks[winner], {SEARCHED: trained[winner], **others}
         if winner != SEARCHED:
             save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
-        measured = {}
+        measured: dict[str, comparison.NetworkReport] = {}
+        times: dict[Architecture, float] = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
+            if architecture not in times:
+                times[architecture] = latency(network, one, settings.machine.precision)
             quality = comparison.evaluate(network, validation, datasets.val, folder / name / "pictures")
             measured[name] = comparison.NetworkReport(
                 name,
@@ -214,7 +217,7 @@ class Pipeline:
                 quality,
                 gflops=cost["gflops"](architecture),
                 mparams=cost["mparams"](architecture),
-                latency_ms=latency(network, one, settings.machine.precision),
+                latency_ms=times[architecture],
             )
             draw_network(network, architecture, folder / name / "network.png", _title(measured[name]))
             # Names that share an architecture share the training of the first.
