@@ -222,10 +222,8 @@ def search(
         if quick:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
     except KeyboardInterrupt:
-        begun = folder is not None and folder.exists()
-        typer.echo(
-            f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}" if begun else "\nInterrupted."
-        )
+        how = "" if folder is None or not folder.exists() else f" To go on: {_command()} --resume --name {folder.name}"
+        typer.echo(f"\nInterrupted.{how}")
         raise typer.Exit(130) from None
     except EXPECTED as error:
         _fail(context, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,8 +93,7 @@ def train(
         checkpoint_every=hardware.checkpoint_every, measure=validation,
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
-    several = on_pass is not None and hardware.devices > 1
-    with quiet(), interruptible(), same_errors(), heard(on_pass) if several else nullcontext(on_pass) as tell:
+    with quiet(), interruptible(), same_errors(), _telling(on_pass, hardware) as tell:
         callbacks = _callbacks(folder, recipe, hardware, title, tell, validation, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
         own_statistics = network.config.space == "elastic" or module.share_paths
@@ -104,6 +103,13 @@ def train(
     network.to("cpu")
     if recipe.keep == "best":
         _take_best(network, folder)
+
+
+def _telling(
+    on_pass: Callable[[int], None] | None, hardware: Hardware
+) -> AbstractContextManager[Callable[[int], None] | None]:
+    """What a training tells its passes; from spawned processes it comes to the caller's own function."""
+    return nullcontext(on_pass) if on_pass is None or hardware.devices == 1 else heard(on_pass)
 
 
 def require_training(
