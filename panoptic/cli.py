@@ -52,7 +52,7 @@ Config = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="YAML file, or one that ships, see `config list`; by default scenes, or photographs with --data.",
+        help="YAML file, or the name of one that ships; by default scenes, or photographs with --data.",
     ),
 ]
 Changes = Annotated[
@@ -125,7 +125,7 @@ def search(
         typer.Option(
             "--racing/--no-racing",
             help="search.racing: give up candidates that fall behind.",
-            rich_help_panel="Search",
+            rich_help_panel="Stopping",
         ),
     ] = None,
     recalibration_batches: Annotated[
@@ -212,18 +212,21 @@ def search(
 ) -> None:
     """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
 
-    A run is described by a config, which `config show` prints; most options are shorthands for a key of it,
-    which their help names.
+    A run is described by a config; most options are shorthands for a key, which their help names.
+
+    `autopanoptic panoptic config show --explain` prints all keys, `... config list` the configs that ship.
     """
     console = Console()
     values = dict(locals())
+    folder: Path | None = None
     try:
         folder, settings = _resumed(context, name) if resume else _new(values)
         _run(settings, folder, console)
         if quick:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
+        how = "" if folder is None or not folder.exists() else f" To go on: {_command()} --resume --name {folder.name}"
+        typer.echo(f"\nInterrupted.{how}")
         raise typer.Exit(130) from None
     except EXPECTED as error:
         _fail(context, error)

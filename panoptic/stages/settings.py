@@ -144,6 +144,9 @@ class MachineSettings:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
+        gpus: GPUs that train together, at least 1; each takes an equal part of every batch. Candidates and found
+            networks are evaluated on one of them. In the published space batch norms take their statistics over all
+            of them, in the space elastic each over its own part.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
@@ -162,6 +165,7 @@ class MachineSettings:
 
     device: Device = "auto"
     precision: Precision = "32-true"
+    gpus: int = 1
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1
@@ -174,9 +178,8 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(
-            1, self, "workers", "threads", "supernet_processes", "trainings", "evaluation_batch", "checkpoint_every"
-        )
+        _require_at_least(1, self, "gpus", "workers", "threads", "supernet_processes", "trainings")
+        _require_at_least(1, self, "evaluation_batch", "checkpoint_every")
         _require_at_least(0, self, "loaders", "memory")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,6 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from rich import get_console
 
 from autopanoptic.nas import PathSampler
 from autopanoptic.nas.supernet.paths import DrawnPaths
@@ -22,13 +22,12 @@ from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoin
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses
+from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
-    PassLines,
-    ProgressBar,
+    PassProgress,
     Speed,
     interruptible,
     quiet,
@@ -94,8 +93,8 @@ def train(
         checkpoint_every=hardware.checkpoint_every, measure=validation,
     )  # fmt: skip
     keep_record(folder / RECORD, record, what="another training", begun=last is not None)
-    with quiet(), interruptible(), same_errors():
-        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
+    with quiet(), interruptible(), same_errors(), _telling(on_pass, hardware) as tell:
+        callbacks = _callbacks(folder, recipe, hardware, title, tell, validation, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
         own_statistics = network.config.space == "elastic" or module.share_paths
         trainer = _trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
@@ -104,6 +103,13 @@ def train(
     network.to("cpu")
     if recipe.keep == "best":
         _take_best(network, folder)
+
+
+def _telling(
+    on_pass: Callable[[int], None] | None, hardware: Hardware
+) -> AbstractContextManager[Callable[[int], None] | None]:
+    """What a training tells its passes; from spawned processes it comes to the caller's own function."""
+    return nullcontext(on_pass) if on_pass is None or hardware.devices == 1 else heard(on_pass)
 
 
 def require_training(
@@ -177,7 +183,7 @@ def _callbacks(
             )
         )  # fmt: skip
     if hardware.progress:
-        found.append(ProgressBar(title) if get_console().is_terminal else PassLines(title, recipe.passes))
+        found.append(PassProgress(title, recipe.passes))
     if on_pass is not None:
         found.append(PassCounter(on_pass))
     return [*found, KeepTwo(folder)]
@@ -196,7 +202,7 @@ def _trainer(
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,

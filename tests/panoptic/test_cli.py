@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
+from autopanoptic.panoptic import cli
 from autopanoptic.panoptic.cli import KEYS, app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
@@ -219,6 +220,21 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
     result = runner.invoke(app, ["search", "--name", "x"])
     assert result.exit_code == 130
     assert "--resume --name x" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "where"), [((), (cli, "_settings")), ((), (Pipeline, "__init__")), (("--resume",), (cli, "_resumed"))]
+)
+def test_an_interrupt_before_there_is_a_run_says_no_more(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], where: tuple[object, str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*where, interrupted)
+    result = runner.invoke(app, ["search", "--name", "x", *options])
+    assert result.exit_code == 130
+    assert result.output.endswith("\nInterrupted.\n")
 
 
 def test_a_traceback_is_shown_on_request(runs: Path) -> None:

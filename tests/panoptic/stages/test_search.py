@@ -159,6 +159,12 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     assert {"pq", "gflops", "mparams"} <= set(trial.metrics)
     # The journal has it; it is not measured again.
     assert candidates.family([hand_made(supernet.space)]).best.metrics == trial.metrics
+    # Nor do the other searches of the run, which would find another time.
+    again = search.Candidates(settings, supernet, datasets, tmp_path, progress=False)
+    for one in (candidates, again):
+        again.family([hand_made(supernet.space)])
+        assert one.on_val([hand_made(supernet.space)]).best.metrics["latency_ms"] == trial.metrics["latency_ms"]
+        (tmp_path / "val.jsonl").unlink()
     workers = search.Candidates(
         change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
     )

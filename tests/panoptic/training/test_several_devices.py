@@ -37,13 +37,16 @@ def main(scenes, folder, broken):
     machine, transform, datasets = Hardware("cpu", devices=2), Transform(None, None), find_splits(scenes).open()
     batches = list(evaluation_batches(datasets.nas_val, transform, batch_size=4, divisor=32))
     validation = Validation(datasets.nas_val, batches)
+    told = []
     try:
-        train(network, datasets.train, transform, recipe, folder, hardware=machine, validation=validation)
+        train(network, datasets.train, transform, recipe, folder, hardware=machine, validation=validation,
+              on_pass=lambda done: told.append(done))
     except FloatingPointError as error:
         print("refused:", error)
     else:
         best = best_of(folder)
         print("best kept:", torch.equal(bias, best.weights["rpn.head.cls_logits.bias"]), best.passes)
+    print("told:", told)
     print("trained:", not torch.equal(bias, before))
 
 if __name__ == "__main__":
@@ -65,6 +68,8 @@ def test_only_the_caller_goes_on(scene_folder: Path, tmp_path: Path, state: str,
     assert len([line for line in lines if line.startswith("trained")]) == 1
     assert lines[0].startswith(printed)
     assert ("best kept: True" in done.stdout) == (state == "whole")
+    # The caller's own function is called, which could not be sent to another process.
+    assert ("told: [1, 2]" if state == "whole" else "told: []") in done.stdout
     # The first process alone tells how far the training is.
     assert done.stdout.count("training: 1 of 2, ") == (state == "whole")
     assert (tmp_path / "run" / "last.ckpt").exists() == (state == "whole")
