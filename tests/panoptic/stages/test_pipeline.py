@@ -18,13 +18,16 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, InfeasibleError, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
-from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_split
 from autopanoptic.panoptic.results.saved import load_network, new_network
+from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages import pipeline
 from autopanoptic.panoptic.stages.comparison import NetworkReport
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
+from autopanoptic.panoptic.trained.evaluate import evaluate
+from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.training.recipe import Recipe
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "panoptic_search.py"
@@ -79,6 +82,20 @@ def test_a_found_network_is_loaded_by_its_folder(finished: tuple[Path, dict[str,
     assert count == pytest.approx(1e6 * reports["searched"].mparams)
     stored = torch.load(folder / "networks" / "searched" / "weights.pt", weights_only=True)
     assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
+
+
+def test_the_networks_know_their_classes_and_are_measured_alike(
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
+) -> None:
+    folder, reports = finished
+    evaluation = evaluate(folder, device="cpu")
+    assert {name: one.quality for name, one in evaluation.networks.items()} == {
+        name: report.quality for name, report in reports.items()
+    }
+    # Away from the run, too.
+    alone = load_trained(shutil.copytree(folder / "networks" / "searched", tmp_path / "alone"))
+    known = find_split(folder / "data", "train").open().categories
+    assert alone.usage == Usage(known, rules=SETTINGS_OF_TEST.merge)
 
 
 def test_weights_of_another_network_are_refused(
