@@ -29,6 +29,8 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Logger: TypeAlias = Literal["csv", "tensorboard"]
 SMALLEST_SIDE = 32
 """Pixels to which images may be resized at least: the largest stride of the backbone."""
+LARGEST_SEED = 2**63 - 1
+"""Torch's generators take hardly more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,8 @@ class MachineSettings:
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
-            share the paths of a step; where there is one, or the largest path teaches the others, one process trains.
+            share the paths of a step, of which each has one at least; where the largest path teaches the others, one
+            process trains.
             Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
@@ -208,7 +211,7 @@ class Settings:
         search: What is searched, how, and for what.
         merge: How instances and stuff become one map.
         machine: What to compute on.
-        seed: Decides everything that is drawn; not negative.
+        seed: Decides everything that is drawn; not negative, and less than 2^63.
 
     Raises:
         ValueError: If a value is out of range.
@@ -233,6 +236,8 @@ class Settings:
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(0, self, "seed", "random_paths")
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"seed must be at most {LARGEST_SEED}, not {self.seed}")
         if not self.sandwich:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
