@@ -15,8 +15,11 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, or there is no such GPU.
+        ValueError: If no data are given or their layout is ambiguous, there is no such GPU, or the elastic supernet's
+            training ends inside of a step of several paths.
     """
+    if settings.search.space == "elastic":
+        check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
@@ -27,3 +30,20 @@ def check_settings(settings: Settings) -> None:
         )
     if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:
+    """Refuse a training of the supernet that would end inside of a cycle of so many paths.
+
+    Args:
+        settings: Of the run.
+        paths: In a cycle.
+        same_batch: Whether those of a cycle, where there are several, run on one batch.
+
+    Raises:
+        ValueError: Naming the passes and the paths of a cycle.
+    """
+    try:
+        settings.supernet.check_cycle(paths, same_batch=same_batch and paths > 1)
+    except ValueError as error:
+        raise ValueError(f"supernet.{error}") from error

@@ -128,19 +128,6 @@ def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
     return [*first, every]
 
 
-def check_cycles(settings: Settings, space: SearchSpace) -> None:
-    """Refuse a training of the supernet that would end inside of a cycle of paths.
-
-    Raises:
-        ValueError: Naming the passes and the paths of a cycle.
-    """
-    if settings.search.space == "elastic":
-        paths = settings.random_paths + 2 * settings.sandwich
-        settings.supernet.check_cycle(paths, same_batch=paths > 1)
-    else:
-        settings.supernet.check_cycle(FairPaths(space).cycle)
-
-
 class _OnePath:
     """Trains one architecture of a supernet."""
 

@@ -184,6 +184,8 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--config", "coco", "--data", "nowhere"], "nowhere: there is no such folder"),
         (["--objective", "ap"], "--objective: search.objective must be one of pq, "),
         (["--precision", "16"], "--precision: machine.precision must be one of 32-true, bf16-mixed, not '16'"),
+        (["--supernet-passes", "3"], "supernet.passes=3 is no multiple of the 2 paths of a cycle"),
+        (["--set", "supernet.validate_every=3"], "supernet.validate_every=3 is no multiple of the 2 paths"),
         (["--trials", "1"], "--trials: search.trials must be at least 2, not 1"),
         (["--set", "seed=x"], "--set seed=x: seed must be a whole number, not x"),
         (["--set", "seed=1", "--seed", "1"], "--seed and --set seed=1 both set seed; leave out one"),
