@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.known import operator_of
 from autopanoptic.panoptic.stages.settings import Settings
 
 
@@ -15,11 +17,12 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, there is no such GPU, or the elastic supernet's
-            training ends inside of a step of several paths.
+        ValueError: If no data are given or their layout is ambiguous, there is no such GPU or operator, or the elastic
+            supernet's training ends inside of a step of several paths.
     """
     if settings.search.space == "elastic":
         check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
+    _require_operators(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
@@ -30,6 +33,16 @@ def check_settings(settings: Settings) -> None:
         )
     if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def _require_operators(settings: Settings) -> None:
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        for name in config.head_operators if config is not None else ():
+            try:
+                operator_of(name)
+            except ValueError as error:
+                raise ValueError(f"{section}.head_operators: {error}") from error
 
 
 def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:

@@ -245,6 +245,7 @@ class Settings:
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)
+        _require_networks(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """Return what is done to images, for a training or for evaluation."""
@@ -282,6 +283,17 @@ def _require_students(settings: Settings) -> None:
             f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "
             f"elastic alone, here {'search.space is auto-panoptic' if name == 'supernet' else 'one network trains'}"
         )
+
+
+def _require_networks(settings: Settings) -> None:
+    """Refuse what is wrong with the networks in the space that is searched, which their sections do not know."""
+    for name in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, name)
+        try:
+            if config is not None:
+                replace(config, space=settings.search.space)
+        except ValueError as error:
+            raise ValueError(f"{name}.{str(error).removeprefix('PanopticConfig: ')}") from error
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:
