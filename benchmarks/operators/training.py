@@ -33,8 +33,6 @@ from benchmarks.operators.networks import NETWORKS
 
 CHECKPOINT_EVERY = 100
 RESULT = "result.json"
-
-
 AS_BEGUN = {"data.scenes.nas_val": 400, "network.segmentation_loss_weight": 1.0}
 """What the config of the scenes has changed since the first of these trainings, which all others are compared with."""
 
