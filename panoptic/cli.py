@@ -294,13 +294,18 @@ def _settings(values: Mapping[str, Any]) -> Any:
         if values.get(name) is not None
     ]
     given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
-    return resolve(values["config"] or _default_config(given), given, quick=values["quick"])
+    config = _default_config(given) if values["config"] is None else values["config"]
+    return resolve(config, given, quick=values["quick"])
 
 
 def _default_config(given: list[tuple[str, Any, str]]) -> str:
     """Return the config for the data where none is named."""
-    path = next((value for key, value, _ in given if key == "data.path"), None)
-    if path is None:
+    from autopanoptic.panoptic.configs.layers import layer_of_changes
+
+    data = layer_of_changes(given).values.get("data")
+    path = data.get("path") if isinstance(data, Mapping) else None
+    # What is no path is refused with the rest of the config.
+    if not isinstance(path, str) or not path.strip():
         return "scenes"
     from autopanoptic.panoptic.data.coco.layout import find_splits
 
@@ -311,9 +316,17 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     """Return the folder and the settings of a new run, after all checks that need no work."""
     from autopanoptic.panoptic.stages.checks import check_settings
 
-    settings = _settings(values)
+    name = time.strftime("%Y%m%d-%H%M%S") if values["name"] is None else values["name"]
+    folder, settings = _folder(name), _settings(values)
     check_settings(settings)
-    return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
+    return folder, settings
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a run by its name."""
+    if not name.strip() or name == ".." or Path(name).name != name:
+        raise ValueError(f"--name must be that of a folder under {RUNS}, not {name!r}")
+    return RUNS / name
 
 
 def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
@@ -326,7 +339,7 @@ def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
         option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
         raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
     if name is not None:
-        return RUNS / name, load_run(RUNS / name)
+        return _folder(name), load_run(_folder(name))
     known = sorted(RUNS.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
     if not known:
         raise FileNotFoundError(f"{RUNS} holds no run to go on with")

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.known import operator_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -17,9 +19,12 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, there are no such GPUs, or they cannot share a
-            batch evenly.
+        ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
+            cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
     """
+    if settings.search.space == "elastic":
+        check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
+    _require_operators(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
@@ -53,3 +58,30 @@ def _require_gpus(settings: Settings) -> None:
                 f"{name}.batch_size is {recipe.batch_size}, which the {wanted} GPUs of machine.gpus cannot share "
                 f"evenly; take a multiple of {wanted}"
             )
+
+
+def _require_operators(settings: Settings) -> None:
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        for name in config.head_operators if config is not None else ():
+            try:
+                operator_of(name)
+            except ValueError as error:
+                raise ValueError(f"{section}.head_operators: {error}") from error
+
+
+def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:
+    """Refuse a training of the supernet that would end inside of a cycle of so many paths.
+
+    Args:
+        settings: Of the run.
+        paths: In a cycle.
+        same_batch: Whether those of a cycle, where there are several, run on one batch.
+
+    Raises:
+        ValueError: Naming the passes and the paths of a cycle.
+    """
+    try:
+        settings.supernet.check_cycle(paths, same_batch=same_batch and paths > 1)
+    except ValueError as error:
+        raise ValueError(f"supernet.{error}") from error

@@ -10,6 +10,7 @@ import torch
 
 from autopanoptic.nas import (
     Architecture,
+    FairPaths,
     InlineExecutor,
     ProcessExecutor,
     Racing,
@@ -29,12 +30,12 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
-from autopanoptic.panoptic.stages.supernet import check_cycles
 
 TITLES = {"search": "search", "random": "random draws", "family": "hand-made family", "val": "the same on val"}
 """What stands before the progress of the searches, by the names of their journals."""
@@ -69,7 +70,8 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     if stopper is not None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
-    check_cycles(settings, whole)
+    if settings.search.space != "elastic":
+        check_cycle(settings, FairPaths(whole).cycle)
 
 
 class Candidates:

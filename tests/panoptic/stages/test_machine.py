@@ -18,7 +18,7 @@ from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.training.hardware import Hardware
-from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.training import Training
 
 
 def test_processes_train_a_supernet_together_on_a_cpu() -> None:
@@ -78,6 +78,7 @@ ALONE = {"largest": None, "sandwich": True}
         ({**ALONE, "warmup": {"passes": 3}}, [1, 2]),
         ({"warmup": {"passes": 3}}, [1, 1, 2]),
         ({"search.space": "auto-panoptic"}, [1]),
+        ({**ALONE, "random_paths": 1, "machine.supernet_processes": 8}, [3]),  # a process without a path would wait
     ],
 )
 def test_only_paths_of_one_step_are_shared(
@@ -85,7 +86,7 @@ def test_only_paths_of_one_step_are_shared(
 ) -> None:
     """Of a batch of images each process would have its own batch-norm statistics."""
     used: list[Hardware] = []
-    monkeypatch.setattr(supernet, "train", lambda *args, hardware, **options: used.append(hardware))
+    monkeypatch.setattr(supernet, "train", lambda network, training, *args, **options: used.append(training.hardware))
     monkeypatch.setattr(supernet, "inflate", lambda *args: None)
     settings = load_config("scenes", {"machine.device": "cpu", **changes})
     supernet.train_supernet(settings, datasets, tmp_path, progress=False)
@@ -99,8 +100,9 @@ def test_the_largest_of_the_family_goes_first_and_the_others_take_its_weights_ov
     trained: list[tuple[str, int, Architecture]] = []
     taken_over: list[Architecture] = []
 
-    def train(network: object, data: object, transform: object, recipe: Recipe, folder: Path, **options: Any) -> None:
-        trained.append((folder.name, recipe.passes, options["paths"].path(0)))
+    def train(network: object, training: Training, folder: Path, **options: Any) -> None:
+        assert training.paths is not None
+        trained.append((folder.name, training.recipe.passes, training.paths.path(0)))
 
     monkeypatch.setattr(supernet, "train", train)
     monkeypatch.setattr(supernet, "inflate", lambda network, source: taken_over.append(source))

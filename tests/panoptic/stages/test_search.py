@@ -138,6 +138,12 @@ def test_one_key_is_enough_for_a_search_that_can_begin(datasets: Datasets, chang
     search.check_feasible(load_config("scenes", changes, quick=True), datasets)
 
 
+def test_gradients_that_would_change_nothing_are_refused(datasets: Datasets) -> None:
+    changes = {"search.space": "auto-panoptic", "supernet.accumulate": True, "supernet.passes": 13}
+    with pytest.raises(ValueError, match=r"^supernet\.passes=13 is no multiple of the 12 paths of a cycle"):
+        search.check_feasible(load_config("scenes", changes), datasets)
+
+
 def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
     settings = load_config(
         "scenes",

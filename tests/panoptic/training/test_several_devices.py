@@ -23,6 +23,7 @@ from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 from autopanoptic.panoptic.training.validation import best_of
 
 lines.SHORTEST = 0.0  # in the spawned processes too, which import this program
@@ -39,7 +40,7 @@ def main(scenes, folder, broken):
     validation = Validation(datasets.nas_val, batches)
     told = []
     try:
-        train(network, datasets.train, transform, recipe, folder, hardware=machine, validation=validation,
+        train(network, Training(datasets.train, transform, recipe, hardware=machine, validation=validation), folder,
               on_pass=lambda done: told.append(done))
     except FloatingPointError as error:
         print("refused:", error)
@@ -89,6 +90,7 @@ from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 torch.set_num_threads(1)
 
@@ -105,10 +107,10 @@ def main(scenes, folder, passes):
         machine = replace(machine, checkpoint_every=4)
         threading.Thread(target=kill_when_training, args=(folder,), daemon=True).start()
     images = find_splits(scenes).open().train
-    train(network, images, Transform(None, None), recipe, folder, paths=paths, hardware=machine)
+    train(network, Training(images, Transform(None, None), recipe, paths=paths, hardware=machine), folder)
     alone = build(replace(PanopticConfig.scenes(10, 5), space="elastic"), 0)
     one = Hardware("cpu", progress=False)
-    train(alone, images, Transform(None, None), recipe, folder / "alone", paths=paths, hardware=one)
+    train(alone, Training(images, Transform(None, None), recipe, paths=paths, hardware=one), folder / "alone")
     state = alone.state_dict()
     for name, value in network.named_parameters():
         torch.testing.assert_close(value, state[name], rtol=1e-3, atol=1e-4)
