@@ -22,7 +22,7 @@ from rich.table import Table
 from scipy import stats
 
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
-from autopanoptic.panoptic.stages.pipeline import load_run
+from autopanoptic.panoptic.run.folder import load_run
 
 NETWORKS = (SEARCHED, RANDOM, HAND_MADE)
 

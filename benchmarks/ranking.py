@@ -33,11 +33,11 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.quality.bootstrap import bootstrap, value_of
 from autopanoptic.panoptic.quality.images import ImageCounts
+from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import run_norms
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs, within_family
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.pipeline import load_run
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 

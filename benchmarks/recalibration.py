@@ -26,11 +26,11 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages.batches import batches_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import build, network_config, network_of
-from autopanoptic.panoptic.stages.pipeline import load_run
 from autopanoptic.panoptic.stages.settings import Settings
 
 

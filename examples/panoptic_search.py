@@ -6,13 +6,13 @@
     python examples/panoptic_search.py --config FILE        # what you want, as YAML
     python examples/panoptic_search.py --resume             # go on with an interrupted run
 
-The same program is installed as ``autopanoptic panoptic search``; ``--help`` lists its options, and
+The same program is installed as ``autopanoptic panoptic run``; ``--help`` lists its options, and
 ``autopanoptic panoptic config show --explain`` prints every setting.
 """
 
 import typer
 
-from autopanoptic.panoptic.cli import search
+from autopanoptic.panoptic.run.commands import run
 
 if __name__ == "__main__":
-    typer.run(search)
+    typer.run(run)

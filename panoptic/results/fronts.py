@@ -68,12 +68,14 @@ class Fronts:
     on_val: tuple[Point, ...] = ()
 
     @classmethod
-    def of(cls, searched: Result, drawn: Result, family: Result, *, images: int, limit: float | None = None) -> Fronts:
+    def of(
+        cls, searched: Result, drawn: Result | None, family: Result, *, images: int, limit: float | None = None
+    ) -> Fronts:
         """Take the fronts of three searches with the same two objectives.
 
         Args:
             searched: Of the search.
-            drawn: Of the random draws.
+            drawn: Of the random draws; None to leave them out.
             family: Of the networks made by hand.
             images: Number of images that they were measured on.
             limit: The most that a network may cost. It is the budget then; without it the budget is what that member
@@ -84,8 +86,9 @@ class Fronts:
         series = {
             SEARCHED: _points(searched.pareto(), objective, cost),
             HAND_MADE: _points(family.history.completed, objective, cost),
-            RANDOM: _points(drawn.pareto(), objective, cost),
         }
+        if drawn is not None:
+            series[RANDOM] = _points(drawn.pareto(), objective, cost)
         costs = [point.cost for point in series[HAND_MADE]]
         middle = math.sqrt(costs[0] * costs[-1])
         budget = min(costs, key=lambda cost: abs(math.log(cost / middle))) if limit is None else limit
@@ -152,7 +155,7 @@ class Fronts:
 
         That is on val, where it is known.
         """
-        parts = [f"above the {other} one at {self.above(other)}" for other in (HAND_MADE, RANDOM)]
+        parts = [f"above the {other} one at {self.above(other)}" for other in self.series if other != SEARCHED]
         return (
             f"On {self._split} the searched front lies {' and '.join(parts)} of {len(self.budgets())} budgets, by more "
             "than a standard error."

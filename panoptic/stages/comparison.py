@@ -130,11 +130,8 @@ def write(
     drawn: Result,
     extra: Mapping[str, Any],
 ) -> None:
-    """Write metrics, architectures and plots to a run's folder."""
+    """Write the searched architecture and all figures to a run's folder."""
     measured["searched"].architecture.save(folder / "architecture.json")
-    searched.to_json(folder / "search.json")
-    searched.plot_history(folder / "history.png")
-    searched.plot_options(folder / "options.png", top=max(1, searched.history.n_completed // 4))
     objective = searched.history.objectives[0].name
     values = {
         **extra,

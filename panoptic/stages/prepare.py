@@ -20,7 +20,7 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import describe_data, keep_record
 
-DATA, SUPERNET_FOLDER = "data.json", "supernet"
+DATA, SUPERNET_FOLDER, NETWORKS = "data.json", "supernet", "networks"
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
 
@@ -36,7 +36,8 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
     datasets = find_splits(root).open(settings.seed, orientation=settings.data.orientation)
     splits = {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
     record = {name: describe_data(dataset) for name, dataset in splits.items()}
-    keep_record(folder / DATA, record, what="a run on other data", begun=(folder / SUPERNET_FOLDER).exists())
+    begun = any((folder / name).exists() for name in (SUPERNET_FOLDER, NETWORKS))
+    keep_record(folder / DATA, record, what="a run on other data", begun=begun)
     if settings.data.path is not None:
         # A wrong area in nas_val or val would come up in every candidate, so these are checked whole.
         limits: dict[CocoPanoptic, int | None] = {datasets.train: CHECKED, datasets.nas_val: None, datasets.val: None}

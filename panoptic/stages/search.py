@@ -17,6 +17,7 @@ from autopanoptic.nas import (
     RandomSearch,
     Result,
     Search,
+    SearchSpace,
     Stopper,
     Strategy,
     Supernet,
@@ -60,10 +61,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
     check_start(settings, categories)
-    config = network_config(settings, categories)
-    with torch.device("meta"):
-        whole = Supernet(PanopticNetwork(config)).space
-    space = CostTable(costs(settings, datasets), limits(settings, datasets, whole)).constrained(whole)
+    space = searched_space(settings, datasets)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
     stopper = stopper_of(settings, datasets)
@@ -71,7 +69,14 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
     if settings.search.space != "elastic":
-        check_cycle(settings, FairPaths(whole).cycle)
+        check_cycle(settings, FairPaths(space.unconstrained).cycle)
+
+
+def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:
+    """Return the space of a run within the limits on its candidates' costs."""
+    with torch.device("meta"):
+        whole = Supernet(PanopticNetwork(network_config(settings, datasets.train.categories))).space
+    return CostTable(costs(settings, datasets), limits(settings, datasets, whole)).constrained(whole)
 
 
 class Candidates:

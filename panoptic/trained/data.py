@@ -7,7 +7,7 @@ from pathlib import Path
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.layout import SPLITS, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.stages.pipeline import load_run
+from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.trained.networks import run_of
 
 

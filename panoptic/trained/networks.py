@@ -13,11 +13,11 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, WEIGHTS, load_network
 from autopanoptic.panoptic.results.usage import USAGE, Usage
+from autopanoptic.panoptic.run.folder import SETTINGS, load_run
 from autopanoptic.panoptic.stages.networks import usage_of
-from autopanoptic.panoptic.stages.pipeline import SETTINGS, load_run
-from autopanoptic.panoptic.stages.prepare import DATA
+from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
 
-NETWORKS, SEARCHED = "networks", "searched"
+SEARCHED = "searched"
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import typer
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
-from autopanoptic.panoptic import cli
-from autopanoptic.panoptic.cli import KEYS, app
+from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
 from autopanoptic.panoptic.configs.schema import all_keys
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.run import choice, commands
+from autopanoptic.panoptic.run.options import KEYS
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -35,7 +36,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def settings(runs: Path, *options: str) -> Settings:
-    result = runner.invoke(app, ["search", "--name", "x", *options])
+    result = runner.invoke(app, ["run", "--name", "x", *options])
     assert result.exit_code == 0, result.output
     return load_config(runs / "x" / "config.yaml")
 
@@ -95,7 +96,7 @@ def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: st
 
 
 def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
-    command = typer.main.get_command(app).commands["search"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     helps = {parameter.name: parameter.help for parameter in command.params}
     paths = {".".join(path) for path in all_keys()}
     for option, key in KEYS.items():
@@ -116,12 +117,12 @@ def test_data_choose_the_config_where_none_is_named(runs: Path, tmp_path: Path, 
         (root / "train").rename(single / "input_images")
         root = single
     assert settings(runs, "--data", str(root)) == load_config(config, {"data.path": str(root)})
-    in_section = runner.invoke(app, ["search", "--name", "z", "--set", f"data={{path: '{root}'}}"])
+    in_section = runner.invoke(app, ["run", "--name", "z", "--set", f"data={{path: '{root}'}}"])
     assert in_section.exit_code == 0, in_section.output
     assert load_config(runs / "z" / "config.yaml") == load_config(config, {"data.path": str(root)})
     other = runs.parent / "mine.yaml"
     other.write_text("base: camvid\nseed: 4\n")
-    again = runner.invoke(app, ["search", "--name", "y", "--data", str(root), "--config", str(other)])
+    again = runner.invoke(app, ["run", "--name", "y", "--data", str(root), "--config", str(other)])
     assert again.exit_code == 0, again.output
     assert load_config(runs / "y" / "config.yaml") == load_config("camvid", {"data.path": str(root), "seed": 4})
 
@@ -156,12 +157,12 @@ def test_showing_a_config_loads_no_torch() -> None:
 
 @pytest.mark.parametrize("options", [(), ("--quick",)])
 def test_a_quick_run_says_that_its_figures_mean_nothing(runs: Path, options: tuple[str, ...]) -> None:
-    printed = runner.invoke(app, ["search", *options]).output
+    printed = runner.invoke(app, ["run", *options]).output
     assert ("the figures mean nothing" in " ".join(printed.split())) == bool(options)
 
 
 def test_without_a_name_the_time_is_taken(runs: Path) -> None:
-    assert runner.invoke(app, ["search"]).exit_code == 0
+    assert runner.invoke(app, ["run"]).exit_code == 0
     assert [path.name[:2] for path in runs.iterdir()] == ["20"]
 
 
@@ -169,7 +170,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
     settings(runs, "--seed", "7")
     seen: list[Settings] = []
     monkeypatch.setattr(Pipeline, "run", lambda self: seen.append(self.settings))
-    assert runner.invoke(app, ["search", "--resume"]).exit_code == 0
+    assert runner.invoke(app, ["run", "--resume"]).exit_code == 0
     assert seen[0].seed == 7
 
 
@@ -222,7 +223,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
     ],
 )
 def test_errors_are_one_line_and_leave_no_run(runs: Path, options: list[str], message: str) -> None:
-    result = runner.invoke(app, ["search", *options])
+    result = runner.invoke(app, ["run", *options])
     assert result.exit_code == 1
     assert message in " ".join(result.output.split())
     assert "Traceback" not in result.output
@@ -234,13 +235,14 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Pipeline, "run", interrupted)
-    result = runner.invoke(app, ["search", "--name", "x"])
+    result = runner.invoke(app, ["run", "--name", "x"])
     assert result.exit_code == 130
     assert "--resume --name x" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
-    ("options", "where"), [((), (cli, "_settings")), ((), (Pipeline, "__init__")), (("--resume",), (cli, "_resumed"))]
+    ("options", "where"),
+    [((), (choice, "settings_of")), ((), (Pipeline, "__init__")), (("--resume",), (commands, "resumed_run"))],
 )
 def test_an_interrupt_before_there_is_a_run_says_no_more(
     runs: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], where: tuple[object, str]
@@ -249,13 +251,13 @@ def test_an_interrupt_before_there_is_a_run_says_no_more(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(*where, interrupted)
-    result = runner.invoke(app, ["search", "--name", "x", *options])
+    result = runner.invoke(app, ["run", "--name", "x", *options])
     assert result.exit_code == 130
     assert result.output.endswith("\nInterrupted.\n")
 
 
 def test_a_traceback_is_shown_on_request(runs: Path) -> None:
-    result = runner.invoke(program, ["--traceback", "panoptic", "search", "--data", "nowhere"])
+    result = runner.invoke(program, ["--traceback", "panoptic", "run", "--data", "nowhere"])
     assert result.exit_code == 1
     assert "Traceback" in result.output
 
@@ -263,14 +265,14 @@ def test_a_traceback_is_shown_on_request(runs: Path) -> None:
 def test_damaged_settings_are_named(runs: Path) -> None:
     (runs / "x").mkdir(parents=True)
     (runs / "x" / "config.yaml").write_text("preset: scenes\n")
-    result = runner.invoke(app, ["search", "--resume", "--name", "x"])
+    result = runner.invoke(app, ["run", "--resume", "--name", "x"])
     assert result.exit_code == 1
     assert "config.yaml, line 1: preset: unknown key" in " ".join(result.output.split())
 
 
 def test_a_run_of_other_settings_is_refused_by_what_differs(runs: Path) -> None:
     settings(runs)
-    result = runner.invoke(app, ["search", "--name", "x", "--seed", "3", "--set", "merge.stuff_area=9"])
+    result = runner.invoke(app, ["run", "--name", "x", "--seed", "3", "--set", "merge.stuff_area=9"])
     assert result.exit_code == 1
     said = "runs/x holds a run with other settings, which differ in merge.stuff_area (64, not 9); seed (0, not 3)."
     assert said in " ".join(result.output.split())

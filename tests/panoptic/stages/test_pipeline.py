@@ -21,11 +21,12 @@ from autopanoptic.panoptic.configs.config import change_settings, load_config, s
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_split
 from autopanoptic.panoptic.results.saved import load_network, new_network
 from autopanoptic.panoptic.results.usage import Usage
+from autopanoptic.panoptic.run import retrain
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages import pipeline
 from autopanoptic.panoptic.stages.comparison import NetworkReport
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
+from autopanoptic.panoptic.stages.pipeline import SETTINGS, Compared, Pipeline
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -132,14 +133,16 @@ def test_names_of_one_network_have_one_latency(
     plain = hand_made(Supernet(build(config, seed=0)).space)
     other = Architecture({**plain, "mask.0": "at3"})
     monkeypatch.setattr(
-        pipeline,
+        retrain,
         "retrain_all",
         lambda _, trained, *rest: {name: new_network(config, trained[name]) for name in trained},
     )
     times = iter([7.0, 8.0])
     monkeypatch.setattr(pipeline, "latency", lambda *_: next(times))
     run = Pipeline(SETTINGS_OF_TEST, tmp_path, quiet())
-    found = run._retrain([plain], {"random": other, "hand-made": plain}, datasets)
+    run.datasets = datasets
+    compared = Compared([plain], {"random": other, "hand-made": plain})
+    found = run._measure(run._train(compared), compared, datasets)
     assert {name: one.latency_ms for name, one in found.items()} == {"searched": 7, "random": 8, "hand-made": 7}
 
 

@@ -1,0 +1,1 @@
+"""A run: its folder, and its stages, each of which goes on where the folder says."""

@@ -1,0 +1,124 @@
+"""Which run a command is about: a new one by the options that describe it, or one that has begun; loads no torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from autopanoptic.panoptic.run.options import DESCRIBING, KEYS
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.stages.settings import Settings
+
+RUNS = Path("runs")
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """Return the settings that the command line describes."""
+    from autopanoptic.panoptic.configs.config import resolve
+    from autopanoptic.panoptic.configs.layers import change
+
+    given = [
+        (key, None if values[name] == "null" else values[name], f"--{name.replace('_', '-')}")
+        for name, key in KEYS.items()
+        if values.get(name) is not None
+    ]
+    given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
+    config = _default_config(given) if values["config"] is None else values["config"]
+    return resolve(config, given, quick=values["quick"])
+
+
+def _default_config(given: list[tuple[str, Any, str]]) -> str:
+    """Return the config for the data where none is named."""
+    from autopanoptic.panoptic.configs.layers import layer_of_changes
+
+    data = layer_of_changes(given).values.get("data")
+    path = data.get("path") if isinstance(data, Mapping) else None
+    # What is no path is refused with the rest of the config.
+    if not isinstance(path, str) or not path.strip():
+        return "scenes"
+    from autopanoptic.panoptic.data.coco.layout import find_splits
+
+    return "memorise" if find_splits(path).overfit else "photographs"
+
+
+def new_run(name: str | None, values: Mapping[str, Any]) -> tuple[Path, Settings]:
+    """Return the folder and the settings of a new run, after all checks that need no work."""
+    from autopanoptic.panoptic.stages.checks import check_settings
+
+    folder = folder_of(time.strftime("%Y%m%d-%H%M%S") if name is None else name)
+    settings = settings_of(values)
+    check_settings(settings)
+    return folder, settings
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of a run by its name.
+
+    Raises:
+        ValueError: If there can be no folder of that name.
+    """
+    if not name.strip() or name == ".." or Path(name).name != name:
+        raise ValueError(f"--name must be that of a folder under {RUNS}, not {name!r}")
+    return RUNS / name
+
+
+def known_run(name: str | None) -> tuple[Path, Settings]:
+    """Return the folder and the settings of a run that has begun: that of a name, or the latest.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    from autopanoptic.panoptic.run.folder import SETTINGS, load_run
+
+    if name is not None:
+        return folder_of(name), load_run(folder_of(name))
+    known = sorted(RUNS.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
+    if not known:
+        raise FileNotFoundError(f"{RUNS} holds no run to go on with")
+    return known[-1].parent, load_run(known[-1].parent)
+
+
+def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Settings]:
+    """Return the run to go on with.
+
+    Raises:
+        ValueError: If options are given that would describe another.
+    """
+    if changed := options_given(context):
+        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
+        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
+    return known_run(name)
+
+
+def run_of_stage(
+    context: typer.Context, name: str | None, values: Mapping[str, Any], *, first: bool
+) -> tuple[Path, Settings]:
+    """Return the run that a stage works on.
+
+    Options that describe one must be its own where it has begun, and make it where it has not. Without them it is the
+    one of the name, or the latest; the first stage makes one by the defaults.
+
+    Raises:
+        FileNotFoundError: If there is none, and nothing says what it would be.
+    """
+    from autopanoptic.panoptic.run.folder import SETTINGS
+
+    begun = name is not None and (folder_of(name) / SETTINGS).exists()
+    if options_given(context) or (first and not begun):
+        return new_run(name, values)
+    return known_run(name)
+
+
+def options_given(context: typer.Context) -> list[str]:
+    """Return which of the options that describe a run stand on the command line."""
+    return sorted(name for name in context.params if name in DESCRIBING and _is_given(context, name))
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"

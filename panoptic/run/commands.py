@@ -1,0 +1,193 @@
+"""The commands of a run and of its stages; loads no torch before they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.panoptic.run.choice import new_run, resumed_run, run_of_stage
+from autopanoptic.panoptic.run.options import described
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.run.folder import Run
+    from autopanoptic.panoptic.stages.settings import Settings
+
+PROGRAM = "autopanoptic panoptic"
+
+New = Annotated[str | None, typer.Option(metavar="NAME", help="Folder under runs/; the time by default.")]
+Known = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The run, a folder under runs/; by default the latest.")
+]
+
+
+@described
+def run(
+    context: typer.Context,
+    values: Mapping[str, Any],
+    name: New = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
+) -> None:
+    """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
+
+    A run is described by a config; most options are shorthands for a key, which their help names.
+
+    `autopanoptic panoptic config show --explain` prints all keys, `... config list` the configs that ship.
+    """
+    console = Console()
+    with _told(context, f"{_command()} --resume") as told:
+        told.folder, settings = resumed_run(context, name) if resume else new_run(name, values)
+        _begin(settings, told.folder, console)
+        from autopanoptic.panoptic.stages.pipeline import Pipeline
+
+        Pipeline(settings, told.folder, console).run()
+        if values["quick"]:
+            console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
+
+
+@described
+def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None) -> None:
+    """Prepare the data of a run: generate or open them, and check them and the settings.
+
+    The run is a new one by the options that describe it, or that of --name with its own settings.
+    """
+    with _stage(context, "prepare", name, values, first=True) as run:
+        from autopanoptic.panoptic.run.prepare import prepare
+
+        prepare(run)
+        _say_next(run, f"train-supernet --name {run.folder.name}")
+
+
+@described
+def train_supernet(context: typer.Context, values: Mapping[str, Any], name: Known = None) -> None:
+    """Train the supernet of a run; its data are prepared first.
+
+    The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
+    """
+    with _stage(context, "train-supernet", name, values) as run:
+        from autopanoptic.panoptic.run.train_supernet import train_supernet
+
+        train_supernet(run)
+        _say_next(run, f"search --name {run.folder.name}")
+
+
+def search(context: typer.Context, name: Known = None) -> None:
+    """Search the trained supernet of a run, and nothing beside it.
+
+    The run is that of --name, or the latest. `run` goes on from there: it compares the search with random draws.
+    """
+    with _stage(context, "search", name, {}) as run:
+        from autopanoptic.panoptic.run.search import search
+
+        search(run)
+        _say_next(run, f"retrain --name {run.folder.name}")
+
+
+@described
+def retrain(
+    context: typer.Context,
+    values: Mapping[str, Any],
+    name: Known = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="An architecture.json, coco_3.8g or ade_3.8g; else the run's answer."),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Folder of that network under networks/; by default named as the file."),
+    ] = None,
+) -> None:
+    """Train what the search of a run has found, or any architecture, by the run's recipe.
+
+    The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
+    Without --architecture the finalists of the search are trained, and the best of them is `searched`.
+    """
+    own = [("architecture", architecture), ("network", network)]
+    with _stage(context, "retrain", name, values, own=own) as run:
+        from autopanoptic.panoptic.run import retrain as stage
+
+        if architecture is None and network is not None:
+            raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
+        stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
+        stage.retrain(run, chosen, network or stem)
+        trained = network or stem or "searched"
+        run.say(f"Written to {run.folder / 'networks' / trained}")
+        _say_next(run, f"evaluate {run.folder.name} --network {trained}")
+
+
+class _Told:
+    """What an interrupted command has to tell.
+
+    Attributes:
+        folder: Of the run, once it is known.
+    """
+
+    folder: Path | None = None
+
+
+@contextmanager
+def _told(context: typer.Context, command: str) -> Iterator[_Told]:
+    """End with an interruption by how to go on, and with an error by what it says."""
+    told = _Told()
+    try:
+        yield told
+    except KeyboardInterrupt:
+        known = told.folder is not None and told.folder.exists()
+        how = f" To go on: {command} --name {told.folder.name}" if known and told.folder is not None else ""
+        typer.echo(f"\nInterrupted.{how}")
+        raise typer.Exit(130) from None
+    except EXPECTED as error:
+        fail(context, error)
+
+
+@contextmanager
+def _stage(
+    context: typer.Context,
+    command: str,
+    name: str | None,
+    values: Mapping[str, Any],
+    *,
+    first: bool = False,
+    own: list[tuple[str, str | None]] | None = None,
+) -> Iterator[Run]:
+    """Open the run that a stage is of."""
+    options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
+    with _told(context, f"{PROGRAM} {command}{options}") as told:
+        told.folder, settings = run_of_stage(context, name, values, first=first)
+        console = Console()
+        _begin(settings, told.folder, console)
+        from autopanoptic.panoptic.run.folder import Run
+
+        yield Run(settings, told.folder, console)
+
+
+def _begin(settings: Settings, folder: Path, console: Console) -> None:
+    import torch
+
+    torch.set_num_threads(settings.machine.threads)
+    console.print(f"Run {folder}, seed {settings.seed}", markup=False)
+
+
+def _say_next(run: Run, command: str) -> None:
+    run.console.print(f"Next: {PROGRAM} {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def fail(context: typer.Context, error: BaseException) -> None:
+    """End with an error as plain lines, or with where it came from if that was asked for."""
+    if isinstance(error, BrokenPipeError):
+        raise error  # its reader has seen enough, as `| head` has
+    if context.find_root().params.get("show_traceback"):
+        raise error
+    typer.echo(f"Error: {error}", err=True)
+    raise typer.Exit(1) from error
+
+
+def _command() -> str:
+    program = Path(sys.argv[0])
+    return f"{sys.executable} {program}" if program.suffix == ".py" else f"{program.name} panoptic run"

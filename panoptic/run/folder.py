@@ -1,0 +1,138 @@
+"""The folder of a run: its settings, what the stages have in memory, and the seconds they took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from autopanoptic.nas import Supernet
+from autopanoptic.panoptic.configs.config import differences, load_config, save_config
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.stages.checks import check_settings
+from autopanoptic.panoptic.stages.settings import Settings
+
+SETTINGS = "config.yaml"
+"""File of a run's settings."""
+
+
+class Run:
+    """A run in one folder, on which its stages work, each in its turn.
+
+    ``prepare(run)``, ``train_supernet(run)``, ``search(run)`` and ``retrain(run)`` write what they have done to the
+    folder, and what is done there already is not done again. Those of one program share the run's data and supernet.
+
+    Args:
+        settings: What to run.
+        folder: Where; made if it is missing.
+        console: What is happening is told here.
+
+    Attributes:
+        datasets: The data, once a stage has opened them.
+        supernet: The trained supernet, once a stage has trained or read it.
+        seconds: What the stages took so far, by their names.
+
+    Raises:
+        FileExistsError: If the folder holds a run with other settings.
+        FileNotFoundError: If the data or the file of starting weights is missing.
+        ValueError: If the settings cannot lead to a result on this machine.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
+        check_settings(settings)
+        self.settings = settings
+        self.folder = folder
+        self.console = console or Console()
+        saved = folder / SETTINGS
+        if saved.exists():
+            require_same(load_run(folder), settings, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._new = not saved.exists()
+        if self._new:
+            save_config(settings, saved)
+        self.datasets: Datasets | None = None
+        self.supernet: Supernet | None = None
+        self._clock = folder / "seconds.json"
+        self.seconds = _read_seconds(self._clock)
+
+    @classmethod
+    def open(cls, folder: str | Path, console: Console | None = None) -> Run:
+        """Return the run of a folder, with its own settings.
+
+        Raises:
+            FileNotFoundError: If there is no run in the folder.
+        """
+        return cls(load_run(Path(folder)), Path(folder), console)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Head what a stage tells, and take its time."""
+        self.console.rule(name, align="left")
+        start = time.monotonic()
+        yield
+        seconds = time.monotonic() - start
+        # A resumed stage adds to what it took before; a call that was killed is not counted.
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        partial = self._clock.with_suffix(".partial")
+        partial.write_text(json.dumps(self.seconds))
+        os.replace(partial, self._clock)
+        self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
+
+    @contextmanager
+    def refusable(self) -> Iterator[None]:
+        """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        scenes = self.folder / "data"
+        generated = self._new and self.settings.data.path is None and not scenes.exists()
+        try:
+            yield
+        except (ValueError, FileNotFoundError):
+            if self._new:
+                (self.folder / SETTINGS).unlink()
+            if generated:  # other settings may ask for other scenes
+                shutil.rmtree(scenes, ignore_errors=True)
+            raise
+
+    def say(self, line: str) -> None:
+        """Tell a line as it is."""
+        self.console.print(line, markup=False, highlight=False)
+
+
+def load_run(folder: Path) -> Settings:
+    """Read the settings of a run from its folder.
+
+    Raises:
+        FileNotFoundError: If there is no run.
+        ConfigError: If its settings are damaged.
+    """
+    if not (folder / SETTINGS).exists():
+        raise FileNotFoundError(f"there is no run in {folder}: it has no {SETTINGS}")
+    return load_config(folder / SETTINGS)
+
+
+def require_same(saved: Settings, settings: Settings, folder: Path) -> None:
+    """Refuse settings that are not those of the run that a folder holds.
+
+    Raises:
+        FileExistsError: Naming what differs.
+    """
+    if saved != settings:
+        changed = "; ".join(differences(saved, settings))
+        raise FileExistsError(
+            f"{folder} holds a run with other settings, which differ in {changed}. "
+            "Resume that one, or choose another name"
+        )
+
+
+def _read_seconds(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    try:
+        return {str(name): float(seconds) for name, seconds in json.loads(path.read_bytes()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, for nothing but times is lost") from error

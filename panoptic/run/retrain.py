@@ -1,0 +1,145 @@
+"""The fourth stage: networks of a run, each trained on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.finalists import names_of, qualities
+from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
+from autopanoptic.panoptic.results.saved import ARCHITECTURE, new_network, save_network
+from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.prepare import prepared
+from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
+from autopanoptic.panoptic.run.train_supernet import require_supernet
+from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
+from autopanoptic.panoptic.stages.batches import validation_of
+from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.networks import network_config, usage_of
+from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
+from autopanoptic.panoptic.stages.side_by_side import retrain_all
+
+
+class Trained(NamedTuple):
+    """What a run has trained.
+
+    Attributes:
+        networks: By their names: the finalists, ``searched``, which is the best of them, and others.
+        architectures: Theirs.
+        folders: Names of the folders in which the trainings of architectures are.
+        on_nas_val: What each finalist is worth on nas_val, in percent; empty where there is one alone.
+    """
+
+    networks: dict[str, PanopticNetwork]
+    architectures: dict[str, Architecture]
+    folders: dict[Architecture, str]
+    on_nas_val: dict[str, float]
+
+
+def retrain(run: Run, architecture: Architecture | None = None, name: str | None = None) -> PanopticNetwork:
+    """Train a network by the run's recipe into ``networks/<name>/``, going on from its last checkpoint.
+
+    Without an architecture that is the run's answer, ``searched``: its best ``search.finalists`` candidates are
+    trained, and the one that is then the best on nas_val is taken, as the whole run does.
+
+    Args:
+        run: The run. Its data are prepared first; without an architecture it must have ended its search, and where
+            ``init`` is ``supernet`` trained its supernet.
+        architecture: What to train instead; it need not come from this run.
+        name: Of its folder; needed with an architecture.
+
+    Raises:
+        FileNotFoundError: If the search or the supernet is needed and not there.
+        ValueError: If the architecture is none of the run's networks, the name is no folder's or is kept for what the
+            run finds, or the folder holds another training.
+    """
+    if architecture is not None:
+        _require_free(name)
+    else:
+        require_finished_search(run)
+    if run.settings.init == "supernet":
+        require_supernet(run)
+    prepared(run)
+    if architecture is not None:
+        assert name is not None
+        _require_fitting(run, architecture)
+        with run.stage("retraining"):
+            return _train(run, {name: architecture})[name]
+    with run.stage("retraining"):
+        trained = train_finalists(run, finalists_of(run, *finished_search(run)), {})
+    trained.architectures[SEARCHED].save(run.folder / ARCHITECTURE)
+    return trained.networks[SEARCHED]
+
+
+def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str, Architecture]) -> Trained:
+    """Train finalists, and others beside them, and take the best of the finalists on nas_val for ``searched``."""
+    named = names_of(finalists)
+    architectures = {**named, **others}
+    # Names that share an architecture share the training of the first.
+    folders = {one: name for name, one in reversed(architectures.items())}
+    networks = _train(run, architectures)
+    found = _on_nas_val(run, {name: networks[name] for name in named})
+    winner = max(found, key=lambda name: found[name]) if found else SEARCHED
+    networks[SEARCHED], architectures[SEARCHED] = networks[winner], architectures[winner]
+    if winner != SEARCHED:
+        usage = usage_of(run.settings, prepared(run).train.categories)
+        save_network(networks[SEARCHED], architectures[SEARCHED], run.folder / NETWORKS / SEARCHED, usage)
+    return Trained(networks, architectures, folders, found)
+
+
+def read_architecture(given: str) -> tuple[str, Architecture]:
+    """Read an architecture by the name of one that ships, or from its JSON file, and return it with a name of its own.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+        ValueError: If the file holds no architecture.
+    """
+    path = Path(given)
+    if given in shipped():
+        return given, load_shipped(given)
+    if not path.is_file():
+        raise FileNotFoundError(f"{given} is neither an architecture's file nor one that ships: {', '.join(shipped())}")
+    return path.stem, Architecture.load(path)
+
+
+def _train(run: Run, named: Mapping[str, Architecture]) -> dict[str, PanopticNetwork]:
+    supernet = run.folder / SUPERNET_FOLDER
+    return retrain_all(run.settings, named, prepared(run), run.folder / NETWORKS, supernet, run.console)
+
+
+def _on_nas_val(run: Run, finalists: dict[str, PanopticNetwork]) -> dict[str, float]:
+    """Say what each of several trained networks is worth on nas_val, and return it."""
+    if len(finalists) == 1:
+        return {}
+    divisor = next(iter(finalists.values())).config.image_divisor
+    validation = validation_of(run.settings, prepared(run).nas_val, divisor)
+    objective = run.settings.search.objective
+    found = qualities(finalists, validation, objective, device_of(run.settings))
+    shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+    run.say(f"Finalists, {objective} on nas_val: {shown}")
+    return found
+
+
+def _require_free(name: str | None) -> None:
+    """Refuse a folder that is none, or that the run fills with what it finds itself."""
+    if name is None or not name.strip() or name in (".", "..") or Path(name).name != name:
+        raise ValueError(f"the network's name must be that of a folder under {NETWORKS}, not {name!r}")
+    if name in (RANDOM, HAND_MADE) or name.startswith(SEARCHED):
+        raise ValueError(f"the name {name!r} is kept for what the run finds; give the network another")
+
+
+def _require_fitting(run: Run, architecture: Architecture) -> None:
+    """Refuse what is no architecture of the networks that the run retrains."""
+    config = network_config(run.settings, prepared(run).train.categories, searched=True)
+    try:
+        with torch.device("meta"):
+            new_network(config, architecture)
+    except ValueError as error:
+        raise ValueError(
+            f"the architecture is none of the networks of {run.folder}, whose search.space is {config.space}: {error}"
+        ) from error
