@@ -1,0 +1,198 @@
+"""The stages of a run, each by itself: together they are the whole run, and none begins without what it needs."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.panoptic.configs.config import change_settings, load_config
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.results.finalists import names_of, within_budget
+from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.run import retrain as retraining
+from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.prepare import prepare
+from autopanoptic.panoptic.run.retrain import read_architecture, retrain
+from autopanoptic.panoptic.run.search import search
+from autopanoptic.panoptic.run.train_supernet import train_supernet
+from autopanoptic.panoptic.search.architecture_files import shipped
+from autopanoptic.panoptic.search.strategies import family
+from autopanoptic.panoptic.stages.networks import build, network_config
+from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.trained.networks import find_networks
+from autopanoptic.panoptic.training.recipe import Recipe
+
+RECIPE = Recipe(passes=1, batch_size=1, warmup=0)
+SETTINGS = load_config(
+    "scenes",
+    {
+        "data.scenes": {"train": 2, "nas_val": 2, "val": 1},
+        "largest": None,
+        "supernet": replace(RECIPE, passes=2),
+        "retrain": RECIPE,
+        "search": {"trials": 4, "recalibration_batches": 1, "finalists": 2},
+        "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
+    },
+)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def printed(run: Run) -> str:
+    return run.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    return dict(load_network(folder / "networks" / name).state_dict())
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose stages were programs of their own, up to the retraining."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("runs") / "staged"
+    prepare(Run(SETTINGS, folder, quiet()))
+    train_supernet(Run.open(folder, quiet()))
+    search(Run.open(folder, quiet()))
+    return folder
+
+
+def test_a_search_alone_leaves_its_answer_and_compares_with_nothing(staged: Path) -> None:
+    found = {path.name for path in staged.iterdir()}
+    assert {"search.jsonl", "search.json", "history.png", "options.png", "front.json", "front.png"} <= found
+    assert not {"random.jsonl", "val.jsonl", "networks", "metrics.json"} & found
+    fronts = Fronts.load(staged)
+    assert list(fronts.series) == ["searched", "hand-made"]
+    assert Architecture.load(staged / "architecture.json") == fronts.chosen("searched").architecture
+
+
+def test_a_search_that_has_ended_is_told_again_and_changes_no_file(staged: Path) -> None:
+    names = ("search.jsonl", "family.jsonl", "search.json", "front.json", "architecture.json")
+    before = {name: (staged / name).read_bytes() for name in names}
+    run = Run.open(staged, quiet())
+    search(run)
+    assert {name: (staged / name).read_bytes() for name in names} == before
+    assert f"answer ({Architecture.load(staged / 'architecture.json').id}): pq on nas_val" in printed(run)
+
+
+def test_the_stages_one_by_one_are_the_whole_run(staged: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", Path(shutil.copytree(staged, tmp_path / "staged"))
+    reports = Pipeline(SETTINGS, whole, quiet()).run()
+    network = retrain(Run.open(folder, quiet()))
+    assert find_networks(folder, ["searched", "searched-1", "searched-2"])
+    assert not {"random", "hand-made"} & set(find_networks(folder))
+    found = Architecture.load(folder / "architecture.json")
+    assert found == reports["searched"].architecture
+    for name in ("searched", "searched-1", "searched-2"):
+        theirs, own = weights(whole, name), weights(folder, name)
+        assert all(torch.equal(theirs[key], own[key]) for key in theirs), name
+    assert all(torch.equal(value, weights(folder, "searched")[key]) for key, value in network.state_dict().items())
+    # What came before is taken as it is by the run of all stages.
+    kept = {path: path.read_bytes() for path in (folder / "networks").glob("searched*/weights.pt")}
+    again = Pipeline(SETTINGS, folder, quiet()).run()
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert {name: (one.architecture, one.quality) for name, one in again.items()} == {
+        name: (one.architecture, one.quality) for name, one in reports.items()
+    }
+    assert (folder / "front.json").read_bytes() == (whole / "front.json").read_bytes()
+    # And a search that is told again takes nothing of it away.
+    search(Run.open(folder, quiet()))
+    assert (folder / "front.json").read_bytes() == (whole / "front.json").read_bytes()
+    assert Architecture.load(folder / "architecture.json") == found
+
+
+def test_the_finalists_are_those_within_the_budget(staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Architecture] = []
+
+    class Stop(Exception):
+        pass
+
+    def finalists(run: Run, chosen: list[Architecture], others: object) -> None:
+        asked.extend(chosen)
+        raise Stop
+
+    monkeypatch.setattr(retraining, "train_finalists", finalists)
+    with pytest.raises(Stop):
+        retrain(Run.open(staged, quiet()))
+    assert asked == within_budget(Result.from_journal(staged / "search.jsonl"), Fronts.load(staged), 2)
+    assert set(names_of(asked)) == {"searched-1", "searched-2"}
+
+
+def test_any_architecture_is_trained_under_a_name_of_its_own(tmp_path: Path) -> None:
+    settings = change_settings(SETTINGS, {"init": "scratch"})
+    run = Run(settings, tmp_path / "run", quiet())
+    smallest, *_, largest = family(Supernet(build(network_config(settings, prepare(run).train.categories), 0)).space)
+    smallest.save(tmp_path / "small.json")
+    name, architecture = read_architecture(str(tmp_path / "small.json"))
+    assert (name, architecture) == ("small", smallest)
+    retrain(run, architecture, name)
+    assert Architecture.load(run.folder / "networks" / "small" / "architecture.json") == smallest
+    assert not (run.folder / "architecture.json").exists()
+    # It is there: nothing is trained again, and another does not pass for it.
+    before = weights(run.folder, "small")
+    again = retrain(Run.open(run.folder, quiet()), architecture, name).state_dict()
+    assert all(torch.equal(before[key], again[key]) for key in before)
+    with pytest.raises(ValueError, match="holds another training"):
+        retrain(Run.open(run.folder, quiet()), largest, name)
+
+
+def test_a_stage_does_not_begin_without_what_it_needs(staged: Path, tmp_path: Path) -> None:
+    run = Run(SETTINGS, tmp_path / "new", quiet())
+    with pytest.raises(FileNotFoundError, match=r"has not trained its supernet; `.* train-supernet --name new` does"):
+        search(run)
+    with pytest.raises(FileNotFoundError, match=r"has not ended its search; `.* search --name new` does"):
+        retrain(run)
+    with pytest.raises(FileNotFoundError, match="has not trained its supernet"):  # from whose weights it would start
+        retrain(run, Architecture({"a": 1}), "other")
+    assert not printed(run)
+    open_search = Path(shutil.copytree(staged, tmp_path / "open"))
+    (open_search / "search.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has not ended its search; `.* search --name open` does"):
+        retrain(Run.open(open_search, quiet()))
+
+
+@pytest.mark.parametrize("name", ["searched", "searched-1", "random", "hand-made", "a/b", "..", "", None])
+def test_names_of_what_the_run_finds_and_of_no_folder_are_refused(tmp_path: Path, name: str | None) -> None:
+    run = Run(change_settings(SETTINGS, {"init": "scratch"}), tmp_path / "run", quiet())
+    with pytest.raises(ValueError, match=r"the name .* is kept for what the run finds|must be that of a folder"):
+        retrain(run, Architecture({"a": 1}), name)
+    assert not (run.folder / "data.json").exists()
+
+
+def test_an_architecture_of_other_networks_is_refused(staged: Path) -> None:
+    run = Run.open(staged, quiet())
+    name, architecture = read_architecture("coco_3.8g")
+    with pytest.raises(ValueError, match=r"none of the networks of .*staged, whose search\.space is elastic: "):
+        retrain(run, architecture, name)
+    assert not (staged / "networks").exists()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_published_architectures_are_those_of_the_config_for_coco(
+    name: str, staged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = [{"id": i, "name": f"class {i}", "isthing": int(i <= 80)} for i in range(1, 134)]
+    run = Run.open(staged, quiet())
+    datasets = prepare(run)
+    run.settings = load_config("coco", {"data.path": "/data/coco"})
+    monkeypatch.setattr(type(datasets.train), "categories", Categories.from_json(classes), raising=False)
+    run.datasets = datasets
+    retraining._require_fitting(run, read_architecture(name)[1])
+
+
+def test_what_is_no_architecture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json is neither .* ships: ade_3\.8g, coco_3\.8g"):
+        read_architecture("nowhere.json")
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(ValueError, match="is not an architecture"):
+        read_architecture(str(tmp_path / "list.json"))
