@@ -34,7 +34,10 @@ class Marker:
             return bool(self._read()["complete"])
         folder = self.path.parent
         if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} exists and does not hold {self.path.name}; choose another folder")
+            raise FileExistsError(
+                f"{folder} exists without {self.path.name}: something else made it. Choose another folder, or move it "
+                "away"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         self._write(complete=False)
         return False
