@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -64,6 +65,15 @@ def rle_of_mask(mask: npt.NDArray[np.bool_]) -> Rle:
     """Return a mask, (H, W), as pycocotools holds it."""
     encoded: Rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return encoded
+
+
+def mask_of(rle: Rle) -> npt.NDArray[np.bool_]:
+    """Return the mask, (H, W), that pycocotools holds."""
+    with warnings.catch_warnings():
+        # pycocotools 2.0.11 hands its buffers over as numpy 1 did, about which numpy 2 warns.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        decoded: npt.NDArray[np.uint8] = coco.decode(rle)
+    return decoded.astype(bool)
 
 
 def _check_polygon(polygon: Any) -> None:
@@ -137,7 +147,7 @@ def paint(regions: Sequence[Region], size: tuple[int, int], rest: int | None, or
         ids[:] = next(number for number, category in categories.items() if category == rest and number not in owners)
     # Not Python's sort of masks: one is decoded at a time, for an image may have hundreds.
     for position in sorted(range(len(regions)), key=lambda i: _depth(regions[i], order)):
-        ids[coco.decode(regions[position].rle).astype(bool)] = numbers[position]
+        ids[mask_of(regions[position].rle)] = numbers[position]
     visible = set(np.unique(ids).tolist())
     hidden = [owners[number].name for number in owners if number not in visible]
     return Converted(
