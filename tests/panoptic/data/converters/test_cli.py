@@ -56,8 +56,8 @@ def test_options_reach_the_converter(photographs: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(instances, "convert_instances", convert)
     result = prepare(
-        photographs, "--rest", "void", "--stuff", "dog", "--order", "file", "--nas-val", "0.3", "--val", "0.2", "--seed", "4",
-        "--copy-images",
+        photographs, "--rest", "void", "--stuff", "dog", "--order", "file", "--nas-val", "0.3", "--val", "0.2",
+        "--seed", "4", "--copy-images",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert seen["own"] == OwnData(None, ("dog",), "file", 0.3, 0.2, 4)

@@ -160,7 +160,7 @@ def test_archives_are_unpacked(release):
 def test_what_is_wrong_is_named(release):
     with pytest.raises(DatasetError, match="train2017 has 10 images, where the release has 118,287"):
         convert_coco(release)
-    with pytest.raises(ValueError, match="nas_val=10: .* has 10 training images"):
+    with pytest.raises(ValueError, match=r"nas_val=10: .* has 10 training images"):
         convert_coco(release, nas_val=10, whole=False)
     (release / "train2017" / "000000000009.jpg").unlink()
     (release / "annotations" / "panoptic_train2017" / "000000000013.png").unlink()

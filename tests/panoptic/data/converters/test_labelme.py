@@ -38,7 +38,7 @@ def write(path, drawn, **more):
     content = {
         "version": "5.5.0",
         "flags": {},
-        "shapes": shapes,
+        "shapes": drawn,
         "imageHeight": 20,
         "imageWidth": 30,
         "imageData": None,
