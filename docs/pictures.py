@@ -49,7 +49,7 @@ def pictures_of(run: Path, folder: Path = IMAGES, scene: int = 0) -> list[Path]:
     """
     searched = run / "networks" / "searched"
     scenes = sorted((searched / "pictures").glob("*.png"))
-    if not scene < len(scenes):
+    if not 0 <= scene < len(scenes):
         raise FileNotFoundError(
             f"{searched / 'pictures'} has {len(scenes)} pictures, so there is none of number {scene}"
         )

@@ -13,11 +13,14 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
+from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
 config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(prepare_app, name="prepare")
+app.command()(commands.evaluate)
+app.command()(commands.predict)
 
 RUNS = Path("runs")
 
@@ -51,7 +54,7 @@ Config = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="YAML file, or one that ships, see `config list`; by default scenes, or photographs with --data.",
+        help="YAML file, or the name of one that ships; by default scenes, or photographs with --data.",
     ),
 ]
 Changes = Annotated[
@@ -124,7 +127,7 @@ def search(
         typer.Option(
             "--racing/--no-racing",
             help="search.racing: give up candidates that fall behind.",
-            rich_help_panel="Search",
+            rich_help_panel="Stopping",
         ),
     ] = None,
     recalibration_batches: Annotated[
@@ -211,18 +214,21 @@ def search(
 ) -> None:
     """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
 
-    A run is described by a config, which `config show` prints; most options are shorthands for a key of it,
-    which their help names.
+    A run is described by a config; most options are shorthands for a key, which their help names.
+
+    `autopanoptic panoptic config show --explain` prints all keys, `... config list` the configs that ship.
     """
     console = Console()
     values = dict(locals())
+    folder: Path | None = None
     try:
         folder, settings = _resumed(context, name) if resume else _new(values)
         _run(settings, folder, console)
         if quick:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. To go on: {_command()} --resume --name {folder.name}")
+        how = "" if folder is None or not folder.exists() else f" To go on: {_command()} --resume --name {folder.name}"
+        typer.echo(f"\nInterrupted.{how}")
         raise typer.Exit(130) from None
     except EXPECTED as error:
         _fail(context, error)
@@ -290,13 +296,18 @@ def _settings(values: Mapping[str, Any]) -> Any:
         if values.get(name) is not None
     ]
     given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
-    return resolve(values["config"] or _default_config(given), given, quick=values["quick"])
+    config = _default_config(given) if values["config"] is None else values["config"]
+    return resolve(config, given, quick=values["quick"])
 
 
 def _default_config(given: list[tuple[str, Any, str]]) -> str:
     """Return the config for the data where none is named."""
-    path = next((value for key, value, _ in given if key == "data.path"), None)
-    if path is None:
+    from autopanoptic.panoptic.configs.layers import layer_of_changes
+
+    data = layer_of_changes(given).values.get("data")
+    path = data.get("path") if isinstance(data, Mapping) else None
+    # What is no path is refused with the rest of the config.
+    if not isinstance(path, str) or not path.strip():
         return "scenes"
     from autopanoptic.panoptic.data.coco.layout import find_splits
 
@@ -307,9 +318,17 @@ def _new(values: Mapping[str, Any]) -> tuple[Path, Any]:
     """Return the folder and the settings of a new run, after all checks that need no work."""
     from autopanoptic.panoptic.stages.checks import check_settings
 
-    settings = _settings(values)
+    name = time.strftime("%Y%m%d-%H%M%S") if values["name"] is None else values["name"]
+    folder, settings = _folder(name), _settings(values)
     check_settings(settings)
-    return RUNS / (values["name"] or time.strftime("%Y%m%d-%H%M%S")), settings
+    return folder, settings
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a run by its name."""
+    if not name.strip() or name == ".." or Path(name).name != name:
+        raise ValueError(f"--name must be that of a folder under {RUNS}, not {name!r}")
+    return RUNS / name
 
 
 def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
@@ -322,7 +341,7 @@ def _resumed(context: typer.Context, name: str | None) -> tuple[Path, Any]:
         option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
         raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
     if name is not None:
-        return RUNS / name, load_run(RUNS / name)
+        return _folder(name), load_run(_folder(name))
     known = sorted(RUNS.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
     if not known:
         raise FileNotFoundError(f"{RUNS} holds no run to go on with")

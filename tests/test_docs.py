@@ -17,6 +17,8 @@ import typer
 import autopanoptic.nas
 import autopanoptic.strategies
 from autopanoptic.panoptic import cli
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators import known
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -56,6 +58,7 @@ def test_the_code_runs_and_prints_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(known, "_KNOWN", dict(known._KNOWN))  # a page's own operators are the page's alone
     namespace: dict[str, object] = {"__name__": "__main__"}
     found = [block for block in blocks(page) if block.runs]
     assert found
@@ -71,6 +74,21 @@ def test_few_blocks_are_left_out_and_those_are_python() -> None:
     assert len(left_out) <= MOST_NOT_RUN
     for page, block in left_out:
         block.compiled(page)
+
+
+def test_the_guide_gives_the_configs_their_values() -> None:
+    """Of the fields that it compares, the numbers and the texts."""
+    text = (ROOT / "docs" / "guide" / "panoptic.md").read_text()
+    head = "| field | `coco` | `scenes` |"
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", text[text.index(head) :].split("\n\n")[0], re.MULTILINE)
+    values = 0
+    for field, *cells in rows:
+        for config, cell in zip((PanopticConfig.coco(), PanopticConfig.scenes(1, 1)), cells, strict=True):
+            value = re.match(r'`"(\w+)"`|([\d.]+)(?=:|$)', cell)
+            if value:
+                values += 1
+                assert str(getattr(config, field)) == (value[1] or value[2]), (field, cell)
+    assert values == 6
 
 
 def reference() -> list[str]:

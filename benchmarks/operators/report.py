@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.operators.results import path_of
 from benchmarks.operators.statistics import __doc__ as method
 from benchmarks.operators.table import differing, header, rows
+from benchmarks.operators.training import AS_BEGUN
 
 PAGE = "operators.md"
 PASSES = 800
@@ -72,6 +73,11 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
         "differs from the hand-made network by so much, ± one standard error; at equal cost, from the hand-made "
         "network in the width that costs as much. More than two standard errors (!), in PQ or in PQ at equal cost: "
         f"{len(names)} networks ({', '.join(names) or 'none'})."
+    )
+    begun = ", ".join(f"`{key}` {value}" for key, value in AS_BEGUN.items())
+    yield _paragraph(
+        f"The trainings are the `retrain` of the config `scenes` in the published space, from scratch, with {begun} as "
+        "when the first of them began."
     )
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"

@@ -27,13 +27,12 @@ from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 from benchmarks.operators.counts import Counts, counts_of, pq_of
 from benchmarks.operators.networks import NETWORKS
 
 CHECKPOINT_EVERY = 100
 RESULT = "result.json"
-
-
 AS_BEGUN = {"data.scenes.nas_val": 400, "network.segmentation_loss_weight": 1.0}
 """What the config of the scenes has changed since the first of these trainings, which all others are compared with."""
 
@@ -126,10 +125,10 @@ def run(plan: Plan, name: str, seed: int) -> None:
 
     hardware = Hardware(accelerator="cpu", progress=False, checkpoint_every=CHECKPOINT_EVERY)
     recipe = plan.settings.retrain
-    train(
-        network, datasets.train, plan.settings.transform(recipe), recipe, folder, hardware=hardware, seed=seed,
-        on_pass=on_pass, validation=reader,
-    )  # fmt: skip
+    training = Training(
+        datasets.train, plan.settings.transform(recipe), recipe, hardware=hardware, seed=seed, validation=reader
+    )
+    train(network, training, folder, on_pass=on_pass)
     costs = costs_of(config, REFERENCE_SIZE, REFERENCE_SIZE)
     result = {
         "network": name, "seed": seed, "passes": plan.passes, "scenes_version": VERSION,

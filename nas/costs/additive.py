@@ -15,10 +15,10 @@ class AdditiveCost:
     """A cost to which each choice adds an amount of its own, whatever the other choices are.
 
     FLOPs and parameters are such costs where no option changes the shapes that later layers see, so not where widths
-    are chosen: a layer costs the product of two. The first
-    architecture is measured in full, and so is each option when it is first met, in place of that architecture's own;
-    then any architecture costs a sum. The sums of the first three architectures that differ from it in two choices or
-    more, and no later ones, are compared with the cost measured in full.
+    are chosen: a layer costs the product of two. The first architecture is measured in full, and so is each option when
+    it is first met, in place of that architecture's own; then any architecture costs a sum. The sums of the first three
+    architectures that differ from it in two choices or more, and no later ones, are compared with the cost measured in
+    full.
 
     Args:
         space: of which no choice may be conditional.

@@ -64,7 +64,7 @@ def serve(control: Connection, seconds_to_end: float) -> None:
         seconds_to_end: how long workers have, all together, to end when they are asked to.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):  # the driver is gone
         modules, settings = control.recv()
         _import(modules)
         obstacle = why_not_fork({control.fileno()})

@@ -19,39 +19,42 @@ SECONDS_BETWEEN = 0.1
 
 
 @contextmanager
-def search_progress(show: bool | None, total: int | None, history: History) -> Iterator[Callable[[], None]]:
+def search_progress(
+    show: bool | None, total: int | None, history: History, title: str = "search"
+) -> Iterator[Callable[[], None]]:
     """Show on standard error how far a search is, and yield the function that brings it up to date.
 
     Args:
         show: Whether to show it. None: a bar where standard error is a terminal, else lines of a long search.
         total: How many trials were asked for, if it was a number.
         history: Of the search.
+        title: Stands before it.
     """
     if show is False:
         yield lambda: None
         return
     if show is None and not sys.stderr.isatty():
-        with _lines(total, history, last=False) as update:
+        with _lines(title, total, history, last=False) as update:
             yield update
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     drawn = console.is_terminal or console.is_jupyter
-    with _bar(console, total, history) if drawn else _lines(total, history, last=True) as update:
+    with _bar(console, title, total, history) if drawn else _lines(title, total, history, last=True) as update:
         yield update
 
 
 @contextmanager
-def _lines(total: int | None, history: History, *, last: bool) -> Iterator[Callable[[], None]]:
-    lines = Lines(lambda line: print(line, file=sys.stderr, flush=True), "search")
+def _lines(title: str, total: int | None, history: History, *, last: bool) -> Iterator[Callable[[], None]]:
+    lines = Lines(lambda line: print(line, file=sys.stderr, flush=True), title)
     yield lambda: lines.update(_ended(history), total, lambda: _description(history))
     if (last or lines.said is not None) and lines.said != _ended(history):
         lines.write(_ended(history), total, _description(history))
 
 
 @contextmanager
-def _bar(console: Console, total: int | None, history: History) -> Iterator[Callable[[], None]]:
+def _bar(console: Console, title: str, total: int | None, history: History) -> Iterator[Callable[[], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -62,7 +65,7 @@ def _bar(console: Console, total: int | None, history: History) -> Iterator[Call
     )
 
     with Progress(
-        TextColumn("search"),
+        TextColumn("{task.fields[title]}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         # The description names an objective, whose brackets are no markup.
@@ -73,7 +76,7 @@ def _bar(console: Console, total: int | None, history: History) -> Iterator[Call
         # What evaluators print goes round the bar on a terminal, and into the file or pipe where it was sent to one.
         redirect_stdout=sys.stdout.isatty(),
     ) as progress:
-        task = progress.add_task("", total=total)
+        task = progress.add_task("", total=total, title=title)
         shown = 0.0
 
         def draw() -> None:

@@ -314,6 +314,7 @@ class Search:
         grace: float | None = None,
         retry_failed: bool = False,
         progress: bool | None = None,
+        title: str = "search",
     ) -> Result:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
@@ -332,6 +333,7 @@ class Search:
             retry_failed: whether trials that failed before are tried again, first.
             progress: whether to show on standard error how far the search is: a bar on a terminal, a line now and
                 then elsewhere. By default so, but a search of less than half a minute writes no lines.
+            title: what stands before that.
 
         Raises:
             SearchError: when all of the first 10 trials (or all there are) failed, with the first error; when
@@ -352,7 +354,7 @@ class Search:
             loop = self._loop(limits)
             answers = self.stopper is not None
             self.executor.start(self.evaluator, loop.on_report, answers=answers)
-            with search_progress(progress, trials, self.history) as update:
+            with search_progress(progress, trials, self.history, title) as update:
                 self._finish(loop.run(update))
         except KeyboardInterrupt:
             with suppress(JournalError):

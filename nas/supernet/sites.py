@@ -49,9 +49,8 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
 
     Raises:
         ValueError: for a label that stands twice without ``tied=True``, different options or kinds of choices under one
-            label, tied
-            choices of which one is reached without the other and holds choices of its own, a label that NNI made up,
-            or a mutable module that cannot be switched in place.
+            label, tied choices of which one is reached without the other and holds choices of its own, a label that NNI
+            made up, or a mutable module that cannot be switched in place.
     """
     sites: dict[str, Site] = {}
     for mutable, place in _mutables(module):

@@ -176,12 +176,18 @@ def layer_of_changes(changes: Iterable[tuple[str, Any, str]]) -> Layer:
     """Return dotted keys, values and places as a layer.
 
     Raises:
-        ConfigError: If a key is given twice, or a key and the section that it stands in.
+        ConfigError: If a key is given twice, or a key and the section that it stands in, or something of `QUICK`, which
+            stands for a file's own keys.
     """
     found = Layer()
     taken: dict[KeyPath, str] = {}
     for key, value, place in changes:
         path = tuple(key.split("."))
+        if path[0] == QUICK:
+            raise ConfigError(
+                f"{place}: {key} is for files, which say there what their quick form changes; set the key itself, such "
+                "as retrain.passes"
+            )
         for other, there in taken.items():
             shorter = min(len(path), len(other))
             if path[:shorter] == other[:shorter]:

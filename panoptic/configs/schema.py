@@ -191,6 +191,10 @@ def _out_of_range(layer: Layer, path: KeyPath, section: type, message: str) -> s
     message = message.removeprefix(f"{section.__name__}: ")
     named = [word for word in re.findall(r"\w+", message) if word in keys_of(section)]
     above = [path, ("network",)] if path == (RETRAINED,) else [path]
+    # A section that finds fault with another one names the key as a whole.
+    dotted = tuple((re.match(r"\w+(?:\.\w+)*", message) or [""])[0].split("."))
+    if not path and len(dotted) > 1 and dotted in all_keys():
+        return _problem(layer, dotted, message.removeprefix(".".join(dotted)))
     # Of keys that contradict each other the one that was given last is to be mended.
     place = layer.latest([(*section_path, word) for section_path in above for word in named]) or layer.place(path)
     key = ".".join(path) + ("." if path and named and message.startswith(named[0]) else ": " if path else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def read_tensors(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged: empty, cut, changed, or something else altogether.
+        ValueError: If the file is damaged: empty, cut, changed, or something else altogether; or if it holds more.
     """
     size = path.stat().st_size
     try:
@@ -47,10 +48,20 @@ def read_tensors(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     # What the readers of a zip archive and of a pickle raise for foreign bytes is anything at all.
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        # Torch's readers explain themselves in several sentences, of which the first says it.
-        shown = reason[0].split(". ")[0] if reason else type(error).__name__
-        raise ValueError(f"{path} ({size} bytes) is damaged: {shown}") from error
+        if isinstance(error, UnpicklingError) and zipfile.is_zipfile(path):
+            raise ValueError(
+                f"{path} holds more than tensors and plain values, which is not read, for it could run any code. Save "
+                "the network's state_dict() alone"
+            ) from error
+        raise ValueError(f"{path} ({size} bytes) is damaged: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (KeyError, EOFError, UnpicklingError)):
+        return "torch.save has not written this, or not to its end"
+    lines = str(error).strip().splitlines()
+    # Torch's readers explain themselves in several sentences, of which the first says it.
+    return lines[0].split(". ")[0] if lines else type(error).__name__
 
 
 def _check_sums(path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Panoptic quality (PQ), exact."""
+"""How good predictions are: panoptic quality (PQ), exact; AP of boxes and masks; IoU of the semantic branch."""

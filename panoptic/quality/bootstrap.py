@@ -1,4 +1,4 @@
-"""How far a panoptic quality would move on other images: the bootstrap over images.
+"""How far a quality would move on other images: the bootstrap over images.
 
 Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 6 and 13: the images are drawn anew with
 replacement, as many as there are, and the quality of each draw is worked out from what was found on each image. Two
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,46 @@ class Estimate:
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
+class Figures(Protocol):
+    """A metric of any draw of some images."""
+
+    @property
+    def value(self) -> float:
+        """On the images themselves, in percent; NaN where nothing of it was seen."""
+
+    def __len__(self) -> int:
+        """Number of images, N."""
+
+    def of(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (R,) percent for (R, N), how often each image was drawn."""
+
+
+def estimate(figures: Figures, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0) -> Estimate:
+    """Return the error over images of any metric; arguments, NaN and errors as of `bootstrap`."""
+    values = np.concatenate([figures.of(drawn) for drawn in _draws(len(figures), resamples, seed)])
+    return _estimate(figures.value, values, level, len(figures))
+
+
+def estimate_difference(
+    one: Figures, two: Figures, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Return the error over images of one metric minus another, paired; as `bootstrap_difference`."""
+    if len(one) != len(two):
+        raise ValueError(
+            f"a paired difference needs two networks on the same images: these were measured on {len(one)} and "
+            f"{len(two)}"
+        )
+    values = np.concatenate([one.of(drawn) - two.of(drawn) for drawn in _draws(len(one), resamples, seed)])
+    return _estimate(one.value - two.value, values, level, len(one))
+
+
 def value_of(counts: ImageCounts, metric: str = "pq") -> float:
     """Return a metric of some images in percent, NaN where nothing of its group was seen.
 
     Raises:
         ValueError: There is no image or no such metric.
     """
-    return _Figures(counts, metric).value
+    return QualityFigures(counts, metric).value
 
 
 def bootstrap(
@@ -75,9 +109,7 @@ def bootstrap(
     Raises:
         ValueError: There is no image, no such metric, or an argument is out of range.
     """
-    own = _Figures(counts, metric)
-    values = np.concatenate([own.of(drawn) for drawn in _draws(len(counts), resamples, seed)])
-    return _estimate(own.value, values, level, len(counts))
+    return estimate(QualityFigures(counts, metric), resamples=resamples, level=level, seed=seed)
 
 
 def bootstrap_difference(
@@ -111,19 +143,27 @@ def bootstrap_difference(
             "a paired difference needs two networks on the same images: "
             + (difference or f"these were measured on {len(counts)} and {len(other)}")
         )
-    one, two = _Figures(counts, metric), _Figures(other, metric)
-    values = np.concatenate([one.of(drawn) - two.of(drawn) for drawn in _draws(len(counts), resamples, seed)])
-    return _estimate(one.value - two.value, values, level, len(counts))
+    one, two = QualityFigures(counts, metric), QualityFigures(other, metric)
+    return estimate_difference(one, two, resamples=resamples, level=level, seed=seed)
 
 
-class _Figures:
-    """A metric of any draw of the images."""
+class QualityFigures:
+    """A panoptic quality of any draw of the images, as `Figures`.
+
+    Args:
+        counts: What was found on each image.
+        metric: One of `METRICS`.
+
+    Raises:
+        ValueError: There is no image or no such metric.
+    """
 
     def __init__(self, counts: ImageCounts, metric: str) -> None:
         if metric not in METRICS:
             raise ValueError(f"metric={metric!r} is none of {', '.join(METRICS)}")
         if not len(counts):
             raise ValueError("a bootstrap needs images, and none was measured")
+        self._images = len(counts)
         self._kind, _, group = metric.partition("_")
         wanted = [group != ("stuff" if category.isthing else "things") for category in counts.categories]
         values = counts.values[:, wanted]
@@ -132,6 +172,9 @@ class _Figures:
         # A category counts where it was seen, which for SQ its denominator does not say.
         self._columns = np.concatenate((*parts, segments), axis=1)
         self.value = float(self.of(np.ones((1, len(values))))[0])
+
+    def __len__(self) -> int:
+        return self._images
 
     def of(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """(R, N) how often each image was drawn, to (R,) percent."""

@@ -63,6 +63,7 @@ def draw_fronts(
             linewidth=1.3, elinewidth=0.8, capsize=2,
         )  # fmt: skip
     axes.set(xlabel=cost, ylabel=value)
+    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # nothing is worth less
     axes.grid(alpha=0.25)
     axes.legend()
     if title:

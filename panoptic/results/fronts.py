@@ -130,9 +130,9 @@ class Fronts:
         Args:
             split: ``"nas_val"``, on which all were chosen, or ``"val"``, on which the same ones were measured again.
         """
-        unit, name = UNITS[self.cost], self.objective.upper().replace("_", " ")
+        unit = UNITS[self.cost]
         title = (
-            f"{name} on nas_val by paths of the supernet, best within a budget ({unit})"
+            f"{self._name} on nas_val by paths of the supernet, best within a budget ({unit})"
             if split == "nas_val"
             else "The same paths on val, where none of them was chosen"
         )
@@ -163,6 +163,11 @@ class Fronts:
         return sum(self._above(other, budget, self._split) for budget in self.budgets())
 
     @property
+    def _name(self) -> str:
+        quality, *kind = self.objective.split("_")
+        return " ".join([quality.upper(), *kind])
+
+    @property
     def _split(self) -> str:
         return "val" if self.on_val else "nas_val"
 
@@ -189,7 +194,7 @@ class Fronts:
             {name: _series(points) for name, points in self.series.items()},
             path,
             cost=UNITS[self.cost],
-            value=f"{self.objective} on {self.images} images, %",
+            value=f"{self._name} on nas_val, {self.images} images, %; bars: one standard error",
             budget=self.budget,
             others=everything,
         )

@@ -94,11 +94,39 @@ def side_by_side(
     _show(axes[0], image, "image")
     for place, panoptic, name in ((axes[1], truth, "truth"), (axes[2], prediction, "prediction")):
         _show(place, overlay(image, panoptic, categories), f"{name}: {len(panoptic.segments)} segments")
-        _name_segments(place, panoptic, categories)
+        name_segments(place, panoptic, categories)
     if title:
         figure.suptitle(title)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=80)
+
+
+def name_segments(axes: Axes, panoptic: PanopticMap, categories: Categories) -> None:
+    """Writes into each segment that is large enough its name, and its score where it has one.
+
+    Args:
+        axes: Where an image of the map's size is shown.
+        panoptic: The map.
+        categories: Names.
+    """
+    ids = panoptic.numpy()
+    for segment in panoptic.segments:
+        mask = ids == segment.id
+        if np.count_nonzero(mask) < LEAST_LABELLED * mask.size:
+            continue
+        row, column = _innermost(mask)
+        axes.text(
+            column,
+            row,
+            _label(segment, categories),
+            color="white",
+            fontsize=9,
+            ha=_alignment(column, mask.shape[1]),
+            va="center",
+            clip_on=True,
+            parse_math=False,  # a name may hold dollars
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )
 
 
 def _colors(panoptic: PanopticMap, categories: Categories) -> dict[int, tuple[float, ...]]:
@@ -129,26 +157,6 @@ def _show(axes: Axes, pixels: Pixels, title: str) -> None:
     axes.imshow(pixels, interpolation="nearest" if small else "antialiased")
     axes.set_title(title)
     axes.set_axis_off()
-
-
-def _name_segments(axes: Axes, panoptic: PanopticMap, categories: Categories) -> None:
-    ids = panoptic.numpy()
-    for segment in panoptic.segments:
-        mask = ids == segment.id
-        if np.count_nonzero(mask) < LEAST_LABELLED * mask.size:
-            continue
-        row, column = _innermost(mask)
-        axes.text(
-            column,
-            row,
-            _label(segment, categories),
-            color="white",
-            fontsize=9,
-            ha=_alignment(column, mask.shape[1]),
-            va="center",
-            clip_on=True,
-            path_effects=[withStroke(linewidth=2, foreground="black")],
-        )
 
 
 def _alignment(column: int, width: int) -> Literal["left", "center", "right"]:

@@ -12,6 +12,7 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.usage import Usage
 
 CONFIG, ARCHITECTURE, WEIGHTS = "config.json", "architecture.json", "weights.pt"
 
@@ -29,9 +30,13 @@ def new_network(config: PanopticConfig, architecture: Architecture) -> PanopticN
     return network
 
 
-def save_network(network: PanopticNetwork, architecture: Architecture, folder: Path) -> None:
-    """Write ``config.json``, ``architecture.json`` and, last, ``weights.pt``."""
+def save_network(
+    network: PanopticNetwork, architecture: Architecture, folder: Path, usage: Usage | None = None
+) -> None:
+    """Write ``config.json``, ``architecture.json``, ``usage.json`` where that is given and, last, ``weights.pt``."""
     folder.mkdir(parents=True, exist_ok=True)
+    if usage is not None:
+        usage.save(folder)
     (folder / CONFIG).write_text(json.dumps(network.config.to_json(), indent=2) + "\n")
     architecture.save(folder / ARCHITECTURE)
     save_weights(network, folder / WEIGHTS)

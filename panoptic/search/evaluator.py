@@ -73,6 +73,7 @@ class Validation:
         network: nn.Module,
         report: Report | None = None,
         keep: Callable[[int, PanopticMap], None] | None = None,
+        observe: Callable[[int, PanopticMap, Prediction], None] | None = None,
     ) -> QualityReport:
         """Return the panoptic quality of a network, category by category.
 
@@ -80,20 +81,23 @@ class Validation:
             network: A `PanopticNetwork`, on the device where it shall run; its modes are put back afterwards.
             report: Where metrics are published on the way.
             keep: Takes the index of each image and its predicted map.
+            observe: Takes the index of each image, its truth and what the network found there before it was merged,
+                things of any score among it; without it those that no rule of merging takes are left out.
 
         Raises:
             ValueError: If the batches are not the images of the data set, all of them and in its order.
         """
         quality = PanopticQuality(self.dataset.categories)
+        least_score = self.rules.score_threshold if observe is None else 0.0
         index = 0
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
                 self._require_images(number, batch, index)
-                for found in predict(
-                    cast("PanopticNetwork", network), batch, self.precision, self.rules.score_threshold
-                ):
+                for found in predict(cast("PanopticNetwork", network), batch, self.precision, least_score):
                     panoptic = self._merge(found)
                     quality.update(self._truth(index), panoptic)
+                    if observe is not None:
+                        observe(index, self._truth(index), found)
                     if keep is not None:
                         keep(index, panoptic)
                     index += 1

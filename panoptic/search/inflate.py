@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
+from autopanoptic.panoptic.model.backbone.blocks import ShuffleNetBlock
 from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
 from autopanoptic.panoptic.model.neck.bifpn import BiFPN
 from autopanoptic.panoptic.model.neck.fpn import FPN
@@ -49,7 +49,7 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
     inflate_backbone(network.backbone, choices)
     for label, choice in choices.items():
         trained = choice[source[label]]
-        if not isinstance(trained, ShuffleBlock | InterleavedBlock):
+        if not isinstance(trained, ShuffleNetBlock):
             for name in choice.names:
                 if name != source[label]:
                     _fill(name, trained, choice[name])

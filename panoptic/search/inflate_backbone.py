@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
-from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
+from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleNetBlock
 from autopanoptic.panoptic.model.operators.kernels import padded, spread
 from autopanoptic.panoptic.search.moments import Moments, rectified
 
 # Positions in a Xception branch of what stands at these positions in a shuffle branch.
 _XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
-
-
-Block: TypeAlias = ShuffleBlock | InterleavedBlock
 
 
 def inflate_backbone(backbone: Backbone, blocks: Container[str]) -> None:
@@ -36,14 +32,14 @@ def inflate_backbone(backbone: Backbone, blocks: Container[str]) -> None:
         moments = _moments_after(trained, moments)
 
 
-def _fill_larger(trained: Block, target: Block) -> None:
+def _fill_larger(trained: ShuffleNetBlock, target: ShuffleNetBlock) -> None:
     """Copy all but the depthwise kernels, which are padded."""
     new = target.state_dict()
     for name, tensor in trained.state_dict().items():
         new[name].copy_(padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
 
 
-def _fill_xception(trained: Block, target: Block, entering: Moments) -> None:
+def _fill_xception(trained: ShuffleNetBlock, target: ShuffleNetBlock, entering: Moments) -> None:
     """Two identity convolutions before the trained depthwise kernel, and one between.
 
     All identities but the first stand behind a ReLU, and pass its output unchanged.
@@ -78,12 +74,12 @@ def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
     norm.weight.copy_((variance + norm.eps).sqrt() / scale)
 
 
-def _split(block: Block, entering: Moments) -> tuple[Moments, Moments]:
+def _split(block: ShuffleNetBlock, entering: Moments) -> tuple[Moments, Moments]:
     """What a block with stride 1 keeps, and what enters its branch."""
     return entering.pairs() if isinstance(block, InterleavedBlock) else entering.shuffled().halves()
 
 
-def _moments_after(block: Block, entering: Moments) -> Moments:
+def _moments_after(block: ShuffleNetBlock, entering: Moments) -> Moments:
     leaving = rectified(norm_at(block.branch, -2))
     skip = block.projection
     kept = _split(block, entering)[0] if skip is None else rectified(norm_at(skip, -2))

@@ -7,7 +7,11 @@ from pathlib import Path
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.operators.known import operator_of
+from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.training.recipe import Recipe
 
 
 def check_settings(settings: Settings) -> None:
@@ -15,8 +19,12 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, or there is no such GPU.
+        ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
+            cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
     """
+    if settings.search.space == "elastic":
+        check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
+    _require_operators(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
@@ -25,5 +33,55 @@ def check_settings(settings: Settings) -> None:
         raise ValueError(
             f"machine.device is cuda, but torch {torch.__version__} can use no GPU of this machine; take auto or cpu"
         )
+    _require_gpus(settings)
     if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def _require_gpus(settings: Settings) -> None:
+    """Refuse to train on several GPUs where there are fewer, or where a batch has no equal part for each."""
+    wanted = settings.machine.gpus
+    if wanted == 1:
+        return
+    if device_of(settings).type == "cpu":
+        raise ValueError(
+            f"machine.gpus is {wanted}, but the run computes on the CPU; set it to 1. Cores are shared by "
+            "machine.supernet_processes and machine.trainings"
+        )
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise ValueError(f"machine.gpus is {wanted}, but torch {torch.__version__} can use {found} of this machine")
+    for name in ("warmup", "largest", "supernet", "retrain"):
+        recipe: Recipe | None = getattr(settings, name)
+        if recipe is not None and recipe.batch_size % wanted:
+            raise ValueError(
+                f"{name}.batch_size is {recipe.batch_size}, which the {wanted} GPUs of machine.gpus cannot share "
+                f"evenly; take a multiple of {wanted}"
+            )
+
+
+def _require_operators(settings: Settings) -> None:
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        for name in config.head_operators if config is not None else ():
+            try:
+                operator_of(name)
+            except ValueError as error:
+                raise ValueError(f"{section}.head_operators: {error}") from error
+
+
+def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:
+    """Refuse a training of the supernet that would end inside of a cycle of so many paths.
+
+    Args:
+        settings: Of the run.
+        paths: In a cycle.
+        same_batch: Whether those of a cycle, where there are several, run on one batch.
+
+    Raises:
+        ValueError: Naming the passes and the paths of a cycle.
+    """
+    try:
+        settings.supernet.check_cycle(paths, same_batch=same_batch and paths > 1)
+    except ValueError as error:
+        raise ValueError(f"supernet.{error}") from error

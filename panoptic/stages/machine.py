@@ -29,7 +29,7 @@ def hardware(settings: Settings, *, progress: bool, sharing: int = 1) -> Hardwar
     on_gpu = device_of(settings).type == "cuda"
     return Hardware(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=1 if on_gpu else sharing,
+        devices=settings.machine.gpus if on_gpu else sharing,
         share_paths=sharing > 1 and not on_gpu,
         precision=settings.machine.precision,
         workers=settings.machine.loaders,

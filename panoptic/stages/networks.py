@@ -12,6 +12,7 @@ from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.stages.settings import Settings
 
 
@@ -24,6 +25,11 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
         searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
     """
     return settings.network_for(len(categories.things), len(categories.stuff), retrained=searched)
+
+
+def usage_of(settings: Settings, categories: Categories) -> Usage:
+    """Return how the networks of a run are used, for data of these categories."""
+    return Usage(categories, settings.data.short_side, settings.data.long_side, settings.merge)
 
 
 def build(config: PanopticConfig, seed: int) -> PanopticNetwork:

@@ -8,36 +8,39 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.nas.supernet.specialization import specialized_network
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
-from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.finalists import best_candidates, names_of, qualities, within_budget
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.results.saved import save_network
-from autopanoptic.panoptic.search.evaluator import error_name
+from autopanoptic.panoptic.search.evaluator import error_name, run_norms
 from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
 from autopanoptic.panoptic.stages import comparison
-from autopanoptic.panoptic.stages.batches import batches_of, validation_of
+from autopanoptic.panoptic.stages.batches import batches_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.networks import build, network_config, read_from, usage_of
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import Candidates, check_feasible
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.starts import start_of
-from autopanoptic.panoptic.stages.supernet import train_supernet
+from autopanoptic.panoptic.stages.supernet import SUPERNET, train_supernet
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.validation import best_of
 
@@ -203,10 +206,14 @@ class Pipeline:
         winner = self._winner({name: networks[name] for name in trained if name not in others}, datasets)
         networks[SEARCHED], chosen = networks[winner], {SEARCHED: trained[winner], **others}
         if winner != SEARCHED:
-            save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED)
-        measured = {}
+            usage = usage_of(settings, datasets.train.categories)
+            save_network(networks[SEARCHED], chosen[SEARCHED], folder / SEARCHED, usage)
+        measured: dict[str, comparison.NetworkReport] = {}
+        times: dict[Architecture, float] = {}
         for name, architecture in chosen.items():
             network = networks[name].to(device)
+            if architecture not in times:
+                times[architecture] = latency(network, one, settings.machine.precision)
             quality = comparison.evaluate(network, validation, datasets.val, folder / name / "pictures")
             measured[name] = comparison.NetworkReport(
                 name,
@@ -214,7 +221,7 @@ class Pipeline:
                 quality,
                 gflops=cost["gflops"](architecture),
                 mparams=cost["mparams"](architecture),
-                latency_ms=latency(network, one, settings.machine.precision),
+                latency_ms=times[architecture],
             )
             draw_network(network, architecture, folder / name / "network.png", _title(measured[name]))
             # Names that share an architecture share the training of the first.
@@ -271,6 +278,38 @@ def load_run(folder: Path) -> Settings:
     if not (folder / SETTINGS).exists():
         raise FileNotFoundError(f"there is no run in {folder}: it has no {SETTINGS}")
     return load_config(folder / SETTINGS)
+
+
+def network_within(folder: Path, **bounds: tuple[float | None, float | None]) -> PanopticNetwork:
+    """Return the best network that a run's search has found for a budget, ready to use without training.
+
+    It has its path's weights in the run's supernet, and batch-norm statistics of its own from the run's training
+    images; so its quality on nas_val is the candidate's. It is in evaluation mode.
+
+    Args:
+        folder: Of the run, whose data must be where they were.
+        **bounds: (low, high) by the name of a metric or cost of the candidates, either may be None; such as
+            ``gflops=(None, 0.2)``.
+
+    Raises:
+        FileNotFoundError: If there is no run, it has not trained its supernet, or the data are gone.
+        ValueError: If no candidate lies within the bounds, or a file is damaged.
+    """
+    settings, weights = load_run(folder), folder / SUPERNET_FOLDER / SUPERNET
+    if not weights.exists():
+        raise FileNotFoundError(f"there is no {weights}: the run has not trained its supernet; go on with it first")
+    found = find_splits(folder / "data" if settings.data.path is None else settings.data.path)
+    train = found.open(settings.seed, orientation=settings.data.orientation).train
+    network = build(network_config(settings, train.categories), settings.seed)
+    with read_from(weights):
+        load_weights(network, weights)
+    supernet = Supernet(network)
+    architecture = Result.from_journal(folder / "search.jsonl").best_within(bounds).architecture
+    batches = recalibration_batches(settings, train, network.config.image_divisor)
+    if batches is None:  # the candidates kept the supernet's statistics
+        return cast("PanopticNetwork", supernet.subnet(architecture).eval())
+    forward = partial(run_norms, precision=settings.machine.precision)
+    return cast("PanopticNetwork", specialized_network(supernet, architecture, batches, forward))
 
 
 def require_same(saved: Settings, settings: Settings, folder: Path) -> None:

@@ -11,11 +11,12 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.batches import training_validation
 from autopanoptic.panoptic.stages.machine import hardware
-from autopanoptic.panoptic.stages.networks import network_config, read_from
+from autopanoptic.panoptic.stages.networks import network_config, read_from, usage_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.trainer import require_training, train
+from autopanoptic.panoptic.training.training import Training
 
 
 def retrain(
@@ -44,13 +45,15 @@ def retrain(
     """
     config = network_config(settings, datasets.train.categories, searched=True)
     network, machine = started(settings, config, architecture, supernet / SUPERNET), hardware(settings, progress=False)
-    what = (network, datasets.train, settings.transform(settings.retrain), settings.retrain, folder)
-    validation = training_validation(settings, settings.retrain, datasets.nas_val, config.image_divisor)
+    training = Training(
+        datasets.train, settings.transform(settings.retrain), settings.retrain, hardware=machine, seed=settings.seed,
+        validation=training_validation(settings, settings.retrain, datasets.nas_val, config.image_divisor),
+    )  # fmt: skip
     if (folder / WEIGHTS).exists():
         with read_from(folder / WEIGHTS):
             trained = load_network(folder)
-        require_training(*what, hardware=machine, seed=settings.seed, validation=validation)
+        require_training(network, training, folder)
         return trained
-    train(*what, hardware=machine, seed=settings.seed, on_pass=on_pass, validation=validation)
-    save_network(network, architecture, folder)
+    train(network, training, folder, on_pass=on_pass)
+    save_network(network, architecture, folder, usage_of(settings, datasets.train.categories))
     return network

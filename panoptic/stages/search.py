@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 
 from autopanoptic.nas import (
     Architecture,
+    FairPaths,
     InlineExecutor,
     ProcessExecutor,
     Racing,
@@ -29,13 +30,16 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
-from autopanoptic.panoptic.stages.supernet import check_cycles
 
+TITLES = {"search": "search", "random": "random draws", "family": "hand-made family", "val": "the same on val"}
+"""What stands before the progress of the searches, by the names of their journals."""
+LATENCY = "latency_ms"
 TOP, TOP_OF_FRONT = 10, 3
 """So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
 better means no dearer as well."""
@@ -66,7 +70,8 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
     if stopper is not None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
-    check_cycles(settings, whole)
+    if settings.search.space != "elastic":
+        check_cycle(settings, FairPaths(whole).cycle)
 
 
 class Candidates:
@@ -91,6 +96,8 @@ class Candidates:
         batches = recalibration_batches(settings, datasets.train, divisor)
         self._evaluator = PanopticEvaluator(supernet, validation, batches)
         self._costs = costs(settings, datasets)
+        if LATENCY in self._costs:
+            self._costs[LATENCY] = _Once(self._costs[LATENCY])
         self._limits = limits(settings, datasets, supernet.space)
         self._val = datasets.val
 
@@ -155,11 +162,14 @@ class Candidates:
             stopper=None if compared else self._stopper,
             initial=initial,
         )
+        latency = self._costs.get(LATENCY)
+        if isinstance(latency, _Once):
+            latency.known |= {trial.architecture: trial.metrics[LATENCY] for trial in search.history.completed}
         if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):
             return search.result()
         network = network_of(self.supernet).to(self.device)
         # Without a bar a long search writes lines.
-        result = search.run(trials=trials, progress=self.progress or None)
+        result = search.run(trials=trials, progress=self.progress or None, title=TITLES[name])
         network.to("cpu")
         return result
 
@@ -169,6 +179,19 @@ class Candidates:
         if machine.workers == 1 or self.device.type != "cpu" or self.settings.search.cost == "latency_ms":
             return InlineExecutor()
         return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
+
+
+class _Once:
+    """A cost that is measured once for each architecture: all searches of a run shall agree on it."""
+
+    def __init__(self, measure: Callable[[Architecture], float]) -> None:
+        self.measure = measure
+        self.known: dict[Architecture, float] = {}
+
+    def __call__(self, architecture: Architecture) -> float:
+        if architecture not in self.known:
+            self.known[architecture] = self.measure(architecture)
+        return self.known[architecture]
 
 
 class _Remembering:

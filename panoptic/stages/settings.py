@@ -29,6 +29,8 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Logger: TypeAlias = Literal["csv", "tensorboard"]
 SMALLEST_SIDE = 32
 """Pixels to which images may be resized at least: the largest stride of the backbone."""
+LARGEST_SEED = 2**63 - 1
+"""Torch's generators take hardly more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +146,16 @@ class MachineSettings:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
+        gpus: GPUs that train together, at least 1; each takes an equal part of every batch. Candidates and found
+            networks are evaluated on one of them. In the published space batch norms take their statistics over all
+            of them, in the space elastic each over its own part.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
-            share the paths of a step; where there is one, or the largest path teaches the others, one process trains.
+            share the paths of a step, of which each has one at least; where the largest path teaches the others, one
+            process trains.
             Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
@@ -162,6 +168,7 @@ class MachineSettings:
 
     device: Device = "auto"
     precision: Precision = "32-true"
+    gpus: int = 1
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1
@@ -174,9 +181,8 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(
-            1, self, "workers", "threads", "supernet_processes", "trainings", "evaluation_batch", "checkpoint_every"
-        )
+        _require_at_least(1, self, "gpus", "workers", "threads", "supernet_processes", "trainings")
+        _require_at_least(1, self, "evaluation_batch", "checkpoint_every")
         _require_at_least(0, self, "loaders", "memory")
 
 
@@ -208,7 +214,7 @@ class Settings:
         search: What is searched, how, and for what.
         merge: How instances and stuff become one map.
         machine: What to compute on.
-        seed: Decides everything that is drawn; not negative.
+        seed: Decides everything that is drawn; not negative, and less than 2^63.
 
     Raises:
         ValueError: If a value is out of range.
@@ -233,6 +239,8 @@ class Settings:
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(0, self, "seed", "random_paths")
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"seed must be at most {LARGEST_SEED}, not {self.seed}")
         if not self.sandwich:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
@@ -240,6 +248,7 @@ class Settings:
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)
+        _require_networks(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """Return what is done to images, for a training or for evaluation."""
@@ -277,6 +286,17 @@ def _require_students(settings: Settings) -> None:
             f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "
             f"elastic alone, here {'search.space is auto-panoptic' if name == 'supernet' else 'one network trains'}"
         )
+
+
+def _require_networks(settings: Settings) -> None:
+    """Refuse what is wrong with the networks in the space that is searched, which their sections do not know."""
+    for name in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, name)
+        try:
+            if config is not None:
+                replace(config, space=settings.search.space)
+        except ValueError as error:
+            raise ValueError(f"{name}.{str(error).removeprefix('PanopticConfig: ')}") from error
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:

@@ -14,6 +14,7 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
 from autopanoptic.panoptic.stages.machine import device_of, threads_of_torch
+from autopanoptic.panoptic.stages.networks import usage_of
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bars
@@ -69,7 +70,8 @@ def retrain_all(
     networks |= {one: load_network(folders[one]) for one in open_ones.values()}
     for name, architecture in chosen.items():
         if not (folder / name / WEIGHTS).exists():
-            save_network(networks[architecture], architecture, folder / name)
+            usage = usage_of(settings, datasets.train.categories)
+            save_network(networks[architecture], architecture, folder / name, usage)
     return {name: networks[architecture] for name, architecture in chosen.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +13,20 @@ from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import Batch
-from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
 from autopanoptic.panoptic.search.strategies import family, hand_made
-from autopanoptic.panoptic.stages.batches import recalibration_batches, training_validation
+from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
+from autopanoptic.panoptic.training.training import Training
 
 SUPERNET = "supernet.pt"
 """File of a trained supernet's weights."""
@@ -50,25 +50,18 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     supernet = Supernet(network)
     weights = folder / SUPERNET
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
+    trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)
         fresh = build(config, settings.seed)
-        for part in parts:
+        for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
-            require_training(
-                fresh, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-                hardware=_machine(settings, part, progress), seed=settings.seed, any_start=part is not parts[0],
-                validation=_validation(settings, part.recipe, datasets, network),
-            )  # fmt: skip
+            require_training(fresh, training, part.folder, any_start=part is not parts[0])
         return supernet
-    for part in parts:
+    for part, training in zip(parts, trainings, strict=True):
         with threads_of_torch(settings.machine.threads):
-            train(
-                network, datasets.train, settings.transform(part.recipe), part.recipe, part.folder, paths=part.paths,
-                hardware=_machine(settings, part, progress), seed=settings.seed, title=part.title,
-                validation=_validation(settings, part.recipe, datasets, network),
-            )  # fmt: skip
+            train(network, training, part.folder, title=part.title)
         if isinstance(part.paths, _OnePath):
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
@@ -76,26 +69,25 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 
 
 class _HandMadePath:
-    """Measures the path that one would build by hand, with batch-norm statistics of its own."""
+    """Measures the path that one would build by hand, with batch-norm statistics of its own.
 
-    def __init__(self, validation: Validation, batches: Iterable[Batch] | None) -> None:
-        self.validation, self.batches = validation, batches
-        self.dataset, self.rules = validation.dataset, validation.rules
+    Batches are decoded where they are needed first: sent to the process that measures, each of their tensors would take
+    an open file, of which there may be some hundred in a process.
+    """
+
+    def __init__(self, settings: Settings, datasets: Datasets, divisor: int) -> None:
+        self.settings, self.datasets, self.divisor = settings, datasets, divisor
+        self.dataset, self.rules = datasets.nas_val, settings.merge
+
+    @cached_property
+    def _images(self) -> tuple[Validation, Iterable[Batch] | None]:
+        validation = validation_of(self.settings, self.dataset, self.divisor)
+        return validation, recalibration_batches(self.settings, self.datasets.train, self.divisor)
 
     def __call__(self, network: nn.Module) -> Metrics:
         supernet = Supernet(network)
-        evaluator = PanopticEvaluator(supernet, self.validation, self.batches)
+        evaluator = PanopticEvaluator(supernet, *self._images)
         return evaluator.evaluate(hand_made(supernet.space), lambda *_: None)
-
-
-def _validation(
-    settings: Settings, recipe: Recipe, datasets: Datasets, network: PanopticNetwork
-) -> _HandMadePath | None:
-    divisor = network.config.image_divisor
-    validation = training_validation(settings, recipe, datasets.nas_val, divisor)
-    if validation is None:
-        return None
-    return _HandMadePath(validation, recalibration_batches(settings, datasets.train, divisor))
 
 
 class _Part(NamedTuple):
@@ -107,10 +99,14 @@ class _Part(NamedTuple):
     title: str
 
 
-def _machine(settings: Settings, part: _Part, progress: bool) -> Hardware:
-    """Return what a part is trained on: several processes where they can share paths, not a batch's images."""
-    sharing = batch_of_cycle(part.paths) and not part.recipe.distillation
-    return hardware(settings, progress=progress, sharing=settings.machine.supernet_processes if sharing else 1)
+def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int, *, progress: bool) -> Training:
+    """Return what a part is: on as many processes as have a path each, where they can share those of a step."""
+    shared = part.paths.cycle if batch_of_cycle(part.paths) and not part.recipe.distillation else 1
+    return Training(
+        datasets.train, settings.transform(part.recipe), part.recipe, part.paths,
+        hardware(settings, progress=progress, sharing=min(settings.machine.supernet_processes, shared)),
+        settings.seed, _HandMadePath(settings, datasets, divisor) if part.recipe.validate_every else None,
+    )  # fmt: skip
 
 
 def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
@@ -130,19 +126,6 @@ def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
         largest = _OnePath(family(space)[-1])
         first.append(_Part(settings.largest, folder / "largest", largest, "supernet, largest path"))
     return [*first, every]
-
-
-def check_cycles(settings: Settings, space: SearchSpace) -> None:
-    """Refuse a training of the supernet that would end inside of a cycle of paths.
-
-    Raises:
-        ValueError: Naming the passes and the paths of a cycle.
-    """
-    if settings.search.space == "elastic":
-        paths = settings.random_paths + 2 * settings.sandwich
-        settings.supernet.check_cycle(paths, same_batch=paths > 1)
-    else:
-        settings.supernet.check_cycle(FairPaths(space).cycle)
 
 
 class _OnePath:

@@ -9,33 +9,27 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
-from autopanoptic.panoptic.data.loading.transforms import Transform
-from autopanoptic.panoptic.training.hardware import Hardware
-from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.training import Training
 
 
 class TrainingData(lightning.LightningDataModule):
     """The batches of a run, a chunk an epoch, so that checkpoints lie between epochs and resume exactly.
 
     Args:
-        dataset: The images.
-        transform: From an image to what the network sees.
-        recipe: Has the passes and the size of a batch.
+        training: Has the images, the passes and the size of a batch, and the passes between two checkpoints.
         divisor: Batches are padded to multiples of it.
-        hardware: Has the passes between two checkpoints.
-        seed: Of the order and the augmentation.
         shared: Passes that each batch is for.
         whole: Whether every device gets the whole of each batch.
     """
 
-    def __init__(self, dataset: CocoPanoptic, transform: Transform, recipe: Recipe, divisor: int, hardware: Hardware,
-                 seed: int, shared: int = 1, whole: bool = False) -> None:  # fmt: skip
+    def __init__(self, training: Training, divisor: int, shared: int = 1, whole: bool = False) -> None:
         super().__init__()
+        hardware, recipe = training.hardware, training.recipe
         self.make = partial(
-            training_batches, dataset, transform, batch_size=recipe.batch_size, divisor=divisor, seed=seed,
-            workers=hardware.workers, pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
+            training_batches, training.dataset, training.transform, batch_size=recipe.batch_size, divisor=divisor,
+            seed=training.seed, workers=hardware.workers,
+            pin_memory=hardware.accelerator != "cpu" and torch.cuda.is_available(),
         )  # fmt: skip
         self.whole = whole
         self.batches = recipe.passes // shared

@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -40,3 +43,37 @@ def _end_with(caller: BaseProcess) -> None:
     """End this process with its caller, which may be killed: nobody would ever see what it trains."""
     caller.join()
     os._exit(1)
+
+
+@contextmanager
+def heard(listener: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
+    """Yield what a spawned process may call instead of a function of its caller, which is called there.
+
+    What that raises is raised at the end.
+    """
+    receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    errors: list[BaseException] = []
+    thread = threading.Thread(target=_listen, args=(receiver, listener, errors), daemon=True)
+    thread.start()
+    try:
+        yield sender.send
+    finally:
+        sender.close()
+        thread.join()
+        receiver.close()
+    if errors:
+        raise errors[0]
+
+
+def _listen(receiver: Connection, listener: Callable[[int], None], errors: list[BaseException]) -> None:
+    """Pass on what comes, until all who may send have ended; they would wait for one who does not listen."""
+    while True:
+        try:
+            found = receiver.recv()
+        except EOFError:
+            return
+        try:
+            if not errors:
+                listener(found)
+        except BaseException as error:
+            errors.append(error)

@@ -52,8 +52,8 @@ class Recipe:
         contrast: The same for the contrast.
         saturation: The same for the saturation.
         hue: Hues are turned by up to this part of the circle, at most 0.5.
-        validate_every: Passes between two measurements of the panoptic quality; 0 for none. Batches in which the
-            training is saved end there too.
+        validate_every: Passes between two measurements of the panoptic quality, of which the last follows the last
+            pass; 0 for none. The weights with the best are kept beside the checkpoints.
         keep: Which weights a training ends with: the ``"last"`` ones, or those with the ``"best"`` panoptic quality,
             which need `validate_every`. A choice of the best is part of the training: measure the network on other
             images afterwards.

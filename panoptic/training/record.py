@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import PathSampler
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.training import Training
 from autopanoptic.panoptic.training.validation import Measure
 
 RECORD = "training.json"
@@ -31,35 +30,25 @@ _PATHS = 64
 """First paths that tell samplers apart."""
 
 
-def record_of(
-    network: PanopticNetwork,
-    dataset: CocoPanoptic,
-    transform: Transform,
-    recipe: Recipe,
-    *,
-    paths: PathSampler | None,
-    seed: int,
-    precision: str,
-    checkpoint_every: int,
-    measure: Measure | None = None,
-) -> dict[str, Any]:
+def record_of(network: PanopticNetwork, training: Training) -> dict[str, Any]:
     """Describe everything that decides the weights which a training ends with, as a JSON object.
 
     The data is described by its annotations, not by the images' pixels. Device, number of devices and of loading
     processes are left out: a training may go on elsewhere.
     """
+    recipe, paths, measure = training.recipe, training.paths, training.validation
     return {
         "network": network.config.to_json(),
         "parameters": _digest(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()),
         STARTING_WEIGHTS: projections(network),
-        "data": describe_data(dataset),
-        "transform": json.loads(json.dumps(asdict(transform))),
+        "data": describe_data(training.dataset),
+        "transform": json.loads(json.dumps(asdict(training.transform))),
         "recipe": recipe.to_json(),
         "paths": None if paths is None else _describe_paths(paths, recipe.passes),
-        "seed": seed,
-        "precision": precision,
-        "checkpoint_every": checkpoint_every,
-        "best_by": None if measure is None or recipe.keep == "last" else _describe_measure(measure),
+        "seed": training.seed,
+        "precision": training.hardware.precision,
+        "checkpoint_every": training.hardware.checkpoint_every,
+        "best_by": None if measure is None or not recipe.validate_every else _describe_measure(measure),
     }
 
 

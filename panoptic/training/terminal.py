@@ -9,15 +9,15 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import lightning
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
+from rich import get_console
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from autopanoptic.nas.search.lines import Lines
+from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.module import PanopticModule
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
@@ -30,14 +30,15 @@ ADVICE = (
 
 
 class PassCounter(Callback):
-    """Tells how far a training is."""
+    """Tells how far a training is, once for all devices."""
 
     def __init__(self, on_pass: Callable[[int], None]) -> None:
         self.on_pass = on_pass
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Tell it."""
-        self.on_pass(int(cast("PanopticModule", pl_module).passes))
+        if trainer.is_global_zero:
+            self.on_pass(int(cast("PanopticModule", pl_module).passes))
 
 
 class Speed(Callback):
@@ -65,8 +66,8 @@ class Speed(Callback):
         self.restart()
 
 
-class PassLines(Callback):
-    """Prints a line now and then, where there is no terminal for a bar.
+class PassProgress(Callback):
+    """Shows how far a training is, once for all devices: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         title: What is trained.
@@ -74,24 +75,37 @@ class PassLines(Callback):
     """
 
     def __init__(self, title: str, passes: int) -> None:
-        # A file holds back what is written to it, and who follows it would see nothing for minutes.
-        self.lines, self.passes = Lines(partial(print, flush=True), title), passes
+        self.title, self.passes = title, passes
+        self._open = ExitStack()
+        self._move: Callable[[int, int], None] | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin with what an interrupted training has done."""
+        if trainer.is_global_zero:
+            self._move = self._open.enter_context(bar(get_console(), self.title))
+            self._show(pl_module)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
-        """Print it, once for all devices."""
-        if trainer.is_global_zero:
-            self.lines.update(int(cast("PanopticModule", pl_module).passes), self.passes)
+        """Show it."""
+        self._show(pl_module)
 
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take the bar away."""
+        self._close()
 
-class ProgressBar(RichProgressBar):
-    """One bar for the whole run; a chunk is no epoch that a reader would know."""
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the bar away."""
+        self._close()
 
-    def __init__(self, title: str) -> None:
-        super().__init__(leave=False)
-        self.title = title
+    def _show(self, module: lightning.LightningModule) -> None:
+        if self._move is not None:
+            self._move(int(cast("PanopticModule", module).passes), self.passes)
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"{self.title}, part {current_epoch + 1} of {self.trainer.max_epochs}"
+    def _close(self) -> None:
+        self._open.close()
+        self._move = None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,92 +11,66 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from rich import get_console
 
-from autopanoptic.nas import PathSampler
 from autopanoptic.nas.supernet.paths import DrawnPaths
-from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses
-from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
-    PassLines,
-    ProgressBar,
+    PassProgress,
     Speed,
     interruptible,
     quiet,
     same_errors,
 )
-from autopanoptic.panoptic.training.validation import BEST, Measure, ValidateEvery, best_of
+from autopanoptic.panoptic.training.training import Training
+from autopanoptic.panoptic.training.validation import BEST, ValidateEvery, best_of
 
 
 def train(
     network: PanopticNetwork,
-    dataset: CocoPanoptic,
-    transform: Transform,
-    recipe: Recipe,
+    training: Training,
     folder: Path,
     *,
-    paths: PathSampler | None = None,
-    hardware: Hardware | None = None,
-    seed: int = 0,
     title: str = "training",
     on_pass: Callable[[int], None] | None = None,
-    validation: Measure | None = None,
 ) -> None:
     """Train a network in place; goes on from the last whole checkpoint that an interrupted call left in the folder.
 
     The network ends with the weights that the recipe says: the last ones, their average, or the best on the images of
-    the validation, which ``best.pt`` holds. The log has the losses, the learning rate, images per second and the
-    panoptic quality. The folder's ``training.json`` says what the training is of; to go on, a call must bring the same,
-    the network's starting weights included.
+    the validation. Where it is measured on the way, ``best.pt`` keeps the best in any case. The log has the losses, the
+    learning rate, images per second and the panoptic quality. The folder's ``training.json`` says what the training is
+    of; to go on, a call must bring the same, the network's starting weights included.
 
     Args:
-        network: A supernet, with `paths`, or the network of one architecture.
-        dataset: The training images.
-        transform: From an image to what the network sees.
-        recipe: Steps, optimizer and schedule.
+        network: A supernet, with the training's paths, or the network of one architecture.
+        training: Images, steps, paths and what to run on.
         folder: For checkpoints and logs.
-        paths: Names the path of each pass; None for a network without choices.
-        hardware: What to run on.
-        seed: Decides order, flips and sampling.
         title: Stands before the progress bar.
         on_pass: Called with the number of passes done, after each.
-        validation: Measures the network every `Recipe.validate_every` passes and after the last. Not on the images on
-            which networks are compared in the end: the choice of the best would favour what fits them by chance.
 
     Raises:
         FloatingPointError: When a loss is not finite; names the pass and the path. The last checkpoint is kept.
         ValueError: If gradients are accumulated over cycles of paths and the passes are no whole number of cycles;
-            if the folder holds another training, naming what differs; if all its checkpoints are damaged; if the
-            recipe asks for a validation and none is given.
+            if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
-    hardware = hardware or Hardware()
-    if recipe.validate_every and validation is None:
-        raise ValueError(f"validate_every={recipe.validate_every}: give train a validation, which measures the network")
+    recipe, paths, hardware = training.recipe, training.paths, training.hardware
     if paths is not None and hardware.devices > 1:
         paths = DrawnPaths(paths, recipe.passes)
-    module = PanopticModule(network, recipe, paths, seed, share_paths=hardware.devices > 1 and hardware.share_paths)
+    share_paths = hardware.devices > 1 and hardware.share_paths
+    module = PanopticModule(network, recipe, paths, training.seed, share_paths=share_paths)
     shared = module.paths.cycle if module.same_batch else 1
-    data = TrainingData(
-        dataset, transform, recipe, network.config.image_divisor, hardware, seed, shared, module.share_paths
-    )
+    data = TrainingData(training, network.config.image_divisor, shared, module.share_paths)
     last = newest_checkpoint(folder)
-    record = record_of(
-        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
-        checkpoint_every=hardware.checkpoint_every, measure=validation,
-    )  # fmt: skip
-    keep_record(folder / RECORD, record, what="another training", begun=last is not None)
-    with quiet(), interruptible(), same_errors():
-        callbacks = _callbacks(folder, recipe, hardware, title, on_pass, validation, Speed(shared * recipe.batch_size))
+    keep_record(folder / RECORD, record_of(network, training), what="another training", begun=last is not None)
+    with quiet(), interruptible(), same_errors(), _telling(on_pass, hardware) as tell:
+        callbacks = _callbacks(folder, training, title, tell, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
         own_statistics = network.config.space == "elastic" or module.share_paths
         trainer = _trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
@@ -106,44 +81,27 @@ def train(
         _take_best(network, folder)
 
 
-def require_training(
-    network: PanopticNetwork,
-    dataset: CocoPanoptic,
-    transform: Transform,
-    recipe: Recipe,
-    folder: Path,
-    *,
-    paths: PathSampler | None = None,
-    hardware: Hardware | None = None,
-    seed: int = 0,
-    any_start: bool = False,
-    validation: Measure | None = None,
-) -> None:
+def _telling(
+    on_pass: Callable[[int], None] | None, hardware: Hardware
+) -> AbstractContextManager[Callable[[int], None] | None]:
+    """What a training tells its passes; from spawned processes it comes to the caller's own function."""
+    return nullcontext(on_pass) if on_pass is None or hardware.devices == 1 else heard(on_pass)
+
+
+def require_training(network: PanopticNetwork, training: Training, folder: Path, *, any_start: bool = False) -> None:
     """Refuse a finished training that is not what `train` would do with the same arguments.
 
     Args:
         network: As it would begin.
-        dataset: See `train`, as for the arguments that follow.
-        transform: See `train`.
-        recipe: See `train`.
+        training: What it would be.
         folder: Of the finished training.
-        paths: See `train`.
-        hardware: See `train`.
-        seed: See `train`.
         any_start: Whether to leave the network's starting weights out of the comparison.
-        validation: See `train`.
 
     Raises:
         ValueError: If the folder holds another training, naming what differs, or has lost what it is of.
     """
-    hardware = hardware or Hardware()
-    record = record_of(
-        network, dataset, transform, recipe, paths=paths, seed=seed, precision=hardware.precision,
-        checkpoint_every=hardware.checkpoint_every, measure=validation,
-    )  # fmt: skip
-    require_record(
-        folder / RECORD, record, what="another training", leaving_out=STARTING_WEIGHTS if any_start else None
-    )
+    left_out = STARTING_WEIGHTS if any_start else None
+    require_record(folder / RECORD, record_of(network, training), what="another training", leaving_out=left_out)
 
 
 def _take_best(network: PanopticNetwork, folder: Path) -> None:
@@ -157,27 +115,18 @@ def _take_best(network: PanopticNetwork, folder: Path) -> None:
 
 
 def _callbacks(
-    folder: Path,
-    recipe: Recipe,
-    hardware: Hardware,
-    title: str,
-    on_pass: Callable[[int], None] | None,
-    validation: Measure | None,
-    speed: Speed,
+    folder: Path, training: Training, title: str, on_pass: Callable[[int], None] | None, speed: Speed
 ) -> list[Callback]:
     """What happens after each step, in this order."""
+    recipe = training.recipe
     average = AveragedWeights(recipe.ema) if recipe.ema else None
     found: list[Callback] = [] if average is None else [average]
     found.append(speed)
-    if recipe.validate_every and validation is not None:
-        found.append(
-            ValidateEvery(
-                folder, validation, recipe.validate_every, recipe.passes, keep=recipe.keep == "best", average=average,
-                afterwards=speed.restart,
-            )
-        )  # fmt: skip
-    if hardware.progress:
-        found.append(ProgressBar(title) if get_console().is_terminal else PassLines(title, recipe.passes))
+    if recipe.validate_every and training.validation is not None:
+        every, last = recipe.validate_every, recipe.passes
+        found.append(ValidateEvery(folder, training.validation, every, last, average, speed.restart))
+    if training.hardware.progress:
+        found.append(PassProgress(title, recipe.passes))
     if on_pass is not None:
         found.append(PassCounter(on_pass))
     return [*found, KeepTwo(folder)]
@@ -196,7 +145,7 @@ def _trainer(
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,

@@ -50,7 +50,7 @@ class Best:
 
 
 def best_of(folder: Path) -> Best | None:
-    """Return the best weights that a training has kept; None where it keeps none, or none yet.
+    """Return the best weights that a training has kept; None where it has measured none yet.
 
     Raises:
         ValueError: If the file is damaged.
@@ -75,7 +75,6 @@ class ValidateEvery(Callback):
         measure: What measures, in the first of several processes.
         every: Passes between two measurements.
         last: The last pass.
-        keep: Whether to keep the best weights.
         average: Of the weights, which is measured then.
         afterwards: Called after each measurement.
     """
@@ -86,20 +85,18 @@ class ValidateEvery(Callback):
         measure: Measure,
         every: int,
         last: int,
-        *,
-        keep: bool,
         average: AveragedWeights | None,
         afterwards: Callable[[], None],
     ) -> None:
         self.folder, self.measure, self.every, self.last = folder, measure, every, last
-        self.keep, self.average, self.afterwards = keep, average, afterwards
+        self.average, self.afterwards = average, afterwards
         self._best_pq = -1.0
         self._seen = 0
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Find how far the training is, and the best so far."""
         self._seen = int(cast("PanopticModule", pl_module).passes)
-        if self.keep and trainer.is_global_zero:
+        if trainer.is_global_zero:
             best = _best_so_far(self.folder)
             self._best_pq = -1.0 if best is None else best.pq
 
@@ -123,7 +120,7 @@ class ValidateEvery(Callback):
         # The module's own log would give them again with every later batch of the chunk.
         for logger in trainer.loggers:
             logger.log_metrics(shown, trainer.fit_loop.total_batch_idx)
-        if self.keep and metrics["pq"] > self._best_pq:
+        if metrics["pq"] > self._best_pq:
             self._best_pq = metrics["pq"]
             weights = {name: value.cpu() for name, value in module.network.state_dict().items()}
             _write(self.folder / BEST, Best(passes, metrics["pq"], weights))

@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
+from autopanoptic.panoptic import cli
 from autopanoptic.panoptic.cli import KEYS, app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
@@ -115,6 +116,9 @@ def test_data_choose_the_config_where_none_is_named(runs: Path, tmp_path: Path, 
         (root / "train").rename(single / "input_images")
         root = single
     assert settings(runs, "--data", str(root)) == load_config(config, {"data.path": str(root)})
+    in_section = runner.invoke(app, ["search", "--name", "z", "--set", f"data={{path: '{root}'}}"])
+    assert in_section.exit_code == 0, in_section.output
+    assert load_config(runs / "z" / "config.yaml") == load_config(config, {"data.path": str(root)})
     other = runs.parent / "mine.yaml"
     other.write_text("base: camvid\nseed: 4\n")
     again = runner.invoke(app, ["search", "--name", "y", "--data", str(root), "--config", str(other)])
@@ -181,6 +185,8 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--config", "coco", "--data", "nowhere"], "nowhere: there is no such folder"),
         (["--objective", "ap"], "--objective: search.objective must be one of pq, "),
         (["--precision", "16"], "--precision: machine.precision must be one of 32-true, bf16-mixed, not '16'"),
+        (["--supernet-passes", "3"], "supernet.passes=3 is no multiple of the 2 paths of a cycle"),
+        (["--set", "supernet.validate_every=3"], "supernet.validate_every=3 is no multiple of the 2 paths"),
         (["--trials", "1"], "--trials: search.trials must be at least 2, not 1"),
         (["--set", "seed=x"], "--set seed=x: seed must be a whole number, not x"),
         (["--set", "seed=1", "--seed", "1"], "--seed and --set seed=1 both set seed; leave out one"),
@@ -196,6 +202,18 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         ),
         (["--strategy", "path-priority", "--racing"], "path-priority ranks every candidate, so none may be given up"),
         (["--resume", "--name", "[x]"], "there is no run in runs/[x]"),
+        (["--config", ""], "config '' is a folder; give a YAML file"),
+        (["--data", ""], "--data: data.path must name a folder, not ''"),
+        (["--set", "data.path=5"], "data.path must be text, or null, not 5"),
+        (
+            ["--set", "network.head_operators=[dw3, conv3]"],
+            "network.head_operators: there is no operator 'conv3', only",
+        ),
+        (["--set", "data=5"], "data must be a section with keys such as path, not 5"),
+        (["--set", "quick.retrain.passes=5", "--quick"], "quick.retrain.passes is for files"),
+        (["--name", ""], "--name must be that of a folder under runs, not ''"),
+        (["--name", "../x"], "--name must be that of a folder under runs, not '../x'"),
+        (["--resume", "--name", ".."], "--name must be that of a folder under runs, not '..'"),
         pytest.param(
             ["--device", "cuda"],
             "machine.device is cuda, but torch",
@@ -219,6 +237,21 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
     result = runner.invoke(app, ["search", "--name", "x"])
     assert result.exit_code == 130
     assert "--resume --name x" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "where"), [((), (cli, "_settings")), ((), (Pipeline, "__init__")), (("--resume",), (cli, "_resumed"))]
+)
+def test_an_interrupt_before_there_is_a_run_says_no_more(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], where: tuple[object, str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*where, interrupted)
+    result = runner.invoke(app, ["search", "--name", "x", *options])
+    assert result.exit_code == 130
+    assert result.output.endswith("\nInterrupted.\n")
 
 
 def test_a_traceback_is_shown_on_request(runs: Path) -> None:

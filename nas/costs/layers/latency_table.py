@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from autopanoptic.nas.costs.layers import table_file
-from autopanoptic.nas.costs.layers.deciding import Key, Layer, layers_of, own_sizes
+from autopanoptic.nas.costs.layers.deciding import Key, Layer, own_sizes
+from autopanoptic.nas.costs.layers.explaining import Subject
+from autopanoptic.nas.costs.layers.finding import find_layers, given_shapes, takes_channels
 from autopanoptic.nas.costs.layers.passes import Passes, Seen
 from autopanoptic.nas.costs.layers.samples import Sample, combinations_of, samples_of
 from autopanoptic.nas.costs.layers.table_file import Row
@@ -41,7 +42,7 @@ class LatencyTable:
 
     Raises:
         ValueError: without inputs or with an :class:`InputChoice`; on use, when a module multiplies that holds choices,
-            when the time of a layer depends on choices that have no effect alone, or when it is not known yet.
+            when the time of a layer depends on choices in a way that was not found, or when it is not known yet.
     """
 
     def __init__(self, supernet: Supernet, *inputs: torch.Tensor) -> None:
@@ -116,16 +117,13 @@ class LatencyTable:
 
     @cached_property
     def _layers(self) -> list[Layer]:
-        found, _ = layers_of(
-            self._passes,
-            _takes_time,
-            attrgetter("shapes"),
-            lambda m: [c for part in m.modules() for c in own_sizes(part)],
+        found, _ = find_layers(
+            self._passes, _takes_time, lambda module, _, seen: given_shapes(seen, takes_channels(module))
         )
-        for layer in found:
-            _check(layer)
-        outer = tuple(f"{layer.name}." for layer in found)
-        return [layer for layer in found if not layer.name.startswith(outer)]
+        order = [choice.label for choice in self._passes.space.choices]
+        layers = [_layer(module, subject, order) for module, subject in found]
+        outer = tuple(f"{layer.name}." for layer in layers)
+        return [layer for layer in layers if not layer.name.startswith(outer)]
 
     @cached_property
     def _combinations(self) -> dict[Layer, list[Key]]:
@@ -150,10 +148,16 @@ def _takes_time(module: nn.Module, seen: Seen) -> bool:
     return seen.flops > 0 or not (any(module.children()) or isinstance(module, nn.Identity))
 
 
-def _check(layer: Layer) -> None:
-    """Check that a layer is a whole whatever is chosen."""
-    if any(isinstance(part, (_nni.LayerChoice, _nni.Repeat)) for part in layer.module.modules()):
+def _layer(module: nn.Module, subject: Subject, order: Sequence[str]) -> Layer:
+    """Return a layer that its own sizes and what is given to it decide.
+
+    Raises:
+        ValueError: when it is no whole whatever is chosen.
+    """
+    if any(isinstance(part, (_nni.LayerChoice, _nni.Repeat)) for part in module.modules()):
         raise ValueError(
-            f"Module {layer.name!r} multiplies in its own forward and holds choices, so no row can stand for it. Put "
+            f"Module {subject.name!r} multiplies in its own forward and holds choices, so no row can stand for it. Put "
             "the multiplication into a module of its own."
         )
+    labels = subject.labels | {choice.label for part in module.modules() for choice in own_sizes(part)}
+    return Layer(subject.places, tuple(label for label in order if label in labels), subject.name, module)

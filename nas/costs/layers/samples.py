@@ -129,7 +129,7 @@ def samples_of(
                 raise ValueError(
                     f"Layer {layer.name!r} with {layer.described(keys[layer]) or 'no options'} is {known.described} of "
                     f"{known.inputs} in {other.id}, and {sample.described} of {sample.inputs} in {architecture.id}: "
-                    "its time depends on choices that have no effect alone, so no table can hold it. Use Latency."
+                    "its time depends on choices in a way that was not found. Use Latency."
                 )
     return {row: sample for row, (sample, _) in found.items()}
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet.elastic.kernel_transform import transformed, transforms
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, channels, fixed, is_elastic
-from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Fixed, Kernel, Size, signature, size_of
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Fixed, Kernel, Size, signature
 from autopanoptic.nas.supernet.elastic.slices import active_part
 
 Groups: TypeAlias = Size | Literal["depthwise"]
@@ -83,10 +83,15 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
         kernel_transform: bool = False,
     ) -> None:
         given, made = channels(in_channels, "in_channels"), channels(out_channels, "out_channels")
-        number = given if groups == "depthwise" else size_of(groups)
+        number = given if groups == "depthwise" else channels(groups, "groups")
         _check_groups(number, given, made)
-        if isinstance(kernel_size, ElasticSize) and not isinstance(kernel_size, Kernel):
+        if _has_size(kernel_size) and not isinstance(kernel_size, Kernel):
             raise TypeError(f"kernel_size must be a number, two numbers or a Kernel, not {kernel_size!r}.")
+        if isinstance(padding, tuple) and _has_size(padding):
+            raise TypeError(f"padding must be as torch's or one size, such as kernel // 2, not {padding!r}.")
+        for name, value in (("stride", stride), ("dilation", dilation)):
+            if _has_size(value):
+                raise TypeError(f"{name} must be a number or two, not {value!r}.")
         kernel = kernel_size.largest if isinstance(kernel_size, Kernel) else kernel_size
         around = padding.largest if isinstance(padding, ElasticSize) else padding
         super().__init__(
@@ -159,6 +164,11 @@ class ElasticConv2d(ElasticLayer, nn.Conv2d):
             return [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
         rows, columns = (padding, padding) if isinstance(padding, int) else padding
         return [columns, columns, rows, rows]
+
+
+def _has_size(value: object) -> bool:
+    """Return whether an argument is a size, or holds one."""
+    return any(isinstance(part, ElasticSize) for part in (value if isinstance(value, tuple) else (value,)))
 
 
 def _matrix(size: int) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas.space.conditions import Condition
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, SizeChoice, size_of
+from autopanoptic.nas.supernet.elastic.sizes import ElasticSize, Kernel, SizeChoice, each_once, size_of
 from autopanoptic.nas.supernet.elastic.slices import Layout, active_part, active_shape
 
 
@@ -53,7 +53,7 @@ class ElasticLayer(nn.Module):
         """Return the choices on which the layer depends, each once, the input's first."""
         around = [size for size in (self.in_size, self.out_size) if size is not None]
         sizes = [*around, *(size for layout in self.layout.values() for size in layout), *self.further]
-        return tuple(dict.fromkeys(choice for size in sizes for choice in size.choices()))
+        return each_once(choice for size in sizes for choice in size.choices())
 
     def active_tensor(self, name: str) -> Tensor | None:
         """Return the active part of a parameter or buffer: what the layer has by this name in the subnet."""
@@ -127,9 +127,15 @@ def channels(value: Any, of_what: str) -> ElasticSize:
     """Return a number of channels as a size.
 
     Raises:
+        TypeError: when it is no whole number, or a kernel size.
         ValueError: when it may be 0.
     """
-    size = size_of(value)
+    try:
+        size = size_of(value)
+    except TypeError:
+        raise TypeError(f"{of_what} must be a whole number or a Width, not {value!r}.") from None
+    if any(isinstance(choice, Kernel) for choice in size.choices()):
+        raise TypeError(f"{of_what} must be a whole number or a Width, not {value!r}.")
     if size.smallest < 1:
         raise ValueError(
             f"{of_what} {value!r} would be {size.smallest} for the smallest option; it must be at least 1."

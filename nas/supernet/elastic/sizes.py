@@ -10,11 +10,12 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import index
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from autopanoptic.nas.space.options import options_of, weights_of
 from autopanoptic.nas.supernet import _nni
-from autopanoptic.nas.supernet.elastic.chosen import Chosen
+from autopanoptic.nas.supernet.elastic.chosen import Chosen, Part, merged
 from autopanoptic.nas.supernet.mutables import check_label
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Span: TypeAlias = tuple[int, int]
 class ElasticSize(ABC):
     """A size that changes with the architecture.
 
-    ``size * 4`` and ``size // 2`` are sizes, too. Anything else than these would not say which slice it stands for.
+    ``size * 4`` and ``size // 2`` are sizes, too. Anything else than these would not say which slice it stands for, and
+    raises a TypeError. Sizes are equal that are so part by part in every architecture.
     """
 
     def __init__(self) -> None:
@@ -65,6 +67,27 @@ class ElasticSize(ABC):
     def __floordiv__(self, by: int) -> ElasticSize:
         return _derived(self, "//", by)
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            raise TypeError(
+                f"{self!r} is compared with {other}: in a supernet it is no number, and in a subnet it is one, so that "
+                "the two would be built differently. Compare it with other sizes, or compare its .largest."
+            )
+        return signature(self) == signature(other) if isinstance(other, ElasticSize) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(signature(self))
+
+    def _is_no_number(self, *_: object) -> NoReturn:
+        raise TypeError(
+            f"{self!r} is a size that an architecture chooses, and no number. Elastic layers take it, its multiples "
+            "and parts (* and //), and Concat of several; torch's own layers do not. Its .largest, .smallest and "
+            ".active are numbers."
+        )
+
+    __index__ = __int__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = _is_no_number
+    __add__ = __radd__ = __sub__ = __rsub__ = __mod__ = __truediv__ = _is_no_number
+
 
 Size: TypeAlias = int | ElasticSize
 """A fixed or an elastic number of channels or features."""
@@ -86,7 +109,7 @@ class SizeChoice(ElasticSize):
             return super().__new__(cls)
         found, _ = cls._checked(label, options, None)
         # What no layer uses is no choice, and stays as it is in the supernet.
-        number: Any = Chosen(sample.get(label, found[-1]), found[-1], found[0])
+        number: Any = Chosen(sample.get(label, found[-1]), [(label, found)])
         return number  # type: ignore[no-any-return]
 
     def __init__(self, label: str, options: Iterable[int], *, weights: Iterable[float] | None = None) -> None:
@@ -198,7 +221,7 @@ class Fixed(ElasticSize):
     """A number as a size."""
 
     def __init__(self, number: int) -> None:
-        self._number = int(number)
+        self._number = index(number)
         super().__init__()
 
     @property
@@ -253,7 +276,7 @@ class Concat(ElasticSize):
         """Return the sum of numbers."""
         if not sizes or any(isinstance(size, ElasticSize) for size in sizes):
             return super().__new__(cls)
-        number: Any = sum(map(Chosen.of, sizes), start=Chosen(0, 0, 0))  # type: ignore[arg-type]
+        number: Any = sum(map(Chosen.of, sizes), start=Chosen(0, []))  # type: ignore[arg-type]
         return number  # type: ignore[no-any-return]
 
     def __init__(self, *sizes: Size) -> None:
@@ -268,7 +291,7 @@ class Concat(ElasticSize):
 
     def choices(self) -> tuple[SizeChoice, ...]:
         """Return the choices of all parts, each once."""
-        return tuple(dict.fromkeys(choice for part in self._parts for choice in part.choices()))
+        return each_once(choice for part in self._parts for choice in part.choices())
 
     def parts(self) -> Sequence[ElasticSize]:
         """Return the parts."""
@@ -283,8 +306,13 @@ class Concat(ElasticSize):
 
 
 def size_of(value: Size) -> ElasticSize:
-    """Return a number or a size as a size."""
+    """Return a whole number or a size as a size."""
     return value if isinstance(value, ElasticSize) else Fixed(value)
+
+
+def each_once(choices: Iterable[SizeChoice]) -> tuple[SizeChoice, ...]:
+    """Return the different objects among choices, also those of one label, as each has a switch of its own."""
+    return tuple({id(choice): choice for choice in choices}.values())
 
 
 def placed(size: ElasticSize) -> Iterator[tuple[int, ElasticSize]]:
@@ -301,24 +329,18 @@ def values_of(part: ElasticSize) -> tuple[int, ...]:
     return tuple(part.value(lambda _, option=option: option) for option in options) or (part.largest,)  # type: ignore[misc]
 
 
-def signature(size: ElasticSize) -> tuple[object, ...]:
+def signature(size: ElasticSize) -> tuple[Part, ...]:
     """Return what is the same for sizes that are equal part by part in every architecture, however they are written."""
-    found: list[object] = []
-    for part in size.parts():
-        values = values_of(part)
-        number = values[0] if len(set(values)) == 1 else None
-        if number is None:
-            found.append((part.choices()[0].label, values))
-        elif found and isinstance(found[-1], int):
-            found[-1] += number
-        else:
-            found.append(number)
-    return tuple(found)
+    return merged(
+        (part.choices()[0].label, values_of(part)) if part.choices() else part.largest for part in size.parts()
+    )
 
 
 def _derived(size: ElasticSize, sign: str, factor: int) -> ElasticSize:
-    if isinstance(factor, bool) or not isinstance(factor, int):
-        raise TypeError(f"{size!r} {sign} {factor!r}: use a whole number.")
+    try:
+        factor = index(factor)
+    except TypeError:
+        raise TypeError(f"{size!r} {sign} {factor!r}: use a whole number.") from None
     if factor < 1:
         raise ValueError(f"{size!r} {sign} {factor}: use a whole number of at least 1.")
     if factor == 1:

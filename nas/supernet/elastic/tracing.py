@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import torch
@@ -13,7 +14,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from autopanoptic.nas.supernet.dataflow import tensors_in
 from autopanoptic.nas.supernet.elastic.layer import DisagreementError, ElasticLayer
-from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed, signature
+from autopanoptic.nas.supernet.elastic.sizes import Concat, ElasticSize, Fixed
 
 Sources: TypeAlias = tuple[str, ...]
 """The layers that a tensor comes of, in words."""
@@ -21,10 +22,25 @@ Channels: TypeAlias = ElasticSize | None
 """Of which size dimension 1 of a tensor is, and in which order; None where that is not known."""
 
 SHOWN = 3
-PRESERVING = frozenset(
+ARITHMETIC = frozenset(("add", "sub", "mul", "div", "truediv", "iadd", "isub", "imul", "itruediv"))
+"""Functions that take the channels of two tensors one by one."""
+PRESERVING = ARITHMETIC | frozenset(
     (
-        *("add", "sub", "mul", "div", "truediv", "iadd", "isub", "imul", "itruediv", "clone", "contiguous", "detach"),
-        *("elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "sigmoid"),
+        *(
+            "clone",
+            "contiguous",
+            "detach",
+            "elu",
+            "gelu",
+            "hardsigmoid",
+            "hardswish",
+            "hardtanh",
+            "leaky_relu",
+            "mish",
+            "relu",
+            "relu6",
+            "sigmoid",
+        ),
         *("silu", "softplus", "tanh", "dropout", "dropout2d", "to", "float", "half", "bfloat16"),
         *("interpolate", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
     )
@@ -36,7 +52,7 @@ class Tracer(TorchFunctionMode):
     """Knows of each tensor which layers it comes of, and of which sizes its channels are.
 
     Inside the block, an elastic layer whose input has the right number of channels, but known to be in another order
-    than its size says, is refused.
+    than its size says, is refused; and so are sums and products of tensors of which that is known.
 
     Args:
         network: its elastic layers have their names.
@@ -70,6 +86,8 @@ class Tracer(TorchFunctionMode):
         given = list(tensors_in((args, kwargs)))
         sources = self._behind(given)
         try:
+            if _name(func) in ARITHMETIC:
+                self._check_alike(_name(func), given)
             result = func(*args, **(kwargs or {}))
         except Exception:
             self._failed = self._failed or (_name(func), sources)
@@ -107,10 +125,23 @@ class Tracer(TorchFunctionMode):
         size, known = module.in_size, self._channels.get(id(x))
         if known is None or size is None or x.shape[1] != size.active:
             return
-        if signature(known) != signature(size):
+        if known != size:
             raise DisagreementError(
                 f"{module.described()} takes channels of {size!r}, but is given those of {known!r}."
             )
+
+    def _check_alike(self, name: str, given: Iterable[Tensor]) -> None:
+        """Refuse channels in different orders, whose numbers do not tell.
+
+        Those of other choices differ in number somewhere, where the error of the function itself says more; but not
+        where a single channel would be taken for all.
+        """
+        known = [(size, tensor.shape) for tensor in given if (size := self._channels.get(id(tensor))) is not None]
+        for (one, shape), (other, other_shape) in pairwise(known):
+            hidden = set(one.choices()) == set(other.choices()) or min(one.smallest, other.smallest) == 1
+            if shape[1] == other_shape[1] and len(shape) == len(other_shape) and hidden and one != other:
+                place = self._place(self._entered[-1][0] if self._entered else self._network)
+                raise DisagreementError(f"{place} takes channels of {one!r} and of {other!r} one by one in {name}().")
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self._entered.pop()
@@ -139,7 +170,7 @@ class Tracer(TorchFunctionMode):
             if tensor.ndim == result.ndim > 1 and tensor.shape[1] == result.shape[1]
         ]
         known = [channels for channels in alike if channels is not None]
-        same = len(known) == len(alike) and len({signature(channels) for channels in known}) == 1
+        same = len(known) == len(alike) and len(set(known)) == 1
         return known[0] if same else None
 
     def _note(self, tensor: Tensor, sources: Sources, channels: Channels) -> None:

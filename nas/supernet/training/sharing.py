@@ -31,8 +31,11 @@ def check_sharing(*, same_batch: bool, compared: bool) -> None:
 
 
 def own_places(cycle: int, rank: int, world: int) -> range:
-    """Return the places in a cycle of so many paths that are a process's own: consecutive ones, as many as others'."""
-    return range(cycle * rank // world, cycle * (rank + 1) // world)
+    """Return the places in a cycle of so many paths that are a process's own: consecutive ones, as many as others'.
+
+    The first process, which logs and whose batch-norm statistics are kept, always has one.
+    """
+    return range(-(-cycle * rank // world), -(-cycle * (rank + 1) // world))
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from autopanoptic.panoptic.data.coco.cuts import default_cut, drawn
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 
+SPLITS = ("train", "nas_val", "val")
+
 
 @dataclass(frozen=True)
 class Location:
@@ -130,6 +132,27 @@ def find_splits(root: str | Path) -> Splits:
     if _json(root, "train") or _json(root, "val") or _json(root, "nas_train"):
         return _standard(root)
     return _single(root)
+
+
+def find_split(root: str | Path, split: str = "val") -> Location:
+    """Find one split under a folder that need not hold the others; the whole, where all splits are one set.
+
+    Args:
+        root: The folder; see the module for what is recognised.
+        split: ``"train"``, ``"nas_val"`` or ``"val"``.
+
+    Raises:
+        FileNotFoundError: If it is missing; the message says what was looked for and what is there.
+        ValueError: If the layout is ambiguous, or the split is another word.
+    """
+    root = Path(root)
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is none of {', '.join(SPLITS)}")
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: there is no such folder")
+    if any(_json(root, name) for name in (*SPLITS, "nas_train")):
+        return _locate(root, split)
+    return _single(root).val
 
 
 def _standard(root: Path) -> Splits:

@@ -175,11 +175,15 @@ class CocoPanoptic(Dataset[Sample]):
         Raises:
             ValueError: If the categories differ otherwise; the message names the first that does.
         """
-        difference = self.categories.difference(other.categories)
+        return self.with_categories(other.categories, other.source)
+
+    def with_categories(self, categories: Categories, source: str) -> CocoPanoptic:
+        """Does as `with_categories_of`, for categories of which `source` says in a message where they are from."""
+        difference = self.categories.difference(categories)
         if difference is not None:
-            raise ValueError(f"{self.source} has other categories than {other.source}: {difference}")
+            raise ValueError(f"{self.source} has other categories than {source}: {difference}")
         alike = copy.copy(self)
-        alike.annotations = replace(self.annotations, categories=other.categories)
+        alike.annotations = replace(self.annotations, categories=categories)
         return alike
 
     def _checked(self, index: int) -> int:

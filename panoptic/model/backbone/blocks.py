@@ -9,8 +9,42 @@ from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.padding import batch_norm
 
 
-class ShuffleBlock(nn.Module):
-    """A ShuffleNetV2 block.
+class ShuffleNetBlock(nn.Module):
+    """What the forms of a ShuffleNetV2 block have in common: a branch, and with stride 2 a projection beside it.
+
+    Args:
+        branch: Channels that enter the branch, in its middle, and that leave it.
+        projection: Channels that enter and leave the projection; None for none.
+        stride: 1 or 2.
+        option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
+        momentum: Momentum of the batch norms.
+        init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
+    """
+
+    def __init__(
+        self,
+        branch: tuple[Size, Size, Size],
+        projection: tuple[Size, Size] | None,
+        stride: int,
+        option: str,
+        momentum: float,
+        init: str,
+    ) -> None:
+        super().__init__()
+        kernel, layers_of = int(option[-1]), _xception_branch if option.startswith("xception") else _shuffle_branch
+        self.branch = nn.Sequential(*layers_of(*branch, kernel, stride, momentum), nn.ReLU(inplace=True))
+        self.projection: nn.Sequential | None = None
+        if projection is not None:
+            entering, leaving = projection
+            layers = (*_depthwise(entering, kernel, stride, momentum), *_pointwise(entering, leaving, momentum))
+            self.projection = nn.Sequential(*layers, nn.ReLU(inplace=True))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                _draw(module, init)
+
+
+class ShuffleBlock(ShuffleNetBlock):
+    """A ShuffleNetV2 block as published.
 
     With stride 1 the channels are shuffled in two groups, then the first half passes and the second goes through
     the branch; with stride 2 the whole input goes both through the branch and through a depthwise-separable
@@ -20,27 +54,17 @@ class ShuffleBlock(nn.Module):
         in_channels: Channels of the input; equal to ``out_channels`` with stride 1.
         out_channels: Channels of the output.
         stride: 1 or 2.
-        option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
-        momentum: Momentum of the batch norms.
-        init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
+        option: As `ShuffleNetBlock`'s.
+        momentum: As `ShuffleNetBlock`'s.
+        init: As `ShuffleNetBlock`'s.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, option: str, momentum: float, init: str = "published"
     ) -> None:
-        super().__init__()
-        kernel, kept = int(option[-1]), in_channels if stride == 2 else in_channels // 2
-        entering = in_channels if stride == 2 else in_channels - kept
-        branch = _xception_branch if option.startswith("xception") else _shuffle_branch
-        layers = branch(entering, out_channels // 2, out_channels - kept, kernel, stride, momentum)
-        self.branch = nn.Sequential(*layers, nn.ReLU(inplace=True))
-        self.projection: nn.Sequential | None = None
-        if stride == 2:
-            layers = (*_depthwise(kept, kernel, 2, momentum), *_pointwise(kept, kept, momentum))
-            self.projection = nn.Sequential(*layers, nn.ReLU(inplace=True))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                _draw(module, init)
+        kept = in_channels if stride == 2 else in_channels // 2
+        branch = (in_channels if stride == 2 else in_channels - kept, out_channels // 2, out_channels - kept)
+        super().__init__(branch, (kept, kept) if stride == 2 else None, stride, option, momentum, init)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H / stride, W / stride)."""
@@ -50,7 +74,7 @@ class ShuffleBlock(nn.Module):
         return torch.cat((kept, self.branch(entering)), dim=1)
 
 
-class InterleavedBlock(nn.Module):
+class InterleavedBlock(ShuffleNetBlock):
     """A ShuffleNetV2 block for elastic widths: what a narrower one computes is a prefix of a wider one's channels.
 
     The channels that were kept and those of the branch take turns in the output, which is one fixed order of those of
@@ -62,26 +86,17 @@ class InterleavedBlock(nn.Module):
         in_channels: Channels of the input; equal to ``out_channels`` with stride 1.
         out_channels: Channels of the output, multiples of 4.
         stride: 1 or 2.
-        option: One of `BLOCK_OPTIONS`.
-        momentum: Momentum of the batch norms.
-        init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
+        option: As `ShuffleNetBlock`'s.
+        momentum: As `ShuffleNetBlock`'s.
+        init: As `ShuffleNetBlock`'s.
     """
 
     def __init__(
         self, in_channels: Size, out_channels: Size, stride: int, option: str, momentum: float, init: str = "published"
     ) -> None:
-        super().__init__()
-        kernel, half = int(option[-1]), out_channels // 2
-        branch = _xception_branch if option.startswith("xception") else _shuffle_branch
-        layers = branch(in_channels if stride == 2 else half, half, half, kernel, stride, momentum)
-        self.branch = nn.Sequential(*layers, nn.ReLU(inplace=True))
-        self.projection: nn.Sequential | None = None
-        if stride == 2:
-            layers = (*_depthwise(in_channels, kernel, 2, momentum), *_pointwise(in_channels, half, momentum))
-            self.projection = nn.Sequential(*layers, nn.ReLU(inplace=True))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                _draw(module, init)
+        half = out_channels // 2
+        branch = (in_channels if stride == 2 else half, half, half)
+        super().__init__(branch, (in_channels, half) if stride == 2 else None, stride, option, momentum, init)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H / stride, W / stride)."""

@@ -81,6 +81,8 @@ def test_a_long_search_writes_lines_where_there_is_no_terminal(
         "search: 4 of 6, best value 1, 1 min 20 s, about 40 s left",
         "search: 6 of 6, best value 1, 2 min 0 s",
     ]
+    Search(space(), RandomSearch(), evaluate).run(2, title="random draws")
+    assert capsys.readouterr().err == "random draws: 2 of 2, best value 1, 40 s\n"
     Search(space(), RandomSearch(), evaluate).run(6, progress=False)
     assert capsys.readouterr().err == ""
 
@@ -93,7 +95,8 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal)
-    Search(space(), RandomSearch(), lambda _: 1.0).run(3)
+    Search(space(), RandomSearch(), lambda _: 1.0).run(3, title="[b] draws")
+    assert "[b] draws" in terminal.getvalue()
     assert "3/3" in terminal.getvalue()
     assert "3 of 3" not in terminal.getvalue()
 

@@ -65,6 +65,19 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"retrain.keep": "best"}, "retrain.keep='best' needs validate_every"),
         ({"merge.score_threshold": 2}, "merge.score_threshold must be from 0 to 1, not 2.0"),
         ({"merge.stuff_area": -1}, "merge.stuff_area must be at least 0 pixels, not -1"),
+        (
+            {"network.c2_widths": [16, 18]},
+            "network.c2_widths must be multiples of 4 (blocks split the channels in pairs)",
+        ),
+        (
+            {"search.space": "elastic", "network": {"segmentation_depths": [3, 1]}},
+            "network.segmentation_depths must hold the fewest and the most layers, not [3, 1]",
+        ),
+        (
+            {"retrained_network": {"mask_widths": [37, 96]}},
+            "retrained_network.mask_widths [37, 96] must be multiples of a group's channels",
+        ),
+        ({"supernet": {"distillation": 0.5}}, "supernet.distillation=0.5: the largest path of a step teaches"),
         ({"search.trials": 1}, "search.trials must be at least 2, not 1"),
         ({"search.recalibration_batches": -1}, "search.recalibration_batches must be at least 0, not -1"),
         ({"search.max_gflops": 0}, "search.max_gflops must be positive, not 0.0"),
@@ -81,6 +94,9 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"data.short_side": 31}, "data.short_side must be at least 32, not 31"),
         ({"data.scenes.val": 0}, "data.scenes.val must be at least 1, not 0"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"seed": 2**63}, "seed must be at most 9223372036854775807, not 9223372036854775808"),
+        ({"quick.retrain.passes": 5}, "quick.retrain.passes is for files, which say there what their quick form"),
+        ({"quick": {"retrain": {"passes": 5}}}, "quick is for files, which say there what their quick form changes;"),
         ({"init": " "}, "init must be scratch, supernet or a file of weights, not ' '"),
         ({"init_part": "backbone"}, "init_part='backbone' is for weights of a file, but init is supernet"),
         ({"warmup": {"passes": None}}, "warmup.passes must be a whole number, not null"),
@@ -132,6 +148,13 @@ def test_what_is_wrong_in_a_file_is_named_by_its_line(text: str, message: str, t
     said = str(caught.value)
     assert said.startswith(str(path))
     assert said.removeprefix(str(path)).lstrip(",: ").startswith(message), said
+
+
+def test_what_is_wrong_in_the_space_that_is_searched_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: scenes\nnetwork:\n  stem_width: 16\n  c2_widths: [16, 18]\nseed: 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml, line 4: network\.c2_widths must be multiples of 4"):
+        load_config(tmp_path / "mine.yaml")
+    load_config(tmp_path / "mine.yaml", {"search.space": "auto-panoptic"})  # has no such widths
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

@@ -50,9 +50,18 @@ def test_changed_bytes_are_damaged(path: Path) -> None:
         read_tensors(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"weights: 1", b"PK"])
+def test_what_is_no_file_of_weights_is_told_so(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pt \(\d+ bytes\) is damaged: torch\.save has not written this"):
+        read_tensors(path)
+
+
 def test_code_is_not_run(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": Payload()}, path)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(
+        ValueError, match=r"w\.pt holds more than tensors and plain values, .* the network's state_dict"
+    ):
         read_tensors(path)
     assert not capsys.readouterr().out
 

@@ -12,13 +12,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from autopanoptic.nas import Architecture, Result
-from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.nas.supernet.batch_norm import recalibrated
+from autopanoptic.panoptic.configs.config import load_config, save_config
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.search.evaluator import run_norms
+from autopanoptic.panoptic.stages.batches import recalibration_batches
 from autopanoptic.panoptic.stages.comparison import NetworkReport
-from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.stages.networks import build
+from autopanoptic.panoptic.stages.pipeline import Pipeline, network_within
 from autopanoptic.panoptic.training.recipe import Recipe
 
 RECIPE = Recipe(passes=1, batch_size=1, warmup=0)
@@ -96,6 +102,37 @@ def test_the_best_finalist_on_nas_val_is_what_was_searched(
     kept, trained = (load_network(folder / "networks" / name).state_dict() for name in ("searched", best))
     assert all(torch.equal(kept[name], trained[name]) for name in trained)
     assert reports["searched"].gflops <= fronts.budget * (1 + 1e-9)
+
+
+def test_a_network_for_another_budget_is_taken_from_the_supernet_in_one_line(
+    finished: tuple[Path, dict[str, NetworkReport], str],
+) -> None:
+    folder, _, _ = finished
+    result = Result.from_journal(folder / "search.jsonl")
+    costs = sorted(trial.metrics["gflops"] for trial in result.history.completed)
+    candidate = result.best_within({"gflops": (None, costs[1])})
+    network = network_within(folder, gflops=(None, costs[1]))
+    assert not network.training
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(
+        1e6 * candidate.metrics["mparams"]
+    )
+    # It is the path as the candidate was measured.
+    train = find_splits(folder / "data").open(SETTINGS.seed).train
+    whole = build(network.config, seed=5)
+    load_weights(whole, folder / "supernet" / "supernet.pt")
+    supernet = Supernet(whole)
+    supernet.activate(candidate.architecture)
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with recalibrated(supernet, recalibration_batches(SETTINGS, train, 32) or [], run_norms), torch.no_grad():
+        torch.testing.assert_close(network(image).segmentation, whole.eval()(image).segmentation)
+    with pytest.raises(ValueError, match="gflops"):
+        network_within(folder, gflops=(None, 0.001))
+
+
+def test_a_run_without_a_supernet_has_no_network_to_give(tmp_path: Path) -> None:
+    save_config(SETTINGS, tmp_path / "config.yaml")
+    with pytest.raises(FileNotFoundError, match=r"supernet\.pt: the run has not trained its supernet"):
+        network_within(tmp_path)
 
 
 def test_a_finished_search_is_not_run_again(finished: tuple[Path, dict[str, NetworkReport], str]) -> None:

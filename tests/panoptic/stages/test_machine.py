@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from autopanoptic.nas import Architecture
-from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.strategies import family
 from autopanoptic.panoptic.stages import supernet
+from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
+from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.training.hardware import Hardware
-from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.training import Training
 
 
 def test_processes_train_a_supernet_together_on_a_cpu() -> None:
@@ -25,6 +27,41 @@ def test_processes_train_a_supernet_together_on_a_cpu() -> None:
     found = hardware(scenes, progress=False, sharing=2)
     assert (found.accelerator, found.devices, found.share_paths) == ("cpu", 2, True)
     assert hardware(scenes, progress=False).devices == 1
+
+
+def test_gpus_train_every_network_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    settings = load_config("scenes", {"machine.gpus": 2})
+    check_settings(settings)
+    for sharing in (1, 2):  # they share batches, whatever the processes of a CPU would share
+        found = hardware(settings, progress=False, sharing=sharing)
+        assert (found.accelerator, found.devices, found.share_paths) == ("gpu", 2, False)
+    assert hardware(load_config("scenes"), progress=False).devices == 1
+    on_cpu = hardware(change_settings(settings, {"machine.device": "cpu"}), progress=False)
+    assert (on_cpu.accelerator, on_cpu.devices) == ("cpu", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"machine": {"gpus": 3}}, r"machine\.gpus is 3, but torch \S+ can use 2 of this machine"),
+        (
+            {"machine": {"gpus": 2, "device": "cpu"}},
+            r"machine\.gpus is 2, but the run computes on the CPU; set it to 1",
+        ),
+        ({"machine": {"gpus": 2}, "retrain.batch_size": 3}, r"retrain\.batch_size is 3, which the 2 GPUs of .* of 2"),
+        ({"machine": {"gpus": 2}, "largest.batch_size": 5}, r"largest\.batch_size is 5"),
+    ],
+)
+def test_gpus_that_cannot_train_together_are_refused_before_a_run_has_a_folder(
+    changes: dict[str, Any], problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=problem):
+        Pipeline(load_config("scenes", changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 ALONE = {"largest": None, "sandwich": True}
@@ -41,6 +78,7 @@ ALONE = {"largest": None, "sandwich": True}
         ({**ALONE, "warmup": {"passes": 3}}, [1, 2]),
         ({"warmup": {"passes": 3}}, [1, 1, 2]),
         ({"search.space": "auto-panoptic"}, [1]),
+        ({**ALONE, "random_paths": 1, "machine.supernet_processes": 8}, [3]),  # a process without a path would wait
     ],
 )
 def test_only_paths_of_one_step_are_shared(
@@ -48,7 +86,7 @@ def test_only_paths_of_one_step_are_shared(
 ) -> None:
     """Of a batch of images each process would have its own batch-norm statistics."""
     used: list[Hardware] = []
-    monkeypatch.setattr(supernet, "train", lambda *args, hardware, **options: used.append(hardware))
+    monkeypatch.setattr(supernet, "train", lambda network, training, *args, **options: used.append(training.hardware))
     monkeypatch.setattr(supernet, "inflate", lambda *args: None)
     settings = load_config("scenes", {"machine.device": "cpu", **changes})
     supernet.train_supernet(settings, datasets, tmp_path, progress=False)
@@ -62,8 +100,9 @@ def test_the_largest_of_the_family_goes_first_and_the_others_take_its_weights_ov
     trained: list[tuple[str, int, Architecture]] = []
     taken_over: list[Architecture] = []
 
-    def train(network: object, data: object, transform: object, recipe: Recipe, folder: Path, **options: Any) -> None:
-        trained.append((folder.name, recipe.passes, options["paths"].path(0)))
+    def train(network: object, training: Training, folder: Path, **options: Any) -> None:
+        assert training.paths is not None
+        trained.append((folder.name, training.recipe.passes, training.paths.path(0)))
 
     monkeypatch.setattr(supernet, "train", train)
     monkeypatch.setattr(supernet, "inflate", lambda network, source: taken_over.append(source))

@@ -16,11 +16,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from autopanoptic.nas import Architecture, InfeasibleError, Result
+from autopanoptic.nas import Architecture, InfeasibleError, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
-from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.data.coco.layout import Datasets, find_split
+from autopanoptic.panoptic.results.saved import load_network, new_network
+from autopanoptic.panoptic.results.usage import Usage
+from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages import pipeline
 from autopanoptic.panoptic.stages.comparison import NetworkReport
+from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import SETTINGS, Pipeline
+from autopanoptic.panoptic.trained.evaluate import evaluate
+from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.training.recipe import Recipe
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "panoptic_search.py"
@@ -77,6 +84,20 @@ def test_a_found_network_is_loaded_by_its_folder(finished: tuple[Path, dict[str,
     assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
 
 
+def test_the_networks_know_their_classes_and_are_measured_alike(
+    finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
+) -> None:
+    folder, reports = finished
+    evaluation = evaluate(folder, device="cpu")
+    assert {name: one.quality for name, one in evaluation.networks.items()} == {
+        name: report.quality for name, report in reports.items()
+    }
+    # Away from the run, too.
+    alone = load_trained(shutil.copytree(folder / "networks" / "searched", tmp_path / "alone"))
+    known = find_split(folder / "data", "train").open().categories
+    assert alone.usage == Usage(known, rules=SETTINGS_OF_TEST.merge)
+
+
 def test_weights_of_another_network_are_refused(
     finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path
 ) -> None:
@@ -102,6 +123,24 @@ def test_a_finished_run_is_only_reported_again(finished: tuple[Path, dict[str, N
     folder, reports = finished
     again = Pipeline(SETTINGS_OF_TEST, folder, quiet()).run()
     assert {n: r.quality.all for n, r in again.items()} == {n: r.quality.all for n, r in reports.items()}
+
+
+def test_names_of_one_network_have_one_latency(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = network_config(SETTINGS_OF_TEST, datasets.train.categories)
+    plain = hand_made(Supernet(build(config, seed=0)).space)
+    other = Architecture({**plain, "mask.0": "at3"})
+    monkeypatch.setattr(
+        pipeline,
+        "retrain_all",
+        lambda _, trained, *rest: {name: new_network(config, trained[name]) for name in trained},
+    )
+    times = iter([7.0, 8.0])
+    monkeypatch.setattr(pipeline, "latency", lambda *_: next(times))
+    run = Pipeline(SETTINGS_OF_TEST, tmp_path, quiet())
+    found = run._retrain([plain], {"random": other, "hand-made": plain}, datasets)
+    assert {name: one.latency_ms for name, one in found.items()} == {"searched": 7, "random": 8, "hand-made": 7}
 
 
 def test_other_settings_are_refused(finished: tuple[Path, dict[str, NetworkReport]]) -> None:

@@ -138,6 +138,12 @@ def test_one_key_is_enough_for_a_search_that_can_begin(datasets: Datasets, chang
     search.check_feasible(load_config("scenes", changes, quick=True), datasets)
 
 
+def test_gradients_that_would_change_nothing_are_refused(datasets: Datasets) -> None:
+    changes = {"search.space": "auto-panoptic", "supernet.accumulate": True, "supernet.passes": 13}
+    with pytest.raises(ValueError, match=r"^supernet\.passes=13 is no multiple of the 12 paths of a cycle"):
+        search.check_feasible(load_config("scenes", changes), datasets)
+
+
 def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
     settings = load_config(
         "scenes",
@@ -159,6 +165,12 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     assert {"pq", "gflops", "mparams"} <= set(trial.metrics)
     # The journal has it; it is not measured again.
     assert candidates.family([hand_made(supernet.space)]).best.metrics == trial.metrics
+    # Nor do the other searches of the run, which would find another time.
+    again = search.Candidates(settings, supernet, datasets, tmp_path, progress=False)
+    for one in (candidates, again):
+        again.family([hand_made(supernet.space)])
+        assert one.on_val([hand_made(supernet.space)]).best.metrics["latency_ms"] == trial.metrics["latency_ms"]
+        (tmp_path / "val.jsonl").unlink()
     workers = search.Candidates(
         change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
     )

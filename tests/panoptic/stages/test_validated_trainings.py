@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages import supernet
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import _kept
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from autopanoptic.panoptic.stages.supernet import train_supernet
 from autopanoptic.panoptic.training.recipe import Recipe
+from autopanoptic.panoptic.training.training import Training
 from autopanoptic.panoptic.training.validation import best_of
 
 RECIPE = Recipe(passes=2, batch_size=1, warmup=0, validate_every=1, keep="best")
@@ -70,18 +73,47 @@ def test_a_network_is_measured_on_nas_val_and_the_best_weights_are_saved(
     assert _kept(tmp_path / "searched", replace(RECIPE, keep="last")) == ""
 
 
-@pytest.mark.parametrize(("space", "folder"), [("elastic", "sandwich"), ("auto-panoptic", "fair")])
+@pytest.mark.parametrize(
+    ("space", "folder", "processes"),
+    [
+        ("elastic", "sandwich", 1),
+        ("auto-panoptic", "fair", 1),
+        pytest.param("elastic", "sandwich", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_supernet_is_measured_by_its_hand_made_path(
-    datasets: Datasets, tmp_path: Path, capsys: pytest.CaptureFixture[str], space: str, folder: str
+    datasets: Datasets, tmp_path: Path, capsys: pytest.CaptureFixture[str], space: str, folder: str, processes: int
 ) -> None:
-    settings = change_settings(SETTINGS, {"search": {"space": space}})
-    supernet = train_supernet(settings, datasets, tmp_path, progress=True)
+    settings = change_settings(SETTINGS, {"search": {"space": space}, "machine.supernet_processes": processes})
+    trained = train_supernet(settings, datasets, tmp_path, progress=True)
     assert capsys.readouterr().out == ""  # work of less than half a minute writes no lines
     divisor = network_config(settings, datasets.train.categories).image_divisor
     validation = validation_of(settings, datasets.nas_val, divisor)
-    evaluator = PanopticEvaluator(supernet, validation, recalibration_batches(settings, datasets.train, divisor))
+    evaluator = PanopticEvaluator(trained, validation, recalibration_batches(settings, datasets.train, divisor))
     found = logged(tmp_path / folder)
     assert len(found) == 2
-    plain = hand_made(supernet.space)
+    plain = hand_made(trained.space)
     assert found[-1] == pytest.approx(evaluator.evaluate(plain, lambda *_: None)["pq"])
+    best = best_of(tmp_path / folder)
+    assert best is not None
+    assert best.pq == pytest.approx(max(found))
     train_supernet(settings, datasets, tmp_path, progress=True)  # is only loaded
+
+
+def test_what_measures_a_supernet_goes_to_other_processes_without_its_batches(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tensor takes an open file there, of which many systems allow 1024."""
+    sent: list[object] = []
+
+    class Watching(pickle.Pickler):
+        def persistent_id(self, value: object) -> None:
+            sent.extend([value] if isinstance(value, torch.Tensor) else [])
+
+    def watch(network: object, training: Training, *args: object, **options: object) -> None:
+        assert training.validation is not None
+        Watching(io.BytesIO()).dump(training.validation)
+
+    monkeypatch.setattr(supernet, "train", watch)
+    train_supernet(SETTINGS, datasets, tmp_path, progress=False)
+    assert sent == []

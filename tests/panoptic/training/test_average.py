@@ -21,6 +21,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 TRANSFORM = Transform(32, None)
 RECIPE = Recipe(passes=4, batch_size=2, warmup=0, ema=0.15)
@@ -56,7 +57,7 @@ def test_a_training_ends_with_the_average_of_its_weights(
         steps.append({name: value.clone() for name, value in self.network.state_dict().items()})
 
     monkeypatch.setattr(PanopticModule, "_update", noted)
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     assert len(steps) == 4
     found, last = network.state_dict(), steps[-1]
     for name in ("rpn.head.cls_logits.weight", "backbone.stem.1.running_mean"):
@@ -78,7 +79,7 @@ def test_an_interrupted_average_resumes_exactly(
     paths = FairPaths(space, length=2)
     start, recipe = weights(network), replace(RECIPE, passes=4, accumulate=accumulate, ema=0.9)
     machine = replace(QUIET, checkpoint_every=1)
-    train(network, datasets.train, TRANSFORM, recipe, tmp_path / "a", paths=paths, hardware=machine)
+    train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), tmp_path / "a")
     whole = weights(network)
     network.load_state_dict(start)
     total = PanopticModule._total
@@ -91,8 +92,8 @@ def test_an_interrupted_average_resumes_exactly(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PanopticModule, "_total", broken)
         with pytest.raises(RuntimeError, match="power cut"):
-            train(network, datasets.train, TRANSFORM, recipe, tmp_path / "b", paths=paths, hardware=machine)
+            train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), tmp_path / "b")
     for _ in range(2):  # to its end, and once more when it has ended
         network.load_state_dict(start)
-        train(network, datasets.train, TRANSFORM, recipe, tmp_path / "b", paths=paths, hardware=machine)
+        train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), tmp_path / "b")
         assert same(weights(network), whole)

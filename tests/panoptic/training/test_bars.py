@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from autopanoptic.nas.search import lines
+from autopanoptic.panoptic.training import terminal
 from autopanoptic.panoptic.training.bars import bar, bars
-from autopanoptic.panoptic.training.terminal import PassLines
+from autopanoptic.panoptic.training.terminal import PassProgress
 
 
 @pytest.fixture
@@ -64,14 +65,34 @@ class Held(io.TextIOWrapper):
 def test_a_trainings_line_is_in_the_file_at_once(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     file = Held()
     monkeypatch.setattr(sys, "stdout", file)
-    shown = PassLines("supernet", 10)
+    devices = [PassProgress("supernet", 10), PassProgress("supernet", 10)]
+    trainers: list[Any] = [SimpleNamespace(is_global_zero=first) for first in (True, False)]  # the first speaks
+    for shown, trainer in zip(devices, trainers, strict=True):
+        shown.on_train_start(trainer, at(0))
     for done in range(1, 4):
         clock.now += 16
-        for first in (True, False):  # of two devices the first speaks
-            trainer: Any = SimpleNamespace(is_global_zero=first)
-            shown.on_train_batch_end(trainer, cast("Any", SimpleNamespace(passes=done)))
+        for shown, trainer in zip(devices, trainers, strict=True):
+            shown.on_train_batch_end(trainer, at(done))
         expected = [] if done == 1 else ["supernet: 2 of 10, 32 s, about 2 min 8 s left"]
         assert file.arrived == expected
+
+
+@pytest.mark.parametrize("end", ["on_train_end", "on_exception"])
+def test_a_training_has_one_line_on_a_terminal_and_leaves_none(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "get_console", lambda: console)
+    shown, trainer = PassProgress("supernet, random paths", 600), cast("Any", SimpleNamespace(is_global_zero=True))
+    shown.on_train_start(trainer, at(240))  # goes on with an interrupted one
+    shown.on_train_batch_end(trainer, at(241))
+    getattr(shown, end)(trainer, at(241), *([KeyboardInterrupt()] if end == "on_exception" else []))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "241/600" in drawn
+    assert drawn.count("\n") == 1  # the bar's own, which is taken back
+    assert drawn.endswith("\x1b[1A\x1b[2K")
+
+
+def at(passes: int) -> Any:
+    return SimpleNamespace(passes=passes)
 
 
 def test_other_lines_are_in_the_file_at_once(clock: SimpleNamespace) -> None:

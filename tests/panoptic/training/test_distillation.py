@@ -25,6 +25,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=6, batch_size=2, warmup=1, distillation=1.0)
@@ -49,7 +50,7 @@ def trained(network: PanopticNetwork, datasets: Datasets, recipe: Recipe, folder
     """The weights after a training, from the same ones each time."""
     start = {name: value.clone() for name, value in network.state_dict().items()}
     paths = SizeSandwich(Supernet(network).space, random=1)
-    train(network, datasets.train, TRANSFORM, recipe, folder, paths=paths, hardware=MACHINE)
+    train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=MACHINE), folder)
     found = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(start)
     return found

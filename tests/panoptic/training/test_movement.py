@@ -22,6 +22,7 @@ from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 LEAST = 0.1
 RECIPE = Recipe(passes=100, batch_size=2)
@@ -110,7 +111,7 @@ def trained(config: PanopticConfig, datasets: Datasets, folder: Path, recipe: Re
     network = build(config)
     start = {name: value.detach().clone() for name, value in network.named_parameters()}
     machine = Hardware("cpu", progress=False, checkpoint_every=recipe.passes)
-    train(network, datasets.train, Transform(32, None), recipe, folder, hardware=machine)
+    train(network, Training(datasets.train, Transform(32, None), recipe, hardware=machine), folder)
     return moved(network, start)
 
 

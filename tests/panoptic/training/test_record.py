@@ -22,6 +22,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.record import keep_record, projections, record_of
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 RECIPE = Recipe(passes=1, batch_size=2, warmup=0)
 
@@ -35,8 +36,12 @@ def network() -> PanopticNetwork:
 def given(network: PanopticNetwork, datasets: Datasets) -> dict[str, Any]:
     return {
         "network": network, "dataset": datasets.train, "transform": Transform(None, None), "recipe": RECIPE,
-        "paths": UniformPaths(Supernet(network).space), "seed": 0, "precision": "32-true", "checkpoint_every": 2,
+        "paths": UniformPaths(Supernet(network).space), "seed": 0, "hardware": Hardware("cpu", checkpoint_every=2),
     }  # fmt: skip
+
+
+def record(network: PanopticNetwork, **training: Any) -> dict[str, Any]:
+    return record_of(network, Training(**training))
 
 
 def keep(folder: Path, record: dict[str, Any], *, begun: bool) -> None:
@@ -63,8 +68,11 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "no paths": (lambda given, sets: {"paths": None}, r"paths \(.*, not null\)"),
     "paths' seed": (lambda given, sets: {"paths": UniformPaths(given["paths"].space, 1)}, "paths.first"),
     "sampler": (lambda given, sets: {"paths": FairPaths(given["paths"].space)}, r"paths.cycle \(1, not 12\)"),
-    "precision": (lambda given, sets: {"precision": "bf16-mixed"}, "precision"),
-    "interval": (lambda given, sets: {"checkpoint_every": 3}, r"checkpoint_every \(2, not 3\)"),
+    "precision": (lambda given, sets: {"hardware": replace(given["hardware"], precision="bf16-mixed")}, "precision"),
+    "interval": (
+        lambda given, sets: {"hardware": replace(given["hardware"], checkpoint_every=3)},
+        r"checkpoint_every \(2, not 3\)",
+    ),
     "starting weights": (
         lambda given, sets: {"network": build(PanopticConfig.scenes(10, 5), seed=1)}, "the starting weights of backbone"
     ),
@@ -79,9 +87,9 @@ def test_another_training_is_refused_by_what_differs(
     tmp_path: Path, given: dict[str, Any], datasets: Datasets, name: str
 ) -> None:
     change, message = CHANGES[name]
-    keep(tmp_path, record_of(**given), begun=False)
-    keep(tmp_path, record_of(**given), begun=True)
-    other = record_of(**{**given, **change(given, datasets)})
+    keep(tmp_path, record(**given), begun=False)
+    keep(tmp_path, record(**given), begun=True)
+    other = record(**{**given, **change(given, datasets)})
     with pytest.raises(ValueError, match=f"holds another training, which differs in .*{message}"):
         keep(tmp_path, other, begun=True)
 
@@ -91,8 +99,8 @@ def test_last_bits_of_starting_weights_are_the_processors(given: dict[str, Any],
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1 + 1e-7)
-    keep(tmp_path, record_of(**given), begun=False)
-    keep(tmp_path, record_of(**{**given, "network": network}), begun=True)
+    keep(tmp_path, record(**given), begun=False)
+    keep(tmp_path, record(**{**given, "network": network}), begun=True)
 
 
 def test_one_changed_layer_is_seen() -> None:
@@ -108,23 +116,22 @@ def test_one_changed_layer_is_seen() -> None:
 def test_a_damaged_record_is_named(given: dict[str, Any], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "training.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"training.json (is damaged|must hold)"):
-        keep(tmp_path, record_of(**given), begun=True)
+        keep(tmp_path, record(**given), begun=True)
 
 
 def test_checkpoints_without_a_record_are_refused(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has lost training\.json"):
-        keep(tmp_path, record_of(**given), begun=True)
+        keep(tmp_path, record(**given), begun=True)
 
 
 def test_a_stale_folder_does_not_pass_for_the_new_training(datasets: Datasets, tmp_path: Path) -> None:
     network = build(PanopticConfig.scenes(10, 5), seed=0)
     quiet = Hardware("cpu", progress=False)
-    train(network, datasets.train, Transform(None, None), RECIPE, tmp_path, hardware=quiet)
+    train(network, Training(datasets.train, Transform(None, None), RECIPE, hardware=quiet), tmp_path)
     assert json.loads((tmp_path / "training.json").read_text())["recipe"] == RECIPE.to_json()
     again = build(PanopticConfig.scenes(10, 5), seed=0)
+    slower = Training(datasets.train, Transform(None, None), replace(RECIPE, learning_rate=1e-4), hardware=quiet)
     with pytest.raises(ValueError, match=r"differs in recipe\.learning_rate"):
-        train(
-            again, datasets.train, Transform(None, None), replace(RECIPE, learning_rate=1e-4), tmp_path, hardware=quiet
-        )
+        train(again, slower, tmp_path)
     with pytest.raises(ValueError, match="differs in the starting weights of"):
-        train(network, datasets.train, Transform(None, None), RECIPE, tmp_path, hardware=quiet)
+        train(network, Training(datasets.train, Transform(None, None), RECIPE, hardware=quiet), tmp_path)

@@ -20,6 +20,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=6, batch_size=2, warmup=2)
@@ -62,7 +63,7 @@ def test_the_paths_of_a_cycle_share_a_batch_and_an_update(
     updates: list[int] = []
     update = PanopticModule._update
     monkeypatch.setattr(PanopticModule, "_update", lambda self, first: (updates.append(first), update(self, first)))
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, paths=paths, hardware=MACHINE)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, paths=paths, hardware=MACHINE), tmp_path)
     assert [path for path, _, _ in seen] == [paths.path(step) for step in range(6)]
     batches = [images for _, images, _ in seen]
     assert len(set(batches[:3])) == len(set(batches[3:])) == 1
@@ -77,7 +78,7 @@ def test_a_broken_off_cycle_is_trained_again_to_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     start = {name: value.clone() for name, value in network.state_dict().items()}
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "a", paths=paths, hardware=MACHINE)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, paths=paths, hardware=MACHINE), tmp_path / "a")
     whole = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(start)
     seen.clear()
@@ -90,10 +91,10 @@ def test_a_broken_off_cycle_is_trained_again_to_the_same_weights(
 
         patch.setattr(PanopticModule, "__init__", fated)
         with pytest.raises(RuntimeError, match="power cut"):
-            train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=paths, hardware=MACHINE)
+            train(network, Training(datasets.train, TRANSFORM, RECIPE, paths=paths, hardware=MACHINE), tmp_path / "b")
     network.load_state_dict(start)
     seen.clear()
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path / "b", paths=paths, hardware=MACHINE)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, paths=paths, hardware=MACHINE), tmp_path / "b")
     assert [passes for _, _, passes in seen] == [3, 3, 3]
     assert [name for name, value in network.state_dict().items() if not torch.equal(value, whole[name])] == []
 

@@ -23,6 +23,7 @@ from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 from autopanoptic.panoptic.training.validation import best_of
 
 lines.SHORTEST = 0.0  # in the spawned processes too, which import this program
@@ -37,13 +38,16 @@ def main(scenes, folder, broken):
     machine, transform, datasets = Hardware("cpu", devices=2), Transform(None, None), find_splits(scenes).open()
     batches = list(evaluation_batches(datasets.nas_val, transform, batch_size=4, divisor=32))
     validation = Validation(datasets.nas_val, batches)
+    told = []
     try:
-        train(network, datasets.train, transform, recipe, folder, hardware=machine, validation=validation)
+        train(network, Training(datasets.train, transform, recipe, hardware=machine, validation=validation), folder,
+              on_pass=lambda done: told.append(done))
     except FloatingPointError as error:
         print("refused:", error)
     else:
         best = best_of(folder)
         print("best kept:", torch.equal(bias, best.weights["rpn.head.cls_logits.bias"]), best.passes)
+    print("told:", told)
     print("trained:", not torch.equal(bias, before))
 
 if __name__ == "__main__":
@@ -65,6 +69,8 @@ def test_only_the_caller_goes_on(scene_folder: Path, tmp_path: Path, state: str,
     assert len([line for line in lines if line.startswith("trained")]) == 1
     assert lines[0].startswith(printed)
     assert ("best kept: True" in done.stdout) == (state == "whole")
+    # The caller's own function is called, which could not be sent to another process.
+    assert ("told: [1, 2]" if state == "whole" else "told: []") in done.stdout
     # The first process alone tells how far the training is.
     assert done.stdout.count("training: 1 of 2, ") == (state == "whole")
     assert (tmp_path / "run" / "last.ckpt").exists() == (state == "whole")
@@ -84,6 +90,7 @@ from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 
 torch.set_num_threads(1)
 
@@ -100,10 +107,10 @@ def main(scenes, folder, passes):
         machine = replace(machine, checkpoint_every=4)
         threading.Thread(target=kill_when_training, args=(folder,), daemon=True).start()
     images = find_splits(scenes).open().train
-    train(network, images, Transform(None, None), recipe, folder, paths=paths, hardware=machine)
+    train(network, Training(images, Transform(None, None), recipe, paths=paths, hardware=machine), folder)
     alone = build(replace(PanopticConfig.scenes(10, 5), space="elastic"), 0)
     one = Hardware("cpu", progress=False)
-    train(alone, images, Transform(None, None), recipe, folder / "alone", paths=paths, hardware=one)
+    train(alone, Training(images, Transform(None, None), recipe, paths=paths, hardware=one), folder / "alone")
     state = alone.state_dict()
     for name, value in network.named_parameters():
         torch.testing.assert_close(value, state[name], rtol=1e-3, atol=1e-4)

@@ -26,6 +26,7 @@ from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.processes import SpawnedProcesses
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import _trainer, train
+from autopanoptic.panoptic.training.training import Training
 
 TRANSFORM = Transform(None, None)
 RECIPE = Recipe(passes=4, batch_size=2, warmup=2)
@@ -69,29 +70,29 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     paths = FairPaths(Supernet(network).space)
     start = weights(network)
     recipe, machine = replace(RECIPE, passes=3), replace(QUIET, checkpoint_every=1)
-    train(network, datasets.train, TRANSFORM, recipe, tmp_path / "a", paths=paths, hardware=machine)
+    train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), tmp_path / "a")
     whole = weights(network)
     folder = tmp_path / "b"
     network.load_state_dict(start)
     with pytest.MonkeyPatch.context() as patch:
         break_off(patch, 2, RuntimeError("power cut"))
         with pytest.raises(RuntimeError, match="power cut"):
-            train(network, datasets.train, TRANSFORM, recipe, folder, paths=paths, hardware=machine)
+            train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), folder)
     assert sorted(path.name for path in folder.glob("*.ckpt")) == ["last.ckpt", "previous.ckpt"]
     if damaged:
         (folder / "last.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:1000])
     network.load_state_dict(start)  # a new process would begin from these
-    train(network, datasets.train, TRANSFORM, recipe, folder, paths=paths, hardware=machine)
+    train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=machine), folder)
     assert_equal(weights(network), whole)
     assert ("the training goes on from previous.ckpt" in caplog.text) == damaged
 
 
 def test_a_finished_training_is_only_loaded(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
     start = weights(network)
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     once = weights(network)
     network.load_state_dict(start)
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     assert_equal(weights(network), once)
 
 
@@ -108,7 +109,7 @@ def test_a_path_leaves_the_other_options_alone(datasets: Datasets, network: Pano
         def path(self, step: int) -> Architecture:
             return path
 
-    train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, paths=OnePath(), hardware=QUIET)
+    train(network, Training(datasets.train, TRANSFORM, RECIPE, paths=OnePath(), hardware=QUIET), tmp_path)
     for name, parameter in network.named_parameters():
         assert id(parameter) in used or torch.equal(parameter, start[name]), name
     assert not torch.equal(network.state_dict()["rpn.head.cls_logits.weight"], start["rpn.head.cls_logits.weight"])
@@ -130,7 +131,7 @@ def test_accumulation_updates_once_a_cycle(
             return super().step(closure)
 
     monkeypatch.setattr(torch.optim, "SGD", Counted)
-    train(network, datasets.train, TRANSFORM, recipe, tmp_path, paths=paths, hardware=QUIET)
+    train(network, Training(datasets.train, TRANSFORM, recipe, paths=paths, hardware=QUIET), tmp_path)
     assert len(steps) == 2  # four passes, two of them a cycle
     assert any(not torch.equal(parameter, start[name]) for name, parameter in network.named_parameters())
 
@@ -182,7 +183,7 @@ def test_a_loss_that_is_not_finite_names_the_pass_and_the_path(
     with torch.no_grad():
         network.rpn.head.cls_logits.bias.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match=r"pass 0 is nan, on path [0-9a-f]{10}"):
-        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+        train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
 
 
 def test_an_interrupt_comes_through(
@@ -191,10 +192,10 @@ def test_an_interrupt_comes_through(
     break_off(monkeypatch, 0, KeyboardInterrupt())
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=QUIET)
+        train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="logger must be 'csv' or 'tensorboard', not 'wandb'"):
-        train(network, datasets.train, TRANSFORM, RECIPE, tmp_path, hardware=replace(QUIET, logger="wandb"))
+        train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=replace(QUIET, logger="wandb")), tmp_path)

@@ -25,6 +25,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import train
+from autopanoptic.panoptic.training.training import Training
 from autopanoptic.panoptic.training.validation import best_of
 
 TRANSFORM = Transform(32, None)
@@ -65,10 +66,11 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def train_on(
     network: PanopticNetwork, datasets: Datasets, folder: Path, measure: Any, chunk: int = 2, **changes: Any
 ) -> None:
-    train(
-        network, datasets.train, TRANSFORM, replace(RECIPE, **changes), folder,
-        hardware=replace(QUIET, checkpoint_every=chunk), validation=measure,
+    training = Training(
+        datasets.train, TRANSFORM, replace(RECIPE, **changes), hardware=replace(QUIET, checkpoint_every=chunk),
+        validation=measure,
     )  # fmt: skip
+    train(network, training, folder)
 
 
 def test_the_best_weights_are_kept_and_given_to_the_network(
@@ -81,9 +83,18 @@ def test_the_best_weights_are_kept_and_given_to_the_network(
     best = best_of(tmp_path)
     assert best is not None
     assert (best.passes, best.pq) == (4, 30.0)
-    train_on(network, datasets, tmp_path / "last", again := Told(datasets.nas_val, [10.0, 30.0, 20.0]), keep="last")
-    assert torch.equal(network.state_dict()[NAME], again.shown[2])
-    assert best_of(tmp_path / "last") is None
+
+
+def test_the_best_weights_are_kept_beside_the_last(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+) -> None:
+    measure = Told(datasets.nas_val, [10.0, 30.0, 20.0])
+    train_on(network, datasets, tmp_path, measure, keep="last")
+    assert torch.equal(network.state_dict()[NAME], measure.shown[2])
+    best = best_of(tmp_path)
+    assert best is not None
+    assert (best.passes, best.pq) == (4, 30.0)
+    assert torch.equal(best.weights[NAME], measure.shown[1])
 
 
 @pytest.mark.parametrize("chunk", [2, 9])
@@ -152,7 +163,7 @@ def test_an_interrupted_training_keeps_its_best(
 def test_a_validation_that_is_missing_is_asked_for(
     datasets: Datasets, network: PanopticNetwork, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="validate_every=2: give train a validation"):
+    with pytest.raises(ValueError, match="validate_every=2: give the training a validation"):
         train_on(network, datasets, tmp_path, None)
     assert not list(tmp_path.iterdir())
 
@@ -173,11 +184,12 @@ def test_best_weights_that_are_damaged_or_lost_are_named(
         train_on(network, datasets, tmp_path, Told(datasets.nas_val, []))
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_images_that_decide_the_best_are_part_of_the_record(
-    datasets: Datasets, network: PanopticNetwork, tmp_path: Path
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, keep: str
 ) -> None:
     start = {name: value.clone() for name, value in network.state_dict().items()}
-    train_on(network, datasets, tmp_path, Told(datasets.nas_val, [10.0, 30.0, 20.0]))
+    train_on(network, datasets, tmp_path, Told(datasets.nas_val, [10.0, 30.0, 20.0]), keep=keep)
     network.load_state_dict(start)
     with pytest.raises(ValueError, match=r"differs in best_by\.data"):
-        train_on(network, datasets, tmp_path, Told(datasets.val, []))
+        train_on(network, datasets, tmp_path, Told(datasets.val, []), keep=keep)

@@ -85,6 +85,21 @@ class Together(ModelSpace):
         return self.conv(larger).mean((1, 2, 3))
 
 
+class Rare(ModelSpace):
+    """The image is small for one of many architectures."""
+
+    def __init__(self, choices: int = 20) -> None:
+        super().__init__()
+        self.choices = nn.ModuleList(
+            LayerChoice({"large": nn.AdaptiveAvgPool2d(4), "small": nn.AdaptiveAvgPool2d(2)}, label=f"{n}")
+            for n in range(choices)
+        )
+        self.conv = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(max((choice(x) for choice in self.choices), key=lambda image: image.shape[-1]))
+
+
 @pytest.fixture
 def example() -> Tensor:
     return torch.zeros(1, 1, 8, 8)
@@ -100,3 +115,9 @@ def strided() -> Supernet:
 @pytest.fixture
 def together() -> Supernet:
     return Supernet(Together())
+
+
+@pytest.fixture
+def rare() -> Supernet:
+    """A million architectures."""
+    return Supernet(Rare())

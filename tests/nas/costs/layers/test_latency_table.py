@@ -192,10 +192,27 @@ def test_times_are_measured_on_this_machine(example: Tensor) -> None:
     assert list(table.of_layers({"layer": 0})) == ["layer.0", "norm"]
 
 
-def test_a_layer_that_depends_on_two_choices_together_is_refused(together: Supernet, example: Tensor) -> None:
-    message = r"Layer 'conv' with no options is Conv2d.* of 1x1x\dx\d in \w+, and Conv2d.* of 1x1x\dx\d in \w+"
+def test_choices_that_only_matter_together_have_rows(together: Supernet, example: Tensor, clock: list[str]) -> None:
+    table = LatencyTable(together, example).measure()
+    rows = {row.options: row.inputs for row in table.rows if row.layer == "conv"}
+    sizes = {"large": 4, "small": 2}
+    assert rows == {
+        f"one={one}, two={two}": "x".join(["1x1", *[str(max(sizes[one], sizes[two]))] * 2])
+        for one in sizes
+        for two in sizes
+    }
+    for architecture in together.space:
+        assert table(architecture) == expected(together, architecture, example)
+
+
+def test_a_layer_that_depends_on_choices_in_another_way_is_refused(
+    rare: Supernet, example: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {f"{n}": "small" for n in range(20)}
+    monkeypatch.setattr(samples, "_covering", lambda space, wanted: [rare.active, space.canonical(small)])
+    message = r"Layer 'conv' with no options is Conv2d.* of 1x1x4x4 in \w+, and Conv2d.* of 1x1x2x2 in \w+"
     with pytest.raises(ValueError, match=message):
-        LatencyTable(together, example).measure()
+        LatencyTable(rare, example).measure()
 
 
 def test_a_module_that_multiplies_and_holds_choices_is_refused(example: Tensor) -> None:

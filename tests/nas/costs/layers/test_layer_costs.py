@@ -175,20 +175,8 @@ def test_widths_add_no_passes(example: Tensor) -> None:
     assert long.passes <= short.passes + 8
 
 
-def test_layers_that_depend_on_choices_in_another_way_are_refused(example: Tensor) -> None:
-    class AllTogether(ModelSpace):
-        """The image is small for one of a million architectures."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            sizes = {"large": nn.AdaptiveAvgPool2d(4), "small": nn.AdaptiveAvgPool2d(2)}
-            self.choices = nn.ModuleList(LayerChoice(dict(sizes), label=f"{n}") for n in range(20))
-            self.conv = nn.Conv2d(1, 1, 1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.conv(max((choice(x) for choice in self.choices), key=lambda image: image.shape[-1]))
-
-    costs = LayerCosts(Supernet(AllTogether()), example)
+def test_layers_that_depend_on_choices_in_another_way_are_refused(rare: Supernet, example: Tensor) -> None:
+    costs = LayerCosts(rare, example)
     options = {f"{n}": "small" for n in range(20)}
     assert costs(options | {"7": "large"}) == 16
     message = r"Layer 'conv' always should have 16 FLOPs in \w+, as \w+ shows, but has 4; they differ in \['"

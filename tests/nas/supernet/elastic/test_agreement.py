@@ -100,6 +100,17 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
         lambda n, x: n.next(torch.cat([n.left(x).relu(), n.right(x)], dim=1)),
         r"'next' takes channels of Concat\(Width\('b'.*is given those of Concat\(Width\('a', \[4, 8\]\), Width\('b'",
     ),
+    "sum of two orders": (
+        two(Concat, lambda a, b: Concat(b, a)),
+        lambda n, x: n.left(x) + n.right(x).relu(),
+        r"in the largest network\. forward\(\) of Wired takes channels of Concat\(Width\('a'.* and of "
+        r"Concat\(Width\('b'.* one by one in add\(\)\. .*comes of 'left' .*and of 'right'",
+    ),
+    "another width's one channel": (
+        lambda: {name: ElasticConv2d(2, Width(name, [1, 4]), 1) for name in ("left", "right")},
+        lambda n, x: n.left(x) * n.right(x),
+        r"takes channels of Width\('left', \[1, 4\]\) and of Width\('right', \[1, 4\]\) one by one in mul\(\)",
+    ),
     "twice the same tensor": (
         two(lambda a, b: a, lambda a, b: b, next=lambda a, b: ElasticConv2d(a * 2, 3, 1)),
         lambda n, x: n.next(torch.cat([n.left(x), n.left(x)], -3)),
@@ -139,6 +150,15 @@ RIGHT: dict[str, tuple[Any, Any]] = {
     "concatenation of all": (
         two(lambda a, b: a, lambda a, b: b, next=cross),
         lambda n, x: n.next(torch.concat([n.left(x) * 2, x, n.right(x)], 1)),
+    ),
+    "a gate for all channels": (
+        two(
+            lambda a, b: a,
+            lambda a, b: a,
+            gate=lambda a, b: ElasticConv2d(a, 1, 1),
+            one=lambda a, b: nn.Conv2d(2, 1, 1),
+        ),
+        lambda n, x: (n.left(x) + n.right(x)) * n.gate(n.left(x)) + n.one(x),
     ),
     "numbers": (
         two(

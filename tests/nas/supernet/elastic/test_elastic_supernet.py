@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from autopanoptic.nas import (
     AdditiveCost,
     Architecture,
+    Concat,
     ElasticConv2d,
     ElasticLayer,
     ElasticLinear,
@@ -238,6 +239,33 @@ def test_a_width_with_one_option() -> None:
     supernet = Supernet(Pair(lambda: ElasticLinear(2, Width("w", [4])), lambda: nn.Linear(4, 3)))
     assert supernet.space.size == 1
     assert torch.equal(supernet.subnet({"w": 4})(torch.ones(1, 2)), supernet(torch.ones(1, 2)))
+
+
+class Projected(ModelSpace):
+    """Residual layers, with a projection where the widths are not the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b = Width("a", [2, 4]), Width("b", [2, 4, 6])
+        self.layers, self.projections = nn.ModuleList(), nn.ModuleList()
+        for given, made in [(a, a), (a, b), (b, Concat(a, 2)), (Concat(a, 2), b)]:
+            self.layers.append(ElasticLinear(given, made))
+            self.projections.append(ElasticLinear(given, made) if given != made else nn.Identity())
+        self.stem, self.head = ElasticLinear(2, a), ElasticLinear(b, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for layer, projection in zip(self.layers, self.projections, strict=True):
+            x = layer(x) + projection(x)
+        return self.head(x)
+
+
+def test_a_constructor_that_compares_widths_builds_the_same_for_every_architecture() -> None:
+    x = torch.ones(1, 2)
+    supernet = Supernet(Projected(), inputs=[x])
+    for architecture in supernet.space:
+        supernet.activate(architecture)
+        assert torch.equal(supernet.subnet(architecture)(x), supernet(x))
 
 
 class Outside(ModelSpace):

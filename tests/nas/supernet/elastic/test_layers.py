@@ -201,9 +201,23 @@ def test_sizes_that_do_not_fit(make: Any, message: str) -> None:
         make(Width("w", [2, 4]))
 
 
-def test_a_kernel_size_is_a_kernel() -> None:
-    with pytest.raises(TypeError, match="must be a number, two numbers or a Kernel"):
-        ElasticConv2d(1, 2, Width("k", [3, 5]))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda w, k: ElasticConv2d(1, 2, w), "kernel_size must be a number, two numbers or a Kernel, not Width"),
+        (lambda w, k: ElasticConv2d(w, 2, (k, 1)), r"kernel_size must be a number, two numbers or a Kernel, not \(Ker"),
+        (lambda w, k: ElasticConv2d(w, 2, k, padding=(k // 2, 0)), "padding must be as torch's or one size, such as"),
+        (lambda w, k: ElasticConv2d(w, 2, 3, stride=k), "stride must be a number or two, not Kernel"),
+        (lambda w, k: ElasticConv2d(w, 2, 3, dilation=(1, k)), r"dilation must be a number or two, not \(1, Kernel"),
+        (lambda w, k: ElasticConv2d(k * 2, w, 3), r"in_channels must be a whole number or a Width, not Kernel.* \* 2"),
+        (lambda w, k: ElasticConv2d(w, 2.5, 3), "out_channels must be a whole number or a Width, not 2.5"),
+        (lambda w, k: ElasticConv2d(w, w, 3, groups="dw"), "groups must be a whole number or a Width, not 'dw'"),
+        (lambda w, k: ElasticLinear("w", w), "in_features must be a whole number or a Width, not 'w'"),
+    ],
+)
+def test_arguments_of_another_kind(make: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make(Width("w", [2, 4]), Kernel("k", [3, 5]))
 
 
 def test_lower_precision() -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from autopanoptic.nas import Concat, Kernel, Width
 from autopanoptic.nas.supernet import _nni
@@ -87,10 +89,54 @@ def test_what_is_no_slice_is_refused() -> None:
         width * 1.5  # type: ignore[operator]
     with pytest.raises(ValueError, match="at least 1"):
         width // 0
-    with pytest.raises(TypeError):
-        width + 1  # type: ignore[operator]
     with pytest.raises(ValueError, match="Concat needs"):
         Concat()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda w: w + 1,
+        lambda w: 1 + w,
+        lambda w: w - 1,
+        lambda w: w / 2,
+        lambda w: w % 2,
+        lambda w: max(w, 8),
+        int,
+        range,
+        lambda w: nn.Conv2d(3, w, 1),
+    ],
+)
+def test_a_size_that_is_taken_for_a_number_says_what_it_is(use: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"Width\('w', \[4, 8\]\) is a size that an architecture chooses, and no number"
+    ):
+        use(Width("w", [4, 8]))
+
+
+def test_whole_numbers_of_numpy() -> None:
+    assert (Width("w", [4, 8]) * np.int64(2)).largest == 16
+    assert Concat(np.int64(2), Width("w", [4, 8])).largest == 10
+
+
+@pytest.mark.parametrize("sample", [None, {"w": 4, "v": 4}, {"w": 8, "v": 8}])
+def test_sizes_are_equal_where_they_are_so_in_every_architecture(sample: dict[str, int] | None) -> None:
+    with nullcontext() if sample is None else _nni.model_context(sample):
+        w, again, v = Width("w", [4, 8]), Width("w", [4, 8]), Width("v", [4, 8])
+        one, four = Width("one", [4]), Width("four", [4])
+        equal = [(w, again), (w * 2, 2 * w), (w * 4 // 2, w * 2), (Concat(w, 1, 2), Concat(again, 3)), (one, four)]
+        unequal = [(w, v), (w * 2, v * 2), (w, w // 2), (Concat(w, v), Concat(v, w)), (Concat(w, w), w * 2), (w, one)]
+    assert all(a == b and not a != b and hash(a) == hash(b) for a, b in equal)  # noqa: SIM202
+    assert all(a != b and not a == b for a, b in unequal)  # noqa: SIM201
+
+
+def test_a_size_is_not_compared_with_a_number() -> None:
+    width = Width("w", [4, 8])
+    for compare in (lambda: width == 8, lambda: width != 8, lambda: width in (8, 9)):
+        with pytest.raises(TypeError, match=r"Width\('w', \[4, 8\]\) is compared with 8"):
+            compare()
+    assert width != "8"
+    assert width not in (None, "depthwise")
 
 
 def test_numbers_while_a_single_architecture_is_built() -> None:
@@ -103,7 +149,8 @@ def test_numbers_while_a_single_architecture_is_built() -> None:
     assert (width, kernel, unused, both, both * 2) == (8, 3, 3, 17, 34)
     assert (width.smallest, width.active, width.largest) == (4, 8, 16)
     assert (both.smallest, both.active, both.largest) == (4 + 2 + 5, 17, 16 + 8 + 5)
-    assert (copy.deepcopy(both) // 2).largest == pickle.loads(pickle.dumps(both // 2)).largest == 14
+    for copied in (copy.deepcopy(both), pickle.loads(pickle.dumps(both))):
+        assert (int(copied), copied.largest, copied.smallest, copied) == (17, 29, 11, both)
     assert Concat(3, 4) == 7  # type: ignore[comparison-overlap]
 
 

@@ -29,6 +29,7 @@ def test_each_place_is_one_process_s_own(cycle: int, world: int) -> None:
     owned = [list(own_places(cycle, rank, world)) for rank in range(world)]
     assert sorted(place for places in owned for place in places) == list(range(cycle))
     assert max(map(len, owned)) - min(map(len, owned)) <= 1
+    assert 0 in owned[0]
 
 
 def test_gradients_of_all_processes_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco.layout import cut, find_splits
+from autopanoptic.panoptic.data.coco.layout import cut, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 
@@ -245,3 +245,20 @@ def test_one_image_cannot_be_cut(tmp_path):
     coco(tmp_path, train=[1])
     with pytest.raises(ValueError, match="has 1 image: at least 2"):
         find_splits(tmp_path).open()
+
+
+def test_one_split_is_found_without_the_others(tmp_path):
+    place(tmp_path, "annotations/panoptic_val2017.json", "panoptic_val2017", "val2017", range(3))
+    assert ids(find_split(tmp_path).open()) == [0, 1, 2]
+    with pytest.raises(FileNotFoundError, match=r"has no train split .*holds panoptic_val2017\.json"):
+        find_split(tmp_path, "train")
+    with pytest.raises(ValueError, match="split='test' is none of train, nas_val, val"):
+        find_split(tmp_path, "test")
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        find_split(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("split", ["train", "nas_val", "val"])
+def test_every_split_of_one_set_is_the_whole(tmp_path, split):
+    place(tmp_path, "one.json", "one", "input_images", range(3))
+    assert ids(find_split(tmp_path, split).open()) == [0, 1, 2]

@@ -1,0 +1,43 @@
+"""The images that a trained network is measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autopanoptic.panoptic.data.coco.images import Orientation
+from autopanoptic.panoptic.data.coco.layout import SPLITS, find_split, find_splits
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.stages.pipeline import load_run
+from autopanoptic.panoptic.trained.networks import run_of
+
+
+def open_split(
+    folder: Path, data: str | Path | None, split: str = "val", orientation: Orientation | None = None
+) -> CocoPanoptic:
+    """Open a split of a data set, or of the data of the run that a network is in.
+
+    Args:
+        folder: Of the network.
+        data: A folder in COCO panoptic format, which need not hold the other splits; None for the run's own data, cut
+            as the run has cut them.
+        split: ``"train"``, ``"nas_val"`` or ``"val"``.
+        orientation: As of `CocoPanoptic`; by default ``"apply"``, and the run's for its own data.
+
+    Raises:
+        FileNotFoundError: If the data or the split is missing.
+        ValueError: If the network is in no run and no data are given, or the data break the format.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is none of {', '.join(SPLITS)}")
+    if data is not None:
+        return find_split(data, split).open(orientation or "apply")
+    run = run_of(folder)
+    if run is None:
+        raise ValueError(f"{folder} is in no run's folder, so that it has no data of its own: give some, by --data DIR")
+    settings = load_run(run)
+    orientation = orientation or settings.data.orientation
+    root = run / "data" if settings.data.path is None else Path(settings.data.path)
+    if split == "val":
+        return find_split(root, split).open(orientation)
+    datasets = find_splits(root).open(settings.seed, orientation=orientation)
+    return datasets.train if split == "train" else datasets.nas_val

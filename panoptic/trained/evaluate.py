@@ -1,0 +1,178 @@
+"""Measuring trained networks: panoptic quality, AP of boxes and masks, and IoU of the semantic branch in one pass."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.coco.images import Orientation
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.precision import Precision
+from autopanoptic.panoptic.model.prediction import Prediction
+from autopanoptic.panoptic.quality.precision import AveragePrecision, Things
+from autopanoptic.panoptic.quality.semantic import SemanticQuality
+from autopanoptic.panoptic.results.export import PanopticWriter
+from autopanoptic.panoptic.search.evaluator import Validation
+from autopanoptic.panoptic.stages.batches import decoded_bytes
+from autopanoptic.panoptic.trained.data import open_split
+from autopanoptic.panoptic.trained.evaluation import Evaluation, NetworkEvaluation
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
+from autopanoptic.panoptic.training.bars import bar
+
+MEMORY = 2**30
+"""Bytes up to which decoded images are kept for the next network."""
+PREDICTIONS, INSTANCES = "predictions", "instances.json"
+
+
+def evaluate(
+    source: str | Path,
+    *,
+    data: str | Path | None = None,
+    split: str = "val",
+    networks: Sequence[str] = (),
+    out: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    orientation: Orientation | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+    console: Console | None = None,
+) -> Evaluation:
+    """Measure a run's networks, or one network, on a split of the run's own data or of another data set.
+
+    Args:
+        source: A run's folder, or the folder of one network.
+        data: A folder in COCO panoptic format with the network's classes; None for the data of the network's run.
+        split: ``"train"``, ``"nas_val"`` or ``"val"``.
+        networks: Which of a run's networks, see `find_networks`.
+        out: Where predictions go, in COCO's formats: ``NAME/predictions.json`` with its PNGs in
+            ``NAME/predictions/``, and the things before they were merged as ``NAME/instances.json``.
+        device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
+        precision: In which networks compute.
+        orientation: Of another data set's images, as of `CocoPanoptic`.
+        batch_size: Images in a batch.
+        workers: Processes that load images; 0 loads in this one.
+        console: Where progress is told; None for nowhere.
+
+    Raises:
+        FileNotFoundError: If a run, a network, data or files of them are missing.
+        ValueError: If files are damaged, the data's classes are not the network's, or an argument is out of range.
+    """
+    if batch_size < 1 or workers < 0:
+        raise ValueError(f"batch_size={batch_size}, workers={workers}: at least 1 and at least 0 are needed")
+    where = device_named(device)
+    if out is not None:
+        require_folder(Path(out))
+    folders = find_networks(source, networks)
+    dataset = open_split(next(iter(folders.values())), data, split, orientation)
+    # All of them before the first is measured, which may take long.
+    loaded = [load_trained(folder, where) for folder in folders.values()]
+    datasets = [dataset.with_categories(one.usage.categories, f"the network {one.folder}") for one in loaded]
+    console, batches = console or Console(quiet=True), _Batches(batch_size, workers, keep=len(loaded) > 1)
+    measured = {}
+    for name, one, own in zip(folders, loaded, datasets, strict=True):
+        target = None if out is None else Path(out) / name
+        measured[name] = _measure(name, one, own, batches.of(own, one), target, precision, console)
+    return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a file where a folder is to be written."""
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; give a folder")
+
+
+def device_named(device: str) -> torch.device:
+    """Return the device that a word stands for.
+
+    Raises:
+        ValueError: If there is no such GPU, or the word is unknown.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device={device!r} is none of auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: torch {torch.__version__} can use no GPU of this machine; take auto or cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class _Batches:
+    """The images as the networks see them, decoded once for all networks that see them alike, where they are few."""
+
+    def __init__(self, batch_size: int, workers: int, *, keep: bool) -> None:
+        self._batch_size, self._workers, self._keep = batch_size, workers, keep
+        self._known: dict[object, Iterable[Batch]] = {}
+
+    def of(self, dataset: CocoPanoptic, trained: TrainedNetwork) -> Iterable[Batch]:
+        transform, divisor = trained.usage.transform, trained.network.config.image_divisor
+        seen = (transform, divisor, hash(dataset.categories))
+        if seen not in self._known:
+            loader = evaluation_batches(
+                dataset, transform, batch_size=self._batch_size, divisor=divisor, workers=self._workers
+            )
+            few = self._keep and decoded_bytes(dataset, transform) <= MEMORY
+            self._known[seen] = list(loader) if few else loader
+        return self._known[seen]
+
+
+def _measure(
+    name: str,
+    trained: TrainedNetwork,
+    dataset: CocoPanoptic,
+    batches: Iterable[Batch],
+    out: Path | None,
+    precision: Precision,
+    console: Console,
+) -> NetworkEvaluation:
+    categories = dataset.categories
+    things = AveragePrecision(categories) if categories.things else None
+    stuff = SemanticQuality(categories) if categories.stuff else None
+    validation = Validation(dataset, batches, trained.usage.rules, precision=precision)
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(bar(console, f"measuring {name}"))
+        writer = None if out is None else PanopticWriter(out / f"{PREDICTIONS}.json", out / PREDICTIONS, categories)
+        if writer is not None:
+            stack.enter_context(writer)
+
+        def observe(index: int, truth: PanopticMap, found: Prediction) -> None:
+            if things is not None:
+                things.update(truth, things_of(found, categories))
+            if stuff is not None:
+                stuff.update(truth, found.semantic.cpu().numpy())
+            progress(index + 1, len(dataset))
+
+        def keep(index: int, panoptic: PanopticMap) -> None:
+            if writer is not None:
+                writer.add(dataset.image_ids[index].item(), dataset.annotations.image_files[index], panoptic)
+
+        quality = validation.quality(trained.network, keep=keep, observe=observe)
+    if out is not None and things is not None:
+        _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist())))
+    return NetworkEvaluation(
+        name,
+        quality,
+        {} if things is None else things.compute(),
+        None if stuff is None else stuff.compute(),
+    )
+
+
+def things_of(found: Prediction, categories: Categories) -> Things:
+    """Return the things that a network has found, by their categories."""
+    names = [categories.things[label - 1].id for label in found.labels.tolist()]
+    boxes, scores, masks = (value.cpu().numpy() for value in (found.boxes.float(), found.scores.float(), found.masks))
+    return Things(boxes, scores, names, masks)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,33 @@
+"""What processes that train together say to their caller."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+
+import pytest
+
+from autopanoptic.panoptic.training.processes import heard
+
+
+def count(tell: Callable[[int], None]) -> None:
+    for done in (1, 2, 3):
+        tell(done)
+
+
+def test_a_spawned_process_is_heard_by_a_function_that_cannot_be_sent_to_it() -> None:
+    found: list[int] = []
+    with heard(lambda done: found.append(done)) as tell:
+        process = multiprocessing.get_context("spawn").Process(target=count, args=(tell,))
+        process.start()
+        process.join()
+    assert found == [1, 2, 3]
+    assert process.exitcode == 0
+
+
+def test_an_error_of_who_listens_is_raised_at_the_end() -> None:
+    def refuse(done: int) -> None:
+        raise LookupError(f"pass {done}")
+
+    with pytest.raises(LookupError, match="pass 1"), heard(refuse) as tell:
+        count(tell)  # nobody waits
