@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import ExifTags, Image
@@ -78,15 +78,3 @@ def image_size(path: Path, orientation: Orientation = "ignore") -> tuple[int, in
     except DECODING_ERRORS as error:
         raise ValueError(f"{path}: cannot be read ({error}); the file is damaged or not an image") from error
     return (width, height) if turned and orientation == "apply" else (height, width)
-
-
-def require_unique(names: Sequence[str], what: str, source: Path) -> None:
-    """DatasetError if two of the names are the same."""
-    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if repeated:
-        raise DatasetError(str(source), [f"{what} {name!r} occurs more than once" for name in repeated])
-
-
-def existing(paths: Iterable[Path]) -> list[Path]:
-    """Return those of the paths that are files."""
-    return [path for path in paths if path.is_file()]
