@@ -66,7 +66,7 @@ def semantics() -> Callable[[Path, dict], npt.NDArray[np.int64]]:
         found = np.full(ids.shape, -1)
         for segment in annotation["segments_info"]:
             mask = ids == segment["id"]
-            rows, columns = np.nonzero(mask)
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
             assert (segment["area"], segment["bbox"]) == (mask.sum(), box)
             found[mask] = segment["category_id"]

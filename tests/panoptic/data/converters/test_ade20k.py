@@ -52,11 +52,10 @@ def test_the_real_sample_pixel_by_pixel(ade20k_sample, tmp_path, semantics):
             assert np.array_equal(semantics(png, entry), table[numbers])
             # Objects, too, are those of the source, but for stuff, of which a class is one segment.
             ids, of_thing = read_ids(png).astype(int), np.isin(table[numbers], THINGS)
-            pairs = np.unique(np.stack([ids[of_thing], blue[of_thing]]), axis=1)
-            assert len(set(pairs[0])) == len(set(pairs[1])) == pairs.shape[1] > 5
+            pairs = np.unique(ids[of_thing] * 256 + blue[of_thing])
+            assert len(set(pairs // 256)) == len(set(pairs % 256)) == len(pairs) > 5
     datasets = find_splits(tmp_path / "out").open(0)
-    for dataset in (datasets.train, datasets.nas_val, datasets.val):
-        check(dataset)
+    check(datasets.val)
     assert (len(datasets.train), len(datasets.nas_val)) == (1, 1)
 
 
