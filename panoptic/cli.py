@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.panoptic.data.converters.cli import app as prepare_app
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
 from autopanoptic.panoptic.run.options import Changes, Config, Data, Quick
@@ -15,7 +16,8 @@ from autopanoptic.panoptic.trained import commands
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
 config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_args_is_help=True)
 app.command()(stages.run)
-app.command()(stages.prepare)
+# Without one of the data sets that it converts it is a stage of a run.
+app.add_typer(prepare_app, name="prepare", callback=stages.prepare, invoke_without_command=True, no_args_is_help=False)
 app.command()(stages.train_supernet)
 app.command()(stages.search)
 app.command()(stages.retrain)

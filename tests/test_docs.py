@@ -112,7 +112,7 @@ def test_the_guide_lists_every_option_of_the_command() -> None:
     page = (ROOT / "docs" / "guide" / "panoptic.md").read_text()
     listed = re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)
     command = typer.main.get_command(cli.app)
-    options = [option for parameter in command.commands["search"].params for option in parameter.opts]  # type: ignore[attr-defined]
+    options = [option for parameter in command.commands["run"].params for option in parameter.opts]  # type: ignore[attr-defined]
     assert sorted(listed) == sorted(option for option in options if option != "--help")
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
-from autopanoptic.panoptic.run.choice import new_run, resumed_run, run_of_stage
+from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
 from autopanoptic.panoptic.run.options import described
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None)
     """Prepare the data of a run: generate or open them, and check them and the settings.
 
     The run is a new one by the options that describe it, or that of --name with its own settings.
+
+    The commands below are no stage: they make folders that --data reads, of data sets as they are distributed and of
+    your own. Interrupted, each goes on where it was when it is given again.
     """
+    if context.invoked_subcommand is not None:
+        _require_no_run(context, name)
+        return
     with _stage(context, "prepare", name, values, first=True) as run:
         from autopanoptic.panoptic.run.prepare import prepare
 
@@ -119,6 +125,14 @@ def retrain(
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")
         _say_next(run, f"evaluate {run.folder.name} --network {trained}")
+
+
+def _require_no_run(context: typer.Context, name: str | None) -> None:
+    """Refuse the options of a run for the conversion of a data set, which is of none."""
+    given = [*options_given(context), *(["name"] if name is not None else [])]
+    if given:
+        option = "set" if given[0] == "changes" else given[0].replace("_", "-")
+        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out --{option} before it"))
 
 
 class _Told:

@@ -120,3 +120,16 @@ def test_the_stages_that_can_begin_a_run_take_the_options_that_describe_one() ->
     for name in ("run", "prepare", "train-supernet", "retrain"):
         assert {one.name for one in commands[name].params} >= set(DESCRIBING) > set(KEYS), name
     assert {one.name for one in commands["search"].params} == {"name"}
+
+
+def test_data_sets_are_converted_beside_the_stage_of_that_name(called: list[tuple[Any, ...]]) -> None:
+    said = invoke("prepare", "coco", "nowhere", code=1)
+    assert "nowhere" in said
+    for options, named in (
+        (["--name", "x"], "name"),
+        (["--set", "seed=1"], "set"),
+        (["--image-size", "9"], "image-size"),
+    ):
+        refused = invoke("prepare", *options, "coco", "nowhere", code=1)
+        assert refused == f"Error: prepare coco is of no run; leave out --{named} before it"
+    assert not called
