@@ -114,13 +114,14 @@ def retrain(
     The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
     Without --architecture the finalists of the search are trained, and the best of them is `searched`.
     """
-    own = [("architecture", architecture), ("network", network)]
-    with _stage(context, "retrain", name, values, own=own) as run:
-        from autopanoptic.panoptic.run import retrain as stage
+    from autopanoptic.panoptic.run import retrain as stage
 
+    with _told(context, ""):  # before a new run has a folder
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
         stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
+    own = [("architecture", architecture), ("network", network)]
+    with _stage(context, "retrain", name, values, own=own) as run:
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")

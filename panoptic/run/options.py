@@ -85,7 +85,7 @@ def _declared(name: str, one: Shorthand) -> Any:
     """Return the type of an option, as typer reads it."""
     flags = [f"--{name}/--no-{name}"] if one.kind is bool else []
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
-    return Annotated[one.kind | None, option]  # type: ignore[operator]
+    return Annotated[one.kind | None, option]
 
 
 DESCRIBING: dict[str, Any] = {

@@ -16,7 +16,7 @@ from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.latency import latency
-from autopanoptic.panoptic.run.folder import SETTINGS, Run, load_run
+from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.prepare import prepare
 from autopanoptic.panoptic.run.retrain import Trained, train_finalists
 from autopanoptic.panoptic.run.search import candidates_of, compare_fronts, finalists_of, find, tell, tell_answer
@@ -34,8 +34,6 @@ from autopanoptic.panoptic.stages.starts import start_of
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.validation import best_of
-
-__all__ = ["SETTINGS", "Compared", "Pipeline", "load_run", "network_within"]
 
 
 class Pipeline(Run):

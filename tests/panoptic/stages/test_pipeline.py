@@ -22,11 +22,12 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_split
 from autopanoptic.panoptic.results.saved import load_network, new_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.run import retrain
+from autopanoptic.panoptic.run.folder import SETTINGS
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages import pipeline
 from autopanoptic.panoptic.stages.comparison import NetworkReport
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.pipeline import SETTINGS, Compared, Pipeline
+from autopanoptic.panoptic.stages.pipeline import Compared, Pipeline
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.training.recipe import Recipe
