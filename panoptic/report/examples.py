@@ -102,10 +102,8 @@ def _drawn(run: Run, measured: Measured, count: int, device: str) -> tuple[list[
         image = dataset.image(index)
         found, name = recognise(trained, image, run.settings.machine.precision), dataset.image_path(index).name
         title = f"{name}: PQ {pq[index]:.1f}"
-        # The colors of the data, which the record of a run lacks.
-        return _example(title, image, dataset.truth(index), found, open_colors)
+        return _example(title, image, dataset.truth(index), found, dataset.categories)
 
-    open_colors = dataset.categories
     best, worst = extremes(pq, count)
     return [example(index) for index in best], [example(index) for index in worst]
 

@@ -94,7 +94,8 @@ def page_of(run: Run, *, images: int = IMAGES, device: str = "auto", console: Co
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     if run.metrics is not None and SEARCHED in run.metrics["networks"]:
-        yield "PQ of the searched network on val", f"{run.metrics['networks'][SEARCHED]['pq']:.1f}"
+        found = run.metrics["networks"][SEARCHED].get("pq")
+        yield "PQ of the searched network on val", "-" if found is None else f"{found:.1f}"
     else:
         yield "state", "not finished"
     asked, path = run.settings.search, run.settings.data.path

@@ -19,6 +19,9 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.networks import NETWORKS, SEARCHED, categories_of
 
 JOURNAL, SECONDS = "search.jsonl", "seconds.json"
+OF_NETWORK = ("architecture", "quality", "gflops", "mparams", "latency_ms")
+"""What a comparison says of each network, whatever was seen of its classes."""
+AGAIN = "Delete it and go on with the run by `autopanoptic panoptic search --resume` to have it again"
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ class Run:
             searched,
             str(Journal(journal).events[0].get("version", "unknown")),
             categories_of(folder),
-            {name: int(split["images"]) for name, split in _object(folder / DATA).items()},
+            _images(folder / DATA),
             Fronts.load(folder) if (folder / FRONT).exists() else None,
             _metrics(folder / METRICS_FILE),
-            _optional(folder / SECONDS) or {},
+            _seconds(folder / SECONDS),
         )
 
     @property
@@ -101,9 +104,27 @@ class Run:
 
 def _metrics(path: Path) -> dict[str, Any] | None:
     found = _optional(path)
-    if found is not None and not isinstance(found.get("networks"), dict):
-        raise ValueError(f"{path} is damaged: it names no networks. Delete it and go on with the run to have it again")
+    networks = None if found is None else found.get("networks")
+    if found is not None and not (isinstance(networks, dict) and networks):
+        raise ValueError(f"{path} is damaged: it names no networks. {AGAIN}")
+    for name, one in (networks or {}).items():
+        if lacking := [key for key in OF_NETWORK if not isinstance(one, dict) or key not in one]:
+            raise ValueError(f"{path} is damaged: of the network {name!r} it lacks {', '.join(lacking)}. {AGAIN}")
     return found
+
+
+def _images(path: Path) -> dict[str, int]:
+    try:
+        return {name: int(split["images"]) for name, split in _object(path).items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not say how many images the run has: {error!r}") from error
+
+
+def _seconds(path: Path) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in (_optional(path) or {}).items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, for nothing but times is lost") from error
 
 
 def _optional(path: Path) -> dict[str, Any] | None:
