@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.report.blocks import Block, Entry, Example, Heading, Image, Lacking, Section
+from autopanoptic.panoptic.report.blocks import Block, Entry, Example, Heading, Image, Lacking, Paragraph, Section
 from autopanoptic.panoptic.report.images import Pixels, of_file, of_pixels
 from autopanoptic.panoptic.report.measured import Measured
 from autopanoptic.panoptic.report.run import Run
@@ -74,6 +74,8 @@ def _blocks(run: Run, measured: Measured, count: int, device: str) -> Iterator[B
         yield Lacking(f"The images could not be drawn: {error}")
         yield from _pictures(run)
         return
+    if best:
+        yield Paragraph("In the legends things are counted, and stuff is its part of the image.")
     for title, examples in (("Best", best), ("Worst", worst)):
         if examples:
             yield Heading(f"{title} by the searched network's PQ on the image")
@@ -157,7 +159,7 @@ def _shares(panoptic: PanopticMap) -> dict[int, list[float]]:
 def _shown(shares: list[float], isthing: bool) -> str:
     if not shares:
         return "-"
-    return str(len(shares)) if isthing else f"{sum(shares):.0%} of the image"
+    return str(len(shares)) if isthing else f"{sum(shares):.0%}"
 
 
 def _words(panoptic: PanopticMap, categories: Categories) -> str:

@@ -68,10 +68,14 @@ def _differences(found: Mapping[str, Estimate]) -> Table:
     rows = [
         (
             f"searched minus {name}",
-            (Cell(f"{one.value:+.1f}"), Cell(f"{one.low:+.1f} to {one.high:+.1f}"), Cell(reading(one))),
+            (Cell(_signed(one.value)), Cell(f"{_signed(one.low)} to {_signed(one.high)}"), Cell(reading(one))),
         )
         for name, one in found.items()
     ]
     images = next(iter(found.values())).images
     columns = ("networks", "PQ", "95% interval", "the searched network is")
     return Table(f"Differences on the same {images} images of val", columns, rows, words=(3,))
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"  # a zero has no minus

@@ -46,5 +46,5 @@ def test_pictures_are_neither_tiny_nor_huge(size: tuple[int, int], drawn: tuple[
     assert [one.alt for _, one in found.panels] == ["The image of x", "Its truth: sky, cat", "Its prediction: sky"]
     shown = {entry.name: (entry.truth, entry.found, entry.color) for entry in found.legend}
     assert shown == {
-        "cat": ("1", "-", (200, 0, 0)), "sky": ("75% of the image", "75% of the image", (0, 0, 200)),
+        "cat": ("1", "-", (200, 0, 0)), "sky": ("75%", "75%", (0, 0, 200)),
     }  # fmt: skip

@@ -319,3 +319,14 @@ def test_the_command(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 1
     assert "no such folder of a run" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_difference_of_nothing_has_no_minus(run: Path) -> None:
+    path = run / "metrics.json"
+    values = json.loads(path.read_text())
+    values["searched_minus"]["random"] |= {"value": -0.01, "low": -0.04, "high": 0.2}
+    path.write_text(json.dumps(values))
+    known = Run.read(run)
+    tables = [block for block in networks_section(known, Measured({}, [])).blocks if isinstance(block, Table)]
+    (cells,) = [cells for name, cells in tables[1].rows if name == "searched minus random"]
+    assert [cell.text for cell in cells] == ["+0.0", "+0.0 to +0.2", "no difference beyond the images"]
