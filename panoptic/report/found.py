@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.report.blocks import Block, Cell, Code, Figure, Lacking, Paragraph, Section, Table
@@ -43,8 +44,8 @@ def _blocks(run: Run) -> Iterator[Block]:
     yield _parts(outline)
 
 
-def _draw(network: PanopticNetwork, run: Run, path: object) -> None:
-    draw_network(network, run.found, str(path), f"Architecture {run.found.id}")
+def _draw(network: PanopticNetwork, run: Run, path: Path) -> None:
+    draw_network(network, run.found, path, f"Architecture {run.found.id}")
 
 
 def _parts(outline: Outline) -> Table:
@@ -69,8 +70,7 @@ def _layers(layers: tuple[Layer, ...]) -> str:
     return ", ".join(f"{layer.operator} {layer.width}" for layer in layers)
 
 
-def _pairs(values: object) -> str:
-    assert hasattr(values, "items")
+def _pairs(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
 
 
