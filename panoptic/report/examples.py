@@ -111,7 +111,7 @@ def _drawn(run: Run, measured: Measured, count: int, device: str) -> tuple[list[
 
 
 def _example(title: str, image: Pixels, truth: PanopticMap, found: PanopticMap, categories: Categories) -> Example:
-    lossless = max(image.shape[:2]) < LARGEST
+    lossless = max(image.shape[:2]) < SMALLEST  # photographs would make the page large
     image, maps = _resized(image, (truth, found))
     pictures: list[tuple[str, Image]] = [("image", of_pixels(image, f"The image of {title}", lossless=lossless))]
     for name, panoptic in zip(("truth", "prediction"), maps, strict=True):

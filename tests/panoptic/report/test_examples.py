@@ -36,7 +36,7 @@ def a_map(height: int, width: int, cats: int) -> PanopticMap:
 
 @pytest.mark.parametrize(
     ("size", "drawn", "kind"),
-    [((30, 60), (120, 240), "png"), ((400, 300), (400, 300), "png"), ((1000, 2000), (320, LARGEST), "jpeg")],
+    [((30, 60), (120, 240), "png"), ((400, 300), (400, 300), "jpeg"), ((1000, 2000), (320, LARGEST), "jpeg")],
 )
 def test_pictures_are_neither_tiny_nor_huge(size: tuple[int, int], drawn: tuple[int, int], kind: str) -> None:
     image = np.full((*size, 3), 90, dtype=np.uint8)
