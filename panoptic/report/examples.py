@@ -19,6 +19,7 @@ from autopanoptic.panoptic.results.overlay import overlay
 from autopanoptic.panoptic.trained.data import open_split
 from autopanoptic.panoptic.trained.evaluate import device_named
 from autopanoptic.panoptic.trained.networks import SEARCHED, load_trained
+from autopanoptic.panoptic.trained.pictures import part
 from autopanoptic.panoptic.trained.predict import recognise
 
 SMALLEST, LARGEST = 240, 640
@@ -159,7 +160,7 @@ def _shares(panoptic: PanopticMap) -> dict[int, list[float]]:
 def _shown(shares: list[float], isthing: bool) -> str:
     if not shares:
         return "-"
-    return str(len(shares)) if isthing else f"{sum(shares):.0%}"
+    return str(len(shares)) if isthing else part(sum(shares))
 
 
 def _words(panoptic: PanopticMap, categories: Categories) -> str:

@@ -48,3 +48,12 @@ def test_pictures_are_neither_tiny_nor_huge(size: tuple[int, int], drawn: tuple[
     assert shown == {
         "cat": ("1", "-", (200, 0, 0)), "sky": ("75%", "75%", (0, 0, 200)),
     }  # fmt: skip
+
+
+def test_what_is_there_is_never_nothing() -> None:
+    ids = np.full((100, 100), 1, dtype=np.int32)
+    ids[1:] = 0
+    ids[0, 2:] = 0
+    maps = [PanopticMap(ids, [Segment(1, 9, 2)]), PanopticMap(np.zeros_like(ids), [])]
+    (entry,) = _example("x", np.zeros((100, 100, 3), dtype=np.uint8), *maps, KNOWN).legend
+    assert (entry.name, entry.truth, entry.found) == ("sky", "<1%", "-")
