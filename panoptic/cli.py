@@ -8,6 +8,7 @@ import typer
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
+from autopanoptic.panoptic.report.command import report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
 from autopanoptic.panoptic.run.options import Changes, Config, Data, Quick
@@ -23,6 +24,7 @@ app.command()(stages.search)
 app.command()(stages.retrain)
 app.command()(commands.evaluate)
 app.command()(commands.predict)
+app.command()(report)
 app.add_typer(config_app, name="config")
 
 
