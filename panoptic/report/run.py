@@ -14,9 +14,9 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.fronts import FRONT, Fronts
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
-from autopanoptic.panoptic.stages.prepare import DATA
+from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.trained.networks import NETWORKS, SEARCHED, categories_of
+from autopanoptic.panoptic.trained.networks import SEARCHED, categories_of
 
 JOURNAL, SECONDS = "search.jsonl", "seconds.json"
 OF_NETWORK = ("architecture", "quality", "gflops", "mparams", "latency_ms")
