@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
@@ -19,6 +20,8 @@ config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_arg
 app.add_typer(config_app, name="config")
 app.command()(commands.evaluate)
 app.command()(commands.predict)
+app.command()(pretraining.pretrain_supernet)
+app.command()(pretraining.pretrain)
 
 RUNS = Path("runs")
 

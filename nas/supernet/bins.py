@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +22,7 @@ _TAILS = (2.0, 98.0)
 class BinnedPaths:
     """Uniform paths within bins of a cost, each bin equally often.
 
-    The sum of many choices' costs lies near its mean, so that uniform paths leave the cheap and the dear ones untrained.
+    The sum of many choices' costs lies near its mean, so that uniform paths leave the cheap and the dear untrained.
     Single-path one-shot's supernets (Guo et al. 2020, in its code) and DetNAS' (Chen et al. 2019) draw a bin of FLOPs
     first, and then a path in it, which every path of the bin is as likely to be. Here the bins are dealt: of as many
     consecutive passes as there are bins each trains one of every bin, in random order. A path depends on (seed, pass)
@@ -83,7 +84,7 @@ class BinnedPaths:
         return self.edges[order[place]], self.edges[order[place] + 1]
 
     def _require_met(self, costs: np.ndarray) -> None:
-        for low, high in zip(self.edges, self.edges[1:], strict=False):
+        for low, high in pairwise(self.edges):
             if not ((low <= costs) & (costs < high)).any():
                 raise ValueError(
                     f"None of {PROBED:,} random paths costs between {low:g} and {high:g}: they cost {costs.min():g} to "
@@ -103,6 +104,6 @@ def _edges(bins: int | Sequence[float], costs: np.ndarray) -> tuple[float, ...]:
         # The upper bound is none of its bin, so that one a little higher takes in a path that costs just as much.
         return tuple(np.linspace(low, np.nextafter(high, np.inf), bins + 1).tolist())
     edges = tuple(float(edge) for edge in bins)
-    if len(edges) < 2 or not all(a < b for a, b in zip(edges, edges[1:], strict=False)):
+    if len(edges) < 2 or not all(a < b for a, b in pairwise(edges)):
         raise ValueError(f"Bins are bounded by at least two ascending numbers, not {list(bins)}.")
     return edges

@@ -75,5 +75,5 @@ def test_bins_that_cannot_be_filled_are_refused(bins: int | list[float], message
 
 
 def test_paths_of_one_cost_are_refused() -> None:
-    with pytest.raises(ValueError, match="Nearly all paths cost 1, so there is nothing to spread. Use UniformPaths"):
+    with pytest.raises(ValueError, match=r"Nearly all paths cost 1, so there is nothing to spread\. Use UniformPaths"):
         BinnedPaths(SPACE, lambda path: 1.0)
