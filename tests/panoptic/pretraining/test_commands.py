@@ -19,7 +19,7 @@ SMALL = (
     "--passes", "2", "--batch-size", "4", "--image-size", "32", "--device", "cpu", "--set", "recipe.warmup=0",
     "--set", "recipe.tail_width=16", "--set", "recipe.bins=2", "--set", "recipe.recalibration_batches=1",
     "--set", "recipe.validated_paths=1", "--set", "search.space=auto-panoptic", "--set", "network.stem_width=4",
-    "--set", "network.stage_widths=[8, 8, 16, 16]", "--recipe", "small",
+    "--set", "network.stage_widths=[8, 12, 16, 24]", "--recipe", "small",
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start, started
 
 SMALL = {
-    "search.space": "auto-panoptic", "network.stem_width": 4, "network.stage_widths": [8, 8, 16, 16],
+    "search.space": "auto-panoptic", "network.stem_width": 4, "network.stage_widths": [8, 12, 16, 24],
     "machine.device": "cpu", "machine.checkpoint_every": 2,
 }  # fmt: skip
 
@@ -62,9 +62,9 @@ def test_a_supernet_learns_goes_on_where_it_was_broken_off_and_is_written(
     images: ImageClasses, recipe: PretrainingRecipe, tmp_path: Path, space: str
 ) -> None:
     # Of the elastic space one choice alone, whose FLOPs are found in a few passes.
-    narrow = {f"network.{name}": [8] for name in ("c2_widths", "c3_widths", "c4_widths")}
+    narrow = {"network.c2_widths": [8], "network.c3_widths": [12], "network.c4_widths": [16]}
     depths = {f"network.{name}_depths": [1, 1] for name in ("c2", "c3", "c4", "c5")}
-    changes = {**narrow, **depths, "network.c5_widths": [8, 16, 24, 32], "search.space": "elastic"}
+    changes = {**narrow, **depths, "network.c5_widths": [16, 20, 24, 32], "search.space": "elastic"}
     how = settings(**(changes if space == "elastic" else {}))
     with pytest.MonkeyPatch.context() as patch:
         break_off(patch, 3, KeyboardInterrupt())
