@@ -12,12 +12,14 @@ import typer
 from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.panoptic.data.converters.cli import app as prepare_app
 from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
 config_app = typer.Typer(help="Configs: what a run is made of, as YAML.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(prepare_app, name="prepare")
 app.command()(commands.evaluate)
 app.command()(commands.predict)
 app.command()(pretraining.pretrain_supernet)

@@ -16,14 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from autopanoptic.panoptic.data.coco.cuts import default_cut, drawn
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 
 SPLITS = ("train", "nas_val", "val")
-LARGEST_CUT = 5000
-"""Images of COCO's train split that the paper sets aside for the search."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +112,9 @@ def cut(dataset: CocoPanoptic, seed: int) -> tuple[CocoPanoptic, CocoPanoptic]:
     Raises:
         ValueError: If there are fewer than two images.
     """
-    count = min(LARGEST_CUT, max(len(dataset) // 10, 1))
     if len(dataset) < 2:
         raise ValueError(f"{dataset.source} has {len(dataset)} image: at least 2 are needed to cut nas_val from it")
-    by_id = np.argsort(dataset.image_ids)
-    taken = set(np.random.default_rng(seed).permutation(by_id)[:count].tolist())
+    taken = set(drawn(dataset.image_ids, default_cut(len(dataset)), seed))
     indices = range(len(dataset))
     return dataset.subset([i for i in indices if i not in taken]), dataset.subset(sorted(taken))
 

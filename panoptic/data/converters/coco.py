@@ -1,0 +1,212 @@
+"""COCO 2017 as it is distributed: checked, and completed by the search's split and by the reference's semantic PNGs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.coco.cuts import LARGEST_CUT
+from autopanoptic.panoptic.data.converters.semantic_pngs import SemanticPng, write_semantic_pngs
+from autopanoptic.panoptic.data.converters.writing.dataset import Writing, link
+from autopanoptic.panoptic.data.converters.writing.marker import Marker, fingerprint
+from autopanoptic.panoptic.data.converters.writing.search_split import draw_search_split, write_parts
+from autopanoptic.panoptic.data.converters.writing.sources import require_counts, require_folder
+from autopanoptic.panoptic.data.problems import DatasetError
+
+RELEASE = {"train2017": 118_287, "val2017": 5_000}
+"""Images of the splits with public annotations."""
+MARKER = "split.json"
+"""File beside the search's split: what it was drawn from."""
+
+
+def convert_coco(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    nas_val: int = LARGEST_CUT,
+    seed: int = 0,
+    semantic_pngs: bool = False,
+    whole: bool = True,
+    writing: Writing | None = None,
+) -> None:
+    """Complete COCO 2017, which is in the format already, by the split that the search needs.
+
+    Written are ``nas/{panoptic,instances}_nas_{train,val}2017.json``, the split that
+    `autopanoptic.panoptic.data.coco.layout.Splits.open` draws for the same seed, and on request
+    ``annotations/PanopticAnnotation/{train,val}2017/``, with 0 for any thing, 1 to 53 for stuff in the order of the
+    categories and 255 for void. Where ``annotations/panoptic_{train,val}2017/`` are not there, but their archives
+    are, these are unpacked.
+
+    Args:
+        source: The folder with ``train2017/``, ``val2017/`` and ``annotations/``, in which there are
+            ``instances_{train,val}2017.json``, ``panoptic_{train,val}2017.json`` and the PNGs of the latter.
+        target: Where to write; the source itself by default, else a folder that links to the source.
+        nas_val: Training images that are set aside for the search.
+        seed: Decides which.
+        semantic_pngs: Whether to write the semantic PNGs.
+        whole: Whether all 118,287 and 5,000 images must be there.
+        writing: Processes and progress.
+
+    Raises:
+        FileNotFoundError: If files or folders are missing, with how to get them.
+        DatasetError: If images or PNGs are missing, their number is another, or the JSONs do not fit each other.
+        ValueError: If a JSON is none, there are too few images, or another split was written before.
+    """
+    source, writing = Path(source), writing or Writing()
+    target = source if target is None else Path(target)
+    _require_files(source)
+    if target.resolve() != source.resolve():
+        _link_source(source, target)
+    for split in RELEASE:
+        _unpack(source, target, split)
+    splits = {split: _Split.read(target, split) for split in RELEASE}
+    if whole:
+        require_counts(source, {name: len(split.pngs) for name, split in splits.items()}, RELEASE)
+    taken = draw_search_split(splits["train2017"].image_ids, nas_val, seed, source)
+    jsons = [target / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances") for split in RELEASE]
+    files = {"files": fingerprint(path.resolve() for path in jsons)}
+    marker = Marker(target / "nas" / MARKER, {"from": "coco", "nas_val": nas_val, "seed": seed, **files})
+    if not marker.begin():
+        for kind in ("panoptic", "instances"):
+            train = target / "annotations" / f"{kind}_train2017.json"
+            write_parts(train, kind, "2017", taken, target / "nas")
+        marker.finish()
+    if semantic_pngs:
+        folder = target / "annotations" / "PanopticAnnotation"
+        jobs = {name: split.semantic_pngs(folder / name) for name, split in splits.items()}
+        write_semantic_pngs(folder, jobs, files, writing)
+
+
+def _require_files(source: Path) -> None:
+    """FileNotFoundError with everything that is missing, and where it is to be had."""
+    require_folder(source, "train2017/, val2017/ and annotations/")
+    annotations = source / "annotations"
+    missing = [str(source / split) for split in RELEASE if not (source / split).is_dir()]
+    missing += [
+        str(annotations / f"{kind}_{split}.json")
+        for kind in ("instances", "panoptic")
+        for split in RELEASE
+        if not (annotations / f"{kind}_{split}.json").is_file()
+    ]
+    missing += [
+        f"{annotations / f'panoptic_{split}'} or its archive, .zip"
+        for split in RELEASE
+        if not (annotations / f"panoptic_{split}").is_dir() and not (annotations / f"panoptic_{split}.zip").is_file()
+    ]
+    if missing:
+        raise FileNotFoundError(
+            f"{source} lacks {', '.join(missing)}. COCO's page has the images as train2017.zip and val2017.zip, "
+            "and the annotations as annotations_trainval2017.zip and panoptic_annotations_trainval2017.zip, all to be "
+            "unpacked in the same folder"
+        )
+
+
+def _link_source(source: Path, target: Path) -> None:
+    (target / "annotations").mkdir(parents=True, exist_ok=True)
+    names = [*RELEASE, *(f"annotations/{k}_{s}.json" for k in ("instances", "panoptic") for s in RELEASE)]
+    names += [f"annotations/panoptic_{s}" for s in RELEASE if (source / "annotations" / f"panoptic_{s}").is_dir()]
+    for name in names:
+        link(source / name, target / name)
+
+
+def _unpack(source: Path, target: Path, split: str) -> None:
+    """Unpack the PNGs of a split where there is their archive alone."""
+    folder = target / "annotations" / f"panoptic_{split}"
+    if folder.is_dir():
+        return
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(exist_ok=True)
+    with zipfile.ZipFile(source / "annotations" / f"panoptic_{split}.zip") as archive:
+        for entry in archive.infolist():
+            # The archive holds a folder of the Mac's finder as well.
+            name = Path(entry.filename)
+            png = partial / name.name
+            if name.parts[0] != f"panoptic_{split}" or name.suffix != ".png":
+                continue
+            if not png.is_file() or png.stat().st_size != entry.file_size:
+                with archive.open(entry) as packed, png.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
+    os.replace(partial, folder)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What the JSONs of a split say, after checks that all files are there and that they fit each other."""
+
+    folder: Path
+    categories: Categories
+    image_ids: list[int]
+    pngs: list[str]
+    segments: list[tuple[tuple[int, int], ...]]
+
+    @classmethod
+    def read(cls, root: Path, name: str) -> _Split:
+        path = root / "annotations" / f"panoptic_{name}.json"
+        panoptic = _load(path)
+        instances = _load(root / "annotations" / f"instances_{name}.json")
+        folder = root / "annotations" / f"panoptic_{name}"
+        problems = _misfits(panoptic, instances, name)
+        problems += _missing(root / name, (image["file_name"] for image in panoptic["images"]), "image")
+        problems += _missing(folder, (entry["file_name"] for entry in panoptic["annotations"]), "PNG")
+        if problems:
+            raise DatasetError(str(path), problems)
+        return cls(
+            folder,
+            Categories.from_json(panoptic["categories"]),
+            [image["id"] for image in panoptic["images"]],
+            [entry["file_name"] for entry in panoptic["annotations"]],
+            [tuple((s["id"], s["category_id"]) for s in e["segments_info"]) for e in panoptic["annotations"]],
+        )
+
+    def semantic_pngs(self, target: Path) -> list[SemanticPng]:
+        labels = self.categories.stuff_label
+        return [
+            SemanticPng(
+                self.folder / png, target / png, tuple((i, labels.get(category, 0)) for i, category in segments)
+            )
+            for png, segments in zip(self.pngs, self.segments, strict=True)
+        ]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DatasetError(str(path), [f"not valid JSON: {error}; was it downloaded to its end?"]) from error
+    lacking = [k for k in ("images", "annotations", "categories") if not isinstance(content, dict) or k not in content]
+    if lacking:
+        raise DatasetError(str(path), [f"the key {key!r} is missing" for key in lacking])
+    loaded: dict[str, Any] = content
+    return loaded
+
+
+def _misfits(panoptic: Mapping[str, Any], instances: Mapping[str, Any], split: str) -> list[str]:
+    """Say where the two JSONs of a split are about other images or things."""
+    ids = {name: {image["id"] for image in content["images"]} for name, content in _named(panoptic, instances)}
+    annotated = {entry["image_id"] for entry in panoptic["annotations"]}
+    problems = [
+        f"image {i} is in {one}_{split}.json, but not in {other}_{split}.json"
+        for one, other in (("panoptic", "instances"), ("instances", "panoptic"))
+        for i in sorted(ids[one] - ids[other])
+    ]
+    problems += [f"image {i} has no panoptic annotation" for i in sorted(ids["panoptic"] - annotated)]
+    things = {(c["id"], c["name"]) for c in panoptic["categories"] if c["isthing"]}
+    counted = {(c["id"], c["name"]) for c in instances["categories"]}
+    problems += [f"the thing {c} is in one of the JSONs of {split} only" for c in sorted(things ^ counted)]
+    return problems
+
+
+def _named(panoptic: Mapping[str, Any], instances: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [("panoptic", panoptic), ("instances", instances)]
+
+
+def _missing(folder: Path, names: Any, kind: str) -> list[str]:
+    present = set(os.listdir(folder))
+    return [f"{kind} file {folder / name} is missing" for name in names if name not in present]

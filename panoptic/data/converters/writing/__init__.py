@@ -1,0 +1,1 @@
+"""Writing converted data sets: in parallel, atomically, and going on from where a run was interrupted."""
