@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticConv2d, ModelSpace
@@ -31,11 +32,19 @@ class Classifier(ModelSpace):
             nn.BatchNorm2d(tail_width, momentum=config.batch_norm_momentum),
             nn.ReLU(inplace=True),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.classes = nn.Linear(tail_width, classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, 3, H, W), H and W multiples of 32."""
-        features: Tensor = self.tail(self.backbone(images)["c5"])
-        logits: Tensor = self.classes(self.dropout(features.mean(dim=(2, 3))))
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W), H and W multiples of 32.
+
+        Args:
+            images: Normalised.
+            generator: Draws what is dropped in training mode, on the images' device; None for torch's default one.
+        """
+        features: Tensor = self.tail(self.backbone(images)["c5"]).mean(dim=(2, 3))
+        if self.training and self.dropout:
+            kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
+            features = features * kept / (1 - self.dropout)
+        logits: Tensor = self.classes(features)
         return logits

@@ -65,8 +65,9 @@ def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder:
     recipe, hardware, paths = training.recipe, training.hardware, training.paths
     last = newest_checkpoint(folder)
     keep_record(folder / RECORD, record_of(classifier, training), what=WHAT, begun=last is not None)
-    several = paths is not None and hardware.devices > 1
-    module = PretrainingModule(classifier, recipe, portable(paths, recipe.passes) if paths and several else paths)
+    several = hardware.devices > 1
+    sampler = portable(paths, recipe.passes) if paths is not None and several else paths
+    module = PretrainingModule(classifier, recipe, sampler, training.seed)
     data = ImageBatches(training.images.train, recipe, hardware, training.seed)
     speed = Speed(recipe.batch_size)
     callbacks: list[Callback] = [speed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,8 @@ def save_backbone(backbone: nn.Module, path: Path, architecture: Architecture | 
     path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {STATE: {name: value.cpu() for name, value in backbone.state_dict().items()}}
     if architecture is not None:
-        found[ARCHITECTURE] = architecture.to_json()
+        # Labels may be of NNI's own kind of text, which a file for weights_only=True must not hold.
+        found[ARCHITECTURE] = json.loads(json.dumps(architecture.to_json()))
     partial = path.with_suffix(".partial")
     torch.save(found, partial)
     os.replace(partial, path)

@@ -116,7 +116,7 @@ def test_a_found_backbone_learns_to_tell_the_classes(
 ) -> None:
     how = settings()
     architecture = hand_made(Supernet(build(how.network_for(2, 2), 0)).space)
-    longer = replace(recipe, passes=30, batch_size=9, jitter=0.0, norm_factor=10.0, label_smoothing=0.0)
+    longer = replace(recipe, passes=60, batch_size=9, learning_rate=1e-2, jitter=0.0, label_smoothing=0.0)
     found = pretrain(how, architecture, images, tmp_path, longer)
     assert found.accuracies[0].architecture is None
     assert found.accuracies[0].top1 > 70
