@@ -80,4 +80,4 @@ def test_architectures_that_are_not_there_or_do_not_fit_are_refused(image_folder
     assert "nowhere.json: is neither an architecture's file, a network's folder nor one of ['ade_3.8g'" in shown
     Architecture({"backbone.0": "shuffle9"}).save(tmp_path / "odd.json")
     assert "backbone.0" in run(*given, "--architecture", str(tmp_path / "odd.json"), code=1)
-    assert "has no choice 'backbone.10'" in run(*given, "--architecture", "coco_3.8g", code=1)
+    assert "The space has no choice 'backbone.6'" in run(*given, "--architecture", "coco_3.8g", code=1)

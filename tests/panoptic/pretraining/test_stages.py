@@ -167,7 +167,7 @@ def test_a_found_backbone_starts_its_own_architecture_alone(
         started(how, config, other, Path())
     with pytest.raises(ValueError, match="the backbone of one architecture alone, and a search compares several"):
         check_start(how, categories)
-    wide = settings(**{"init": str(found.backbone), "init_part": "backbone", "network.stem_width": 8})
+    wide = settings(**{"init": str(found.backbone), "init_part": "backbone", "network.stem_width": 6})
     with pytest.raises(ValueError, match=r"of another shape.*stem"):
         check_start(wide, categories, architecture)
 
