@@ -12,5 +12,5 @@ PACKAGES = find_namespace_packages(include=[*ROOMS, *(f"{room}.*" for room in RO
 setup(
     packages=[f"autopanoptic.{name}" for name in PACKAGES],
     package_dir={f"autopanoptic.{room}": room for room in ROOMS},
-    package_data={"": ["py.typed", "*.json", "*.yaml"]},
+    package_data={"": ["py.typed", "*.json", "*.yaml", "*.html", "*.css"]},
 )

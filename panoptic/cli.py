@@ -14,6 +14,7 @@ from rich.console import Console
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
 from autopanoptic.panoptic.pretraining import commands as pretraining
+from autopanoptic.panoptic.report.command import report
 from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
@@ -24,6 +25,7 @@ app.command()(commands.evaluate)
 app.command()(commands.predict)
 app.command()(pretraining.pretrain_supernet)
 app.command()(pretraining.pretrain)
+app.command()(report)
 
 RUNS = Path("runs")
 

@@ -132,7 +132,7 @@ class Fronts:
         """
         unit = UNITS[self.cost]
         title = (
-            f"{self._name} on nas_val by paths of the supernet, best within a budget ({unit})"
+            f"{self.title} on nas_val by paths of the supernet, best within a budget ({unit})"
             if split == "nas_val"
             else "The same paths on val, where none of them was chosen"
         )
@@ -141,7 +141,7 @@ class Fronts:
         for series in self.series:
             found.add_column(series, justify="right", no_wrap=True)
         for budget in self.budgets():
-            points = {series: self._at(series, budget, split) for series in self.series}
+            points = {series: self.at(series, budget, split) for series in self.series}
             top = max((point.value for point in points.values() if point is not None), default=None)
             cells = ["-" if point is None else _cell(point, bold=point.value == top) for point in points.values()]
             found.add_row(f"{budget:.3g}", *cells)
@@ -154,21 +154,23 @@ class Fronts:
         """
         parts = [f"above the {other} one at {self.above(other)}" for other in (HAND_MADE, RANDOM)]
         return (
-            f"On {self._split} the searched front lies {' and '.join(parts)} of {len(self.budgets())} budgets, by more "
+            f"On {self.split} the searched front lies {' and '.join(parts)} of {len(self.budgets())} budgets, by more "
             "than a standard error."
         )
 
     def above(self, other: str) -> int:
         """Return at how many budgets the search's front lies above another by more than a standard error of its own."""
-        return sum(self._above(other, budget, self._split) for budget in self.budgets())
+        return sum(self._above(other, budget, self.split) for budget in self.budgets())
 
     @property
-    def _name(self) -> str:
+    def title(self) -> str:
+        """The objective as it is written."""
         quality, *kind = self.objective.split("_")
         return " ".join([quality.upper(), *kind])
 
     @property
-    def _split(self) -> str:
+    def split(self) -> str:
+        """The split that decides how the fronts compare."""
         return "val" if self.on_val else "nas_val"
 
     def budget_line(self, finalists: int = 1) -> str:
@@ -194,13 +196,13 @@ class Fronts:
             {name: _series(points) for name, points in self.series.items()},
             path,
             cost=UNITS[self.cost],
-            value=f"{self._name} on nas_val, {self.images} images, %; bars: one standard error",
+            value=f"{self.title} on nas_val, {self.images} images, %; bars: one standard error",
             budget=self.budget,
             others=everything,
         )
 
-    def _at(self, series: str, budget: float, split: str) -> Point | None:
-        """Return the best point of a series within a budget by nas_val, as it is on a split."""
+    def at(self, series: str, budget: float, split: str) -> Point | None:
+        """Return the best point of a series within a budget by nas_val, as it is on a split; None where none is."""
         best = self.best(series, budget)
         if best is None or split == "nas_val":
             return best
@@ -209,7 +211,7 @@ class Fronts:
         return None if found is None else replace(found, cost=best.cost)
 
     def _above(self, other: str, budget: float, split: str) -> bool:
-        own, others = self._at(SEARCHED, budget, split), self._at(other, budget, split)
+        own, others = self.at(SEARCHED, budget, split), self.at(other, budget, split)
         return own is not None and (others is None or own.value - others.value > (own.error or 0.0))
 
     def to_json(self) -> dict[str, Any]:

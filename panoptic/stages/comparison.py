@@ -20,6 +20,9 @@ from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.evaluator import Validation
 
 PICTURES = 4
+METRICS_FILE = "metrics.json"
+COUNTS_FILE = "images.json"
+"""What was found on each image of val, in the folder of a network of the comparison."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class NetworkReport:
 
 
 def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPanoptic, pictures: Path) -> QualityReport:
-    """Measure a network on a split, and draw its first images."""
+    """Measure a network on a split, draw its first images, and keep what was found on each beside the pictures."""
     first: dict[int, PanopticMap] = {}
 
     def keep(index: int, panoptic: PanopticMap) -> None:
@@ -64,6 +67,7 @@ def evaluate(network: PanopticNetwork, validation: Validation, dataset: CocoPano
             first[index] = panoptic
 
     quality = validation.quality(network, keep=keep)
+    quality.images.save(pictures.parent / COUNTS_FILE, dataset.image_ids.tolist())
     for index, panoptic in first.items():
         # Text may hold what would be a folder in a path.
         path = pictures / f"{str(dataset.image_ids[index]).replace('/', '_')}.png"
@@ -112,8 +116,14 @@ def verdict(measured: Mapping[str, NetworkReport], found: Mapping[str, Estimate]
 def _compared(name: str, found: Estimate | None) -> str:
     if found is None:
         return f"searched - {name}: they are one network"
-    kind = "above" if found.low > 0 else "below" if found.high < 0 else "no difference beyond the images"
-    return f"searched - {name}: {found.value:+.1f} PQ [{found.low:.1f}, {found.high:.1f}], {kind}"
+    return f"searched - {name}: {found.value:+.1f} PQ [{found.low:.1f}, {found.high:.1f}], {reading(found)}"
+
+
+def reading(difference: Estimate) -> str:
+    """Say in words what a paired difference of PQ means."""
+    if difference.low > 0:
+        return "above"
+    return "below" if difference.high < 0 else "no difference beyond the images"
 
 
 def on_nas_val(result: Result, architecture: Architecture) -> float | None:
@@ -148,4 +158,4 @@ def write(
         "searched_minus": {name: asdict(estimate) for name, estimate in found.items()},
         "networks": {name: network.to_json() for name, network in measured.items()},
     }
-    (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")
+    (folder / METRICS_FILE).write_text(json.dumps(values, indent=1) + "\n")

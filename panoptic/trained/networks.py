@@ -111,11 +111,17 @@ def _usage(folder: Path) -> Usage:
     run = run_of(folder)
     if (folder / USAGE).exists() or run is None:
         return Usage.load(folder)
-    return usage_of(load_run(run), _categories(run / DATA))
+    return usage_of(load_run(run), categories_of(run))
 
 
-def _categories(path: Path) -> Categories:
-    """The classes of the data that a run has trained on, by its record."""
+def categories_of(run: Path) -> Categories:
+    """Return the classes of the data that a run has trained on, by its record, which has no colors of theirs.
+
+    Raises:
+        FileNotFoundError: If the record is missing.
+        ValueError: If it is damaged.
+    """
+    path = run / DATA
     try:
         entries = json.loads(path.read_bytes())["train"]["categories"]
         return Categories.from_json([{"id": i, "name": name, "isthing": thing} for i, name, thing in entries])

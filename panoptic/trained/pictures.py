@@ -94,13 +94,14 @@ def legend(panoptic: PanopticMap, categories: Categories) -> Iterator[Row]:
         shown = " ".join(f"{score:.2f}" for score in best[:SCORES]) + (" ..." if len(best) > SCORES else "")
         yield Row(categories[identifier].color, f"{name} x {len(best)}" if len(best) > 1 else name, shown)
     for identifier, area in sorted(areas.items(), key=lambda item: -item[1]):
-        yield Row(categories[identifier].color, _short(categories[identifier].name), _part(area / pixels))
+        yield Row(categories[identifier].color, _short(categories[identifier].name), part(area / pixels))
     void = np.count_nonzero(panoptic.numpy() == 0)
     if void:
-        yield Row((255, 255, 255), "void", _part(void / pixels))
+        yield Row((255, 255, 255), "void", part(void / pixels))
 
 
-def _part(value: float) -> str:
+def part(value: float) -> str:
+    """Write a part of an image in percent; what is there is never 0%."""
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"
 
 

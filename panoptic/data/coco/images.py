@@ -45,7 +45,7 @@ class StoredImage:
         return np.ascontiguousarray(_turn(self.pixels, self.orientation))
 
 
-def read_image(path: Path, orientation: Orientation = "apply") -> Pixels:
+def read_image(path: str | Path, orientation: Orientation = "apply") -> Pixels:
     """Decodes an image to (H, W, 3) RGB.
 
     Grey images of 16 bits (PNG, TIFF, PGM) are scaled, 0..65535 to 0..255; transparency is dropped.
@@ -60,7 +60,7 @@ def read_image(path: Path, orientation: Orientation = "apply") -> Pixels:
         ValueError: If the file is not an image, is damaged or truncated, or is of a mode without a range of its
             own (32-bit integers, floats) or without RGB.
     """
-    stored = read_stored(path)
+    stored = read_stored(Path(path))
     return stored.turned() if orientation == "apply" else stored.pixels
 
 

@@ -19,6 +19,8 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, InfeasibleError, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_split
+from autopanoptic.panoptic.quality.bootstrap import value_of
+from autopanoptic.panoptic.quality.images import ImageCounts
 from autopanoptic.panoptic.results.saved import load_network, new_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
@@ -67,6 +69,10 @@ def test_the_folder_holds_all_results(finished: tuple[Path, dict[str, NetworkRep
         assert 0.3 < values["mparams"] < 1.5
         assert len(list((folder / "networks" / name / "pictures").glob("*.png"))) == 2
         assert (folder / "networks" / name / "network.png").read_bytes().startswith(b"\x89PNG")
+        counts, ids = ImageCounts.load(
+            folder / "networks" / name / "images.json", reports[name].quality.images.categories
+        )
+        assert (value_of(counts), len(ids)) == (pytest.approx(values["pq"]), 2)
     for name, found in metrics["searched_minus"].items():
         assert found["low"] <= found["value"] <= found["high"]
         assert found["value"] == pytest.approx(metrics["networks"]["searched"]["pq"] - metrics["networks"][name]["pq"])

@@ -1,0 +1,81 @@
+"""The compared networks: a table with intervals, and what the searched one is worth beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap
+from autopanoptic.panoptic.report.blocks import Block, Cell, Lacking, Paragraph, Section, Table
+from autopanoptic.panoptic.report.measured import Measured
+from autopanoptic.panoptic.report.run import Run
+from autopanoptic.panoptic.stages.comparison import reading
+
+QUALITIES = {"pq": "PQ", "pq_things": "PQ things", "pq_stuff": "PQ stuff", "sq": "SQ", "rq": "RQ"}
+COSTS = {"gflops": ("GFLOPs", "{:.3g}"), "mparams": ("parameters", "{:.2f} M"), "latency_ms": ("latency", "{:.1f} ms")}
+
+
+def networks_section(run: Run, measured: Measured) -> Section:
+    """Return the comparison of the trained networks."""
+    return Section("networks", "Compared networks", list(_blocks(run, measured)))
+
+
+def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
+    if run.metrics is None:
+        yield Lacking("The run has not compared its networks yet: it is not finished.")
+        return
+    yield _table(run.metrics["networks"], measured)
+    if measured.lacking:
+        yield Lacking(f"No intervals stand here. {measured.lacking}")
+    differences = {name: Estimate(**one) for name, one in run.metrics.get("searched_minus", {}).items()}
+    if differences:
+        yield _differences(differences)
+        yield Paragraph(
+            "Intervals are over the images alone, by the bootstrap, those of differences paired. Another seed of the "
+            "trainings changes more."
+        )
+    finalists: Mapping[str, float] = run.metrics.get("finalists_on_nas_val") or {}
+    if finalists:
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in finalists.items())
+        yield Paragraph(
+            f"The searched network is the best of {len(finalists)} trained finalists, by {run.objective} on nas_val: "
+            f"{shown}. The others were trained once each."
+        )
+
+
+def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Table:
+    best = {key: max((one[key] for one in networks.values() if key in one), default=None) for key in QUALITIES}
+    rows = []
+    for name, one in networks.items():
+        qualities = [_quality(one, key, best[key], measured, name) for key in QUALITIES]
+        rows.append((name, [*qualities, *(Cell(form.format(one[key])) for key, (_, form) in COSTS.items())]))
+    note = "" if measured.lacking else "; below each quality its 95% interval over the images"
+    columns = ("network", *QUALITIES.values(), *(heading for heading, _ in COSTS.values()))
+    return Table(f"On val, in percent{note}. The best of a column is bold.", columns, rows)
+
+
+def _quality(one: Mapping[str, Any], key: str, best: float | None, measured: Measured, name: str) -> Cell:
+    if key not in one:  # nothing of its group was seen
+        return Cell("-")
+    found = bootstrap(measured.counts[name], key) if name in measured.counts else None
+    known = found is not None and math.isfinite(found.low)
+    note = f"{found.low:.1f} to {found.high:.1f}" if found is not None and known else ""
+    return Cell(f"{one[key]:.1f}", note, best=one[key] == best)
+
+
+def _differences(found: Mapping[str, Estimate]) -> Table:
+    rows = [
+        (
+            f"searched minus {name}",
+            (Cell(_signed(one.value)), Cell(f"{_signed(one.low)} to {_signed(one.high)}"), Cell(reading(one))),
+        )
+        for name, one in found.items()
+    ]
+    images = next(iter(found.values())).images
+    columns = ("networks", "PQ", "95% interval", "the searched network is")
+    return Table(f"Differences on the same {images} images of val", columns, rows, words=(3,))
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"  # a zero has no minus

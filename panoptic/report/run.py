@@ -1,0 +1,141 @@
+"""What a run's folder holds so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autopanoptic.nas import Architecture, Result
+from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.results.fronts import FRONT, Fronts
+from autopanoptic.panoptic.stages.comparison import METRICS_FILE
+from autopanoptic.panoptic.stages.pipeline import load_run
+from autopanoptic.panoptic.stages.prepare import DATA
+from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.trained.networks import NETWORKS, SEARCHED, categories_of
+
+JOURNAL, SECONDS = "search.jsonl", "seconds.json"
+OF_NETWORK = ("architecture", "quality", "gflops", "mparams", "latency_ms")
+"""What a comparison says of each network, whatever was seen of its classes."""
+AGAIN = "Delete it and go on with the run by `autopanoptic panoptic search --resume` to have it again"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, finished or not.
+
+    Attributes:
+        folder: Where it is.
+        settings: What it was asked for.
+        searched: Its search so far.
+        release: Of this library, by which the search was begun.
+        categories: Of its data.
+        images: How many images of each split it has, by the split's name.
+        fronts: Of a finished search with a cost; None else.
+        metrics: The comparison of its networks; None before that is done.
+        seconds: Of each stage that has ended.
+    """
+
+    folder: Path
+    settings: Settings
+    searched: Result
+    release: str
+    categories: Categories
+    images: Mapping[str, int]
+    fronts: Fronts | None
+    metrics: Mapping[str, Any] | None
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """Read a run's files.
+
+        Raises:
+            FileNotFoundError: If there is no run, or no candidate of its search is measured yet.
+            ValueError: If a file is damaged; names it.
+            JournalError: If the search's journal is damaged, or another release's.
+        """
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: there is no such folder of a run")
+        settings, journal = load_run(folder), folder / JOURNAL
+        searched = Result.from_journal(journal) if journal.exists() else None
+        if searched is None or searched.history.best is None:
+            raise FileNotFoundError(
+                f"the run {folder} has nothing to report yet: no candidate of its search is measured. Go on with it by "
+                "`autopanoptic panoptic search --resume`"
+            )
+        return cls(
+            folder,
+            settings,
+            searched,
+            str(Journal(journal).events[0].get("version", "unknown")),
+            categories_of(folder),
+            _images(folder / DATA),
+            Fronts.load(folder) if (folder / FRONT).exists() else None,
+            _metrics(folder / METRICS_FILE),
+            _seconds(folder / SECONDS),
+        )
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.folder.resolve().name
+
+    @property
+    def objective(self) -> str:
+        """The metric that the search maximises."""
+        return self.searched.history.objectives[0].name
+
+    @property
+    def found(self) -> Architecture:
+        """The network that was found; before the comparison the best candidate so far."""
+        if self.metrics is not None and SEARCHED in self.metrics["networks"]:
+            return Architecture(self.metrics["networks"][SEARCHED]["architecture"])
+        return self.searched.best.architecture
+
+    def network_folder(self, name: str) -> Path:
+        """Return where a network of the comparison lies."""
+        return self.folder / NETWORKS / name
+
+
+def _metrics(path: Path) -> dict[str, Any] | None:
+    found = _optional(path)
+    networks = None if found is None else found.get("networks")
+    if found is not None and not (isinstance(networks, dict) and networks):
+        raise ValueError(f"{path} is damaged: it names no networks. {AGAIN}")
+    for name, one in (networks or {}).items():
+        if lacking := [key for key in OF_NETWORK if not isinstance(one, dict) or key not in one]:
+            raise ValueError(f"{path} is damaged: of the network {name!r} it lacks {', '.join(lacking)}. {AGAIN}")
+    return found
+
+
+def _images(path: Path) -> dict[str, int]:
+    try:
+        return {name: int(split["images"]) for name, split in _object(path).items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not say how many images the run has: {error!r}") from error
+
+
+def _seconds(path: Path) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in (_optional(path) or {}).items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, for nothing but times is lost") from error
+
+
+def _optional(path: Path) -> dict[str, Any] | None:
+    return _object(path) if path.exists() else None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}")
+    return found
