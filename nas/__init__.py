@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.nas.supernet.batch_norm import recalibrate as recalibrate
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
+    from autopanoptic.nas.supernet.bins import BinnedPaths as BinnedPaths
     from autopanoptic.nas.supernet.elastic.convolution import ElasticConv2d as ElasticConv2d
     from autopanoptic.nas.supernet.elastic.layer import ElasticLayer as ElasticLayer
     from autopanoptic.nas.supernet.elastic.linear import ElasticLinear as ElasticLinear
@@ -114,6 +115,7 @@ _NAMES = {
     "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
     "autopanoptic.nas.strategy": ["Strategy"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrate", "recalibrated"],
+    "autopanoptic.nas.supernet.bins": ["BinnedPaths"],
     "autopanoptic.nas.supernet.elastic.convolution": ["ElasticConv2d"],
     "autopanoptic.nas.supernet.elastic.layer": ["ElasticLayer"],
     "autopanoptic.nas.supernet.elastic.linear": ["ElasticLinear"],

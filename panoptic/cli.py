@@ -8,6 +8,7 @@ import typer
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
+from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.report.command import report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
@@ -24,6 +25,8 @@ app.command()(stages.search)
 app.command()(stages.retrain)
 app.command()(commands.evaluate)
 app.command()(commands.predict)
+app.command()(pretraining.pretrain_supernet)
+app.command()(pretraining.pretrain)
 app.command()(report)
 app.add_typer(config_app, name="config")
 

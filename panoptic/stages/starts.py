@@ -7,7 +7,8 @@
   another run.
 - ``init: FILE`` with ``init_part: backbone`` takes the backbone alone, from a whole supernet of any classes and heads,
   or from a state dict of the backbone, with or without ``backbone.`` before its names. What is no backbone is drawn
-  from the seed.
+  from the seed. The file may hold the backbone of one architecture, as `pretrain` writes it; then that architecture
+  alone can be trained from it, as `retrain` does, and not the networks of a search.
 
 A checkpoint that has its state dict under ``state_dict`` or ``model`` is read too. Files are read by
 ``weights_only=True``.
@@ -27,6 +28,7 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, load_weights, read_tensors
+from autopanoptic.panoptic.results.backbones import architecture_in, other_backbone
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
@@ -56,13 +58,24 @@ def started(settings: Settings, config: PanopticConfig, architecture: Architectu
         with read_from(supernet):
             load_weights(network, supernet)
     else:
+        single = _single(settings)
+        if single is not None:
+            _require_same(settings, single, architecture)
+            found = cast("PanopticNetwork", Supernet(network).subnet(architecture))
+            found.backbone.load_state_dict(_given(settings, found.backbone))
+            return found
         part = _part(settings, network)
         part.load_state_dict(_given(settings, part))
     return cast("PanopticNetwork", Supernet(network).subnet(architecture))
 
 
-def check_start(settings: Settings, categories: Categories) -> None:
+def check_start(settings: Settings, categories: Categories, architecture: Architecture | None = None) -> None:
     """Refuse weights that the compared networks cannot begin with, before anything is trained.
+
+    Args:
+        settings: Of the run.
+        categories: Of the data.
+        architecture: The only one that is trained; None where a search is to find it.
 
     Raises:
         FileNotFoundError: If the file of weights is missing.
@@ -75,7 +88,14 @@ def check_start(settings: Settings, categories: Categories) -> None:
         network = PanopticNetwork(network_config(settings, categories, searched=True))
         supernet = PanopticNetwork(network_config(settings, categories))
     if settings.init != "supernet":
-        _given(settings, _part(settings, network))
+        single = _single(settings)
+        if single is None:
+            _given(settings, _part(settings, network))
+        else:
+            _require_same(settings, single, architecture)
+            assert architecture is not None
+            with torch.device("meta"):
+                _given(settings, new_network(network.config, architecture).backbone)
         return
     problem = difference(network.state_dict(), supernet.state_dict())
     if problem:
@@ -90,6 +110,24 @@ def start_of(settings: Settings) -> str:
     if settings.init in ("scratch", "supernet"):
         return {"scratch": "from scratch", "supernet": "from the supernet's weights"}[settings.init]
     return f"from {'the backbone in ' if settings.init_part == 'backbone' else ''}{Path(settings.init).name}"
+
+
+def _single(settings: Settings) -> Architecture | None:
+    """Return the architecture whose backbone alone the file holds, where the backbone is asked for."""
+    if settings.init_part != "backbone" or not Path(settings.init).is_file():
+        return None
+    return architecture_in(read_tensors(Path(settings.init)))
+
+
+def _require_same(settings: Settings, single: Architecture, architecture: Architecture | None) -> None:
+    problem = (
+        "it holds the backbone of one architecture alone, and a search compares several. Give the weights of a whole "
+        "supernet, such as `autopanoptic panoptic pretrain-supernet` writes"
+        if architecture is None
+        else other_backbone(single, architecture)
+    )
+    if problem:
+        raise ValueError(f"init: {settings.init}: {problem}")
 
 
 def _part(settings: Settings, network: PanopticNetwork) -> nn.Module:

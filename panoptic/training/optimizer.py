@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -18,7 +18,35 @@ from autopanoptic.panoptic.training.recipe import Recipe
 logger = logging.getLogger(__name__)
 
 
-def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
+class OptimizerRecipe(Protocol):
+    """What a recipe says of the optimizer; see `Recipe`."""
+
+    @property
+    def optimizer(self) -> Literal["adamw", "sgd"]:
+        """Which one."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest one."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of weights with more than one dimension."""
+
+    @property
+    def bias_factor(self) -> float:
+        """Biases learn so many times as fast."""
+
+    @property
+    def norm_factor(self) -> float:
+        """Weights and biases of norms learn so many times as fast."""
+
+    @property
+    def offset_factor(self) -> float:
+        """Convolutions that predict offsets learn so many times as fast."""
+
+
+def make_optimizer(recipe: OptimizerRecipe, network: nn.Module) -> Optimizer:
     """Make the optimizer of a network's parameters, which are grouped by kind.
 
     It is torch's fused one where torch has that for the parameters' device; else a log message says why not.
@@ -40,13 +68,13 @@ def make_scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer, *, same_bat
     return LambdaLR(optimizer, lambda update: recipe.factor(update, total))
 
 
-def _make(recipe: Recipe, groups: list[dict[str, Any]], *, fused: bool) -> Optimizer:
+def _make(recipe: OptimizerRecipe, groups: list[dict[str, Any]], *, fused: bool) -> Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
 
 
-def _rates(recipe: Recipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
+def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
     """Yield each parameter once, with its highest learning rate."""
     norms = _parameters_of(network, (_NormBase, nn.GroupNorm, nn.LayerNorm))
     offsets = {id(p) for layer in network.modules() if isinstance(layer, Deformable) for p in layer.offset.parameters()}

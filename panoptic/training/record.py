@@ -44,7 +44,7 @@ def record_of(network: PanopticNetwork, training: Training) -> dict[str, Any]:
         "data": describe_data(training.dataset),
         "transform": json.loads(json.dumps(asdict(training.transform))),
         "recipe": recipe.to_json(),
-        "paths": None if paths is None else _describe_paths(paths, recipe.passes),
+        "paths": None if paths is None else describe_paths(paths, recipe.passes),
         "seed": training.seed,
         "precision": training.hardware.precision,
         "checkpoint_every": training.hardware.checkpoint_every,
@@ -135,7 +135,8 @@ def _describe_measure(measure: Measure) -> dict[str, Any]:
     return {"data": describe_data(measure.dataset), "rules": asdict(measure.rules)}
 
 
-def _describe_paths(paths: PathSampler, passes: int) -> dict[str, Any]:
+def describe_paths(paths: PathSampler, passes: int) -> dict[str, Any]:
+    """Describe a sampler by its cycle and its first paths."""
     steps = islice(range(passes), _PATHS)
     return {"cycle": paths.cycle, "first": _digest(paths.path(step).id for step in steps)}
 

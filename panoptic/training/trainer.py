@@ -73,7 +73,7 @@ def train(
         callbacks = _callbacks(folder, training, title, tell, Speed(shared * recipe.batch_size))
         # SyncBatchNorm has one width, and waits for a process that trains another path.
         own_statistics = network.config.space == "elastic" or module.share_paths
-        trainer = _trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
+        trainer = make_trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
@@ -132,9 +132,18 @@ def _callbacks(
     return [*found, KeepTwo(folder)]
 
 
-def _trainer(
+def make_trainer(
     folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback], *, own_statistics: bool
 ) -> lightning.Trainer:
+    """Make what runs a training.
+
+    Args:
+        folder: For the log.
+        epochs: Chunks of the training.
+        hardware: What to run on.
+        callbacks: What happens after each step, in this order.
+        own_statistics: Whether batch norms on several GPUs take each its own part's statistics.
+    """
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,

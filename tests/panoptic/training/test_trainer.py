@@ -25,7 +25,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.processes import SpawnedProcesses
 from autopanoptic.panoptic.training.recipe import Recipe
-from autopanoptic.panoptic.training.trainer import _trainer, train
+from autopanoptic.panoptic.training.trainer import make_trainer, train
 from autopanoptic.panoptic.training.training import Training
 
 TRANSFORM = Transform(None, None)
@@ -147,13 +147,13 @@ def test_batch_norm_is_synchronised_over_several_gpus(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
     machine = replace(QUIET, accelerator=accelerator, devices=devices)
-    options: Any = _trainer(tmp_path, 1, machine, [], own_statistics=False)
+    options: Any = make_trainer(tmp_path, 1, machine, [], own_statistics=False)
     assert options["sync_batchnorm"] == expected
     # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
     assert isinstance(options["strategy"], SpawnedProcesses) == (devices > 1)
     if devices > 1:
         assert options["strategy"]._start_method == "spawn"
-    own: Any = _trainer(tmp_path, 1, machine, [], own_statistics=True)
+    own: Any = make_trainer(tmp_path, 1, machine, [], own_statistics=True)
     assert not own["sync_batchnorm"]
 
 

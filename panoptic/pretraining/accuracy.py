@@ -1,0 +1,130 @@
+"""Accuracy on val: of a classifier, or of some fixed paths of a supernet, during its training and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from autopanoptic.nas import Architecture, Supernet, recalibrated
+from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.panoptic.pretraining.classifier import Classifier
+from autopanoptic.panoptic.pretraining.images import ImageClasses
+from autopanoptic.panoptic.pretraining.loading import ImageBatch, ordered_batches, random_batches
+from autopanoptic.panoptic.pretraining.module import PretrainingModule
+from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many images of val are told right, in percent.
+
+    Attributes:
+        top1: Those whose class has the highest logit.
+        top5: Those whose class is among the five highest; with five classes or fewer all of them.
+        architecture: Of the path; None for a classifier without choices.
+    """
+
+    top1: float
+    top5: float
+    architecture: Architecture | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as a JSON object."""
+        path = None if self.architecture is None else self.architecture.to_json()
+        return {"top1": self.top1, "top5": self.top5, "architecture": path}
+
+
+def accuracy(network: nn.Module, batches: Iterable[ImageBatch]) -> Accuracy:
+    """Measure a classifier, in evaluation mode, where its weights are.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    device = next(network.parameters()).device
+    right, seen = torch.zeros(2, dtype=torch.int64), 0
+    with evaluating(network), torch.no_grad():
+        for images, labels in batches:
+            logits = network(images.to(device)).cpu()
+            best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+            right += torch.stack((best[:, 0].sum(), best.any(dim=1).sum()))
+            seen += len(labels)
+    if not seen:
+        raise ValueError("there are no images to measure a classifier on")
+    top1, top5 = (100 * right / seen).tolist()
+    return Accuracy(top1, top5)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measures a classifier on val.
+
+    Attributes:
+        images: Whose val it is, and whose train gives batch-norm statistics to paths.
+        recipe: Size of the images and the batches.
+        seed: Decides the batches for the statistics.
+        paths: Of a supernet; empty for a classifier without choices.
+        workers: Processes that load images.
+    """
+
+    images: ImageClasses
+    recipe: PretrainingRecipe
+    seed: int
+    paths: Sequence[Architecture] = ()
+    workers: int = 0
+
+    def __call__(self, classifier: Classifier) -> list[Accuracy]:
+        """Return the accuracy of each path, with batch-norm statistics of its own, or of the classifier itself."""
+        if not self.paths:
+            return [accuracy(classifier, self._val())]
+        return [self._of_path(Supernet(classifier), path) for path in self.paths]
+
+    def _of_path(self, supernet: Supernet, path: Architecture) -> Accuracy:
+        active = supernet.active
+        device = next(supernet.module.parameters()).device
+        count = self.recipe.recalibration_batches
+        batches = random_batches(self.images.train, self.recipe, self.seed, 0, count, workers=self.workers)
+        try:
+            supernet.activate(path)
+            with recalibrated(supernet, batches, lambda network, batch: network(batch[0].to(device))):
+                found = accuracy(supernet.module, self._val())
+        finally:
+            supernet.activate(active)
+        return Accuracy(found.top1, found.top5, path)
+
+    def _val(self) -> Iterable[ImageBatch]:
+        return ordered_batches(self.images.val, self.recipe, self.workers)
+
+
+class MeasureEvery(Callback):
+    """Logs the mean accuracy on val after every so many passes, in the first of several processes.
+
+    Args:
+        measure: What measures.
+        every: Passes between two measurements.
+        afterwards: Called after each measurement.
+    """
+
+    def __init__(self, measure: Measure, every: int, afterwards: Callable[[], None]) -> None:
+        self.measure, self.every, self.afterwards = measure, every, afterwards
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        """Measure, where it is time."""
+        module = cast("PretrainingModule", pl_module)
+        if int(module.passes) % self.every:
+            return
+        if trainer.is_global_zero:
+            found = self.measure(cast("Classifier", module.network))
+            shown = {
+                "val_top1": sum(one.top1 for one in found) / len(found),
+                "val_top5": sum(one.top5 for one in found) / len(found),
+            }
+            for logger in trainer.loggers:
+                logger.log_metrics(shown, trainer.fit_loop.total_batch_idx)
+        trainer.strategy.barrier("accuracy")
+        self.afterwards()

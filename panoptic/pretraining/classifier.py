@@ -1,0 +1,50 @@
+"""The backbone with a classifier behind it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.nas import ElasticConv2d, ModelSpace
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.config import PanopticConfig
+
+
+class Classifier(ModelSpace):
+    """A backbone, a 1x1 convolution with batch norm and ReLU, the mean over the map, dropout, and a linear layer.
+
+    Its choices are the backbone's, under the same labels as in `PanopticNetwork`.
+
+    Args:
+        config: Of the panoptic network, whose backbone this is.
+        classes: How many.
+        tail_width: Channels of the 1x1 convolution.
+        dropout: Probability before the linear layer.
+    """
+
+    def __init__(self, config: PanopticConfig, classes: int, tail_width: int, dropout: float) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config)
+        entering = self.backbone.output_shape["c5"].channels
+        self.tail = nn.Sequential(
+            ElasticConv2d(entering, tail_width, 1, bias=False),
+            nn.BatchNorm2d(tail_width, momentum=config.batch_norm_momentum),
+            nn.ReLU(inplace=True),
+        )
+        self.dropout = dropout
+        self.classes = nn.Linear(tail_width, classes)
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W), H and W multiples of 32.
+
+        Args:
+            images: Normalised.
+            generator: Draws what is dropped in training mode, on the images' device; None for torch's default one.
+        """
+        features: Tensor = self.tail(self.backbone(images)["c5"]).mean(dim=(2, 3))
+        if self.training and self.dropout:
+            kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
+            features = features * kept / (1 - self.dropout)
+        logits: Tensor = self.classes(features)
+        return logits

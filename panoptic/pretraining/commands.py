@@ -1,0 +1,162 @@
+"""The commands of the pretraining; loads no torch before they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.pretraining.images import ImageClasses
+    from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+    from autopanoptic.panoptic.pretraining.stages import Pretrained
+    from autopanoptic.panoptic.stages.settings import Settings
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretraining; goes on with what it holds.")]
+Images = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder with train/CLASS/ and val/CLASS/, as ImageNet is laid out.")
+]
+Crops = Annotated[
+    bool, typer.Option("--crops", help="Instead of --images: crops of the things and stuff of the config's own data.")
+]
+Config = Annotated[
+    str, typer.Option(metavar="FILE", help="YAML file, or the name of one that ships: widths, data, machine, seed.")
+]
+Data = Annotated[
+    str | None, typer.Option(metavar="DIR", help="data.path: what --crops cuts; without it scenes are generated.")
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
+]
+Passes = Annotated[int | None, typer.Option(metavar="N", help="recipe.passes: each on one batch.")]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.batch_size: images, over all devices.")]
+ImageSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.image_size: in pixels.")]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Decode every image of --images first, to name those that fail.")
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="seed: decides everything that is drawn.")]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="machine.device: auto, cpu or cuda.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a key of the config, or of the recipe, such as recipe.jitter=0.2."
+    ),
+]
+
+
+def pretrain_supernet(
+    images: Images = None,
+    crops: Crops = False,
+    config: Config = "scenes",
+    data: Data = None,
+    out: Out = Path("runs/pretraining"),
+    recipe: Recipe = None,
+    passes: Passes = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    check: Check = True,
+    seed: Seed = None,
+    device: Device = None,
+    changes: Changes = None,
+) -> None:
+    """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
+
+    Its weights, DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
+    """
+    with _resumable():
+        given = _given(dict(locals()), supernet=True)
+        from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
+
+        found = stage(given.settings, given.images, out / "supernet", given.recipe, progress=True)
+        _show(found, given.console)
+
+
+def pretrain(
+    architecture: Annotated[
+        str, typer.Option(metavar="FILE|NAME", help="JSON file, a network's folder, coco_3.8g or ade_3.8g.")
+    ],
+    images: Images = None,
+    crops: Crops = False,
+    config: Config = "scenes",
+    data: Data = None,
+    out: Out = Path("runs/pretraining"),
+    recipe: Recipe = None,
+    passes: Passes = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    check: Check = True,
+    seed: Seed = None,
+    device: Device = None,
+    changes: Changes = None,
+) -> None:
+    """Train the backbone of a found architecture to classify images, from scratch.
+
+    Its weights, DIR/found/backbone.pt, are what training of that architecture reads as init, with init_part: backbone.
+    """
+    with _resumable():
+        from autopanoptic.panoptic.pretraining.sources import architecture_of
+
+        wanted = architecture_of(architecture)
+        given = _given(dict(locals()), supernet=False)
+        from autopanoptic.panoptic.pretraining.stages import pretrain as stage
+
+        found = stage(given.settings, wanted, given.images, out / "found", given.recipe, progress=True)
+        _show(found, given.console)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a command line describes."""
+
+    settings: Settings
+    images: ImageClasses
+    recipe: PretrainingRecipe
+    console: Console
+
+
+def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
+    from autopanoptic.panoptic.configs.config import resolve
+    from autopanoptic.panoptic.configs.layers import change
+    from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
+
+    images: Path | None = values["images"]
+    if (images is None) != values["crops"]:
+        raise ValueError("give either --images DIR, or --crops to cut them from the config's own data")
+    changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
+    fields = {key.removeprefix("recipe."): value for key, value, _ in changes if key.startswith("recipe.")}
+    fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
+    recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
+    settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
+    console = Console()
+    return _Given(settings, images_of(settings, images, values["out"], console, check=values["check"]), recipe, console)
+
+
+def _of_recipe(change: Sequence[Any]) -> bool:
+    return str(change[0]).startswith("recipe.")
+
+
+def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    keys = {"data": "data.path", "seed": "seed", "device": "machine.device"}
+    return [(key, values[name], f"--{name}") for name, key in keys.items() if values[name] is not None]
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. The same command goes on from the last checkpoint.")
+        raise typer.Exit(130) from None
+
+
+def _show(found: Pretrained, console: Console) -> None:
+    for one in found.accuracies:
+        path = "" if one.architecture is None else f"  path {one.architecture.id}"
+        console.print(f"top-1 {one.top1:.1f}%, top-5 {one.top5:.1f}% on val{path}", markup=False, highlight=False)
+    console.print(f"{found.classes} classes; weights: {found.backbone}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,59 @@
+"""A backbone's weights on disk: those of a whole supernet, or of one architecture, which stands beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autopanoptic.nas import Architecture, Option
+
+STATE, ARCHITECTURE = "state_dict", "architecture"
+PREFIX = "backbone."
+
+
+def save_backbone(backbone: nn.Module, path: Path, architecture: Architecture | None = None) -> None:
+    """Write a backbone's state dict such that the file is either whole or not there.
+
+    Args:
+        backbone: A supernet's, or that of one architecture.
+        path: The file.
+        architecture: Of the backbone; None for a supernet's, which holds all options.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {STATE: {name: value.cpu() for name, value in backbone.state_dict().items()}}
+    if architecture is not None:
+        # Labels may be of NNI's own kind of text, which a file for weights_only=True must not hold.
+        found[ARCHITECTURE] = json.loads(json.dumps(architecture.to_json()))
+    partial = path.with_suffix(".partial")
+    torch.save(found, partial)
+    os.replace(partial, path)
+
+
+def backbone_part(architecture: Mapping[str, Option]) -> Architecture:
+    """Return the choices that are the backbone's."""
+    return Architecture({label: option for label, option in architecture.items() if label.startswith(PREFIX)})
+
+
+def architecture_in(found: Any) -> Architecture | None:
+    """Return the architecture whose backbone alone a file holds; None where it holds no single one."""
+    given = found.get(ARCHITECTURE) if isinstance(found, dict) and STATE in found else None
+    return Architecture(given) if isinstance(given, dict) else None
+
+
+def other_backbone(own: Architecture, wanted: Mapping[str, Option]) -> str | None:
+    """Say in which blocks a backbone is not the wanted architecture's; None where it is."""
+    theirs = backbone_part(wanted)
+    odd = [label for label in {**own, **theirs} if own.get(label) != theirs.get(label)]
+    if not odd:
+        return None
+    first = odd[0]
+    return (
+        f"it holds the backbone of another architecture, which differs in {len(odd)} of {len({**own, **theirs})} "
+        f"choices, such as {first} ({own.get(first)}, not {theirs.get(first)})"
+    )
