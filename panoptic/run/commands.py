@@ -53,7 +53,9 @@ def run(
 
 @described
 def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None) -> None:
-    """Prepare the data of a run: generate or open them, and check them and the settings.
+    """Prepare the data of a run, or convert a data set (prepare coco, ade20k, ...).
+
+    The data are generated or opened, and checked with the settings.
 
     The run is a new one by the options that describe it, or that of --name with its own settings.
 
