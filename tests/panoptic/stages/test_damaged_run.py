@@ -43,7 +43,7 @@ def test_damaged_weights_end_a_resumed_run_with_one_line(
     path = run / "supernet" / file
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    done = runner.invoke(app, ["search", "--resume", "--name", "x"])
+    done = runner.invoke(app, ["run", "--resume", "--name", "x"])
     assert done.exit_code == 1
     said = " ".join(done.output.split("Error: ")[1].split())
     assert f"{path.name} ({len(content)} bytes) is damaged" in said.replace(" /", "/")

@@ -48,7 +48,7 @@ def test_a_whole_run(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     root = reduced(
         write_scenes(tmp_path / "data", {"train": 4, "nas_val": 2, "val": 2}, size=64), things=kind == "things"
     )
-    command = ["search", "--data", str(root), "--name", "x", "--quick", "--trials", "2", "--strategy", "random",
+    command = ["run", "--data", str(root), "--name", "x", "--quick", "--trials", "2", "--strategy", "random",
                "--image-size", "64", "--device", "cpu", "--workers", "1", "--trainings", "1",
                "--set", "machine.supernet_processes=1", *PASSES]  # fmt: skip
     done = runner.invoke(app, [*command, "--max-gflops", "50"])
@@ -69,7 +69,7 @@ def test_an_objective_of_the_other_kind_is_refused_at_once(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     root = reduced(write_scenes(tmp_path / "data", {"train": 4, "nas_val": 2, "val": 2}, size=64), things=True)
     assert not find_splits(root).open().train.categories.stuff
-    done = runner.invoke(app, ["search", "--data", str(root), "--objective", "pq_stuff", "--name", "x", "--quick"])
+    done = runner.invoke(app, ["run", "--data", str(root), "--objective", "pq_stuff", "--name", "x", "--quick"])
     assert done.exit_code == 1
     assert "objective='pq_stuff', but" in " ".join(done.output.split())
     assert not (tmp_path / "runs" / "x" / "supernet").exists()
