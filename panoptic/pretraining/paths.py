@@ -37,7 +37,7 @@ def binned_paths(classifier: Classifier, recipe: PretrainingRecipe, seed: int) -
         ValueError: If the recipe's bins are met by no path; says what paths cost.
     """
     with torch.device("meta"):
-        supernet = Supernet(Classifier(classifier.config, 2, recipe.tail_width, 0.0))
+        supernet = Supernet(Classifier(classifier.config, classifier.classes.out_features, recipe.tail_width, 0.0))
     images = torch.empty(1, 3, recipe.image_size, recipe.image_size, device="meta")
     costs = LayerCosts(supernet, images, unit=1e6)
     if classifier.config.space == "elastic":

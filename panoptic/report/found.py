@@ -36,7 +36,7 @@ def _blocks(run: Run) -> Iterator[Block]:
     except (ValueError, KeyError) as error:
         yield Lacking(f"The network could not be built, so it is not drawn: {error}")
         return
-    if run.metrics is None:
+    if run.chosen is None:
         yield Lacking("The run has not chosen its network yet. This is the best candidate of the search so far.")
     outline = Outline.of(network, run.found)
     alt = "Stem and stages of the backbone, pyramid, fusion units and heads of the network; the table says the same."

@@ -12,6 +12,7 @@ from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.fronts import FRONT, Fronts
+from autopanoptic.panoptic.results.saved import ARCHITECTURE
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
@@ -21,7 +22,6 @@ from autopanoptic.panoptic.trained.networks import SEARCHED, categories_of
 JOURNAL, SECONDS = "search.jsonl", "seconds.json"
 OF_NETWORK = ("architecture", "quality", "gflops", "mparams", "latency_ms")
 """What a comparison says of each network, whatever was seen of its classes."""
-AGAIN = "Delete it and go on with the run by `autopanoptic panoptic run --resume` to have it again"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Run:
         if searched is None or searched.history.best is None:
             raise FileNotFoundError(
                 f"the run {folder} has nothing to report yet: no candidate of its search is measured. Go on with it by "
-                "`autopanoptic panoptic run --resume`"
+                f"`{_go_on(folder)}`"
             )
         return cls(
             folder,
@@ -92,24 +92,40 @@ class Run:
 
     @property
     def found(self) -> Architecture:
-        """The network that was found; before the comparison the best candidate so far."""
+        """The network that was found; before the search has answered the best candidate so far."""
+        return self.searched.best.architecture if self.chosen is None else self.chosen
+
+    @property
+    def chosen(self) -> Architecture | None:
+        """The answer: of the comparison, else of the trainings, else of the search; None before it has ended."""
         if self.metrics is not None and SEARCHED in self.metrics["networks"]:
             return Architecture(self.metrics["networks"][SEARCHED]["architecture"])
-        return self.searched.best.architecture
+        path = self.folder / ARCHITECTURE
+        return Architecture.load(path) if path.exists() else None
 
     def network_folder(self, name: str) -> Path:
         """Return where a network of the comparison lies."""
         return self.folder / NETWORKS / name
 
 
+def _go_on(folder: Path) -> str:
+    return f"autopanoptic panoptic run --resume --name {folder.resolve().name}"
+
+
+def _again(folder: Path) -> str:
+    return f"Delete it and go on with the run by `{_go_on(folder)}` to have it again"
+
+
 def _metrics(path: Path) -> dict[str, Any] | None:
     found = _optional(path)
     networks = None if found is None else found.get("networks")
     if found is not None and not (isinstance(networks, dict) and networks):
-        raise ValueError(f"{path} is damaged: it names no networks. {AGAIN}")
+        raise ValueError(f"{path} is damaged: it names no networks. {_again(path.parent)}")
     for name, one in (networks or {}).items():
         if lacking := [key for key in OF_NETWORK if not isinstance(one, dict) or key not in one]:
-            raise ValueError(f"{path} is damaged: of the network {name!r} it lacks {', '.join(lacking)}. {AGAIN}")
+            raise ValueError(
+                f"{path} is damaged: of the network {name!r} it lacks {', '.join(lacking)}. {_again(path.parent)}"
+            )
     return found
 
 

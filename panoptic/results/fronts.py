@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -237,7 +238,9 @@ class Fronts:
 
     def save(self, folder: Path) -> None:
         """Write ``front.json`` to a run's folder."""
-        (folder / FRONT).write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        partial = (folder / FRONT).with_suffix(".partial")
+        partial.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        os.replace(partial, folder / FRONT)
 
     @classmethod
     def load(cls, folder: Path) -> Fronts:

@@ -82,18 +82,19 @@ class Run:
         partial = self._clock.with_suffix(".partial")
         partial.write_text(json.dumps(self.seconds))
         os.replace(partial, self._clock)
+        self._new = False
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
     @contextmanager
     def refusable(self) -> Iterator[None]:
-        """Settings that are refused before anything is trained do not stand in the way of better ones."""
+        """Settings that are refused before a stage has ended do not stand in the way of better ones."""
         scenes = self.folder / "data"
         generated = self._new and self.settings.data.path is None and not scenes.exists()
         try:
             yield
         except (ValueError, FileNotFoundError):
             if self._new:
-                (self.folder / SETTINGS).unlink()
+                (self.folder / SETTINGS).unlink(missing_ok=True)
             if generated:  # other settings may ask for other scenes
                 shutil.rmtree(scenes, ignore_errors=True)
             raise

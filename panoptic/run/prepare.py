@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import check_feasible
 
 
-def prepare(run: Run) -> Datasets:
+def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     """Generate or open the data of a run, check them, and refuse what no later stage could do with them.
 
     Each program that works on the run does so first, which takes as long as reading the annotations and a part of the
@@ -16,6 +17,7 @@ def prepare(run: Run) -> Datasets:
 
     Args:
         run: The run. Where nothing has been done in its folder, one that is refused leaves no settings there.
+        architecture: The only one that is trained, where none is searched.
 
     Raises:
         FileNotFoundError: If a file or folder is missing.
@@ -25,7 +27,7 @@ def prepare(run: Run) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets)
+        check_feasible(run.settings, datasets, architecture)
     run.datasets = datasets
     return datasets
 

@@ -14,7 +14,7 @@ from autopanoptic.panoptic.results.finalists import names_of, qualities
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, new_network, save_network
 from autopanoptic.panoptic.run.folder import Run
-from autopanoptic.panoptic.run.prepare import prepared
+from autopanoptic.panoptic.run.prepare import prepare, prepared
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
 from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
@@ -58,16 +58,10 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         ValueError: If the architecture is none of the run's networks, the name is no folder's or is kept for what the
             run finds, or the folder holds another training.
     """
-    if architecture is not None:
-        _require_free(name)
-    else:
-        require_finished_search(run)
-    if run.settings.init == "supernet":
-        require_supernet(run)
-    prepared(run)
+    with run.refusable():
+        _require_trainable(run, architecture, name)
     if architecture is not None:
         assert name is not None
-        _require_fitting(run, architecture)
         with run.stage("retraining"):
             return _train(run, {name: architecture})[name]
     with run.stage("retraining"):
@@ -123,6 +117,20 @@ def _on_nas_val(run: Run, finalists: dict[str, PanopticNetwork]) -> dict[str, fl
     shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
     run.say(f"Finalists, {objective} on nas_val: {shown}")
     return found
+
+
+def _require_trainable(run: Run, architecture: Architecture | None, name: str | None) -> None:
+    """Refuse a training that lacks something, or whose architecture does not fit, and prepare the data."""
+    if architecture is not None:
+        _require_free(name)
+    else:
+        require_finished_search(run)
+    if run.settings.init == "supernet":
+        require_supernet(run)
+    if run.datasets is None:
+        prepare(run, architecture)
+    if architecture is not None:
+        _require_fitting(run, architecture)
 
 
 def _require_free(name: str | None) -> None:

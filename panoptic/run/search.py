@@ -114,11 +114,12 @@ def require_finished_search(run: Run) -> None:
     Raises:
         FileNotFoundError: If it has not ended; says how it does.
     """
-    if not (run.folder / TRIALS).exists():
-        raise FileNotFoundError(
-            f"there is no {run.folder / TRIALS}: the run has not ended its search; "
-            f"`autopanoptic panoptic search --name {run.folder.name}` does"
-        )
+    for name in (TRIALS, *([] if run.settings.search.cost is None else [FRONT])):
+        if not (run.folder / name).exists():
+            raise FileNotFoundError(
+                f"there is no {run.folder / name}: the run has not ended its search; "
+                f"`autopanoptic panoptic search --name {run.folder.name}` does"
+            )
 
 
 def finished_search(run: Run) -> tuple[Result, Fronts | None]:

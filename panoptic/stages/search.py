@@ -46,7 +46,7 @@ TOP, TOP_OF_FRONT = 10, 3
 better means no dearer as well."""
 
 
-def check_feasible(settings: Settings, datasets: Datasets) -> None:
+def check_feasible(settings: Settings, datasets: Datasets, architecture: Architecture | None = None) -> None:
     """Refuse, before anything is trained, a search that could not even begin.
 
     Raises:
@@ -60,7 +60,7 @@ def check_feasible(settings: Settings, datasets: Datasets) -> None:
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    check_start(settings, categories)
+    check_start(settings, categories, architecture)
     space = searched_space(settings, datasets)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Pixels
@@ -18,6 +20,8 @@ from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.results.overlay import name_segments, overlay
 
 DPI = 100
+SOFTWARE = "AutoPanoptic"
+"""What a picture says that it was written by."""
 SMALLEST, THINNEST = 480, 40
 """Pixels of the longer and of the shorter side of the image in the picture, at least."""
 ROW, LEGEND = 22, 300
@@ -67,7 +71,18 @@ def draw_picture(image: Pixels, panoptic: PanopticMap, categories: Categories, p
     name_segments(axes, panoptic, categories)
     beside = figure.add_axes((wide / total[0], 0, LEGEND / total[0], 1))
     _draw_legend(beside, rows, total[1])
-    figure.savefig(path, format="png", dpi=DPI)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": SOFTWARE})
+    os.replace(partial, path)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture that `draw_picture` has written."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SOFTWARE
+    except OSError:
+        return False
 
 
 def _enlarged(image: Pixels, panoptic: PanopticMap) -> tuple[Pixels, PanopticMap]:

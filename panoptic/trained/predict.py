@@ -18,7 +18,7 @@ from autopanoptic.panoptic.search.evaluator import predict as predict_batch
 from autopanoptic.panoptic.trained.evaluate import device_named, require_folder
 from autopanoptic.panoptic.trained.images import batch_of, find_images, picture_names, read_at_most
 from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
-from autopanoptic.panoptic.trained.pictures import draw_picture
+from autopanoptic.panoptic.trained.pictures import draw_picture, is_picture
 from autopanoptic.panoptic.training.bars import bar
 
 LONGEST = 1600
@@ -85,7 +85,7 @@ def predict(
     Raises:
         FileNotFoundError: If an image, a folder or the network is missing, or a folder holds no image.
         ValueError: If an argument is out of range, files of the network are damaged, or a picture would take the place
-            of an image.
+            of another file.
         UnreadableImagesError: If files are no images, damaged or too large, after the others were drawn; names each.
     """
     out = Path(out)
@@ -150,9 +150,13 @@ def _changed(trained: TrainedNetwork, score: float | None, short_side: int | Non
 
 
 def _require_new(images: list[Path], pictures: list[Path]) -> None:
-    """Refuse pictures that would be written over images."""
+    """Refuse pictures that would be written over anything but earlier ones."""
     own = {path.resolve() for path in images}
     if taken := [path for path in pictures if path.resolve() in own]:
         raise ValueError(
             f"the picture {taken[0]} would take the place of an image; give another folder for the pictures"
+        )
+    if foreign := [path for path in pictures if path.exists() and not is_picture(path)]:
+        raise ValueError(
+            f"{foreign[0]} is there already, and none of these pictures; give another folder for the pictures"
         )

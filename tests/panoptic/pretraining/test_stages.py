@@ -173,7 +173,7 @@ def test_a_found_backbone_starts_its_own_architecture_alone(
 
 
 def test_costs_of_options_add_up_to_those_of_the_network(recipe: PretrainingRecipe) -> None:
-    classifier = Classifier(backbone_config(settings()), 2, 16, 0.0)
+    classifier = Classifier(backbone_config(settings()), 1000, 16, 0.0)
     paths = binned_paths(classifier, recipe, 0)
     assert isinstance(paths.cost, OptionCosts)
     flops = FlopCount(Supernet(classifier), torch.zeros(1, 3, 32, 32), unit=1e6)

@@ -14,6 +14,7 @@ from rich.console import Console
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.results.saved import load_network
@@ -155,10 +156,28 @@ def test_a_stage_does_not_begin_without_what_it_needs(staged: Path, tmp_path: Pa
     with pytest.raises(FileNotFoundError, match="has not trained its supernet"):  # from whose weights it would start
         retrain(run, Architecture({"a": 1}), "other")
     assert not printed(run)
-    open_search = Path(shutil.copytree(staged, tmp_path / "open"))
-    (open_search / "search.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"has not ended its search; `.* search --name open` does"):
-        retrain(Run.open(open_search, quiet()))
+    assert not (run.folder / "config.yaml").exists()  # what was refused is not the latest run
+    for name in ("search.json", "front.json"):
+        open_search = Path(shutil.copytree(staged, tmp_path / name / "open"))
+        (open_search / name).unlink()
+        with pytest.raises(FileNotFoundError, match=rf"{name}: .* not ended its search; `.* search --name open` does"):
+            retrain(Run.open(open_search, quiet()))
+        assert (open_search / "config.yaml").exists()
+
+
+def test_a_backbone_of_one_architecture_is_what_that_one_starts_from(staged: Path, tmp_path: Path) -> None:
+    trained = build(network_config(SETTINGS, prepare(Run.open(staged, quiet())).train.categories), 5)
+    smallest, *_, largest = family(Supernet(trained).space)
+    found = tmp_path / "backbone.pt"
+    save_backbone(Supernet(trained).subnet(smallest).backbone, found, backbone_part(smallest))  # type: ignore[arg-type]
+    changes = {"init": str(found), "init_part": "backbone", "retrain.learning_rate": 1e-9}
+    network = retrain(Run(change_settings(SETTINGS, changes), tmp_path / "run", quiet()), smallest, "small")
+    own = Supernet(trained).subnet(smallest).state_dict()
+    kernels = [key for key, value in own.items() if key.startswith("backbone.") and value.dim() > 1]
+    assert kernels
+    assert all(torch.allclose(own[key], network.state_dict()[key], atol=1e-6) for key in kernels)
+    with pytest.raises(ValueError, match="holds the backbone of another architecture"):
+        retrain(Run(change_settings(SETTINGS, changes), tmp_path / "other", quiet()), largest, "large")
 
 
 @pytest.mark.parametrize("name", ["searched", "searched-1", "random", "hand-made", "a/b", "..", "", None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_an_image_is_not_written_over(shared_run: Path, photos: Path) -> None:
     with pytest.raises(ValueError, match=r"grey\.png would take the place of an image"):
         predict([photos / "grey.png"], shared_run, photos, device="cpu")
     assert (photos / "grey.png").read_bytes() == before
+
+
+def test_a_file_that_is_no_earlier_picture_is_not_written_over(shared_run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):  # earlier pictures are
+        predict([photos / "grey.png"], shared_run, out, device="cpu")
+    assert [path.name for path in out.iterdir()] == ["grey.png"]
+    shutil.copy(photos / "one.png", out / "grey.png")
+    with pytest.raises(ValueError, match=r"grey\.png is there already, and none of these pictures"):
+        predict([photos / "grey.png"], shared_run, out, device="cpu")
+    assert (out / "grey.png").read_bytes() == (photos / "one.png").read_bytes()
 
 
 def test_the_command(run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
