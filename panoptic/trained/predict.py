@@ -11,7 +11,7 @@ from rich.console import Console
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Pixels
-from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.model.merge.merge import merge
 from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.search.evaluator import predict as predict_batch
@@ -36,18 +36,20 @@ class Picture:
     Attributes:
         image: The image's file.
         picture: The file that it was drawn to.
-        panoptic: The map, at the size at which it was drawn; ids are on the CPU.
+        size: Height and width at which it was drawn, in pixels.
+        segments: What was found. Many pictures fit into memory, many maps do not; `recognise` returns one.
         categories: What its segments are.
     """
 
     image: Path
     picture: Path
-    panoptic: PanopticMap
+    size: tuple[int, int]
+    segments: tuple[Segment, ...]
     categories: Categories
 
     def __str__(self) -> str:
-        things = sum(self.categories[segment.category_id].isthing for segment in self.panoptic.segments)
-        stuff = len(self.panoptic.segments) - things
+        things = sum(self.categories[segment.category_id].isthing for segment in self.segments)
+        stuff = len(self.segments) - things
         return f"{self.image}: {things} thing{'' if things == 1 else 's'}, {stuff} stuff"
 
 
@@ -108,7 +110,7 @@ def predict(
             else:
                 panoptic = recognise(trained, pixels, precision)
                 draw_picture(pixels, panoptic, trained.usage.categories, picture)
-                drawn.append(Picture(path, picture, panoptic, trained.usage.categories))
+                drawn.append(Picture(path, picture, panoptic.size, panoptic.segments, trained.usage.categories))
                 if on_picture is not None:
                     on_picture(drawn[-1])
             progress(index + 1, len(found))

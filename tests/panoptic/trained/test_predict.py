@@ -55,7 +55,7 @@ def photos(tmp_path: Path) -> Path:
 def test_every_kind_of_image_is_drawn(shared_run: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     drawn = predict([photos], shared_run, out, longest=300, device="cpu")
-    sizes = {one.image.name: one.panoptic.size for one in drawn}
+    sizes = {one.image.name: one.size for one in drawn}
     assert sizes == {
         "plain.png": (48, 64), "grey.png": (48, 64), "rgba.png": (48, 64), "palette.gif": (48, 64), "wide.png": (9, 9),
         "turned.jpg": (64, 48), "one.png": (1, 1), "strip.png": (1, 300), "large.jpg": (167, 300),
@@ -72,11 +72,11 @@ def test_every_kind_of_image_is_drawn(shared_run: Path, photos: Path, tmp_path: 
 def test_options_change_what_is_found(shared_run: Path, photos: Path, tmp_path: Path) -> None:
     def segments(**options: float) -> list[int]:
         (found,) = predict([photos / "large.jpg"], shared_run, tmp_path / "out", device="cpu", longest=200, **options)  # type: ignore[arg-type]
-        return [found.categories[s.category_id].isthing for s in found.panoptic.segments]
+        return [found.categories[s.category_id].isthing for s in found.segments]
 
     assert sum(segments(score=0.0)) > sum(segments(score=1.0)) == 0
     (small,) = predict([photos / "one.png"], shared_run, tmp_path / "out", short_side=40, device="cpu")
-    assert small.panoptic.size == (1, 1)
+    assert small.size == (1, 1)
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_drawn(shared_run: Path, photos: Path, tmp_path: Path) -> None:
