@@ -49,6 +49,9 @@ Changes = Annotated[
     ),
 ]
 
+SUPERNET, FOUND = "supernet", "found"
+"""Folders of the two trainings."""
+
 
 def pretrain_supernet(
     images: Images = None,
@@ -73,7 +76,7 @@ def pretrain_supernet(
         given = _given(dict(locals()), supernet=True)
         from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
 
-        found = stage(given.settings, given.images, out / "supernet", given.recipe, progress=True)
+        found = stage(given.settings, given.images, out / SUPERNET, given.recipe, progress=True)
         _show(found, given.console)
 
 
@@ -106,7 +109,7 @@ def pretrain(
         given = _given(dict(locals()), supernet=False)
         from autopanoptic.panoptic.pretraining.stages import pretrain as stage
 
-        found = stage(given.settings, wanted, given.images, out / "found", given.recipe, progress=True)
+        found = stage(given.settings, wanted, given.images, out / FOUND, given.recipe, progress=True)
         _show(found, given.console)
 
 
@@ -124,6 +127,8 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
     from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
+    from autopanoptic.panoptic.stages.checks import require_device
+    from autopanoptic.panoptic.training.record import RECORD
 
     images: Path | None = values["images"]
     if (images is None) != values["crops"]:
@@ -133,8 +138,10 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
-    console = Console()
-    return _Given(settings, images_of(settings, images, values["out"], console, check=values["check"]), recipe, console)
+    require_device(settings)
+    console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
+    check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
+    return _Given(settings, images_of(settings, images, values["out"], console, check=check), recipe, console)
 
 
 def _of_recipe(change: Sequence[Any]) -> bool:

@@ -29,13 +29,22 @@ def check_settings(settings: Settings) -> None:
         settings.data.require_scenes()
     else:
         find_splits(settings.data.path)
+    require_device(settings)
+    _require_gpus(settings)
+    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
+        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def require_device(settings: Settings) -> None:
+    """Refuse a GPU where there is none.
+
+    Raises:
+        ValueError: If there is none.
+    """
     if settings.machine.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"machine.device is cuda, but torch {torch.__version__} can use no GPU of this machine; take auto or cpu"
         )
-    _require_gpus(settings)
-    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
-        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
 
 
 def _require_gpus(settings: Settings) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.cli import app
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.pretraining import sources
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 
@@ -37,7 +39,7 @@ def architecture(tmp_path: Path) -> Path:
 
 
 def test_both_stages_from_one_folder(
-    scene_folder: Path, image_folder: Path, architecture: Path, tmp_path: Path
+    scene_folder: Path, image_folder: Path, architecture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     shown = run("pretrain-supernet", "--crops", "--data", str(scene_folder), "--out", str(out), *SMALL)
@@ -48,7 +50,8 @@ def test_both_stages_from_one_folder(
         "pretrain", "--images", str(image_folder), "--architecture", str(architecture), "--out", str(out), *SMALL
     )  # fmt: skip
     assert f"3 classes; weights: {out / 'found' / 'backbone.pt'}" in shown
-    # A network's folder serves as well as the file.
+    # A network's folder serves as well as the file; images that were checked when it began are not checked again.
+    monkeypatch.setattr(sources, "check_images", lambda *_: pytest.fail("decoded again"))
     again = run(
         "pretrain", "--images", str(image_folder), "--architecture", str(tmp_path), "--out", str(out), *SMALL
     )  # fmt: skip
@@ -71,6 +74,13 @@ def test_what_is_wrong_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in run("pretrain-supernet", *options, code=1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "can use no GPU of this machine" in run("pretrain-supernet", "--crops", "--device", "cuda", code=1)
     assert not list(tmp_path.iterdir())
 
 
