@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from autopanoptic.panoptic.data.converters.own_data import (
     png_name,
     require_size,
     settings_of,
+    shared_files,
 )
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing, write_dataset
@@ -154,7 +154,7 @@ def _names(entries: Sequence[_Entry], labels: Sequence[str] | None, folder: Path
 
 
 def _require_own_images(conversions: Sequence[_FromLabelme], folder: Path) -> None:
-    shared = [path for path, times in Counter(c.path for c in conversions).items() if times > 1]
+    shared = shared_files(conversion.path for conversion in conversions)
     if shared:
         raise DatasetError(str(folder), [f"{path} is the image of more than one JSON" for path in shared])
 

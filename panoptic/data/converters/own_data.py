@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,6 +113,11 @@ def draw_splits(
     ends = np.cumsum([counts["nas_val"], counts["val"]])
     parts = {"train": shuffled[ends[1] :], "nas_val": shuffled[: ends[0]], "val": shuffled[ends[0] : ends[1]]}
     return {name: sorted(part, key=lambda conversion: conversion.image_file) for name, part in parts.items()}
+
+
+def shared_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that occur more than once, though by other names or through links."""
+    return [path for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
 
 
 def png_name(image_id: Any, position: int) -> str:

@@ -155,6 +155,24 @@ def test_val_may_be_given(tool, tmp_path, noise):
         tool.convert(val_annotations=other.path, val_images=other.images)
 
 
+def test_an_image_of_train_is_not_one_of_val(tool):
+    tool.path.write_text(json.dumps(tool.json))
+    other = tool.root / "val.json"
+    other.write_text(json.dumps({**tool.json, "images": tool.json["images"][:1], "annotations": []}))
+    (tool.root / "link").symlink_to(tool.images, target_is_directory=True)
+    for given, folder in ((tool.path, tool.images), (other, None), (other, tool.root / "link")):
+        with pytest.raises(DatasetError, match=r"images/1\.jpg is an image of both, and val's must be others"):
+            tool.convert(val_annotations=given, val_images=folder)
+    assert not (tool.root / "out").exists()
+
+
+def test_an_image_by_two_names_is_one(tool):
+    (tool.images / "1.jpg").unlink()
+    (tool.images / "1.jpg").symlink_to(tool.images / "2.jpg")
+    with pytest.raises(DatasetError, match=r"images/2\.jpg is that of more than one image"):
+        tool.convert()
+
+
 def test_names_of_windows_and_of_other_places_are_found(tool):
     tool.json["images"][0]["file_name"] = "D:\\photos\\1.jpg"
     tool.json["images"][1]["file_name"] = "/home/annotator/2.jpg"

@@ -121,6 +121,12 @@ def test_val_may_be_given(folder, tmp_path):
     assert [len(split) for split in (datasets.train, datasets.nas_val, datasets.val)] == [3, 1, 4]
 
 
+def test_an_image_of_train_is_not_one_of_val(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(DatasetError, match=r"in/day/0\.jpg is the image of more than one JSON"):
+        convert_labelme(folder, tmp_path / "out", val_folder=tmp_path / "link")
+
+
 @pytest.mark.parametrize(
     ("shapes", "more", "message"),
     [
