@@ -173,6 +173,15 @@ def test_an_image_by_two_names_is_one(tool):
         tool.convert()
 
 
+def test_other_images_make_another_data_set(tool):
+    tool.convert()
+    (tool.root / "link").symlink_to(tool.images, target_is_directory=True)
+    shutil.copytree(tool.images, tool.root / "corrected")
+    convert_instances(tool.path, tool.root / "link", tool.root / "out")
+    with pytest.raises(ValueError, match=r"image_folders was .*/images'.*, and is .*/corrected'"):
+        convert_instances(tool.path, tool.root / "corrected", tool.root / "out")
+
+
 def test_names_of_windows_and_of_other_places_are_found(tool):
     tool.json["images"][0]["file_name"] = "D:\\photos\\1.jpg"
     tool.json["images"][1]["file_name"] = "/home/annotator/2.jpg"
