@@ -50,7 +50,7 @@ def convert_labelme(
 
     Args:
         folder: The JSONs; folders in it are searched too.
-        target: The folder to make.
+        target: The folder to make; outside of the folders of JSONs.
         images: Where the images lie, by their ``imagePath`` or its last part; None for beside their JSONs.
         labels: The classes in their order, so that others are refused; None for all there are, by their names.
         val_folder: A second folder, of the images of val; without it val is drawn.
@@ -64,10 +64,12 @@ def convert_labelme(
         FileNotFoundError: If a folder is missing.
         DatasetError: With everything that is wrong in the JSONs, with unknown labels and missing images, or with the
             images that could not be converted.
-        ValueError: If there are too few images, or the target was made from something else.
+        ValueError: If there are too few images, or the target lies in a folder of JSONs or was made from something
+            else.
     """
     own, target = own or OwnData(), Path(target)
     folders = [Path(folder), *([] if val_folder is None else [Path(val_folder)])]
+    _require_outside(target, folders)
     if images is not None:
         require_folder(Path(images), "the images")
     files = [_json_files(each) for each in folders]
@@ -92,6 +94,15 @@ def convert_labelme(
     }
     splits = own_splits(made[0], places[0], made[1:], places[-1], own)
     return write_dataset(target, categories, splits, parameters, writing or Writing())
+
+
+def _require_outside(target: Path, folders: Sequence[Path]) -> None:
+    for folder in folders:
+        if target.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"{target} lies in {folder}, all of whose JSONs are read; choose a folder outside, or those of the "
+                "data set itself would be read the next time"
+            )
 
 
 def _json_files(folder: Path) -> list[Path]:
