@@ -15,7 +15,7 @@ from autopanoptic.panoptic.data.converters.own_data import (
     OwnData,
     own_splits,
     panoptic_categories,
-    png_name,
+    png_names,
     require_size,
     settings_of,
     shared_files,
@@ -81,7 +81,8 @@ def convert_instances(
 def _conversions(source: InstanceSet, categories: Categories, rest: int | None, own: OwnData) -> list[_FromInstances]:
     """Return the images; DatasetError with those whose file is missing or the same as another's."""
     problems, made = [], []
-    for position, entry in enumerate(source.entries):
+    pngs = png_names([entry["id"] for entry in source.entries])
+    for png, entry in zip(pngs, source.entries, strict=True):
         found = source.find(entry["file_name"])
         if found is None:
             problems.append(f"image file {source.images / entry['file_name']} of image {entry['id']} is missing")
@@ -90,7 +91,7 @@ def _conversions(source: InstanceSet, categories: Categories, rest: int | None, 
             _FromInstances(
                 image_id=entry["id"],
                 image_file=found,
-                png_file=png_name(entry["id"], position),
+                png_file=png,
                 path=source.images / found,
                 size=(entry["height"], entry["width"]),
                 annotations=tuple(source.annotations.get(entry["id"], ())),

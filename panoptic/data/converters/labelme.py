@@ -142,6 +142,8 @@ class _Entry:
             return wrong(
                 f"lacks {', '.join(lacking)}, which labelme writes; what else is in {folder} must be moved away"
             )
+        if not isinstance(content["imagePath"], str):
+            return wrong(f"has the imagePath {content['imagePath']!r}, which is not text")
         near = find_image(place, content["imagePath"])
         if near is None:
             return wrong(f"its image {content['imagePath']} is not in {place}")
@@ -188,7 +190,7 @@ class _FromLabelme(Conversion):
         return cls(
             image_id=position + 1,
             image_file=entry.image,
-            png_file=png_name(position + 1, position),
+            png_file=png_name(position + 1),
             path=entry.root / entry.image,
             size=entry.size,
             shapes=entry.shapes,

@@ -154,6 +154,7 @@ def test_an_image_of_train_is_not_one_of_val(folder, tmp_path):
         ([shape("bird", "circle", [[9, 9], [12, 9]])], {}, "has the label 'bird', none of cat, dog"),
         (SHAPES, {"imagePath": "9.jpg"}, "its image 9.jpg is not in"),
         (SHAPES, {"imagePath": "2.jpg"}, "2.jpg is the image of more than one JSON"),
+        (SHAPES, {"imagePath": 7}, "has the imagePath 7, which is not text"),
         (SHAPES, {"imageHeight": 30}, "is 30x20 pixels, but its annotation is of 30x30"),
         (SHAPES, {"shapes": None}, "lacks shapes"),
     ],
