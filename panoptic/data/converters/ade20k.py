@@ -39,6 +39,8 @@ def convert_ade20k(
 ) -> tuple[str, ...]:
     """Make a data set of ADE20K's training and validation images. Pixels of none of the 150 classes become void.
 
+    PNGs are of images as they are stored, so that these must be read with ``orientation="ignore"``.
+
     Two releases are recognised:
 
     - ADEChallengeData2016: ``images/``, ``annotations/`` (grey PNGs, 0 for other classes, else 1 to 150) and
@@ -219,7 +221,7 @@ def _read(path: Path, dimensions: int) -> npt.NDArray[Any]:
 
 
 def _require_size(image: Path, decoded: dict[Path, npt.NDArray[Any]]) -> None:
-    size = image_size(image)
+    size = image_size(image, "ignore")
     for path, values in decoded.items():
         if values.shape[:2] != size:
             raise ValueError(f"{path}: has height and width {values.shape[:2]}, but {image} has {size}")

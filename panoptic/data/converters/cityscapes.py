@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.converters.cityscapes_labels import IGNORED, LABELS, categories
+from autopanoptic.panoptic.data.converters.cityscapes_panoptic import read_panoptic_json
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
 from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing, write_dataset
 from autopanoptic.panoptic.data.converters.writing.marker import fingerprint
@@ -62,8 +62,8 @@ def convert_cityscapes(
 
     Raises:
         FileNotFoundError: If folders or annotations are missing.
-        ValueError: If images are missing, their number is another, PNGs are damaged or hold unknown labels, the
-            categories of panoptic JSONs are others, or the target was made from something else.
+        ValueError: If images are missing, their number is another, PNGs are damaged or hold unknown labels, panoptic
+            JSONs are malformed or have other categories, or the target was made from something else.
     """
     source, target = Path(source), Path(target)
     if annotations not in get_args(Source):
@@ -156,7 +156,7 @@ def _panoptic(source: Path, name: str, train_ids: bool) -> SplitSource:
             f"{source / 'gtFine'} holds neither {name}/CITY/*{INSTANCES}, as they are distributed, nor {path.name}, as "
             "cityscapesScripts' createPanopticImgs writes it"
         )
-    content = json.loads(path.read_bytes())
+    content = read_panoptic_json(path)
     _require_categories(path, content, train_ids)
     pngs = require_folder(path.with_suffix(""), "the PNGs of " + path.name)
     conversions = [_FromPanoptic.of(entry, pngs) for entry in content["annotations"]]
@@ -186,7 +186,7 @@ class _FromPanoptic(Conversion):
 
     @classmethod
     def of(cls, entry: dict[str, Any], pngs: Path) -> _FromPanoptic:
-        image_id = str(entry["image_id"])
+        image_id = entry["image_id"]
         return cls(
             image_id=image_id,
             # The JSON's own file_name, X_gtFine_leftImg8bit.png, is that of no file.

@@ -95,7 +95,8 @@ def ade20k(
     def convert(writing: Writing) -> tuple[str, ...]:
         return convert_ade20k(folder, out, nas_val=nas_val, seed=seed, whole=not part, writing=writing)
 
-    _run(out, convert, workers, copy_images)
+    # The release's PNGs are of the images as they are stored.
+    _run(out, convert, workers, copy_images, orientation="ignore")
 
 
 @app.command()

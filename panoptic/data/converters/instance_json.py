@@ -49,12 +49,13 @@ class InstanceSet:
         annotations = defaultdict(list)
         for position, entry in enumerate(content["annotations"] if not problems else ()):
             for key, known in (("image_id", ids["images"]), ("category_id", ids["categories"])):
-                if entry[key] not in known:
+                if not is_image_id(entry[key]) or entry[key] not in known:
                     name = entry.get("id", f"at position {position}")
                     problems.append(f"annotation {name} has the {key} {entry[key]!r}, which is not in the file")
-            annotations[entry["image_id"]].append(entry)
         if problems:
             raise DatasetError(str(path), problems)
+        for entry in content["annotations"]:
+            annotations[entry["image_id"]].append(entry)
         return cls(path, images, content["categories"], content["images"], annotations)
 
     def require_same_categories(self, other: InstanceSet) -> None:
@@ -101,10 +102,14 @@ def _checked(entries: list[Any], kind: str, keys: Collection[str], problems: lis
         sizes = [entry[key] for key in ("height", "width") if key in keys]
         if not all(isinstance(side, int) and side > 0 for side in sizes):
             problems.append(f"{kind}: height and width of {entry['id']!r} are {sizes}, not positive integers")
+        if "file_name" in keys and not isinstance(entry["file_name"], str):
+            problems.append(f"{kind}: the file_name {entry['file_name']!r} of {entry['id']!r} is not text")
         if "id" in keys:
             known = is_image_id(entry["id"])
             ids[entry["id"] if known else None] += 1
-            if not known:
+            if kind == "categories" and type(entry["id"]) is not int:
+                problems.append(f"{kind}: the id {entry['id']!r} is not an integer")
+            elif not known:
                 problems.append(f"{kind}: the id {entry['id']!r} is neither an integer nor text")
     problems += [f"{kind}: the id {i!r} occurs {times} times" for i, times in ids.items() if times > 1]
     return set(ids)

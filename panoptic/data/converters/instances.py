@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from autopanoptic.panoptic.data.converters.own_data import (
     OwnData,
     own_splits,
     panoptic_categories,
-    png_name,
+    png_names,
     require_size,
     settings_of,
+    shared_files,
 )
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing, write_dataset
@@ -55,8 +55,8 @@ def convert_instances(
 
     Raises:
         FileNotFoundError: If a JSON or a folder is missing.
-        DatasetError: With everything that is wrong in a JSON, with missing images, or with the images that could not be
-            converted, because of their masks or sizes.
+        DatasetError: With everything that is wrong in a JSON, with missing images, with images of train that are
+            images of val too, or with the images that could not be converted, because of their masks or sizes.
         ValueError: If there are too few images, or the target was made from something else.
     """
     own, target = own or OwnData(), Path(target)
@@ -66,6 +66,7 @@ def convert_instances(
         sets[0].require_same_categories(sets[1])
     categories, rest = panoptic_categories(sets[0].categories, own, sets[0].path)
     made = [_conversions(each, categories, rest, own) for each in sets]
+    _require_apart(sets, made)
     parameters = {
         "from": "instances",
         "source": [str(each.path.resolve()) for each in sets],
@@ -80,7 +81,8 @@ def convert_instances(
 def _conversions(source: InstanceSet, categories: Categories, rest: int | None, own: OwnData) -> list[_FromInstances]:
     """Return the images; DatasetError with those whose file is missing or the same as another's."""
     problems, made = [], []
-    for position, entry in enumerate(source.entries):
+    pngs = png_names([entry["id"] for entry in source.entries])
+    for png, entry in zip(pngs, source.entries, strict=True):
         found = source.find(entry["file_name"])
         if found is None:
             problems.append(f"image file {source.images / entry['file_name']} of image {entry['id']} is missing")
@@ -89,7 +91,7 @@ def _conversions(source: InstanceSet, categories: Categories, rest: int | None, 
             _FromInstances(
                 image_id=entry["id"],
                 image_file=found,
-                png_file=png_name(entry["id"], position),
+                png_file=png,
                 path=source.images / found,
                 size=(entry["height"], entry["width"]),
                 annotations=tuple(source.annotations.get(entry["id"], ())),
@@ -99,11 +101,20 @@ def _conversions(source: InstanceSet, categories: Categories, rest: int | None, 
                 orientation=own.orientation,
             )
         )
-    shared = [name for name, times in Counter(c.image_file for c in made).items() if times > 1]
-    problems += [f"image file {source.images / name} is that of more than one image" for name in shared]
+    problems += [f"image file {path} is that of more than one image" for path in shared_files(c.path for c in made)]
     if problems:
         raise DatasetError(str(source.path), problems)
     return made
+
+
+def _require_apart(sets: Sequence[InstanceSet], made: Sequence[Sequence[_FromInstances]]) -> None:
+    """DatasetError with the images of train that are images of val too."""
+    shared = shared_files(conversion.path for each in made for conversion in each)
+    if shared:
+        raise DatasetError(
+            " and ".join(str(each.path) for each in sets),
+            [f"{path} is an image of both, and val's must be others than those of training" for path in shared],
+        )
 
 
 @dataclass(frozen=True)

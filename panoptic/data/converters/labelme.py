@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from autopanoptic.panoptic.data.converters.own_data import (
     png_name,
     require_size,
     settings_of,
+    shared_files,
 )
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing, write_dataset
@@ -50,7 +50,7 @@ def convert_labelme(
 
     Args:
         folder: The JSONs; folders in it are searched too.
-        target: The folder to make.
+        target: The folder to make; outside of the folders of JSONs.
         images: Where the images lie, by their ``imagePath`` or its last part; None for beside their JSONs.
         labels: The classes in their order, so that others are refused; None for all there are, by their names.
         val_folder: A second folder, of the images of val; without it val is drawn.
@@ -64,10 +64,12 @@ def convert_labelme(
         FileNotFoundError: If a folder is missing.
         DatasetError: With everything that is wrong in the JSONs, with unknown labels and missing images, or with the
             images that could not be converted.
-        ValueError: If there are too few images, or the target was made from something else.
+        ValueError: If there are too few images, or the target lies in a folder of JSONs or was made from something
+            else.
     """
     own, target = own or OwnData(), Path(target)
     folders = [Path(folder), *([] if val_folder is None else [Path(val_folder)])]
+    _require_outside(target, folders)
     if images is not None:
         require_folder(Path(images), "the images")
     files = [_json_files(each) for each in folders]
@@ -92,6 +94,15 @@ def convert_labelme(
     }
     splits = own_splits(made[0], places[0], made[1:], places[-1], own)
     return write_dataset(target, categories, splits, parameters, writing or Writing())
+
+
+def _require_outside(target: Path, folders: Sequence[Path]) -> None:
+    for folder in folders:
+        if target.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"{target} lies in {folder}, all of whose JSONs are read; choose a folder outside, or those of the "
+                "data set itself would be read the next time"
+            )
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -131,6 +142,8 @@ class _Entry:
             return wrong(
                 f"lacks {', '.join(lacking)}, which labelme writes; what else is in {folder} must be moved away"
             )
+        if not isinstance(content["imagePath"], str):
+            return wrong(f"has the imagePath {content['imagePath']!r}, which is not text")
         near = find_image(place, content["imagePath"])
         if near is None:
             return wrong(f"its image {content['imagePath']} is not in {place}")
@@ -154,7 +167,7 @@ def _names(entries: Sequence[_Entry], labels: Sequence[str] | None, folder: Path
 
 
 def _require_own_images(conversions: Sequence[_FromLabelme], folder: Path) -> None:
-    shared = [path for path, times in Counter(c.path for c in conversions).items() if times > 1]
+    shared = shared_files(conversion.path for conversion in conversions)
     if shared:
         raise DatasetError(str(folder), [f"{path} is the image of more than one JSON" for path in shared])
 
@@ -177,7 +190,7 @@ class _FromLabelme(Conversion):
         return cls(
             image_id=position + 1,
             image_file=entry.image,
-            png_file=png_name(position + 1, position),
+            png_file=png_name(position + 1),
             path=entry.root / entry.image,
             size=entry.size,
             shapes=entry.shapes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from autopanoptic.panoptic.data.converters.masks import ORDERS, Order
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion
 from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource
 from autopanoptic.panoptic.data.converters.writing.sources import image_size
+from autopanoptic.panoptic.data.image_id import ImageId
 
 ConversionT = TypeVar("ConversionT", bound=Conversion)
 LEAST = 3
@@ -115,9 +116,19 @@ def draw_splits(
     return {name: sorted(part, key=lambda conversion: conversion.image_file) for name, part in parts.items()}
 
 
-def png_name(image_id: Any, position: int) -> str:
-    """Return the name of an image's PNG: its id where this is a natural number, else its position."""
-    number = image_id if isinstance(image_id, int) and image_id >= 0 else position
+def shared_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that occur more than once, though by other names or through links."""
+    return [path for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
+
+
+def png_names(image_ids: Sequence[ImageId]) -> list[str]:
+    """Return the names of the images' PNGs: their ids where all are natural numbers, else their positions."""
+    numbers = [i for i in image_ids if isinstance(i, int) and i >= 0]
+    return [png_name(i) for i in (numbers if len(numbers) == len(image_ids) else range(len(image_ids)))]
+
+
+def png_name(number: int) -> str:
+    """Return the name of a PNG as COCO numbers them."""
     return f"{number:012d}.png"
 
 

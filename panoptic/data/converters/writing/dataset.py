@@ -85,7 +85,9 @@ def write_dataset(
         if not split.conversions:
             raise ValueError(f"the split {split.name} has no images")
     images = "copied" if writing.copy_images else "linked"
-    marker = Marker(root / MARKER, {"version": VERSION, "images": images, **parameters})
+    folders = {split.name: str(split.images.resolve()) for split in splits}
+    described = {"version": VERSION, "images": images, "image_folders": folders, **parameters}
+    marker = Marker(root / MARKER, described)
     if marker.begin():
         return ()
     converted = _convert(root, splits, writing)

@@ -62,7 +62,7 @@ def require_counts(source: Path, found: Mapping[str, int], expected: Mapping[str
         raise DatasetError(str(source), problems)
 
 
-def image_size(path: Path, orientation: Orientation = "ignore") -> tuple[int, int]:
+def image_size(path: Path, orientation: Orientation) -> tuple[int, int]:
     """Return height and width of an image in pixels from its header, as the reader of that orientation sees it.
 
     Raises:

@@ -4,7 +4,9 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
@@ -87,6 +89,22 @@ def test_the_challenges_release(challenge, semantics):
     assert np.array_equal(found, expected)
     assert sorted(s["category_id"] for s in entry["segments_info"]) == [WALL, PERSON, PERSON, CAR]
     check(find_splits(challenge / "out").open(0).val)
+
+
+def test_images_are_read_as_they_are_stored(challenge):
+    """The release's PNGs are of the images as stored, whatever way their EXIF turns them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for split in ("training", "validation"):
+        for path in (challenge / "images" / split).glob("*.jpg"):
+            Image.open(path).save(path, exif=exif)
+    out = challenge / "out"
+    command = ["prepare", "ade20k", str(challenge), "--out", str(out), "--part", "--workers", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert f"run --data {out} --orientation ignore" in result.output
+    with pytest.warns(UserWarning, match="EXIF orientation is 6"):
+        check(find_splits(out).open(0, orientation="ignore").val)
 
 
 def test_what_is_wrong_is_named(challenge, save, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,56 @@ def test_what_the_converter_of_cityscapes_writes_gives_the_same(release, save, t
     check(find_splits(release / "from_pngs").open(0).val)
     with pytest.raises((FileNotFoundError, ValueError), match=r"_trainId\.json|createPanopticImgs"):
         convert(release, "other", train_ids=not train_ids)
+
+
+def spoil(entry, **values):
+    def change(content):
+        (content["annotations"][0] if entry is None else content["annotations"][0]["segments_info"][entry]).update(
+            values
+        )
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (spoil(None, file_name="../x.png"), "position 0 has the file_name '../x.png', not a plain name"),
+        (spoil(None, file_name="/tmp/x.png"), "position 0 has the file_name '/tmp/x.png'"),
+        (spoil(None, file_name="..\\x.png"), "position 0 has the file_name"),
+        (spoil(None, file_name=None), "position 0 has the file_name None"),
+        (spoil(None, image_id="a/../b_000000_000001"), "position 0 has the image_id 'a/../b_000000_000001'"),
+        (spoil(None, image_id=".._000000_000001"), "position 0 has the image_id '.._000000_000001'"),
+        (spoil(None, image_id="_000000_000001"), "position 0 has the image_id '_000000_000001'"),
+        (spoil(None, image_id=7), "position 0 has the image_id 7"),
+        (spoil(None, segments_info=None), "position 0 has the segments_info None, not a list"),
+        (spoil(0, category_id="car"), "position 0 has a segment without integers id, category_id and iscrowd"),
+        (lambda c: c["annotations"][0]["segments_info"][0].pop("iscrowd"), "position 0 has a segment without"),
+        (lambda c: c["annotations"][0].pop("file_name"), "position 0 has the file_name None"),
+        (lambda c: c["annotations"].append("x"), "position 1 is no object"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "the file_name 'ulm_000000_000001_gtFine_panoptic"),
+        (lambda c: c.pop("annotations"), "the key 'annotations' is missing or not a list"),
+        (lambda c: c["categories"][0].pop("isthing"), "the category at position 0 lacks id, name or isthing"),
+    ],
+)
+def test_a_panoptic_json_that_is_malformed_or_leads_elsewhere_is_refused(release, change, message):
+    convert(release, "from_ids")
+    for split in CITIES:
+        source, target = (
+            release / place for place in ("from_ids/annotations/panoptic_", "gtFine/cityscapes_panoptic_")
+        )
+        shutil.copytree(f"{source}{split}", f"{target}{split}")
+        content = json.loads(Path(f"{source}{split}.json").read_text())
+        if split == "val":
+            change(content)
+        Path(f"{target}{split}.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError) as error:
+        convert(release, annotations="panoptic")
+    assert message in str(error.value)
+    assert not (release / "out").exists()
+    Path(f"{release / 'gtFine' / 'cityscapes_panoptic_val'}.json").write_text("{")
+    with pytest.raises(DatasetError, match="not valid JSON"):
+        convert(release, annotations="panoptic")
 
 
 def test_what_is_missing_is_named_before_anything_is_written(release):

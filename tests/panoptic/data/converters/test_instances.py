@@ -155,6 +155,33 @@ def test_val_may_be_given(tool, tmp_path, noise):
         tool.convert(val_annotations=other.path, val_images=other.images)
 
 
+def test_an_image_of_train_is_not_one_of_val(tool):
+    tool.path.write_text(json.dumps(tool.json))
+    other = tool.root / "val.json"
+    other.write_text(json.dumps({**tool.json, "images": tool.json["images"][:1], "annotations": []}))
+    (tool.root / "link").symlink_to(tool.images, target_is_directory=True)
+    for given, folder in ((tool.path, tool.images), (other, None), (other, tool.root / "link")):
+        with pytest.raises(DatasetError, match=r"images/1\.jpg is an image of both, and val's must be others"):
+            tool.convert(val_annotations=given, val_images=folder)
+    assert not (tool.root / "out").exists()
+
+
+def test_an_image_by_two_names_is_one(tool):
+    (tool.images / "1.jpg").unlink()
+    (tool.images / "1.jpg").symlink_to(tool.images / "2.jpg")
+    with pytest.raises(DatasetError, match=r"images/2\.jpg is that of more than one image"):
+        tool.convert()
+
+
+def test_other_images_make_another_data_set(tool):
+    tool.convert()
+    (tool.root / "link").symlink_to(tool.images, target_is_directory=True)
+    shutil.copytree(tool.images, tool.root / "corrected")
+    convert_instances(tool.path, tool.root / "link", tool.root / "out")
+    with pytest.raises(ValueError, match=r"image_folders was .*/images'.*, and is .*/corrected'"):
+        convert_instances(tool.path, tool.root / "corrected", tool.root / "out")
+
+
 def test_names_of_windows_and_of_other_places_are_found(tool):
     tool.json["images"][0]["file_name"] = "D:\\photos\\1.jpg"
     tool.json["images"][1]["file_name"] = "/home/annotator/2.jpg"
@@ -198,6 +225,12 @@ def spoil(key, entry, **values):
         (spoil("annotations", 2, segmentation=[]), "annotation 103 has no mask"),
         (spoil("annotations", 2, segmentation=[[1, 2, 3, 4]]), "annotation 103 has a polygon of 4 numbers"),
         (spoil("images", 0, id=2), "the id 2 occurs 2 times"),
+        (spoil("categories", 0, id="cat"), "categories: the id 'cat' is not an integer"),
+        (spoil("images", 0, file_name=None), "images: the file_name None of 1 is not text"),
+        (spoil("images", 0, file_name=7), "images: the file_name 7 of 1 is not text"),
+        (spoil("images", 0, id=[1]), "images: the id [1] is neither an integer nor text"),
+        (spoil("annotations", 0, image_id=[1]), "annotation 101 has the image_id [1], which is not in the file"),
+        (spoil("annotations", 0, category_id={}), "annotation 101 has the category_id {}, which is not in the file"),
         (spoil("images", 0, width=0), "height and width of 1 are [20, 0]"),
         (spoil("images", 0, width=31), "is 30x20 pixels, but its annotation is of 31x20"),
         (spoil("images", 0, file_name="x.jpg"), "x.jpg of image 1 is missing"),
@@ -210,6 +243,17 @@ def test_what_is_wrong_is_named(tool, change, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is compared as it is
         tool.convert()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("other", [-1, "a"])
+def test_ids_that_are_no_natural_numbers_give_no_png_twice(tool, other):
+    """The other image is at the position 2, and there is one with the id 2."""
+    tool.json["images"] = tool.json["images"][1:]
+    tool.json["images"].insert(2, {"id": other, "file_name": "1.jpg", "height": 20, "width": 30})
+    tool.json["annotations"] = tool.json["annotations"][1:]
+    tool.convert()
+    pngs = [p.name for p in tool.root.glob("out/annotations/*/*.png")]
+    assert sorted(pngs) == [f"{i:012d}.png" for i in range(10)]
 
 
 def test_choices_are_checked(tool):

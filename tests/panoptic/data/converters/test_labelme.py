@@ -121,6 +121,28 @@ def test_val_may_be_given(folder, tmp_path):
     assert [len(split) for split in (datasets.train, datasets.nas_val, datasets.val)] == [3, 1, 4]
 
 
+def test_the_same_command_from_another_directory_is_the_same(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    convert_labelme("in", "out")
+    monkeypatch.chdir(folder)
+    assert convert_labelme(".", "../out") == ()
+
+
+@pytest.mark.parametrize("place", ["in", "in/out", "link/day/out", "val/out"])
+def test_a_target_among_the_jsons_is_refused(folder, tmp_path, place):
+    shutil.copytree(folder, tmp_path / "val")
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(ValueError, match=r"lies in .*, all of whose JSONs are read; choose a folder outside"):
+        convert_labelme(folder, tmp_path / place, val_folder=tmp_path / "val")
+    assert not (tmp_path / place / "converted.json").exists()
+
+
+def test_an_image_of_train_is_not_one_of_val(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(DatasetError, match=r"in/day/0\.jpg is the image of more than one JSON"):
+        convert_labelme(folder, tmp_path / "out", val_folder=tmp_path / "link")
+
+
 @pytest.mark.parametrize(
     ("shapes", "more", "message"),
     [
@@ -132,6 +154,7 @@ def test_val_may_be_given(folder, tmp_path):
         ([shape("bird", "circle", [[9, 9], [12, 9]])], {}, "has the label 'bird', none of cat, dog"),
         (SHAPES, {"imagePath": "9.jpg"}, "its image 9.jpg is not in"),
         (SHAPES, {"imagePath": "2.jpg"}, "2.jpg is the image of more than one JSON"),
+        (SHAPES, {"imagePath": 7}, "has the imagePath 7, which is not text"),
         (SHAPES, {"imageHeight": 30}, "is 30x20 pixels, but its annotation is of 30x30"),
         (SHAPES, {"shapes": None}, "lacks shapes"),
     ],
