@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.fronts import FRONT, Fronts
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.saved import ARCHITECTURE
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
@@ -131,7 +131,7 @@ def _metrics(path: Path) -> dict[str, Any] | None:
 
 def _images(path: Path) -> dict[str, int]:
     try:
-        return {name: int(split["images"]) for name, split in _object(path).items()}
+        return {name: int(split["images"]) for name, split in read_object(path).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not say how many images the run has: {error!r}") from error
 
@@ -144,14 +144,4 @@ def _seconds(path: Path) -> dict[str, float]:
 
 
 def _optional(path: Path) -> dict[str, Any] | None:
-    return _object(path) if path.exists() else None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}")
-    return found
+    return read_object(path) if path.exists() else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.table import Table
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.panoptic.results.front_plot import Series, draw_fronts
+from autopanoptic.panoptic.results.json_files import write_object
 from autopanoptic.panoptic.search.evaluator import error_name
 
 FRONT = "front.json"
@@ -238,9 +238,7 @@ class Fronts:
 
     def save(self, folder: Path) -> None:
         """Write ``front.json`` to a run's folder."""
-        partial = (folder / FRONT).with_suffix(".partial")
-        partial.write_text(json.dumps(self.to_json(), indent=1) + "\n")
-        os.replace(partial, folder / FRONT)
+        write_object(folder / FRONT, self.to_json())
 
     @classmethod
     def load(cls, folder: Path) -> Fronts:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,6 +10,7 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.results.usage import Usage
 
 CONFIG, ARCHITECTURE, WEIGHTS = "config.json", "architecture.json", "weights.pt"
@@ -37,7 +36,7 @@ def save_network(
     folder.mkdir(parents=True, exist_ok=True)
     if usage is not None:
         usage.save(folder)
-    (folder / CONFIG).write_text(json.dumps(network.config.to_json(), indent=2) + "\n")
+    write_object(folder / CONFIG, network.config.to_json(), indent=2)
     architecture.save(folder / ARCHITECTURE)
     save_weights(network, folder / WEIGHTS)
 
@@ -66,16 +65,6 @@ def load_network(folder: str | Path) -> PanopticNetwork:
 
 def _config(path: Path) -> PanopticConfig:
     try:
-        return PanopticConfig.from_json(_object(path))
+        return PanopticConfig.from_json(read_object(path))
     except ValueError as error:
         raise ValueError(f"{path} does not describe a network: {error}") from error
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}")
-    return found

@@ -11,6 +11,7 @@ from typing import Any
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.merge.rules import MergeRules
+from autopanoptic.panoptic.results.json_files import write_object
 
 USAGE = "usage.json"
 
@@ -44,7 +45,7 @@ class Usage:
             "long_side": self.long_side,
             "merge": asdict(self.rules),
         }
-        (folder / USAGE).write_text(json.dumps(values, indent=1) + "\n")
+        write_object(folder / USAGE, values)
 
     @classmethod
     def load(cls, folder: Path) -> Usage:

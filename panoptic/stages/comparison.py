@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap_difference
 from autopanoptic.panoptic.quality.summary import QualityReport
+from autopanoptic.panoptic.results.json_files import write_object
 from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.evaluator import Validation
 
@@ -155,4 +155,4 @@ def write(
         "searched_minus": {name: asdict(estimate) for name, estimate in found.items()},
         "networks": {name: network.to_json() for name, network in measured.items()},
     }
-    (folder / METRICS_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    write_object(folder / METRICS_FILE, values)

@@ -1,0 +1,32 @@
+"""JSON objects on disk, which are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is damaged or holds something else.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold a JSON object, not {found!r:.80}")
+    return found
+
+
+def write_object(path: Path, values: Mapping[str, Any], *, indent: int = 1) -> None:
+    """Write a JSON object; what the file held before stays until the new one is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(values, indent=indent) + "\n")
+    os.replace(partial, path)
