@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from autopanoptic.nas import Architecture
     from autopanoptic.panoptic.pretraining.images import ImageClasses
     from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
     from autopanoptic.panoptic.pretraining.stages import Pretrained
@@ -73,7 +74,7 @@ def pretrain_supernet(
     Its weights, DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
     """
     with _resumable():
-        given = _given(dict(locals()), supernet=True)
+        given = _given(dict(locals()), None)
         from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
 
         found = stage(given.settings, given.images, out / SUPERNET, given.recipe, progress=True)
@@ -106,7 +107,7 @@ def pretrain(
         from autopanoptic.panoptic.pretraining.sources import architecture_of
 
         wanted = architecture_of(architecture)
-        given = _given(dict(locals()), supernet=False)
+        given = _given(dict(locals()), wanted)
         from autopanoptic.panoptic.pretraining.stages import pretrain as stage
 
         found = stage(given.settings, wanted, given.images, out / FOUND, given.recipe, progress=True)
@@ -123,14 +124,16 @@ class _Given:
     console: Console
 
 
-def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
+def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
+    """Read what a command line describes, and refuse what is wrong: what takes longest to find out comes last."""
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
-    from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
+    from autopanoptic.panoptic.pretraining.sources import decode, images_of, recipe_of
+    from autopanoptic.panoptic.pretraining.stages import check_backbone, check_bins
     from autopanoptic.panoptic.stages.checks import require_device
     from autopanoptic.panoptic.training.record import RECORD
 
-    images: Path | None = values["images"]
+    images, supernet = values["images"], architecture is None
     if (images is None) != values["crops"]:
         raise ValueError("give either --images DIR, or --crops to cut them from the config's own data")
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
@@ -139,9 +142,16 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
     require_device(settings)
+    if architecture is not None:
+        check_backbone(settings, architecture)
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
-    check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
-    return _Given(settings, images_of(settings, images, values["out"], console, check=check), recipe, console)
+    found = images_of(settings, images, values["out"], console)
+    if supernet:
+        check_bins(settings, found, recipe)
+    # Those of a pretraining that has begun were checked then, and crops were made here.
+    if images is not None and values["check"] and not (folder / RECORD).exists():
+        decode(found, console)
+    return _Given(settings, found, recipe, console)
 
 
 def _of_recipe(change: Sequence[Any]) -> bool:

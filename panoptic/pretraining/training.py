@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from autopanoptic.nas import BinnedPaths
+from autopanoptic.nas import Architecture, BinnedPaths
 from autopanoptic.panoptic.pretraining.accuracy import Measure, MeasureEvery
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
@@ -36,6 +37,7 @@ class Pretraining:
         hardware: What to run on.
         seed: Of order and augmentation; not negative.
         paths: Names the path of each pass of a supernet; None for a classifier without choices.
+        architecture: Whose backbone it is; None for a supernet.
     """
 
     images: ImageClasses
@@ -43,6 +45,7 @@ class Pretraining:
     hardware: Hardware
     seed: int = 0
     paths: BinnedPaths | None = None
+    architecture: Architecture | None = None
 
 
 def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder: Path, *, title: str) -> None:
@@ -87,11 +90,13 @@ def record_of(classifier: Classifier, training: Pretraining) -> dict[str, Any]:
 
     Images are described by their names and classes, not by their pixels.
     """
+    found = training.architecture
     samples = hashlib.sha256()
     for path, label in training.images.train.samples:
         samples.update(f"{Path(path).relative_to(training.images.train.root)} {label}\n".encode())
     return {
         "network": classifier.config.to_json(),
+        "architecture": None if found is None else json.loads(json.dumps(found.to_json())),
         STARTING_WEIGHTS: projections(classifier),
         "images": {"count": len(training.images.train.samples), "names": samples.hexdigest()[:16]},
         "classes": training.images.classes,

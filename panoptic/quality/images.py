@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.image_id import ImageId
+from autopanoptic.panoptic.results.json_files import write_object
 
 
 class FoundOnImage(NamedTuple):
@@ -78,7 +79,7 @@ class ImageCounts:
             for name, one in zip(image_ids, self.images, strict=True)
         ]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"images": images}) + "\n")
+        write_object(path, {"images": images}, indent=None)
 
     @classmethod
     def load(cls, path: Path, categories: Categories) -> tuple[ImageCounts, list[ImageId]]:

@@ -59,14 +59,14 @@ class DataSettings:
         path: Folder in COCO panoptic format, relative to the working folder; None to generate scenes.
         scenes: What is generated where there is no path; None where the path is needed.
         orientation: Whether images are turned by their EXIF orientation (``"apply"``) or read as they are stored
-            (``"ignore"``); see `CocoPanoptic`.
+            (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.
         short_side: Images are resized to it, in pixels, at least 32; None keeps their size.
         long_side: The longer side is at most this, in pixels, at least 32; None for no limit.
     """
 
     path: str | None = None
     scenes: SceneSettings | None = None
-    orientation: Orientation = "apply"
+    orientation: Orientation | None = None
     short_side: int | None = None
     long_side: int | None = None
 
