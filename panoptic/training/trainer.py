@@ -19,7 +19,7 @@ from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoin
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
+from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
