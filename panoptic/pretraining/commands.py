@@ -36,7 +36,16 @@ Recipe = Annotated[
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
 ]
 Passes = Annotated[int | None, typer.Option(metavar="N", help="recipe.passes: each on one batch.")]
-BatchSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.batch_size: images, over all devices.")]
+BatchSize = Annotated[
+    int | None, typer.Option(metavar="N", help="machine.batch_size: images a device computes at a time; a batch stays.")
+]
+Devices = Annotated[
+    int | None, typer.Option(metavar="N", help="machine.devices: GPUs, or processes on a CPU, that train together.")
+]
+Precision = Annotated[
+    str | None, typer.Option(metavar="NAME", help="machine.precision: 32-true, or bf16-mixed on a GPU.")
+]
+Logger = Annotated[str | None, typer.Option(metavar="NAME", help="machine.logger: csv or tensorboard.")]
 ImageSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.image_size: in pixels.")]
 Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Decode every image of --images first, to name those that fail.")
@@ -62,11 +71,14 @@ def pretrain_supernet(
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
     passes: Passes = None,
-    batch_size: BatchSize = None,
     image_size: ImageSize = None,
     check: Check = True,
     seed: Seed = None,
     device: Device = None,
+    devices: Devices = None,
+    batch_size: BatchSize = None,
+    precision: Precision = None,
+    logger: Logger = None,
     changes: Changes = None,
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
@@ -92,11 +104,14 @@ def pretrain(
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
     passes: Passes = None,
-    batch_size: BatchSize = None,
     image_size: ImageSize = None,
     check: Check = True,
     seed: Seed = None,
     device: Device = None,
+    devices: Devices = None,
+    batch_size: BatchSize = None,
+    precision: Precision = None,
+    logger: Logger = None,
     changes: Changes = None,
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
@@ -130,7 +145,7 @@ def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
     from autopanoptic.panoptic.configs.layers import change
     from autopanoptic.panoptic.pretraining.sources import decode, images_of, recipe_of
     from autopanoptic.panoptic.pretraining.stages import check_backbone, check_bins
-    from autopanoptic.panoptic.stages.checks import require_device
+    from autopanoptic.panoptic.stages.checks import require_device, require_devices, require_logger
     from autopanoptic.panoptic.training.record import RECORD
 
     images, supernet = values["images"], architecture is None
@@ -138,10 +153,12 @@ def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
         raise ValueError("give either --images DIR, or --crops to cut them from the config's own data")
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     fields = {key.removeprefix("recipe."): value for key, value, _ in changes if key.startswith("recipe.")}
-    fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
+    fields |= {name: values[name] for name in ("passes", "image_size") if values[name] is not None}
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
     require_device(settings)
+    require_devices(settings, {"recipe.batch_size": recipe.batch_size})
+    require_logger(settings)
     if architecture is not None:
         check_backbone(settings, architecture)
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
@@ -159,8 +176,10 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    keys = {"data": "data.path", "seed": "seed", "device": "machine.device"}
-    return [(key, values[name], f"--{name}") for name, key in keys.items() if values[name] is not None]
+    machine = ("device", "devices", "batch_size", "precision", "logger")
+    keys = {"data": "data.path", "seed": "seed", **{name: f"machine.{name}" for name in machine}}
+    given = {name: key for name, key in keys.items() if values[name] is not None}
+    return [(key, values[name], f"--{name.replace('_', '-')}") for name, key in given.items()]
 
 
 @contextmanager

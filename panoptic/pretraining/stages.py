@@ -157,7 +157,10 @@ def _pretrained(
         require_record(folder / RECORD, record_of(classifier, training), what=WHAT)
         read_tensors(backbone)[STATE]  # refuses a damaged file
         return Pretrained(backbone, _read_accuracies(folder / ACCURACY), len(training.images.classes))
-    measure = Measure(training.images, training.recipe, training.seed, paths, training.hardware.workers)
+    machine = training.hardware
+    measure = Measure(
+        training.images, training.recipe, training.seed, paths, machine.workers, machine.precision
+    )  # fmt: skip
     with threads_of_torch(settings.machine.threads):
         fit(classifier, training, measure, folder, title=title)
         found = tuple(measure(classifier))

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
+from autopanoptic.panoptic.run.joining import join
 from autopanoptic.panoptic.run.options import described
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _told(context: typer.Context, command: str) -> Iterator[_Told]:
     """End with an interruption by how to go on, and with an error by what it says."""
     told = _Told()
     try:
+        join(context)
         yield told
     except KeyboardInterrupt:
         known = told.folder is not None and told.folder.exists()

@@ -146,14 +146,18 @@ class MachineSettings:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
-        gpus: GPUs that train together, at least 1; each takes an equal part of every batch. Candidates and found
-            networks are evaluated on one of them. In the published space batch norms take their statistics over all
-            of them, in the space elastic each over its own part.
+        devices: GPUs that train together, or on a CPU processes, at least 1; each takes an equal part of every batch.
+            Where torchrun has started several processes, these are the devices, and this is 1 or those of a machine.
+            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. In the
+            published space batch norms take their statistics over all GPUs, else each device over its own part.
+        batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
+            keep their batches: gradients are accumulated over as many parts as it takes.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
-        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
+        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where
+            `devices` is 1. They
             share the paths of a step, of which each has one at least; where the largest path teaches the others, one
             process trains.
             Sums over several processes differ in their last bits from sums over one.
@@ -168,7 +172,8 @@ class MachineSettings:
 
     device: Device = "auto"
     precision: Precision = "32-true"
-    gpus: int = 1
+    devices: int = 1
+    batch_size: int | None = None
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1
@@ -181,7 +186,7 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "gpus", "workers", "threads", "supernet_processes", "trainings")
+        _require_at_least(1, self, "devices", "batch_size", "workers", "threads", "supernet_processes", "trainings")
         _require_at_least(1, self, "evaluation_batch", "checkpoint_every")
         _require_at_least(0, self, "loaders", "memory")
 

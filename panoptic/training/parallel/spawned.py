@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
+from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
 
 
@@ -26,7 +27,7 @@ class SpawnedProcesses(DDPStrategy):
     """
 
     def __init__(self, threads: int) -> None:
-        super().__init__(start_method="spawn", find_unused_parameters=True)
+        super().__init__(start_method="spawn", find_unused_parameters=True, timeout=WAIT)
         self.threads = threads
 
     def setup_environment(self) -> None:

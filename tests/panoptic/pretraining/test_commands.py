@@ -18,7 +18,8 @@ from autopanoptic.panoptic.stages.networks import build
 runner = CliRunner()
 
 SMALL = (
-    "--passes", "2", "--batch-size", "4", "--image-size", "32", "--device", "cpu", "--set", "recipe.warmup=0",
+    "--passes", "2", "--batch-size", "2", "--image-size", "32", "--device", "cpu", "--set", "recipe.warmup=0",
+    "--set", "recipe.batch_size=4",
     "--set", "recipe.tail_width=16", "--set", "recipe.bins=2", "--set", "recipe.recalibration_batches=1",
     "--set", "recipe.validated_paths=1", "--set", "search.space=auto-panoptic", "--set", "network.stem_width=4",
     "--set", "network.stage_widths=[8, 12, 16, 24]", "--recipe", "small",
