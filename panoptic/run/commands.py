@@ -116,6 +116,7 @@ def retrain(
 
     The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
     Without --architecture the finalists of the search are trained, and the best of them is `searched`.
+    With it --init is that network's own, such as the folder of `pretrain` of the same architecture.
     """
     from autopanoptic.panoptic.run import retrain as stage
 
@@ -123,8 +124,13 @@ def retrain(
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
         stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
-    own = [("architecture", architecture), ("network", network)]
-    with _stage(context, "retrain", name, values, own=own) as run:
+    # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
+    start: str | None = values["retrain_init"] if architecture is not None else None
+    own = [("architecture", architecture), ("network", network), ("init", start)]
+    apart = () if start is None else ("retrain_init",)
+    with _stage(context, "retrain", name, values, own=own, apart=apart) as run:
+        if start is not None:
+            run.start_from(start)
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")
@@ -174,11 +180,12 @@ def _stage(
     *,
     first: bool = False,
     own: list[tuple[str, str | None]] | None = None,
+    apart: tuple[str, ...] = (),
 ) -> Iterator[Run]:
     """Open the run that a stage is of."""
     options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
     with _told(context, f"{PROGRAM} {command}{options}") as told:
-        told.folder, settings = run_of_stage(context, name, values, first=first)
+        told.folder, settings = run_of_stage(context, name, values, first=first, apart=apart)
         console = Console()
         _begin(settings, told.folder, console)
         from autopanoptic.panoptic.run.folder import Run

@@ -44,7 +44,12 @@ SHORTHANDS = {
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
     "retrain_passes": Shorthand("retrain.passes", int, "N", "training of each network compared.", "Training"),
-    "init": Shorthand("init", str, "START", "how those start: scratch, supernet or a file.", "Training"),
+    "supernet_init": Shorthand(
+        "supernet_init", str, "START", "how the supernet starts: scratch, a file, run or folder.", "Training"
+    ),
+    "retrain_init": Shorthand(
+        "init", str, "START", "how networks start: scratch, supernet, a file, run or folder.", "Training"
+    ),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
     "device": Shorthand("machine.device", str, "NAME", "auto, cpu or cuda.", "Machine"),
@@ -84,9 +89,9 @@ Data = Annotated[
 ]
 
 
-def _declared(name: str, one: Shorthand) -> Any:
-    """Return the type of an option, as typer reads it."""
-    flags = [f"--{name}/--no-{name}"] if one.kind is bool else []
+def _declared(name: str, one: Shorthand, flag: str | None = None) -> Any:
+    """Return the type of an option, as typer reads it, under a flag of its own name or another one."""
+    flags = [f"--{name}/--no-{name}"] if one.kind is bool else [] if flag is None else [flag]
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
     return Annotated[one.kind | None, option]
 
@@ -101,14 +106,26 @@ DESCRIBING: dict[str, Any] = {
 """Every option that describes a run, as typer reads them."""
 
 
+INIT = {"train_supernet": "supernet_init", "retrain": "retrain_init"}
+"""What ``--init`` stands for in the commands of one training."""
+
+
+def flag_of(name: str, command: str | None) -> str:
+    """Return the flag of an option in a command."""
+    return "--init" if INIT.get((command or "").replace("-", "_")) == name else f"--{name.replace('_', '-')}"
+
+
 def described(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that describe a run; it gets what was given for them, by name, as ``values``."""
+    called = {**DESCRIBING}
+    if (name := INIT.get(command.__name__)) is not None:
+        called[name] = _declared(name, SHORTHANDS[name], flag_of(name, command.__name__))
     own = [one for one in inspect.signature(command, eval_str=True).parameters.values() if one.name != "values"]
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if kind is Quick else None
         )
-        for name, kind in DESCRIBING.items()
+        for name, kind in called.items()
     ]
 
     @wraps(command)

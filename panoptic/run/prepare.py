@@ -5,8 +5,11 @@ from __future__ import annotations
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import check_feasible
+from autopanoptic.panoptic.stages.supernet import SUPERNET
+from autopanoptic.panoptic.stages.supernet_start import SCRATCH, check_supernet_start
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -20,7 +23,7 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         architecture: The only one that is trained, where none is searched.
 
     Raises:
-        FileNotFoundError: If a file or folder is missing.
+        FileNotFoundError: If a file or folder is missing, also that of weights from which the supernet is to start.
         ValueError: If the data break the format, listing what is wrong, are not what the run began with, or leave the
             search or the trainings of the settings no way to begin.
     """
@@ -28,6 +31,10 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
         check_feasible(run.settings, datasets, architecture)
+        if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
+            start = check_supernet_start(run.settings, datasets.train.categories)
+            if run.settings.supernet_init != SCRATCH:
+                run.say(start)
     run.datasets = datasets
     return datasets
 

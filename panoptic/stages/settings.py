@@ -207,13 +207,15 @@ class Settings:
             them all together. A config may leave out the same as for `warmup`. In the published space no network holds
             the others, and none is trained.
         supernet: Training of the supernet.
+        supernet_init: Weights with which the supernet begins: ``"scratch"``, drawn from the seed, or a file of the
+            weights of every option of it or of its backbone; see `autopanoptic.panoptic.stages.supernet_start`.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
             al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
             others.
         random_paths: Of a step, all on one batch: for the space elastic. At least 0, and 1 without the sandwich. BigNAS
             takes 2.
         retrain: Training of the networks that are compared.
-        init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
+        init: Weights with which these networks begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
             in the trained supernet; or a file, see `autopanoptic.panoptic.stages.starts`.
         init_part: What of that file is taken: ``"all"`` or ``"backbone"``.
         search: What is searched, how, and for what.
@@ -231,6 +233,7 @@ class Settings:
     warmup: Recipe | None = None
     largest: Recipe | None = None
     supernet: Recipe
+    supernet_init: str = "scratch"
     sandwich: bool = True
     random_paths: int = 2
     retrain: Recipe
@@ -250,6 +253,8 @@ class Settings:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
             raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
+        if not self.supernet_init.strip():
+            raise ValueError(f"supernet_init must be scratch or a file of weights, not {self.supernet_init!r}")
         if self.init_part != "all" and self.init in ("scratch", "supernet"):
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)

@@ -23,6 +23,7 @@ from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
@@ -40,24 +41,30 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     largest at most: random ones, and with the sandwich rule the largest and the smallest. There every network is a part
     of the largest of that family, which may be trained before them.
 
+    It begins as `supernet_init` says. Once it is trained, a file that it began with may be gone.
+
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
     Raises:
-        ValueError: If the folder holds another supernet, naming what differs, or a damaged one.
+        FileNotFoundError: If the file of its starting weights is missing.
+        ValueError: If the folder holds another supernet, naming what differs, or a damaged one, or the starting weights
+            do not fit.
     """
     config = network_config(settings, datasets.train.categories)
-    network = build(config, settings.seed)
-    supernet = Supernet(network)
     weights = folder / SUPERNET
+    trained = weights.exists()
+    network = build(config, settings.seed) if trained else begin(settings, config)
+    supernet = Supernet(network)
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
-    if weights.exists():
+    if trained:
         with read_from(weights):
             load_weights(network, weights)
-        fresh = build(config, settings.seed)
+        known = start_is_there(settings)
+        fresh = begin(settings, config) if known else network
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
-            require_training(fresh, training, part.folder, any_start=part is not parts[0])
+            require_training(fresh, training, part.folder, any_start=not known or part is not parts[0])
         return supernet
     for part, training in zip(parts, trainings, strict=True):
         with threads_of_torch(settings.machine.threads):
