@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused_by_name(other: PanopticNetwork, datasets: 
     refused("holds the backbone of one architecture alone")
     save_weights(other, path)
     refused(r"search\.space auto-panoptic\): \d+ missing", **{"search.space": "auto-panoptic"})
-    refused(r"of another shape: backbone\.stem", **{"network.stem_width": 8})
+    refused(r"\d+ of another shape.* backbone\.stem", **{"network.stem_width": 8})
     torch.save([1], path)
     refused("holds a list, not a state dict")
     path.unlink()
