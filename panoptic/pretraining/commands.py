@@ -83,7 +83,7 @@ def pretrain_supernet(
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
 
-    Its weights, DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
+    Its weights, DIR/supernet/backbone.pt, are what train-supernet --init DIR starts from.
     """
     with _resumable():
         given = _given(dict(locals()), None)
@@ -116,7 +116,7 @@ def pretrain(
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
 
-    Its weights, DIR/found/backbone.pt, are what training of that architecture reads as init, with init_part: backbone.
+    Its weights, DIR/found/backbone.pt, are what retrain --architecture of the same one starts from by --init DIR.
     """
     with _resumable():
         from autopanoptic.panoptic.pretraining.sources import architecture_of
