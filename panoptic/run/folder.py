@@ -17,11 +17,11 @@ from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.weights import network_weights
+from autopanoptic.panoptic.search.supernet_start import require_start
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import SUPERNET
-from autopanoptic.panoptic.stages.supernet_start import require_start
 
 SETTINGS = "config.yaml"
 """File of a run's settings."""
@@ -52,7 +52,7 @@ class Run:
     def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
         check_settings(settings)
         if not (folder / SUPERNET_FOLDER / SUPERNET).exists():
-            require_start(settings)
+            require_start(settings.supernet_init)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import torch
+
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
+from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import check_feasible
 from autopanoptic.panoptic.stages.supernet import SUPERNET
-from autopanoptic.panoptic.stages.supernet_start import SCRATCH, check_supernet_start
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -32,9 +36,7 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         _describe(run, datasets)
         check_feasible(run.settings, datasets, architecture)
         if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
-            start = check_supernet_start(run.settings, datasets.train.categories)
-            if run.settings.supernet_init != SCRATCH:
-                run.say(start)
+            _check_supernet(run, datasets)
     run.datasets = datasets
     return datasets
 
@@ -42,6 +44,16 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
 def prepared(run: Run) -> Datasets:
     """Return the data of a run, prepared if this program has not done so."""
     return prepare(run) if run.datasets is None else run.datasets
+
+
+def _check_supernet(run: Run, datasets: Datasets) -> None:
+    """Refuse weights that the supernet cannot begin with, and say what it takes of a file."""
+    given = run.settings.supernet_init
+    if given == SCRATCH:
+        return
+    with torch.device("meta"):
+        network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
+    run.say(describe_start(network, given))
 
 
 def _describe(run: Run, datasets: Datasets) -> None:

@@ -208,7 +208,7 @@ class Settings:
             the others, and none is trained.
         supernet: Training of the supernet.
         supernet_init: Weights with which the supernet begins: ``"scratch"``, drawn from the seed, or a file of the
-            weights of every option of it or of its backbone; see `autopanoptic.panoptic.stages.supernet_start`.
+            weights of every option of it or of its backbone; see `autopanoptic.panoptic.search.supernet_start`.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
             al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
             others.

@@ -18,12 +18,12 @@ from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
 from autopanoptic.panoptic.search.strategies import family, hand_made
+from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.stages.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train
@@ -53,15 +53,17 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     config = network_config(settings, datasets.train.categories)
     weights = folder / SUPERNET
     trained = weights.exists()
-    network = build(config, settings.seed) if trained else begin(settings, config)
+    network = build(config, settings.seed)
+    if not trained:
+        begin(network, settings.supernet_init)
     supernet = Supernet(network)
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
     if trained:
         with read_from(weights):
             load_weights(network, weights)
-        known = start_is_there(settings)
-        fresh = begin(settings, config) if known else network
+        known = start_is_there(settings.supernet_init)
+        fresh = begin(build(config, settings.seed), settings.supernet_init) if known else network
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
             require_training(fresh, training, part.folder, any_start=not known or part is not parts[0])

@@ -15,13 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, read_tensors
 from autopanoptic.panoptic.results.backbones import PREFIX, STATE, architecture_in
-from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.settings import Settings
 
 SCRATCH = "scratch"
 _COUNTER = "num_batches_tracked"
@@ -34,33 +30,34 @@ class _Taken(NamedTuple):
     left_out: list[str]
 
 
-def begin(settings: Settings, config: PanopticConfig) -> PanopticNetwork:
-    """Return the supernet as its training begins.
+def begin(network: PanopticNetwork, given: str) -> PanopticNetwork:
+    """Give a supernet that is drawn from the seed the weights with which its training begins, and return it.
+
+    Args:
+        network: The supernet.
+        given: ``"scratch"`` or a file.
 
     Raises:
-        FileNotFoundError: If the file of weights is missing.
+        FileNotFoundError: If the file is missing.
         ValueError: If it is damaged or holds no weights of this supernet, naming what differs.
     """
-    network = build(config, settings.seed)
-    if settings.supernet_init != SCRATCH:
-        network.load_state_dict(_taken(settings, network).state, strict=False)
+    if given != SCRATCH:
+        network.load_state_dict(_taken(network, given).state, strict=False)
     return network
 
 
-def check_supernet_start(settings: Settings, categories: Categories) -> str:
-    """Refuse weights that the supernet cannot begin with, and say in a sentence what it begins with.
+def describe_start(network: PanopticNetwork, given: str) -> str:
+    """Refuse weights that a supernet cannot begin with, and say in a sentence what it begins with; see `begin`.
 
-    Raises:
-        FileNotFoundError: If the file of weights is missing.
-        ValueError: If it is damaged or holds no weights of this supernet, naming what differs.
+    Args:
+        network: The supernet, on any device, also meta.
+        given: ``"scratch"`` or a file.
     """
-    if settings.supernet_init == SCRATCH:
+    if given == SCRATCH:
         return "The supernet begins with weights that are drawn from the seed"
-    with torch.device("meta"):
-        network = PanopticNetwork(network_config(settings, categories))
-    taken = _taken(settings, network)
+    taken = _taken(network, given)
     drawn = [name for name in network.state_dict() if name not in taken.state]
-    parts = [f"The supernet begins with {len(taken.state)} tensors of {settings.supernet_init} ({_parts(taken.state)})"]
+    parts = [f"The supernet begins with {len(taken.state)} tensors of {given} ({_parts(taken.state)})"]
     if taken.left_out:
         parts.append(f"left out of it are {len(taken.left_out)} ({_parts(taken.left_out)})")
     if drawn:
@@ -68,37 +65,36 @@ def check_supernet_start(settings: Settings, categories: Categories) -> str:
     return "; ".join(parts)
 
 
-def require_start(settings: Settings) -> None:
+def require_start(given: str) -> None:
     """Refuse a file of starting weights that is missing, before anything is done.
 
     Raises:
         FileNotFoundError: If it is.
     """
-    if not start_is_there(settings):
-        raise FileNotFoundError(f"supernet_init: {settings.supernet_init} is neither scratch nor a file of weights")
+    if not start_is_there(given):
+        raise FileNotFoundError(f"supernet_init: {given} is neither scratch nor a file of weights")
 
 
-def start_is_there(settings: Settings) -> bool:
-    """Return whether the weights of the start can still be compared with, once a training of them is done."""
-    return settings.supernet_init == SCRATCH or Path(settings.supernet_init).is_file()
+def start_is_there(given: str) -> bool:
+    """Return whether there is what a supernet begins with, or has begun with."""
+    return given == SCRATCH or Path(given).is_file()
 
 
-def _taken(settings: Settings, network: PanopticNetwork) -> _Taken:
-    require_start(settings)
-    path = Path(settings.supernet_init)
+def _taken(network: PanopticNetwork, given: str) -> _Taken:
+    require_start(given)
+    path, own = Path(given), network.state_dict()
     state = _state(path)
-    own = network.state_dict()
     if not any(name.startswith(PREFIX) for name in state):
         state = {PREFIX + name: value for name, value in state.items()}
     if difference(own, _counted(own, state)) is None:
         return _Taken(_counted(own, state), [])
     backbone = {name: value for name, value in own.items() if name.startswith(PREFIX)}
-    found = _counted(backbone, {name: value for name, value in state.items() if name in backbone or _of_backbone(name)})
+    found = _counted(backbone, {name: value for name, value in state.items() if name.startswith(PREFIX)})
     problem = difference(backbone, found)
     if problem:
         raise ValueError(
             f"supernet_init: {path} holds neither this supernet's weights nor those of every option of its backbone "
-            f"(search.space {settings.search.space}): {problem}"
+            f"(search.space {network.config.space}): {problem}"
         )
     return _Taken(found, [name for name in state if name not in found])
 
@@ -125,10 +121,6 @@ def _counted(own: dict[str, Tensor], state: dict[str, Any]) -> dict[str, Any]:
         name: torch.zeros((), dtype=torch.int64) for name in own if name.endswith(_COUNTER) and name not in state
     }
     return {**counters, **state}
-
-
-def _of_backbone(name: str) -> bool:
-    return name.startswith(PREFIX)
 
 
 def _parts(names: Iterable[str]) -> str:

@@ -10,16 +10,19 @@ import torch
 
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.run.weights import network_weights, supernet_weights
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.search.supernet_start import begin as begin_with
+from autopanoptic.panoptic.search.supernet_start import describe_start
 from autopanoptic.panoptic.stages import supernet
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.settings import Settings
-from autopanoptic.panoptic.stages.supernet_start import begin, check_supernet_start
 from autopanoptic.panoptic.training.training import Training
 
 SCENES = load_config("scenes")
@@ -32,6 +35,14 @@ def settings(path: Path, **changes: Any) -> Settings:
 @pytest.fixture(scope="module")
 def other(datasets: Datasets) -> PanopticNetwork:
     return build(network_config(SCENES, datasets.train.categories), seed=7)
+
+
+def begin(how: Settings, config: PanopticConfig) -> PanopticNetwork:
+    return begin_with(build(config, how.seed), how.supernet_init)
+
+
+def check_supernet_start(how: Settings, categories: Categories) -> str:
+    return describe_start(build(network_config(how, categories), 0), how.supernet_init)
 
 
 def taken(found: PanopticNetwork, other: PanopticNetwork, prefix: str) -> bool:
