@@ -44,7 +44,7 @@ SHORTHANDS = {
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
     "retrain_passes": Shorthand("retrain.passes", int, "N", "training of each network compared.", "Training"),
-    "init": Shorthand("init", str, "START", "how those start: scratch, supernet or a file.", "Training"),
+    "init": Shorthand("init", str, "START", "how those start: scratch, supernet, pretrained or a file.", "Training"),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
     "device": Shorthand("machine.device", str, "NAME", "auto, cpu or cuda.", "Machine"),

@@ -18,6 +18,7 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.prepare import prepare
+from autopanoptic.panoptic.run.pretrain import pretrain_all, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import Trained, train_finalists
 from autopanoptic.panoptic.run.search import candidates_of, compare_fronts, finalists_of, find, tell, tell_answer
 from autopanoptic.panoptic.run.train_supernet import train_supernet
@@ -40,6 +41,7 @@ class Pipeline(Run):
     """A run of all stages in one folder, with what its networks are compared with.
 
     The folder gets ``config.yaml``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
+    ``crops/`` and ``pretraining/`` where backbones learn to classify images before,
     the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
     ``architecture.json``, ``search.json``, ``metrics.json`` and plots; where it searches with a cost, ``family.jsonl``,
     ``val.jsonl``, ``front.json`` and ``front.png``. Arguments and errors are those of `Run`.
@@ -48,6 +50,8 @@ class Pipeline(Run):
     def run(self) -> dict[str, comparison.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
         datasets = prepare(self)
+        if self.settings.pretraining.supernet is not None:
+            pretrain_supernet(self)
         train_supernet(self)
         with self.stage("search"):
             candidates = candidates_of(self)
@@ -55,6 +59,8 @@ class Pipeline(Run):
             drawn = candidates.drawn(len(searched.history))
             tell(self, "random draws", drawn)
             compared = self._compared(candidates, searched, drawn)
+        if self.settings.init == "pretrained":
+            pretrain_all(self, [*compared.finalists, *compared.others.values()])
         with self.stage("retraining"):
             trained = self._train(compared)
             measured = self._measure(trained, compared, datasets)
