@@ -190,3 +190,102 @@ def test_damaged_pngs_are_named(release):
     with pytest.raises(DatasetError, match=r"000000000139\.png: cannot be decoded"):
         convert_coco(release, nas_val=2, whole=False, semantic_pngs=True)
     assert len(list((release / "annotations" / "PanopticAnnotation").rglob("*.png"))) == 11
+
+
+@pytest.fixture
+def overlapping(release):
+    """Instances of which some reach over stuff and over each other: by the rows of the images of train2017."""
+    path = release / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    masks = {
+        # Rows 1 and 2, the second of which is rug in the PNG; on it a smaller one; below both a crowd, in columns.
+        1: {"segmentation": [[0, 1, 3, 1, 3, 3, 0, 3]], "iscrowd": 0},
+        2: {"segmentation": [[0, 2, 1, 2, 1, 3, 0, 3]], "iscrowd": 0},
+        3: {"segmentation": {"size": [4, 3], "counts": [8, 4]}, "iscrowd": 1},
+    }
+    images = [image["id"] for image in content["images"]]
+    content["annotations"] = [
+        {"id": 10 * image + number, "image_id": image, "category_id": 1, **mask}
+        for image in images
+        for number, mask in masks.items()
+    ]
+    path.write_text(json.dumps(content))
+    return release
+
+
+def test_things_of_the_instances_lie_over_the_stuff_of_the_pngs(overlapping, tmp_path):
+    target, options = tmp_path / "out", {"nas_val": 2, "whole": False, "things": "instances"}
+    listing = {path: path.stat().st_mtime_ns for path in overlapping.rglob("*")}
+    assert convert_coco(overlapping, target, **options) == ()
+    assert {path: path.stat().st_mtime_ns for path in overlapping.rglob("*")} == listing
+    found = find_splits(target).open()
+    names = {c.id: c.name for c in found.train.categories}
+    assert len(found.train) == 8
+    for split in (found.train, found.nas_val, found.val):
+        check(split)
+    for index in range(len(found.train)):
+        ids, segments = found.train.ids(index), found.train.annotations.segments(index)
+        shown = {segment.id: f"{names[segment.category_id]}{' crowd' * segment.iscrowd}" for segment in segments}
+        crowd, person, rug, banner, void = "person crowd", "person", "rug", "banner", None
+        assert [[shown.get(value) for value in row] for row in ids.tolist()] == [
+            [void, void, crowd],
+            [person, person, person],
+            [person, person, person],
+            [banner, banner, crowd],
+        ]
+        assert rug not in shown.values()
+        assert ids[2, 0] != ids[1, 0] == ids[2, 1]  # the smaller of two things on top
+    # What PQ is measured on is as it is distributed.
+    original = find_splits(overlapping).open()
+    assert not set(found.nas_val.image_ids.tolist()) & set(found.train.image_ids.tolist())
+    whole = {image: i for i, image in enumerate(find_splits(overlapping).train.open().image_ids.tolist())}
+    train = find_splits(overlapping).train.open()
+    for index, image in enumerate(found.nas_val.image_ids.tolist()):
+        assert np.array_equal(found.nas_val.ids(index), train.ids(whole[image]))
+    assert np.array_equal(found.val.ids(0), original.val.ids(0))
+
+
+def test_things_of_the_instances_go_on_and_are_written_once(overlapping, tmp_path):
+    from autopanoptic.panoptic.data.converters.writing.dataset import Writing
+
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    target, options = tmp_path / "out", {"nas_val": 2, "whole": False, "things": "instances"}
+    with pytest.raises(KeyboardInterrupt):
+        convert_coco(overlapping, target, writing=Writing(progress=stop), **options)
+    assert not (target / "annotations" / "panoptic_train2017.json").exists()
+    first = target / "annotations" / "panoptic_train2017" / "000000000009.png"
+    before = first.stat().st_mtime_ns
+    convert_coco(overlapping, target, **options)
+    assert first.stat().st_mtime_ns == before
+    listing = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    convert_coco(overlapping, target, **options)
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == listing
+    with pytest.raises((ValueError, FileExistsError)):
+        convert_coco(overlapping, target, nas_val=2, whole=False)
+
+
+def test_things_of_the_instances_need_a_folder_and_masks(overlapping, tmp_path):
+    with pytest.raises(ValueError, match="give a folder for them"):
+        convert_coco(overlapping, nas_val=2, whole=False, things="instances")
+    with pytest.raises(ValueError, match="things='boxes' is none of png, instances"):
+        convert_coco(overlapping, tmp_path / "out", nas_val=2, whole=False, things="boxes")
+    path = overlapping / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = {"size": [4, 3], "counts": [8, 5]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"annotation 91 has an RLE whose counts do not add up to the 12 pixels"):
+        convert_coco(overlapping, tmp_path / "out", nas_val=2, whole=False, things="instances")
+
+
+def test_numbers_of_instances_and_classes_are_compared_with_the_release(release, monkeypatch):
+    from autopanoptic.panoptic.data.converters import coco
+
+    monkeypatch.setattr(coco, "RELEASE", {"train2017": 10, "val2017": 2})
+    with pytest.raises(DatasetError, match="train2017 has 10 instances, where the release has 860,001"):
+        convert_coco(release, nas_val=2)
+    monkeypatch.setattr(coco, "INSTANCES", {"train2017": 10, "val2017": 2})
+    with pytest.raises(DatasetError, match="things has 1 classes, where the release has 80"):
+        convert_coco(release, nas_val=2)
