@@ -46,7 +46,7 @@ def with_pretraining(values: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(section, Mapping):
         return dict(values)
     given = section.get("images") is not None
-    wanted = {"found": {}} if values.get("init") == "pretrained" else {}
+    wanted: dict[str, Any] = {"found": {}} if values.get("init") == "pretrained" else {}
     filled = {**wanted, **section}
     for name, ours in (("supernet", PretrainingRecipe.imagenet_supernet), ("found", PretrainingRecipe.imagenet)):
         if isinstance(recipe := filled.get(name), Mapping):

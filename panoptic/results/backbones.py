@@ -35,7 +35,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
         ValueError: If the file is damaged, or of another backbone.
     """
     found = read_tensors(path)
-    state = found.get(STATE) if isinstance(found, dict) else found
+    state: Any = found.get(STATE) if isinstance(found, dict) else found
     problem = difference(backbone.state_dict(), state)
     if problem:
         raise ValueError(f"{path} does not hold the weights of this backbone: {problem}")

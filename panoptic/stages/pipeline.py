@@ -53,8 +53,7 @@ class Pipeline(Run):
         if self.settings.pretraining.supernet is not None:
             pretrain_supernet(self)
         train_supernet(self)
-        with self.stage("search"):
-            candidates = candidates_of(self)
+        with self.stage("search"), candidates_of(self) as candidates:
             searched = find(self, candidates)
             drawn = candidates.drawn(len(searched.history))
             tell(self, "random draws", drawn)
