@@ -31,7 +31,7 @@ class Program:
         self.arguments = arguments
         self._mark = uuid.uuid4().hex
         self._log = folder / "printed.txt"
-        self.begun = time.monotonic()
+        self.begun = self._last = time.monotonic()
         self.headings: list[tuple[str, float]] = []
         self.lines: list[str] = []
         self._process = subprocess.Popen(
@@ -57,6 +57,7 @@ class Program:
                 log.write(line)
                 log.flush()
                 with self._changed:
+                    self._last = time.monotonic()
                     self.lines.append(line)
                     if line.rstrip().endswith("──"):
                         self.headings.append((line.rstrip("─ \n"), time.monotonic()))
@@ -77,6 +78,22 @@ class Program:
                 if not self._reader.is_alive():
                     return None
                 self._changed.wait(0.1)
+
+    def seconds_of(self, heading: str | None) -> float | None:
+        """Wait until a stage has ended, and return how long it took; None where the program had no such stage.
+
+        A heading of None stands for all of the program.
+        """
+        begun = self.wait_for(heading)
+        while True:
+            ended = not self._reader.is_alive()
+            with self._changed:
+                later = [when for _, when in self.headings if begun is not None and when > begun]
+            if begun is None or (heading is not None and later):
+                return None if begun is None else min(later) - begun
+            if ended:
+                return self._last - begun
+            time.sleep(0.1)
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it ends by itself before so many seconds have passed."""

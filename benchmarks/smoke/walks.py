@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.smoke.plan import Step
@@ -23,23 +22,18 @@ class SmokeError(Exception):
     """A program did not do as it should."""
 
 
-@dataclass
 class Times:
-    """How long each stage takes, by its step and heading, as soon as that is known."""
+    """How long each stage takes, as soon as that is known."""
 
-    _known: dict[tuple[str, str | None], float] = field(default_factory=dict)
-    _failed: bool = False
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(self) -> None:
+        self._programs: dict[str, Program] = {}
+        self._failed = False
+        self._changed = threading.Condition()
 
-    def put(self, step: Step, program: Program, ended: float) -> None:
-        """Take the times of a program that has ended."""
+    def follow(self, step: Step, program: Program) -> None:
+        """Take the times of a program that has begun."""
         with self._changed:
-            for stage in step.stages:
-                begun = program.wait_for(stage)
-                if begun is None:
-                    raise SmokeError(f"{step.name} has no stage {stage!r}")
-                later = [when for _, when in program.headings if when > begun]
-                self._known[step.name, stage] = (min(later) if stage is not None and later else ended) - begun
+            self._programs[step.name] = program
             self._changed.notify_all()
 
     def fail(self) -> None:
@@ -51,20 +45,20 @@ class Times:
     def get(self, step: Step, stage: str | None) -> float:
         """Wait for a time, and return it in seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._failed or (step.name, stage) in self._known)
-            if (step.name, stage) not in self._known:
-                raise SmokeError("the undisturbed walk has failed")
-            return self._known[step.name, stage]
+            self._changed.wait_for(lambda: self._failed or step.name in self._programs)
+        seconds = None if self._failed else self._programs[step.name].seconds_of(stage)
+        if seconds is None:
+            raise SmokeError(f"undisturbed, {step.name} has failed, or has no stage {stage!r}")
+        return seconds
 
 
 def undisturbed(steps: Sequence[Step], folder: Path, times: Times, say: Callable[[str], None]) -> None:
     """Do the steps, and tell how long each has taken."""
     for step in steps:
         program = Program(step.arguments, folder)
+        times.follow(step, program)
         _require_success(program)
-        ended = time.monotonic()
-        times.put(step, program, ended)
-        say(f"{step.name}: {ended - program.begun:.0f} s")
+        say(f"{step.name}: {program.seconds_of(None):.0f} s")
 
 
 def disturbed(

@@ -241,6 +241,26 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (("evaluate", "x"), "autopanoptic.panoptic.trained.evaluate.evaluate"),
+        (("predict", "x.png", "--run", "x", "--out", "y"), "autopanoptic.panoptic.trained.predict.predict"),
+        (("report", "x"), "autopanoptic.panoptic.report.report.write_report"),
+    ],
+)
+def test_every_command_ends_with_an_interrupt_without_a_traceback(
+    command: tuple[str, ...], module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, interrupted)
+    result = runner.invoke(program, ["panoptic", *command])
+    assert result.exit_code == 130
+    assert result.output == "\nInterrupted.\n"
+
+
+@pytest.mark.parametrize(
     ("options", "where"),
     [((), (choice, "settings_of")), ((), (Pipeline, "__init__")), (("--resume",), (commands, "resumed_run"))],
 )
