@@ -51,9 +51,9 @@ class Program:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self._log.open("a") as log:
+        with self._log.open("a") as log, self._process.stdout as lines:
             log.write(f"$ {' '.join(self.arguments)}\n")
-            for line in self._process.stdout:
+            for line in lines:
                 log.write(line)
                 log.flush()
                 with self._changed:
@@ -106,7 +106,7 @@ class Program:
     def end(self) -> int:
         """Wait for the end, and return the exit code."""
         code = self._process.wait()
-        self._reader.join()
+        self._reader.join(SECONDS_TO_END)  # what it leaves behind may still print
         return code
 
     def kill(self) -> None:

@@ -158,7 +158,7 @@ def test_a_config_leaves_out_what_goes_with_its_images(tmp_path: Path) -> None:
         ({"init": "pretrained", "pretraining.found": None}, "init is pretrained, but pretraining.found is null"),
         ({"pretraining.images": "x"}, "pretraining.images are given, but nothing is pretrained on them"),
         ({"pretraining.supernet": {"passes": 0}}, "pretraining.supernet.passes must be at least 1, not 0"),
-        ({"pretraining.supernet": {"bins": "x"}}, "pretraining.supernet.bins must be a whole number or a list of number"),
+        ({"pretraining.supernet": {"bins": "x"}}, "pretraining.supernet.bins must be a whole number or a list"),
         ({"pretraining.supernet": {"pases": 1}}, "pretraining.supernet.pases: unknown key; did you mean passes?"),
         ({"pretraining": 3}, "pretraining must be a section"),
     ],
