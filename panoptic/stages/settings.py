@@ -110,6 +110,8 @@ class SearchSettings:
             supernet gathered, which mix all paths.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
+        random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
+        hand_made: Whether a run trains the network made by hand beside what was searched.
     """
 
     space: Literal["auto-panoptic", "elastic"] = "auto-panoptic"
@@ -121,6 +123,13 @@ class SearchSettings:
     racing: bool | None = None
     recalibration_batches: int = 8
     finalists: int = 1
+    random_draws: bool = True
+    hand_made: bool = True
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The networks that a run trains beside what was searched, by their names."""
+        return ("random",) * self.random_draws + ("hand-made",) * self.hand_made
 
     def __post_init__(self) -> None:
         _require_options(self)
