@@ -25,7 +25,7 @@ def differences(one: Path, other: Path) -> tuple[list[str], int]:
         for name in sorted(names[folder] - names[rest])
     ]
     shared = sorted(names[one] & names[other])
-    differing = [f"{name} differs" for name in shared if _content(one / name) != _content(other / name)]
+    differing = [f"{name} differs" for name in shared if _content(one, name) != _content(other, name)]
     return problems + differing, len(shared) - len(differing)
 
 
@@ -39,8 +39,12 @@ def _files(folder: Path) -> list[str]:
     ]
 
 
-def _content(path: Path) -> Any:
-    return _READERS.get(path.suffix, Path.read_bytes)(path)
+def _content(folder: Path, name: str) -> Any:
+    path = folder / name
+    if path.suffix in _READERS:
+        # A file may name others, wherever the walk went.
+        return _READERS[path.suffix](path.read_text().replace(str(folder.resolve()), ""))
+    return _tensors(path) if path.suffix == ".pt" else path.read_bytes()
 
 
 def _tensors(path: Path) -> list[tuple[str, str, tuple[int, ...], bytes]]:
@@ -59,12 +63,12 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
     return [found for key, inner in value.items() for found in _flat(f"{name}.{key}", inner)]
 
 
-def _json(path: Path) -> Any:
-    return _timeless(json.loads(path.read_bytes()))
+def _json(text: str) -> Any:
+    return _timeless(json.loads(text))
 
 
-def _lines(path: Path) -> list[Any]:
-    return [_timeless(json.loads(line)) for line in path.read_bytes().splitlines()]
+def _lines(text: str) -> list[Any]:
+    return [_timeless(json.loads(line)) for line in text.splitlines()]
 
 
 def _timeless(value: Any) -> Any:
@@ -73,14 +77,9 @@ def _timeless(value: Any) -> Any:
     return [_timeless(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _page(path: Path) -> str:
-    text = re.sub(r'<section id="seconds".*?</section>', "", path.read_text(), flags=re.DOTALL)
+def _page(text: str) -> str:
+    text = re.sub(r'<section id="seconds".*?</section>', "", text, flags=re.DOTALL)
     return re.sub(r"\d[\d.,]* ms\b", "ms", text)
 
 
-_READERS: dict[str, Callable[[Path], Any]] = {
-    ".pt": _tensors,
-    ".json": _json,
-    ".jsonl": _lines,
-    ".html": _page,
-}
+_READERS: dict[str, Callable[[str], Any]] = {".json": _json, ".jsonl": _lines, ".html": _page}

@@ -26,7 +26,13 @@ def walks(tmp_path: Path) -> tuple[Path, Path]:
         folder = tmp_path / name / "runs"
         (folder / "log").mkdir(parents=True)
         (folder / "metrics.json").write_text(
-            json.dumps({"seconds": {"data": number}, "networks": {"a": {"pq": 1.5, "latency_ms": 3.0 + number}}})
+            json.dumps(
+                {
+                    "data": str(folder / "data.json"),
+                    "seconds": {"data": number},
+                    "networks": {"a": {"pq": 1.5, "latency_ms": 3.0 + number}},
+                }
+            )
         )
         (folder / "search.jsonl").write_text(json.dumps({"event": "ended", "time": number}) + "\n")
         (folder / "report.html").write_text(PAGE.replace("7.2", f"{number}.5").replace("12", str(number)))
