@@ -34,7 +34,7 @@ def run(
     name: New = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
 ) -> None:
-    """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
+    """Search a panoptic network: train a supernet, search it, retrain the winner, compare, and write a report.
 
     With a pretraining in its config, backbones learn to classify images first.
 
@@ -49,6 +49,10 @@ def run(
         from autopanoptic.panoptic.stages.pipeline import Pipeline
 
         Pipeline(settings, told.folder, console).run()
+        from autopanoptic.panoptic.report.report import write_report
+
+        page = write_report(told.folder, device=settings.machine.device, console=console)
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         if values["quick"]:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
 

@@ -18,6 +18,7 @@ from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
 from autopanoptic.panoptic.configs.schema import all_keys
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.report import report
 from autopanoptic.panoptic.run import choice, commands
 from autopanoptic.panoptic.run.options import KEYS
 from autopanoptic.panoptic.stages.pipeline import Pipeline
@@ -31,6 +32,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder in which runs are made, but do nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Pipeline, "run", lambda self: None)
+    monkeypatch.setattr(report, "write_report", lambda folder, **_: folder / report.REPORT)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # it would outlast the test
     return tmp_path / "runs"
 
