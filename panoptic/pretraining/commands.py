@@ -80,8 +80,9 @@ def pretrain_supernet(
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
 
-    With --name it is a stage of that run, whose config says on what and how. Else its weights,
-    DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else --init FILE with --set init_part=backbone reads its weights, DIR/supernet/backbone.pt.
     """
     if name is not None:
         _require_alone(context, "name")
@@ -121,8 +122,9 @@ def pretrain(
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
 
-    With --name it is a stage of that run, whose config says on what and how. Else its weights, DIR/found/backbone.pt,
-    are what training of that architecture reads as init, with init_part: backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else training of that architecture reads its weights, DIR/found/backbone.pt, as init, with init_part: backbone.
     """
     if name is not None:
         _require_alone(context, "name", "architecture")

@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask
 
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import find_splits
@@ -86,28 +87,56 @@ def test_semantic_pngs_as_the_reference_has_them(release):
         assert np.array_equal(np.asarray(image)[:, 0], [255, 0, 2, 1])
 
 
-def test_semantic_pngs_of_the_real_images(coco_sample, tmp_path):
-    """Both splits are the sample: the labels equal those that the reader gives."""
+@pytest.fixture
+def real(coco_sample, tmp_path):
+    """Both splits are the two real images, whose instances are the things of their PNGs as compressed RLE."""
     root = tmp_path / "coco"
     content = json.loads((coco_sample / "panoptic_examples.json").read_text())
     for image in content["images"]:
         image["file_name"] = image["file_name"].replace(".png", ".jpg")
+    things = [c for c in content["categories"] if c["isthing"]]
+    instances = []
+    for entry in content["annotations"]:
+        ids = read_ids(coco_sample / "panoptic_examples" / entry["file_name"])
+        for segment in entry["segments_info"]:
+            if segment["category_id"] in {thing["id"] for thing in things}:
+                rle = mask.encode(np.asfortranarray(ids == segment["id"], dtype=np.uint8))
+                segmentation = {"size": rle["size"], "counts": rle["counts"].decode()}
+                instances.append({**segment, "image_id": entry["image_id"], "segmentation": segmentation})
     (root / "annotations").mkdir(parents=True)
     for split in ("train2017", "val2017"):
         shutil.copytree(coco_sample / "panoptic_examples", root / "annotations" / f"panoptic_{split}")
         shutil.copytree(coco_sample / "input_images", root / split)
         (root / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(content))
-        things = [c for c in content["categories"] if c["isthing"]]
-        instances = {"images": content["images"], "annotations": [], "categories": things}
-        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(instances))
-    convert_coco(root, nas_val=1, whole=False, semantic_pngs=True)
-    val = find_splits(root).open().val
+        counted = {"images": content["images"], "annotations": instances, "categories": things}
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(counted))
+    return root
+
+
+def test_semantic_pngs_of_the_real_images(real):
+    """The labels equal those that the reader gives."""
+    convert_coco(real, nas_val=1, whole=False, semantic_pngs=True)
+    val = find_splits(real).open().val
     for index in range(2):
-        path = root / "annotations" / "PanopticAnnotation" / "val2017" / val.annotations.png_files[index]
+        path = real / "annotations" / "PanopticAnnotation" / "val2017" / val.annotations.png_files[index]
         found = np.asarray(Image.open(path))
         assert np.array_equal(found, val[index].semantic.numpy())
         assert np.array_equal(found == 255, read_ids(val.png_path(index)) == 0)
         assert {0, 255} < set(np.unique(found).tolist()) <= {0, 255, *range(1, 54)}
+
+
+def test_things_of_the_instances_are_those_of_the_pngs_where_both_agree(real, tmp_path):
+    """Of the real images: every segment is the same mask, of the same class and kind."""
+    convert_coco(real, tmp_path / "out", nas_val=1, whole=False, things="instances")
+    train, val = find_splits(tmp_path / "out").open().train, find_splits(real).open().val
+    (image,) = train.image_ids.tolist()
+    masks = []
+    for dataset, index in ((train, 0), (val, val.image_ids.tolist().index(image))):
+        ids = dataset.ids(index)
+        found = {(s.category_id, s.iscrowd, (ids == s.id).tobytes()) for s in dataset.annotations.segments(index)}
+        masks.append(found)
+    assert masks[0] == masks[1]
+    assert len(masks[0]) > 10
 
 
 def test_nothing_is_done_twice_and_another_split_refused(release):
