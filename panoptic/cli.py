@@ -12,7 +12,7 @@ from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.report.command import report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
-from autopanoptic.panoptic.run.options import Changes, Config, Data, Quick
+from autopanoptic.panoptic.run.options import Changes, Config, Data, Imports, Quick
 from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
@@ -44,13 +44,14 @@ def show(
     changes: Changes = None,
     quick: Quick = False,
     data: Data = None,
+    imports: Imports = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say above each key what it means.")] = False,
 ) -> None:
     """Print every key of a config with its value, as YAML that --config reads."""
     from autopanoptic.panoptic.configs.text import text_of
 
     try:
-        settings = settings_of({"config": config, "changes": changes, "quick": quick, "data": data})
+        settings = settings_of({"config": config, "changes": changes, "quick": quick, "data": data, "imports": imports})
         typer.echo(text_of(settings, section, explain=explain), nl=False)
     except EXPECTED as error:
         stages.fail(context, error)
