@@ -6,27 +6,29 @@
 processes, later commands and the run's folder know where the parts come from. It takes about a minute.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autopanoptic.nas import ElasticConv2d, ElasticLinear, Size
+from autopanoptic.nas import Architecture, ElasticConv2d, ElasticLinear, Size
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel
 from autopanoptic.panoptic.model.padding import batch_norm, group_norm
-from autopanoptic.panoptic.model.parts.check import check_parts
 from autopanoptic.panoptic.model.parts.kinds import BackboneBlock, FusionOperator, HeadOperator, PyramidNeck
 from autopanoptic.panoptic.model.parts.registry import register
-from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.retrain import retrain
+from autopanoptic.panoptic.run.search import search
+from autopanoptic.panoptic.run.train_supernet import train_supernet
 
 
 def conv(in_channels: Size, out_channels: Size) -> nn.Module:
-    """A full convolution. Its layer is elastic, so that it stands in the space elastic, too; of numbers it is torch's."""
+    """A full convolution: of numbers it is torch's, and of sizes that are choices an elastic one."""
     layer: nn.Module = ElasticConv2d(in_channels, out_channels, 3, padding=1)
     return layer
 
@@ -99,6 +101,7 @@ class Gate(nn.Module):
 
 register(FusionOperator("gate", Gate, elastic=True))
 
+OWN = ("conv3", "residual", "lateral", "gate")
 NETWORK = {
     "network.imports": ["own_operator"],  # this file, without .py
     "network.head_operators": ["dw3", "conv3"],
@@ -110,12 +113,32 @@ NETWORK = {
 }
 
 
-def main(folder: Path = Path("runs/own-operator"), space: str = "elastic", quick: bool = True) -> None:
-    """Search networks of these parts on generated scenes, in the quick form of the config, and say what was found."""
+TINY = {
+    "data.scenes": {"train": 16, "nas_val": 4, "val": 4},
+    "largest.passes": 4,
+    "supernet.passes": 8,
+    "retrain.passes": 4,
+    "search.strategy": "random",
+    "search.cost": None,
+    "search.trials": 4,
+    "search.recalibration_batches": 1,
+    "search.finalists": 1,
+    "machine.supernet_processes": 1,
+}
+
+
+def main(folder: Path = Path("runs/own-operator"), changes: Mapping[str, Any] = TINY) -> Architecture:
+    """Search networks of these parts on generated scenes, so shortly that they learn nothing; return the answer."""
     torch.set_num_threads(1)
-    settings = load_config("scenes", {**NETWORK, "search.space": space}, quick=quick)
-    check_parts(replace(settings.network, space=space))  # the run does so, too, before anything else
-    Pipeline(settings, folder).run()
+    run = Run(load_config("scenes", {**NETWORK, **changes}), folder)  # tries the parts before anything else
+    train_supernet(run)
+    search(run)
+    retrain(run)
+    answer = Architecture.load(folder / "architecture.json")
+    own = [f"{label} {option}" for label, option in answer.items() if option in OWN]
+    print(f"{len(own)} parts of the network found are from this file: {', '.join(own)}")
+    print(f"To see it: autopanoptic panoptic report {folder}, in the folder of own_operator.py")
+    return answer
 
 
 if __name__ == "__main__":

@@ -160,11 +160,8 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
     keys = {"data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports"}
     flags = {"imports": "import"}
-    return [
-        (key, values[name], f"--{flags.get(name, name)}")
-        for name, key in keys.items()
-        if values[name] not in (None, [])
-    ]
+    given = {name: value for name in keys if (value := values[name]) is not None and value != []}
+    return [(keys[name], value, f"--{flags.get(name, name)}") for name, value in given.items()]
 
 
 @contextmanager
