@@ -158,7 +158,7 @@ def _place(build: Callable[..., Any]) -> tuple[str, str, str | None]:
         build = build.func
     module, name = getattr(build, "__module__", ""), getattr(build, "__qualname__", repr(build))
     if name.endswith("<lambda>"):  # which all have one name
-        name += f" of line {build.__code__.co_firstlineno}"  # type: ignore[attr-defined]
+        name += f" of line {build.__code__.co_firstlineno}"
     try:
         return module, name, inspect.getsourcefile(build)
     except TypeError:
