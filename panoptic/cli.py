@@ -57,6 +57,20 @@ def show(
         stages.fail(context, error)
 
 
+@config_app.command("parts")
+def list_parts(context: typer.Context, imports: Imports = None) -> None:
+    """Print the parts of the network that a config may name: those that ship, and those of --import."""
+    from autopanoptic.panoptic.model.parts.imports import import_modules
+    from autopanoptic.panoptic.model.parts.registry import described
+
+    try:
+        import_modules(imports or ())
+    except EXPECTED as error:
+        stages.fail(context, error)
+    for line in described():
+        typer.echo(line)
+
+
 @config_app.command("list")
 def list_configs() -> None:
     """Print the configs that ship, and what they are for."""

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.parts.kinds import KINDS
+from autopanoptic.panoptic.model.parts.kinds import KINDS, PyramidNeck
 from autopanoptic.panoptic.model.parts.registry import names_of
 from autopanoptic.panoptic.results.outline import Layer, Outline
 
@@ -90,8 +90,8 @@ def _pyramid(axes: Axes, outline: Outline, left: float) -> float:
         axes.text(left + column * (BOX + GAP), 5 * ROW + 0.52, name, ha="center", fontsize=8)
     for row, (level, channels) in enumerate(outline.pyramid.items(), 1):
         _box(axes, left, row * ROW, level, str(channels), PIPELINE)
-        if row < len(outline.pyramid):
-            # An FPN has one way down from P5, and pools P6 from it; the others go both ways.
+        if row < len(outline.pyramid) and outline.neck in PyramidNeck.shipped:
+            # An FPN has one way down from P5, and pools P6 from it; the others go both ways, and who knows one's own.
             style = ("<|-" if row < len(outline.pyramid) - 1 else "-|>") if outline.neck == "fpn" else "<|-|>"
             _arrow(axes, (left, row * ROW + 0.4), (left, (row + 1) * ROW - 0.4), "0.6", style)
         for column, found in enumerate(units, 1):

@@ -67,21 +67,27 @@ def load_network(folder: str | Path) -> PanopticNetwork:
     return network
 
 
-def _require_imported(values: Mapping[str, Any]) -> None:
+class _NotImportedError(ValueError):
+    """A network has parts of modules that are not imported."""
+
+
+def _require_imported(path: Path, values: Mapping[str, Any]) -> None:
     """Refuse to run code because a file names it: whoever sends a network could name any module."""
     imports = values.get("imports") or []
     missing = missing_modules(imports if isinstance(imports, list) else [])
     if missing:
-        raise ValueError(
-            f"the network has parts of the module{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}, which a "
-            "network's file does not get imported: import what you trust before, or give it to the command by --import"
+        raise _NotImportedError(
+            f"{path}: the network has parts of the module {' and '.join(map(str, missing))}, which a network's file "
+            "does not get imported: import what you trust before, or give it to the command by --import"
         )
 
 
 def _config(path: Path) -> PanopticConfig:
     try:
         values = read_object(path)
-        _require_imported(values)
+        _require_imported(path, values)
         return PanopticConfig.from_json(values)
+    except _NotImportedError:
+        raise
     except ValueError as error:
         raise ValueError(f"{path} does not describe a network: {error}") from error

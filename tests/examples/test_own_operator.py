@@ -49,6 +49,11 @@ def test_the_command_line_imports_it() -> None:
     given = ["--import", "own_operator", "--set", "network.head_operators=[dw3, conv3]"]
     shown = CliRunner().invoke(app, ["config", "show", "network.imports", *given])
     assert shown.output == "network:\n  imports: [own_operator]\n"
+    listed = CliRunner().invoke(app, ["config", "parts", "--import", "own_operator"]).output.splitlines()
+    heads = listed[listed.index("head operators:") : listed.index("backbone blocks:")]
+    assert heads[1] == "  dw3 (autopanoptic.panoptic.model.operators.separable)"
+    assert heads[-1] == "  conv3 (own_operator)"
+    assert listed[-1] == "  gate (own_operator)"
     without = CliRunner().invoke(app, ["config", "show", "--set", "network.head_operators=[dw3, conv9]"])
     assert without.exit_code == 1
     assert "--set network.head_operators=[dw3, conv9]: network.head_operators: there is no head" in without.output

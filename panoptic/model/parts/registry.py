@@ -8,7 +8,7 @@ when a part of their kind is first asked for.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -137,9 +137,14 @@ def own_parts() -> Iterator[None]:
         _KNOWN.update(before)
 
 
-def registered() -> Mapping[type[AnyPart], tuple[AnyPart, ...]]:
-    """Return all parts of every kind that are known now."""
-    return {kind: tuple(part_of(kind, name) for name in names_of(kind)) for kind in KINDS}
+def described() -> Iterator[str]:
+    """Yield lines that name all parts that are known now, kind by kind, with where they are from."""
+    for kind in KINDS:
+        yield f"{kind.what}s:"
+        for name in names_of(kind):
+            part = part_of(kind, name)
+            module, _, _ = _place(part.build)
+            yield f"  {name}{'' if part.elastic else ', for fixed widths'} ({module})"
 
 
 def _load(kind: type[AnyPart]) -> None:

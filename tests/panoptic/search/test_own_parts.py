@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture, RandomSearch, Search, Supernet
@@ -21,7 +23,7 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.kinds import HeadOperator, PyramidNeck
 from autopanoptic.panoptic.model.parts.registry import own_parts, register
-from autopanoptic.panoptic.results.drawing import OWN, _color, draw_network
+from autopanoptic.panoptic.results.drawing import BOX, INCHES, OWN, _box, _color, draw_network
 from autopanoptic.panoptic.results.outline import Outline
 from autopanoptic.panoptic.results.saved import load_network, save_network
 from autopanoptic.panoptic.search.costs import costs_of
@@ -187,3 +189,22 @@ def test_a_neck_may_stand_alone() -> None:
         with pytest.raises(ValueError, match="must be one of fpn, panet, bifpn, lateral, mine, search, not 'other'"):
             replace(PanopticConfig(), neck="other")
         assert replace(PanopticConfig(), neck="mine").neck_options == ("mine",)
+
+
+def test_a_long_name_stays_within_its_box(tmp_path: Path) -> None:
+    name = "a" * 32
+    with own_parts():
+        register(HeadOperator(name, lambda entering, leaving: nn.Conv2d(entering, leaving, 1)))  # type: ignore[arg-type]
+        config = replace(PanopticConfig.scenes(3, 2), head_operators=(name,), neck="lateral", space="auto-panoptic")
+        supernet = Supernet(PanopticNetwork(config))
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, 13), ylim=(0, 10))
+        figure.set_size_inches(13 * INCHES, 10 * INCHES)
+        _box(axes, 5, 5, name, "48", OWN)
+        drawn = axes.texts[0].get_window_extent().transformed(axes.transData.inverted())
+        assert drawn.width < BOX
+        network = supernet.subnet(hand_made(supernet.space))
+        assert isinstance(network, PanopticNetwork)
+        assert draw_network(network, hand_made(supernet.space), tmp_path / "network.png").exists()

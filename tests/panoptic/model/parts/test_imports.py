@@ -128,7 +128,7 @@ def test_a_networks_file_does_not_get_modules_imported(folder: Path) -> None:
     assert loaded.config == config
     assert all(torch.equal(one, loaded.state_dict()[name]) for name, one in network.state_dict().items())
     del sys.modules["some_ops"]
-    with pytest.raises(ValueError, match=r"config\.json .* the network has parts of the module some_ops, .* --import"):
+    with pytest.raises(ValueError, match=r"config\.json: the network has parts of the module some_ops, .* --import"):
         load_network(folder / "found")
 
 
