@@ -13,7 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
-from autopanoptic.panoptic.run.options import described
+from autopanoptic.panoptic.run.options import described, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.run.folder import Run
@@ -162,8 +162,8 @@ def _require_no_run(context: typer.Context, name: str | None) -> None:
     """Refuse the options of a run for the conversion of a data set, which is of none."""
     given = [*options_given(context), *(["name"] if name is not None else [])]
     if given:
-        option = "set" if given[0] == "changes" else given[0].replace("_", "-")
-        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out --{option} before it"))
+        flag = flag_of(given[0])
+        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out {flag} before it"))
 
 
 class _Told:

@@ -82,6 +82,15 @@ Data = Annotated[
     typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
 ]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="network.imports: a module that registers parts of your own; may be repeated.",
+    ),
+]
+
 
 def _declared(name: str, one: Shorthand) -> Any:
     """Return the type of an option, as typer reads it."""
@@ -96,9 +105,15 @@ DESCRIBING: dict[str, Any] = {
     "changes": Changes,
     "quick": Quick,
     "data": Data,
+    "imports": Imports,
     **{name: _declared(name, one) for name, one in SHORTHANDS.items()},
 }
 """Every option that describes a run, as typer reads them."""
+
+
+def flag_of(name: str) -> str:
+    """Return what stands on the command line for an option that describes a run."""
+    return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:
