@@ -30,6 +30,7 @@ Config = Annotated[
 Data = Annotated[
     str | None, typer.Option(metavar="DIR", help="data.path: what --crops cuts; without it scenes are generated.")
 ]
+Width = Annotated[str | None, typer.Option(metavar="NAME", help="width: of a published backbone, 300m, 1.3g or 3.8g.")]
 Recipe = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
@@ -57,6 +58,7 @@ def pretrain_supernet(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -87,6 +89,7 @@ def pretrain(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -149,7 +152,7 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    keys = {"data": "data.path", "seed": "seed", "device": "machine.device"}
+    keys = {"width": "width", "data": "data.path", "seed": "seed", "device": "machine.device"}
     return [(key, values[name], f"--{name}") for name, key in keys.items() if values[name] is not None]
 
 

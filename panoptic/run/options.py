@@ -30,6 +30,7 @@ class Shorthand(NamedTuple):
 
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
+    "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "strategy": Shorthand("search.strategy", str, "NAME", "path-priority, evolution, nsga2, ...", "Search"),
     "trials": Shorthand("search.trials", int, "N", "candidates to evaluate.", "Search"),
