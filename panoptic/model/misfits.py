@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autopanoptic.panoptic.configs.widths import WIDTHS
@@ -68,5 +68,5 @@ def _other_classes(own: Mapping[str, Any], found: Mapping[str, Any]) -> str | No
 
 def _first_of(state: Mapping[str, Any], *names: str) -> Any:
     """Return the outputs of the first of some layers that a state dict has."""
-    shapes = (getattr(state.get(name), "shape", ()) for name in names)
+    shapes: Iterator[Sequence[int]] = (getattr(state.get(name), "shape", ()) for name in names)
     return next((int(shape[0]) for shape in shapes if len(shape)), None)
