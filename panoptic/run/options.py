@@ -41,6 +41,9 @@ SHORTHANDS = {
     "recalibration_batches": Shorthand(
         "search.recalibration_batches", int, "N", "for a candidate's batch norms; 0: the supernet's.", "Search"
     ),
+    "warm_start": Shorthand(
+        "search.warm_start", str, "FILE", "journal or log of another search, to begin with its candidates.", "Search"
+    ),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),

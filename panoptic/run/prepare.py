@@ -6,7 +6,7 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
-from autopanoptic.panoptic.stages.search import check_feasible
+from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -27,7 +27,7 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets, architecture)
+        check_feasible(run.settings, datasets, architecture, begun=(run.folder / JOURNAL).exists())
     run.datasets = datasets
     return datasets
 
