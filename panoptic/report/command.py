@@ -76,7 +76,10 @@ def import_log(
     from autopanoptic.panoptic.search.reference_logs import log_to_journal
 
     network = load_config(config, {} if width is None else {"width": width}).network
-    found = log_to_journal(log, out, network)
+    try:
+        found = log_to_journal(log, out, network)
+    except ValueError as error:
+        raise ValueError(f"{error}. The network searched is that of --config and --width, here {config}") from error
     best = found.best
     console = Console()
     console.print(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from autopanoptic.nas import Architecture, PathPriority, SearchSpace, Strategy, warm_start
+from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.search.architecture_files import read_architecture_file, read_published
 from autopanoptic.panoptic.search.reference_logs import PARTS, read_log
@@ -30,8 +32,7 @@ def first_candidates(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is none of these, or nothing in it fits the space.
-        JournalError: If it is a damaged journal, or another release's.
+        ValueError: If it is none of these, a damaged journal or another release's, or nothing in it fits the space.
     """
     in_order = isinstance(strategy, PathPriority)
     found = _architectures(Path(path), space, config, in_order=in_order)
@@ -52,9 +53,9 @@ def _architectures(path: Path, space: SearchSpace, config: PanopticConfig, *, in
     try:
         found = json.loads(path.read_text())
     except ValueError:
-        return warm_start(path, space, count=2**31, in_order=in_order)  # a journal is many lines of JSON
+        return _of_journal(path, space, in_order=in_order)  # which is many lines of JSON
     if isinstance(found, dict) and "event" in found:
-        return warm_start(path, space, in_order=in_order)
+        return _of_journal(path, space, in_order=in_order)
     if config.space == "elastic" and isinstance(found, list):
         raise ValueError(f"{path} is of the published space, but search.space is elastic; take auto-panoptic")
     if not isinstance(found, list):
@@ -65,6 +66,15 @@ def _architectures(path: Path, space: SearchSpace, config: PanopticConfig, *, in
     if not in_order:
         candidates.sort(key=lambda one: -one.metrics["pq"])
     return [_in_space(one.architecture, space, path) for one in candidates]
+
+
+def _of_journal(path: Path, space: SearchSpace, *, in_order: bool) -> list[Architecture]:
+    try:
+        return warm_start(path, space, count=sys.maxsize, in_order=in_order)
+    except JournalError as error:
+        raise ValueError(
+            f"{error} It must be a journal, a search log or result file of Auto-Panoptic's code, or an architecture"
+        ) from error
 
 
 def _in_space(architecture: Architecture, space: SearchSpace, path: Path) -> Architecture:

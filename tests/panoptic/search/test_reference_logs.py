@@ -211,5 +211,7 @@ def test_what_cannot_begin_a_search_is_refused(
     refused(path, "search.space is elastic; take auto-panoptic", config=replace(SMALL, space="elastic"))
     refused(path, "'backbone' must be a list of 40 option indices", space_of(COCO), COCO)
     refused(path, "the limits on costs refuse all of its 30", space.where(lambda one: False, "nothing"))
+    (tmp_path / "config.yaml").write_text("seed: 3\nbase: coco\n")
+    refused(tmp_path / "config.yaml", r"config\.yaml.* It must be a journal, a search log or result file of Auto-Pan")
     load_shipped("coco_3.8g").save(tmp_path / "architecture.json")
     refused(tmp_path / "architecture.json", r"architecture\.json: .*backbone\.6")
