@@ -33,6 +33,7 @@ Config = Annotated[
 Data = Annotated[
     str | None, typer.Option(metavar="DIR", help="data.path: what --crops cuts; without it scenes are generated.")
 ]
+Width = Annotated[str | None, typer.Option(metavar="NAME", help="width: of a published backbone, 300m, 1.3g or 3.8g.")]
 Recipe = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
@@ -73,6 +74,7 @@ def pretrain_supernet(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -116,6 +118,7 @@ def pretrain(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -201,7 +204,9 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    keys = {"data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports"}
+    keys = {
+        "width": "width", "data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports",
+    }  # fmt: skip
     flags = {"imports": "import"}
     given = {name: value for name in keys if (value := values[name]) is not None and value != []}
     return [(keys[name], value, f"--{flags.get(name, name)}") for name, value in given.items()]

@@ -132,7 +132,7 @@ def retrain(
     name: Known = None,
     architecture: Annotated[
         str | None,
-        typer.Option(metavar="FILE|NAME", help="An architecture.json, coco_3.8g or ade_3.8g; else the run's answer."),
+        typer.Option(metavar="FILE|NAME", help="A JSON file, coco_3.8g or ade_3.8g; else the run's answer."),
     ] = None,
     network: Annotated[
         str | None,
@@ -149,7 +149,10 @@ def retrain(
     with _told(context, ""):  # before a new run has a folder
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
-        stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
+        stem, chosen = None, None
+        if architecture is not None:
+            _, settings = run_of_stage(context, name, values, first=False)
+            stem, chosen = stage.read_architecture(architecture, settings.network)
     own = [("architecture", architecture), ("network", network)]
     with _stage(context, "retrain", name, values, own=own) as run:
         stage.retrain(run, chosen, network or stem)

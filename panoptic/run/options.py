@@ -30,6 +30,7 @@ class Shorthand(NamedTuple):
 
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
+    "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "strategy": Shorthand("search.strategy", str, "NAME", "path-priority, evolution, nsga2, ...", "Search"),
     "trials": Shorthand("search.trials", int, "N", "candidates to evaluate.", "Search"),
@@ -42,6 +43,9 @@ SHORTHANDS = {
     ),
     "random_draws": Shorthand("search.random_draws", bool, "", "random draws beside the search.", "Comparison"),
     "hand_made": Shorthand("search.hand_made", bool, "", "train the network made by hand, too.", "Comparison"),
+    "warm_start": Shorthand(
+        "search.warm_start", str, "FILE", "journal or log of another search, to begin with its candidates.", "Search"
+    ),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),

@@ -7,7 +7,7 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
-from autopanoptic.panoptic.stages.search import check_feasible
+from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -30,7 +30,7 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets, architecture)
+        check_feasible(run.settings, datasets, architecture, begun=(run.folder / JOURNAL).exists())
         if run.settings.pretraining.wanted:
             images = classified(run, datasets)
             run.say(f"{len(images.classes)} classes of {len(images.train)} images to pretrain on")
