@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture
-from autopanoptic.panoptic.configs.widths import WIDTHS
 from autopanoptic.nas.storage.files import whole
+from autopanoptic.panoptic.configs.widths import WIDTHS
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
