@@ -37,6 +37,8 @@ def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settin
         for key, value in _keys(name, values[name]).items()
         if key not in changed or key == KEYS[name]  # what a file implies may be said otherwise
     ]
+    if values.get("imports"):
+        given.append(("network.imports", values["imports"], flag_of("imports")))
     given += changes
     config = _default_config(given) if values["config"] is None else values["config"]
     return resolve(config, given, quick=values["quick"])
@@ -107,8 +109,7 @@ def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Setting
         ValueError: If options are given that would describe another.
     """
     if changed := options_given(context):
-        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
-        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
+        raise ValueError(f"--resume keeps the run's own settings; leave out {flag_of(changed[0])}")
     return known_run(name)
 
 
@@ -140,9 +141,10 @@ def run_of_stage(
 
 def options_given(context: typer.Context) -> list[str]:
     """Return which of the options that describe a run stand on the command line."""
-    return sorted(name for name in context.params if name in DESCRIBING and _is_given(context, name))
+    return sorted(name for name in context.params if name in DESCRIBING and is_given(context, name))
 
 
-def _is_given(context: typer.Context, parameter: str) -> bool:
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter of a command stands on the command line."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"

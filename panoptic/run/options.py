@@ -30,6 +30,7 @@ class Shorthand(NamedTuple):
 
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
+    "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "strategy": Shorthand("search.strategy", str, "NAME", "path-priority, evolution, nsga2, ...", "Search"),
     "trials": Shorthand("search.trials", int, "N", "candidates to evaluate.", "Search"),
@@ -40,6 +41,11 @@ SHORTHANDS = {
     "recalibration_batches": Shorthand(
         "search.recalibration_batches", int, "N", "for a candidate's batch norms; 0: the supernet's.", "Search"
     ),
+    "random_draws": Shorthand("search.random_draws", bool, "", "random draws beside the search.", "Comparison"),
+    "hand_made": Shorthand("search.hand_made", bool, "", "train the network made by hand, too.", "Comparison"),
+    "warm_start": Shorthand(
+        "search.warm_start", str, "FILE", "journal or log of another search, to begin with its candidates.", "Search"
+    ),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
@@ -48,7 +54,7 @@ SHORTHANDS = {
         "supernet_init", str, "START", "how the supernet starts: scratch, a file, run or folder.", "Training"
     ),
     "retrain_init": Shorthand(
-        "init", str, "START", "how networks start: scratch, supernet, a file, run or folder.", "Training"
+        "init", str, "START", "how networks start: scratch, supernet, pretrained, a file, run or folder.", "Training"
     ),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
@@ -88,10 +94,20 @@ Data = Annotated[
     typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
 ]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="network.imports: a module that registers parts of your own; may be repeated.",
+    ),
+]
 
-def _declared(name: str, one: Shorthand, flag: str | None = None) -> Any:
+
+def _declared(name: str, one: Shorthand, called: str | None = None) -> Any:
     """Return the type of an option, as typer reads it, under a flag of its own name or another one."""
-    flags = [f"--{name}/--no-{name}"] if one.kind is bool else [] if flag is None else [flag]
+    flag = name.replace("_", "-")
+    flags = [f"--{flag}/--no-{flag}"] if one.kind is bool else [] if called is None else [called]
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
     return Annotated[one.kind | None, option]
 
@@ -101,6 +117,7 @@ DESCRIBING: dict[str, Any] = {
     "changes": Changes,
     "quick": Quick,
     "data": Data,
+    "imports": Imports,
     **{name: _declared(name, one) for name, one in SHORTHANDS.items()},
 }
 """Every option that describes a run, as typer reads them."""
@@ -110,9 +127,16 @@ INIT = {"train_supernet": "supernet_init", "retrain": "retrain_init"}
 """What ``--init`` stands for in the commands of one training."""
 
 
-def flag_of(name: str, command: str | None) -> str:
-    """Return the flag of an option in a command."""
-    return "--init" if INIT.get((command or "").replace("-", "_")) == name else f"--{name.replace('_', '-')}"
+def flag_of(name: str, command: str | None = None) -> str:
+    """Return what stands on the command line for an option that describes a run.
+
+    Args:
+        name: Of the option.
+        command: In which it stands.
+    """
+    if INIT.get((command or "").replace("-", "_")) == name:
+        return "--init"
+    return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:

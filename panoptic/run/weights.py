@@ -10,7 +10,7 @@ SUPERNETS = ("supernet/supernet.pt", "supernet/backbone.pt", "supernet.pt", "bac
 """Where a run, a pretraining or a stage's folder has the weights of every option."""
 NETWORKS = ("found/backbone.pt", *SUPERNETS)
 """Where it has what a network may start from."""
-WORDS = ("scratch", "supernet")
+WORDS = ("scratch", "supernet", "pretrained")
 """Starts that name no file."""
 
 

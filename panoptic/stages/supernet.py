@@ -13,7 +13,10 @@ from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
@@ -45,17 +48,18 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
+    Where the settings have a pretraining of the supernet, it begins with the backbone that lies in ``pretraining/``
+    beside the folder.
+
     Raises:
-        FileNotFoundError: If the file of its starting weights is missing.
+        FileNotFoundError: If that backbone or the file of its starting weights is not there.
         ValueError: If the folder holds another supernet, naming what differs, or a damaged one, or the starting weights
             do not fit.
     """
     config = network_config(settings, datasets.train.categories)
     weights = folder / SUPERNET
     trained = weights.exists()
-    network = build(config, settings.seed)
-    if not trained:
-        begin(network, settings.supernet_init)
+    network = build(config, settings.seed) if trained else _begun(settings, config, folder)
     supernet = Supernet(network)
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
@@ -63,7 +67,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
         with read_from(weights):
             load_weights(network, weights)
         known = start_is_there(settings.supernet_init)
-        fresh = begin(build(config, settings.seed), settings.supernet_init) if known else network
+        fresh = _begun(settings, config, folder) if known else network
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
             require_training(fresh, training, part.folder, any_start=not known or part is not parts[0])
@@ -75,6 +79,14 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
     return supernet
+
+
+def _begun(settings: Settings, config: PanopticConfig, folder: Path) -> PanopticNetwork:
+    """Return the supernet as its training begins: drawn from the seed, but for what is given or pretrained."""
+    network = begin(build(config, settings.seed), settings.supernet_init)
+    if settings.pretraining.supernet is not None:
+        load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
+    return network
 
 
 class _HandMadePath:

@@ -99,7 +99,7 @@ def test_an_architecture_is_trained_under_its_name_or_another(called: list[tuple
     shipped = retrain.read_architecture("coco_3.8g")[1]
     assert [one[3:] for one in called] == [(shipped, "coco_3.8g"), (shipped, "other"), (None, None)]
     assert "--network names the network of --architecture" in invoke("retrain", "--network", "other", code=1)
-    assert "is neither an architecture's file" in invoke("retrain", "--name", "y", "--architecture", "coco", code=1)
+    assert "is neither an architecture's file" in invoke("retrain", "--name", "x", "--architecture", "coco", code=1)
     invoke("retrain", "--name", "y", "--seed", "3", "--architecture", "nowhere", code=1)
     assert not Path("runs", "y").exists()
 
@@ -173,4 +173,4 @@ def test_one_network_starts_from_its_own_backbone_in_a_run_that_does_not(called:
     assert own == load_run(Path("runs", "x")) == load_config("scenes", {"seed": 3})
     said = invoke("retrain", "--name", "x", "--init", "pretraining", code=1)  # of its answer the settings say it
     assert "runs/x holds a run with other settings" in said
-    assert "neither scratch, supernet nor a file" in invoke("retrain", "--name", "x", *ONLY, "--init", "n.pt", code=1)
+    assert "none of scratch, supernet, pretrained" in invoke("retrain", "--name", "x", *ONLY, "--init", "n.pt", code=1)

@@ -85,7 +85,7 @@ def test_each_gpu_has_a_worker_of_its_own(
     settings = load_config("scenes", changes)
     network = Supernet(build(network_config(settings, datasets.train.categories), 0))
     found = Candidates(settings, network, datasets, tmp_path, progress=False)
-    executor = found._executor()
+    executor = found._executor
     assert executor.capacity == workers
     own = found._placed(found._evaluator)
     assert isinstance(own, OnOwnDevice) == (workers == 2)
