@@ -9,7 +9,7 @@ import typer
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
 from autopanoptic.panoptic.pretraining import commands as pretraining
-from autopanoptic.panoptic.report.command import report
+from autopanoptic.panoptic.report.command import import_log, report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
 from autopanoptic.panoptic.run.options import Changes, Config, Data, Imports, Quick
@@ -28,6 +28,7 @@ app.command()(commands.predict)
 app.command()(pretraining.pretrain_supernet)
 app.command()(pretraining.pretrain)
 app.command()(report)
+app.command()(import_log)
 app.add_typer(config_app, name="config")
 
 
