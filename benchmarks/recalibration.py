@@ -25,7 +25,8 @@ from scipy import stats
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages.batches import batches_of

@@ -32,7 +32,8 @@ from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import find_splits
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig

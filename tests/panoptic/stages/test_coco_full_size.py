@@ -21,7 +21,8 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
