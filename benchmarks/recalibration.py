@@ -70,7 +70,7 @@ def compare(run: Path, count: int, sizes: list[int], seed: int) -> dict[str, Any
     images = list(
         training_batches(
             datasets.train, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
-            seed=settings.seed + 1, stop=2 * most,
+            seed=settings.seed + 1, stop=2 * most, labelled=False,
         )
     )  # fmt: skip
     chosen: dict[str, list[Batch] | None] = {"none": None}
