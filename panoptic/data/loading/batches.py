@@ -105,6 +105,8 @@ def training_batches(
     Raises:
         ValueError: If an argument is out of range.
     """
+    if workers and labelled:
+        _load_kernels()
     sampler = StepBatches(dataset.sizes, batch_size, seed, start=start, stop=stop, group=group, rank=rank, world=world)
     examples = _Samples(dataset, transform) if labelled else _Images(dataset, transform)
     made = collate_labelled if labelled else collate
@@ -115,6 +117,16 @@ def training_batches(
         num_workers=workers,
         pin_memory=pin_memory,
     )
+
+
+def _load_kernels() -> None:
+    """Load the compiled code that reads segments; workers are forked anew for each chunk, and would load it each."""
+    from autopanoptic.panoptic.data.coco.png_filters import coded
+    from autopanoptic.panoptic.data.extents import extents
+
+    # Read-only, as the bytes of a file are: numba compiles for that apart.
+    coded(np.frombuffer(bytes(4), np.uint8), 1, 1)
+    extents(np.zeros((1, 1), np.uint8), 1)
 
 
 def evaluation_batches(

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import fields
 from functools import partial
 from itertools import islice
@@ -165,3 +166,12 @@ def test_images_of_very_many_segments(folder):
     assert batch.numbers.dtype == torch.int32
     assert torch.equal(batch.targets[0]["masks"].whole().int().argmax(0), torch.from_numpy(ids - 1))
     assert batch.semantic[1].unique().tolist() == [2, 255]
+
+
+def test_workers_inherit_the_compiled_code(dataset, monkeypatch):
+    name = "autopanoptic.panoptic.data.extents"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    training(dataset, stop=1)
+    assert name not in sys.modules
+    training(dataset, stop=1, workers=1)
+    assert name in sys.modules
