@@ -12,6 +12,7 @@ from autopanoptic.panoptic.data.loading.batch import LabelledBatch, collate, col
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.model.heads.mask import mask_targets
 
 KEEP = Transform(None, None)
 
@@ -175,3 +176,14 @@ def test_workers_inherit_the_compiled_code(dataset, monkeypatch):
     assert name not in sys.modules
     training(dataset, stop=1, workers=1)
     assert name in sys.modules
+
+
+def test_nothing_made_on_the_device_waits_for_its_values(dataset):
+    # A meta tensor has none: whatever asks for one raises.
+    batch = next(iter(training(dataset))).to("meta")
+    assert batch.images.shape == batch.pixels.shape
+    assert batch.semantic.shape == batch.numbers.shape
+    for target in batch.targets:
+        boxes = target["boxes"]
+        things = torch.zeros(len(boxes), dtype=torch.int64, device="meta")
+        assert mask_targets(target["masks"], things, boxes, 28, aligned=True).shape == (len(boxes), 28, 28)
