@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
 from autopanoptic.nas.supernet.training.losses import detached
-from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
