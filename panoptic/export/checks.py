@@ -78,16 +78,21 @@ def _difference(found: Tensor, expected: Tensor) -> float:
     return float(difference.nan_to_num(nan=torch.inf).max())
 
 
-def largest_difference(plan: Plan, run: Run, what: str) -> float:
-    """Return by how much a graph differs from torch at most, for one and for two images.
+def expected_of(plan: Plan) -> tuple[Inputs, Inputs]:
+    """Return what torch gives for one and for two images."""
+    run = torch_of(plan)
+    return run(plan.one), run(plan.two)
+
+
+def largest_difference(plan: Plan, expected: tuple[Inputs, Inputs], run: Run, what: str) -> float:
+    """Return by how much a graph differs at most from what `expected_of` gives.
 
     Raises:
         ExportError: If that is more than `TOLERANCE`; names the output and the difference.
     """
-    expected = torch_of(plan)
     each: dict[str, float] = {}
-    for inputs in (plan.one, plan.two):
-        for name, value in differences(run(inputs), expected(inputs)).items():
+    for inputs, wanted in zip((plan.one, plan.two), expected, strict=True):
+        for name, value in differences(run(inputs), wanted).items():
             each[name] = max(value, each.get(name, 0.0))
     worst = max(each, key=each.__getitem__)
     if each[worst] > TOLERANCE:

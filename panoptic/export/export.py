@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,10 +17,11 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.export import checks, onnx_graphs
 from autopanoptic.panoptic.export.checks import ExportError, GraphReport, Run
 from autopanoptic.panoptic.export.onnx_graphs import OPSET, OnnxGraph, require, write_onnx
-from autopanoptic.panoptic.export.plans import GRAPHS, Plan, Size, least_side, plans_of
+from autopanoptic.panoptic.export.plans import GRAPHS, Inputs, Plan, Size, least_side, plans_of
 from autopanoptic.panoptic.export.programs import Program, write_program
 from autopanoptic.panoptic.results.json_files import write_object
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, WEIGHTS, save_network
+from autopanoptic.panoptic.results.usage import USAGE
 from autopanoptic.panoptic.trained.evaluate import require_folder
 from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
 
@@ -117,22 +118,19 @@ def export(
     trained = load_trained(folder)
     divisor = trained.network.config.image_divisor
     fixed, size = size is not None, size or _usual_size(trained)
-    writers = [one for one in FORMATS if one in formats]
-    plans = (
-        []
-        if writers == [STATE_DICT]
-        else plans_of(trained.network, trained.usage.transform.normalization, size, fixed=fixed)
-    )
-    _save_network(trained, out, weights=STATE_DICT in formats)
-    graphs = {}
-    for plan in plans:
-        for kind in writers:
-            if kind != STATE_DICT:
-                report = _graph(plan, kind, out, opset, repeats)
-                graphs[report.file] = report
-                console.print(f"{report.file}: {described(report)}", markup=False, highlight=False)
-    exported = Export(out, name, tuple(writers), size, fixed, divisor, opset, graphs, torch.get_num_threads())
-    write_object(out / REPORT, exported.to_json(), indent=2)
+    kinds = [one for one in SUFFIXES if one in formats]
+    normalization = trained.usage.transform.normalization
+    plans = plans_of(trained.network, normalization, size, fixed=fixed) if kinds else []
+    _remove(out)
+    try:
+        _save_network(trained, out, weights=STATE_DICT in formats)
+        graphs = {one.file: one for one in _graphs(plans, kinds, out, opset, repeats, console)}
+        threads, ordered = torch.get_num_threads(), tuple(one for one in FORMATS if one in formats)
+        exported = Export(out, name, ordered, size, fixed, divisor, opset, graphs, threads)
+        write_object(out / REPORT, exported.to_json(), indent=2)
+    except BaseException:
+        _remove(out)  # so that the folder is free for another try
+        raise
     return exported
 
 
@@ -156,11 +154,16 @@ def _check(formats: Sequence[str], size: Size | None, opset: int, repeats: int) 
 
 
 def _require_free(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier export, of which nothing stays."""
+    """Refuse a folder that holds anything but an earlier export."""
     require_folder(out)
     if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
         raise FileExistsError(f"{out} is not empty, and no earlier export ({REPORT}); give another folder")
-    for name in (REPORT, WEIGHTS, *(f"{graph}.{suffix}" for graph in GRAPHS for suffix in SUFFIXES.values())):
+
+
+def _remove(out: Path) -> None:
+    """Remove an export, of which nothing may stay beside another one."""
+    graphs = (f"{graph}.{suffix}" for graph in GRAPHS for suffix in SUFFIXES.values())
+    for name in (REPORT, WEIGHTS, CONFIG, ARCHITECTURE, USAGE, *graphs):
         (out / name).unlink(missing_ok=True)
 
 
@@ -184,16 +187,26 @@ def _save_network(trained: TrainedNetwork, out: Path, *, weights: bool) -> None:
     architecture.save(out / ARCHITECTURE)
 
 
-def _graph(plan: Plan, kind: str, out: Path, opset: int, repeats: int) -> GraphReport:
+def _graphs(
+    plans: Sequence[Plan], kinds: Sequence[str], out: Path, opset: int, repeats: int, console: Console
+) -> Iterator[GraphReport]:
+    for plan in plans:
+        expected = checks.expected_of(plan)
+        for kind in kinds:
+            report = _graph(plan, expected, kind, out, opset, repeats)
+            console.print(f"{report.file}: {described(report)}", markup=False, highlight=False)
+            yield report
+
+
+def _graph(plan: Plan, expected: tuple[Inputs, Inputs], kind: str, out: Path, opset: int, repeats: int) -> GraphReport:
     """Write, check and time a graph; its file is there when all of that is done."""
     path = out / f"{plan.name}.{SUFFIXES[kind]}"
     partial = path.with_name(f".partial-{path.name}")
-    in_torch = checks.torch_of(plan)
-    outputs = list(in_torch(plan.one))
+    outputs = list(expected[0])
     try:
         run = _written(plan, kind, outputs, opset, partial)
-        difference = checks.largest_difference(plan, run, path.name)
-        own, others = (checks.milliseconds(one, plan.one, repeats) for one in (run, in_torch))
+        difference = checks.largest_difference(plan, expected, run, path.name)
+        own, others = (checks.milliseconds(one, plan.one, repeats) for one in (run, checks.torch_of(plan)))
         size = partial.stat().st_size
         os.replace(partial, path)
     finally:

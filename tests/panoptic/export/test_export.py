@@ -178,7 +178,7 @@ def test_packages_of_onnx_are_asked_for_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_leaves_no_graph_behind(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_nothing_behind(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(plan: object, path: Path) -> None:
         path.write_text("half of a graph")
         raise RuntimeError("no such operator\nand many lines more")
@@ -186,7 +186,8 @@ def test_a_failure_leaves_no_graph_behind(network: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(exporting, "write_program", fail)
     with pytest.raises(ExportError, match="dense cannot be exported to torch: RuntimeError: no such operator"):
         export(network, tmp_path, formats=["torch"], size=SIZE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["architecture.json", "config.json", "usage.json"]
+    assert list(tmp_path.iterdir()) == []
+    assert export(network, tmp_path, formats=["state-dict"]).formats == ("state-dict",)
 
 
 def test_an_earlier_export_is_replaced_as_a_whole(network: Path, tmp_path: Path) -> None:
@@ -196,6 +197,13 @@ def test_an_earlier_export_is_replaced_as_a_whole(network: Path, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "architecture.json", "config.json", "export.json", "usage.json", "weights.pt",
     ]  # fmt: skip
+    weights = network / "weights.pt"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="is damaged"):
+        export(network, tmp_path, formats=["state-dict"])
+    weights.write_bytes(whole)
+    assert (tmp_path / "weights.pt").exists()  # nothing is lost to a network that cannot be read
     with pytest.raises(FileExistsError, match="is not empty, and no earlier export"):
         export(network, network, formats=["state-dict"])
 

@@ -52,7 +52,7 @@ def test_deformable_convolutions_are_the_operator_of_the_opset(
     assert operators.count(operator) == 1
     assert other not in operators
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == opset
-    assert checks.largest_difference(plan, OnnxGraph(path), "layer.onnx") <= 1e-5
+    assert checks.largest_difference(plan, checks.expected_of(plan), OnnxGraph(path), "layer.onnx") <= 1e-5
 
 
 def run_with(change: float) -> checks.Run:
@@ -64,15 +64,17 @@ def run_with(change: float) -> checks.Run:
 
 def test_a_graph_that_computes_something_else_is_refused_with_the_difference() -> None:
     plan = plan_of(nn.Identity())
-    assert checks.largest_difference(plan, run_with(0.0), "layer.onnx") == 0
+    assert checks.largest_difference(plan, checks.expected_of(plan), run_with(0.0), "layer.onnx") == 0
     with pytest.raises(ExportError, match=r"layer\.onnx: its output y differs by 0\.0\d+ from torch's, not by 0\.0001"):
-        checks.largest_difference(plan, run_with(0.1), "layer.onnx")
+        checks.largest_difference(plan, checks.expected_of(plan), run_with(0.1), "layer.onnx")
     with pytest.raises(ExportError, match="differs by inf from torch"):
-        checks.largest_difference(plan, run_with(float("nan")), "layer.onnx")
+        checks.largest_difference(plan, checks.expected_of(plan), run_with(float("nan")), "layer.onnx")
     with pytest.raises(ExportError, match=r"the output y is \(1, 4, 6\), not \(1, 4, 6, 7\)"):
-        checks.largest_difference(plan, lambda inputs: {"y": inputs["x"][..., 0]}, "layer.onnx")
+        checks.largest_difference(
+            plan, checks.expected_of(plan), lambda inputs: {"y": inputs["x"][..., 0]}, "layer.onnx"
+        )
     with pytest.raises(ExportError, match="the output y is missing"):
-        checks.largest_difference(plan, lambda inputs: {}, "layer.onnx")
+        checks.largest_difference(plan, checks.expected_of(plan), lambda inputs: {}, "layer.onnx")
 
 
 def test_differences_are_relative_where_values_are_large() -> None:
