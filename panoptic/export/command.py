@@ -42,8 +42,8 @@ def export(
 ) -> None:
     """Export a trained network to ONNX, torch.export or a state dict.
 
-    What is written is compared with torch, and refused where it differs by more than 1e-4; both are timed on this
-    machine's CPU.
+    What is written is compared with torch, and refused where it differs by
+    more than 1e-4; both are timed on this machine's CPU.
     """  # fmt: skip
     from autopanoptic.panoptic.export import export as exporting
 

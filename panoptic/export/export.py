@@ -16,7 +16,7 @@ from rich.console import Console
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.export import checks, onnx_graphs
 from autopanoptic.panoptic.export.checks import ExportError, GraphReport, Run
-from autopanoptic.panoptic.export.onnx_graphs import OPSET, OnnxGraph, require, write_onnx
+from autopanoptic.panoptic.export.onnx_graphs import OPSET, OnnxGraph, check_opset, require, write_onnx
 from autopanoptic.panoptic.export.plans import GRAPHS, Inputs, Plan, Size, least_side, plans_of
 from autopanoptic.panoptic.export.programs import Program, write_program
 from autopanoptic.panoptic.results.json_files import write_object
@@ -110,9 +110,10 @@ def export(
         ValueError: If an argument is out of range, or files of the network are damaged.
     """
     out, console = Path(out), console or Console(quiet=True)
-    _check(formats, size, opset, repeats)
+    _check(formats, size, repeats)
     if ONNX in formats:
         require()
+        check_opset(opset)
     name, folder = next(iter(find_networks(source, [network] if network else ()).items()))
     _require_free(out)
     trained = load_trained(folder)
@@ -142,13 +143,11 @@ def described(report: GraphReport) -> str:
     )
 
 
-def _check(formats: Sequence[str], size: Size | None, opset: int, repeats: int) -> None:
+def _check(formats: Sequence[str], size: Size | None, repeats: int) -> None:
     if not formats or set(formats) - set(FORMATS):
         raise ValueError(f"formats={list(formats)}: some of {', '.join(FORMATS)} are needed")
     if size is not None and min(size) < 1:
         raise ValueError(f"size={size[0]}x{size[1]}: a height and a width of at least 1 pixel are needed")
-    if opset < onnx_graphs.LEAST_OPSET:
-        raise ValueError(f"opset={opset}: torch exports to ONNX from opset {onnx_graphs.LEAST_OPSET} on")
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: at least 1 is needed")
 

@@ -31,6 +31,16 @@ def require(needed: Sequence[str] = NEEDED) -> None:
         raise ImportError(f'ONNX needs {" and ".join(missing)}. Install it by: pip install "autopanoptic[onnx]"')
 
 
+def check_opset(opset: int) -> None:
+    """Refuse an opset that torch's exporter or the installed onnx lacks; ValueError then."""
+    from onnx.defs import onnx_opset_version
+
+    if not LEAST_OPSET <= opset <= onnx_opset_version():
+        raise ValueError(
+            f"opset={opset}: torch's exporter and the installed onnx know {LEAST_OPSET} to {onnx_opset_version()}"
+        )
+
+
 def write_onnx(plan: Plan, outputs: Sequence[str], path: Path, opset: int = OPSET) -> None:
     """Trace a graph and write it as ONNX.
 
