@@ -33,12 +33,10 @@ def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settin
     given = [
         (key, None if value == "null" else value, flag_of(name, command))
         for name in KEYS
-        if values.get(name) is not None
+        if values.get(name) not in (None, [])  # nothing of an option that may be repeated
         for key, value in _keys(name, values[name]).items()
         if key not in changed or key == KEYS[name]  # what a file implies may be said otherwise
     ]
-    if values.get("imports"):
-        given.append(("network.imports", values["imports"], flag_of("imports")))
     given += changes
     config = _default_config(given) if values["config"] is None else values["config"]
     return resolve(config, given, quick=values["quick"])

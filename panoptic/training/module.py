@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
-from autopanoptic.panoptic.data.loading.batches import Batch, Target
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch, Target
 from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.shapes import Sizes
@@ -94,7 +94,7 @@ class PanopticModule(SupernetModule):
         if gradient_clip_val is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def _split(self, network: nn.Module, batch: Batch) -> list[BatchPart]:
+    def _split(self, network: nn.Module, batch: LabelledBatch) -> list[BatchPart]:
         """Return the parts of what this device has of a batch, whose losses add up to its share of the batch's."""
         rank, world = (self.global_rank, self.trainer.world_size) if self._reduces else (0, 1)
         parts = parts_of(batch, self.batch_size, rank, world)
@@ -162,7 +162,7 @@ class _Distillation:
         return self.module._logged(losses, batch)
 
 
-def _arguments(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
+def _arguments(batch: LabelledBatch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
     return batch.images, batch.sizes, batch.targets, batch.semantic
 
 

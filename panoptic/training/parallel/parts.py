@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
 from autopanoptic.panoptic.model.heads.regions import Regions
 from autopanoptic.panoptic.model.shares import Counts, Shares
 
@@ -26,14 +25,14 @@ class BatchPart:
         shares: See `PanopticNetwork.losses`; None where this is the whole batch.
     """
 
-    batch: Batch
+    batch: LabelledBatch
     places: Sequence[int]
     last: bool = True
     regions: Regions | None = None
     shares: Shares | None = None
 
 
-def parts_of(batch: Batch, size: int | None, rank: int, world: int) -> list[BatchPart]:
+def parts_of(batch: LabelledBatch, size: int | None, rank: int, world: int) -> list[BatchPart]:
     """Cut what a device has of a batch into parts of at most so many images; None leaves it whole.
 
     The device has every world-th image of the batch, beginning with that of its rank, as `StepBatches` deals them.
@@ -42,14 +41,9 @@ def parts_of(batch: Batch, size: int | None, rank: int, world: int) -> list[Batc
     places = range(rank, rank + world * len(batch), world)
     starts = range(0, len(batch), step)
     return [
-        BatchPart(_images(batch, slice(start, start + step)), places[start : start + step], start == starts[-1])
+        BatchPart(batch.part(slice(start, start + step)), places[start : start + step], start == starts[-1])
         for start in starts
     ]
-
-
-def _images(batch: Batch, part: slice) -> Batch:
-    own: dict[str, Any] = {one.name: getattr(batch, one.name)[part] for one in fields(batch)}
-    return replace(batch, **own)
 
 
 def of_devices(world: int) -> Shares:

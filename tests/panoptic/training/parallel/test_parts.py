@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -42,7 +43,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def batch(datasets: Datasets) -> Batch:
+def batch(datasets: Datasets) -> LabelledBatch:
     return next(iter(training_batches(datasets.train, Transform(None, None, flip=0.0), batch_size=4, divisor=32)))
 
 
@@ -54,7 +55,7 @@ def network(datasets: Datasets) -> PanopticNetwork:
 
 
 def gradients(
-    network: PanopticNetwork, batch: Batch, size: int | None, loss: Callable[[PanopticModule, Any], Tensor]
+    network: PanopticNetwork, batch: LabelledBatch, size: int | None, loss: Callable[[PanopticModule, Any], Tensor]
 ) -> tuple[Tensor, Gradients]:
     """The loss and the gradients of a batch in parts of so many images."""
     module = PanopticModule(network, Recipe(1), batch_size=size)
@@ -77,7 +78,9 @@ def assert_close(a: Gradients, b: Gradients) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_accumulated_gradients_are_those_of_the_whole_batch(network: PanopticNetwork, batch: Batch, size: int) -> None:
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    network: PanopticNetwork, batch: LabelledBatch, size: int
+) -> None:
     counts = [int(one["labels"].numel()) for one in batch.targets]
     assert len(set(counts)) > 1  # so that a mean of the parts' means would be another
 
@@ -91,7 +94,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(network: PanopticNet
     assert_close(wanted, found)
 
 
-def test_so_are_those_of_a_path_that_learns_from_another(network: PanopticNetwork, batch: Batch) -> None:
+def test_so_are_those_of_a_path_that_learns_from_another(network: PanopticNetwork, batch: LabelledBatch) -> None:
     def taught(module: PanopticModule, part: Any) -> Tensor:
         arguments = (part.batch.images, part.batch.sizes, part.batch.targets, part.batch.semantic)
         drawn: dict[str, Any] = {"generator": module._generators(part), "shares": part.shares}
@@ -104,7 +107,7 @@ def test_so_are_those_of_a_path_that_learns_from_another(network: PanopticNetwor
     assert_close(wanted, found)
 
 
-def test_drawing_leaves_the_statistics_of_batch_norms_alone(datasets: Datasets, batch: Batch) -> None:
+def test_drawing_leaves_the_statistics_of_batch_norms_alone(datasets: Datasets, batch: LabelledBatch) -> None:
     categories = datasets.train.categories
     for space in ("auto-panoptic", "elastic"):
         config = replace(PanopticConfig.scenes(len(categories.things), len(categories.stuff)), space=space)  # type: ignore[arg-type]
@@ -121,7 +124,7 @@ def test_drawing_leaves_the_statistics_of_batch_norms_alone(datasets: Datasets, 
         assert all(norm.momentum == config.batch_norm_momentum for norm in norms)
 
 
-def test_places_are_those_of_the_whole_batch(batch: Batch) -> None:
+def test_places_are_those_of_the_whole_batch(batch: LabelledBatch) -> None:
     parts = parts_of(batch, 3, rank=1, world=2)
     assert [list(part.places) for part in parts] == [[1, 3, 5], [7]]
     assert [part.last for part in parts] == [False, True]
