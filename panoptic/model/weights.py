@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+COUNTER = "num_batches_tracked"
+"""A batch norm's counter, which other programs' files lack, and which nothing reads where it has a momentum."""
+
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a state dict such that the file is either whole or not there."""
@@ -71,6 +74,14 @@ def _check_sums(path: Path) -> None:
             changed = archive.testzip()
         if changed is not None:
             raise ValueError(f"its part {changed} has changed since it was written")
+
+
+def unwrapped(found: Any) -> Any:
+    """Return the state dict of a file that may hold it under ``state_dict`` or ``model``."""
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            return found[key]
+    return found
 
 
 SHOWN = 5

@@ -46,7 +46,8 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
     if network.config.space == "elastic":
         choices = {label: choice for label, choice in choices.items() if label in source}
     _check(source, choices)
-    inflate_backbone(network.backbone, choices)
+    if any(label.startswith("backbone.") for label in choices):  # else it is a fixed one
+        inflate_backbone(network.backbone, choices)
     for label, choice in choices.items():
         trained = choice[source[label]]
         if not isinstance(trained, ShuffleNetBlock):

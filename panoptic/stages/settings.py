@@ -268,6 +268,11 @@ class Settings:
         config = self.retrained_network if retrained and self.retrained_network is not None else self.network
         return replace(config, num_things=things, num_stuff=stuff, space=self.search.space)
 
+    def backbone(self, *, retrained: bool = False) -> str:
+        """Return the backbone of the supernet, or of the networks that are retrained: its name, or a file."""
+        config = self.retrained_network if retrained and self.retrained_network is not None else self.network
+        return config.backbone
+
 
 def _require_students(settings: Settings) -> None:
     """Refuse a distillation where no path teaches others."""

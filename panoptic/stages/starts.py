@@ -26,15 +26,16 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.weights import difference, load_weights, read_tensors
+from autopanoptic.panoptic.model.weights import COUNTER, difference, load_weights, read_tensors, unwrapped
 from autopanoptic.panoptic.results.backbones import architecture_in, other_backbone
+from autopanoptic.panoptic.results.pretrained import require_backbone
 from autopanoptic.panoptic.results.saved import new_network
-from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 
 _BACKBONE = "backbone."
-_COUNTER = "num_batches_tracked"
 
 
 def started(settings: Settings, config: PanopticConfig, architecture: Architecture, supernet: Path) -> PanopticNetwork:
@@ -52,7 +53,8 @@ def started(settings: Settings, config: PanopticConfig, architecture: Architectu
     """
     if settings.init == "scratch":
         with seeded(settings.seed):
-            return new_network(config, architecture)
+            drawn = new_network(config, architecture)
+        return pretrained(drawn, settings.backbone(retrained=True))
     network = build(config, settings.seed)
     if settings.init == "supernet":
         with read_from(supernet):
@@ -82,6 +84,9 @@ def check_start(settings: Settings, categories: Categories, architecture: Archit
         ValueError: If it is damaged or does not hold the weights of these networks, or these are shaped otherwise than
             the supernet that they are to start from; names what differs.
     """
+    for retrained in (False, True):
+        if (source := settings.backbone(retrained=retrained)) != SEARCHED_BACKBONE:
+            require_backbone(source, network_config(settings, categories, searched=retrained))
     if settings.init == "scratch":
         return
     with torch.device("meta"):
@@ -139,13 +144,13 @@ def _given(settings: Settings, part: nn.Module) -> dict[str, Any]:
     path = Path(settings.init)
     if not path.is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
-    state = _state(read_tensors(path))
+    state = unwrapped(read_tensors(path))
     if settings.init_part == "backbone" and isinstance(state, dict):
         own = {name.removeprefix(_BACKBONE): value for name, value in state.items() if name.startswith(_BACKBONE)}
         state = own or state
     if isinstance(state, dict):
         # Other programs' files lack these counters, which nothing reads where a batch norm has a momentum.
-        counters = {name: value for name, value in part.state_dict().items() if name.endswith(_COUNTER)}
+        counters = {name: value for name, value in part.state_dict().items() if name.endswith(COUNTER)}
         state = {**counters, **state}
     problem = difference(part.state_dict(), state)
     if problem:
@@ -158,10 +163,3 @@ def _given(settings: Settings, part: nn.Module) -> dict[str, Any]:
 
 def _named(settings: Settings) -> str:
     return "the backbone" if settings.init_part == "backbone" else "the networks that are retrained"
-
-
-def _state(found: Any) -> Any:
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            return found[key]
-    return found

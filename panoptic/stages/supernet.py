@@ -21,7 +21,7 @@ from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
-from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -46,7 +46,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
         ValueError: If the folder holds another supernet, naming what differs, or a damaged one.
     """
     config = network_config(settings, datasets.train.categories)
-    network = build(config, settings.seed)
+    network = pretrained(build(config, settings.seed), settings.backbone())
     supernet = Supernet(network)
     weights = folder / SUPERNET
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
@@ -54,7 +54,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)
-        fresh = build(config, settings.seed)
+        fresh = pretrained(build(config, settings.seed), settings.backbone())
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
             require_training(fresh, training, part.folder, any_start=part is not parts[0])
