@@ -123,8 +123,8 @@ def read_weights(backbone: str) -> Weights:
         return Weights("resnet50", names, _resnet_name, ("fc.",), {})
     raise ValueError(
         f"backbone: {path} is no backbone by its names ({', '.join(sorted(names)[:3])}, ...). It may be a state dict "
-        "of torchvision's resnet50 or of EfficientNet-Lite0 as efficientnet_lite_pytorch names it, or the backbone.pt of "
-        "one architecture that pretrain has written. Weights of a whole supernet or network are for init"
+        "of torchvision's resnet50, or of EfficientNet-Lite0 with the names of efficientnet_lite_pytorch, or the "
+        "backbone.pt of one architecture that pretrain has written. Whole supernets and networks are for init"
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import check_feasible
@@ -27,7 +30,8 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets, architecture)
+        left_out = check_feasible(run.settings, datasets, architecture)
+        _describe_weights(run, left_out)
     run.datasets = datasets
     return datasets
 
@@ -35,6 +39,26 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
 def prepared(run: Run) -> Datasets:
     """Return the data of a run, prepared if this program has not done so."""
     return prepare(run) if run.datasets is None else run.datasets
+
+
+def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:
+    """Say what the networks begin with, where that is nothing that the run itself has trained."""
+    settings = run.settings
+    for retrained in dict.fromkeys((False, settings.retrained_network is not None)):
+        source, network = settings.backbone(retrained=retrained), settings.network
+        if source != SEARCHED_BACKBONE:
+            network = network if settings.retrained_network is None or not retrained else settings.retrained_network
+            run.say(f"{'Retrained b' if retrained else 'B'}ackbone {weights_of(source)}: {_frozen(network)}")
+    if left_out:
+        run.say(
+            f"init: {settings.init} is of other classes: left out, and drawn from the seed, are {', '.join(left_out)}"
+        )
+
+
+def _frozen(network: PanopticConfig) -> str:
+    parts = ("", "the stem", *(f"the stem to C{level}" for level in range(2, 6)))[network.backbone_freeze_at]
+    norms = "all batch norms" if network.backbone_frozen_norms else ""
+    return f"frozen are {' and '.join(filter(None, (parts, norms)))}" if parts or norms else "nothing of it is frozen"
 
 
 def _describe(run: Run, datasets: Datasets) -> None:

@@ -8,7 +8,9 @@ import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.operators.known import operator_of
+from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -18,7 +20,7 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings with which no run can succeed here.
 
     Raises:
-        FileNotFoundError: If the data or the file of starting weights is missing.
+        FileNotFoundError: If the data or a file of weights is missing.
         ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
             cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
     """
@@ -31,8 +33,20 @@ def check_settings(settings: Settings) -> None:
         find_splits(settings.data.path)
     require_device(settings)
     _require_gpus(settings)
+    _require_backbones(settings)
     if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+
+
+def _require_backbones(settings: Settings) -> None:
+    """Refuse a fixed backbone without weights; `check_start` looks at what is in them."""
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        if config is not None and config.backbone != SEARCHED_BACKBONE:
+            try:
+                weights_of(config.backbone)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{section}.{error}") from error
 
 
 def require_device(settings: Settings) -> None:

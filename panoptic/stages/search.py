@@ -46,8 +46,11 @@ TOP, TOP_OF_FRONT = 10, 3
 better means no dearer as well."""
 
 
-def check_feasible(settings: Settings, datasets: Datasets, architecture: Architecture | None = None) -> None:
+def check_feasible(settings: Settings, datasets: Datasets, architecture: Architecture | None = None) -> tuple[str, ...]:
     """Refuse, before anything is trained, a search that could not even begin.
+
+    Returns:
+        The layers that the starting weights lack, see `check_start`.
 
     Raises:
         ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
@@ -60,7 +63,7 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    check_start(settings, categories, architecture)
+    left_out = check_start(settings, categories, architecture)
     space = searched_space(settings, datasets)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
@@ -70,6 +73,7 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
     space.sample(np.random.default_rng(settings.seed))
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
+    return left_out
 
 
 def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:
