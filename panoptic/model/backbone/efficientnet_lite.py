@@ -90,12 +90,16 @@ class InvertedResidual(nn.Module):
         stride: 1 or 2.
         expansion: Channels between, by those of the input; with 1 there is no first convolution.
         momentum: Of the batch norms.
+
+    Attributes:
+        operator: Its name in drawings.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int, momentum: float
     ) -> None:
         super().__init__()
+        self.operator = f"ir{kernel}"
         inner = in_channels * expansion
         self.expand = _layer(in_channels, inner, 1, 1, momentum) if expansion > 1 else nn.Identity()
         self.depthwise = _layer(inner, inner, kernel, stride, momentum, groups=inner)

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from autopanoptic.nas import FlopCount, ModelSpace, Supernet
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.backbone.efficientnet_lite import FromImageNet, SamePadding
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.padding import FrozenBatchNorm2d, padded
+from autopanoptic.panoptic.model.shapes import Features
 from autopanoptic.panoptic.training.optimizer import make_optimizer
 from autopanoptic.panoptic.training.recipe import Recipe
 
@@ -52,6 +54,24 @@ def test_parameters_are_those_of_the_published_models(kind: str, whole: int, cla
     with torch.device("meta"):
         backbone = build_backbone(fixed(kind, backbone_freeze_at=0, backbone_frozen_norms=False))
     assert sum(parameter.numel() for parameter in backbone.parameters()) + classifier == whole
+
+
+class BackboneSpace(ModelSpace):
+    def __init__(self, config: PanopticConfig) -> None:
+        super().__init__()
+        self.backbone = build_backbone(config)
+
+    def forward(self, images: torch.Tensor) -> Features:
+        features: Features = self.backbone(images)
+        return features
+
+
+@pytest.mark.parametrize(("kind", "gmacs"), [(LITE, 0.364), (RESNET, 4.087)])
+def test_operations_are_those_of_the_published_models(kind: str, gmacs: float) -> None:
+    """Lite0 has 0.385 with the layers behind C5 (7 x 7 x 320 x 1280 and 1280 x 1000), ResNet-50 4.089."""
+    with torch.device("meta"):
+        supernet = Supernet(BackboneSpace(fixed(kind)))
+    assert FlopCount(supernet, torch.empty(1, 3, 224, 224), unit=1e9)({}) == pytest.approx(gmacs, abs=0.0005)
 
 
 def test_same_padding_is_tensorflows() -> None:
