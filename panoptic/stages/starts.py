@@ -104,8 +104,7 @@ def check_start(
         network = PanopticNetwork(config)
         supernet = PanopticNetwork(network_config(settings, categories))
     if settings.init != "supernet":
-        with torch.device("meta"):
-            alone = None if architecture is None else new_network(config, architecture)
+        alone = None if architecture is None else _on_meta(config, architecture)
         wanted = Wanted(network, alone, architecture, categories, backbone=settings.init_part == "backbone")
         return starting_weights(Path(settings.init), wanted).left_out
     problem = difference(network.state_dict(), supernet.state_dict())
@@ -117,9 +116,17 @@ def check_start(
     return ()
 
 
+def _on_meta(config: PanopticConfig, architecture: Architecture) -> PanopticNetwork:
+    try:
+        with torch.device("meta"):
+            return new_network(config, architecture)
+    except ValueError as error:
+        raise ValueError(f"the architecture is none of the networks that are retrained: {error}") from error
+
+
 def _require_backbones(settings: Settings, categories: Categories) -> None:
     """Refuse pretrained weights that are missing, damaged or of another backbone."""
-    for retrained in (False, True):
+    for retrained in dict.fromkeys((False, settings.retrained_network is not None)):
         source = settings.backbone(retrained=retrained)
         if source != SEARCHED_BACKBONE:
             require_backbone(source, network_config(settings, categories, searched=retrained))

@@ -36,7 +36,13 @@ TINY: dict[str, Any] = {
     "search": {"trials": 4, "recalibration_batches": 1, "finalists": 1},
     "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
 }
-PUBLISHED = {"search.space": "auto-panoptic", "search.strategy": "random", "search.cost": None, "supernet.passes": 6}
+PUBLISHED: dict[str, Any] = {
+    "search.space": "auto-panoptic",
+    "search.strategy": "random",
+    "search.cost": None,
+    "supernet.passes": 6,
+    "supernet.accumulate": True,
+}
 
 
 def quiet() -> Console:

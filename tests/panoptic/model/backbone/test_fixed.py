@@ -67,8 +67,8 @@ class BackboneSpace(ModelSpace):
 
 
 @pytest.mark.parametrize(("kind", "gmacs"), [(LITE, 0.364), (RESNET, 4.087)])
-def test_operations_are_those_of_the_published_models(kind: str, gmacs: float) -> None:
-    """Lite0 has 0.385 with the layers behind C5 (7 x 7 x 320 x 1280 and 1280 x 1000), ResNet-50 4.089."""
+def test_operations_are_those_that_the_guide_says(kind: str, gmacs: float) -> None:
+    """ResNet-50 has 4.089, as torchvision says, with its linear layer."""
     with torch.device("meta"):
         supernet = Supernet(BackboneSpace(fixed(kind)))
     assert FlopCount(supernet, torch.empty(1, 3, 224, 224), unit=1e9)({}) == pytest.approx(gmacs, abs=0.0005)
@@ -144,7 +144,7 @@ def test_an_image_is_seen_alike_alone_and_in_a_padded_batch(kind: str) -> None:
     for level, shape in backbone.output_shape.items():
         height, width = -(-40 // shape.stride), -(-56 // shape.stride)
         alone, beside = (features[level][0, :, :height, :width] for features in found)
-        torch.testing.assert_close(alone, beside, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone, beside, rtol=1e-4, atol=1e-5 * float(alone.abs().max()))
         assert not found[1][level][0, :, height:].any(), level
 
 
