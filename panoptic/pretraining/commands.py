@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from autopanoptic.panoptic.run import commands as run
+from autopanoptic.panoptic.run.choice import is_given
+
 if TYPE_CHECKING:
     from autopanoptic.panoptic.pretraining.images import ImageClasses
     from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
@@ -49,11 +52,18 @@ Changes = Annotated[
     ),
 ]
 
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The run, a folder under runs/, that this is a stage of; without other options."),
+]
+
 SUPERNET, FOUND = "supernet", "found"
 """Folders of the two trainings."""
 
 
 def pretrain_supernet(
+    context: typer.Context,
+    name: Name = None,
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
@@ -70,8 +80,14 @@ def pretrain_supernet(
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
 
-    Its weights, DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else --init FILE with --set init_part=backbone reads its weights, DIR/supernet/backbone.pt.
     """
+    if name is not None:
+        _require_alone(context, "name")
+        run.pretrain_supernet(context, name)
+        return
     with _resumable():
         given = _given(dict(locals()), supernet=True)
         from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
@@ -81,9 +97,15 @@ def pretrain_supernet(
 
 
 def pretrain(
+    context: typer.Context,
+    name: Name = None,
     architecture: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="JSON file, a network's folder, coco_3.8g or ade_3.8g.")
-    ],
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="JSON file, a network's folder, coco_3.8g or ade_3.8g; of a run by default what its search has found.",
+        ),
+    ] = None,
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
@@ -100,8 +122,16 @@ def pretrain(
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
 
-    Its weights, DIR/found/backbone.pt, are what training of that architecture reads as init, with init_part: backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else training of that architecture reads its weights, DIR/found/backbone.pt, as init, with init_part: backbone.
     """
+    if name is not None:
+        _require_alone(context, "name", "architecture")
+        run.pretrain(context, name, architecture)
+        return
+    if architecture is None:
+        raise ValueError("give --name RUN, or the --architecture whose backbone is to be trained")
     with _resumable():
         from autopanoptic.panoptic.pretraining.sources import architecture_of
 
@@ -132,7 +162,10 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
 
     images: Path | None = values["images"]
     if (images is None) != values["crops"]:
-        raise ValueError("give either --images DIR, or --crops to cut them from the config's own data")
+        raise ValueError(
+            "give either --images DIR, or --crops to cut them from the config's own data, or --name RUN for a stage of "
+            "a run"
+        )
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     fields = {key.removeprefix("recipe."): value for key, value, _ in changes if key.startswith("recipe.")}
     fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
@@ -142,6 +175,16 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
     check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
     return _Given(settings, images_of(settings, images, values["out"], console, check=check), recipe, console)
+
+
+def _require_alone(context: typer.Context, *allowed: str) -> None:
+    """Refuse options that the config of a run takes the place of."""
+    given = [one for one in context.params if one not in allowed and is_given(context, one)]
+    if given:
+        option = {"changes": "set"}.get(given[0], given[0].replace("_", "-"))
+        raise ValueError(
+            f"--name keeps the run's own settings, its sections pretraining among them; leave out --{option}"
+        )
 
 
 def _of_recipe(change: Sequence[Any]) -> bool:

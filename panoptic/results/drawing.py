@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.outline import Layer, Outline
 
@@ -50,10 +51,9 @@ def draw_network(network: PanopticNetwork, architecture: Architecture, path: str
     at = _pyramid(axes, outline, _backbone(axes, outline, deepest))
     _heads(axes, outline, at + 1.1)
     axes.text(-1.2, high - 0.3, title.replace("$", r"\$"), fontsize=11)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=90)
-    return path
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)
+    return Path(path)
 
 
 def _backbone(axes: Axes, outline: Outline, deepest: int) -> float:

@@ -138,7 +138,7 @@ def _check_name(path: Path) -> None:
         )
 
 
-def load_backbone(backbone: nn.Module, source: str) -> None:
+def load_pretrained(backbone: nn.Module, source: str) -> None:
     """Read pretrained weights into a fixed backbone.
 
     Args:
@@ -166,9 +166,9 @@ def load_backbone(backbone: nn.Module, source: str) -> None:
 
 
 def require_backbone(source: str, config: PanopticConfig) -> None:
-    """Refuse weights that do not fit the config's fixed backbone, as `load_backbone` does."""
+    """Refuse weights that do not fit the config's fixed backbone, as `load_pretrained` does."""
     # Not on the meta device, to which nothing is copied.
-    load_backbone(build_backbone(config), source)
+    load_pretrained(build_backbone(config), source)
 
 
 def with_known_backbone(config: PanopticConfig) -> PanopticConfig:

@@ -61,7 +61,7 @@ def starting_weights(path: Path, wanted: Wanted) -> StartingWeights:
         ValueError: If it is damaged or holds other weights; names what differs.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"init: {path} is neither scratch, supernet nor a file of weights")
+        raise FileNotFoundError(f"init: there is no file of weights {path}")
     found = read_tensors(path)
     single = architecture_in(found) if wanted.backbone else None
     if single is not None:

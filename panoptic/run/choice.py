@@ -116,9 +116,10 @@ def run_of_stage(
 
 def options_given(context: typer.Context) -> list[str]:
     """Return which of the options that describe a run stand on the command line."""
-    return sorted(name for name in context.params if name in DESCRIBING and _is_given(context, name))
+    return sorted(name for name in context.params if name in DESCRIBING and is_given(context, name))
 
 
-def _is_given(context: typer.Context, parameter: str) -> bool:
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter of a command stands on the command line."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"

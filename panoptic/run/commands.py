@@ -34,7 +34,9 @@ def run(
     name: New = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
 ) -> None:
-    """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
+    """Search a panoptic network: train a supernet, search it, retrain the winner, compare, and write a report.
+
+    With a pretraining in its config, backbones learn to classify images first.
 
     A run is described by a config; most options are shorthands for a key, which their help names.
 
@@ -47,6 +49,10 @@ def run(
         from autopanoptic.panoptic.stages.pipeline import Pipeline
 
         Pipeline(settings, told.folder, console).run()
+        from autopanoptic.panoptic.report.report import write_report
+
+        page = write_report(told.folder, device=settings.machine.device, console=console)
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         if values["quick"]:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
 
@@ -69,6 +75,16 @@ def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None)
         from autopanoptic.panoptic.run.prepare import prepare
 
         prepare(run)
+        first = "train-supernet" if run.settings.pretraining.supernet is None else "pretrain-supernet"
+        _say_next(run, f"{first} --name {run.folder.name}")
+
+
+def pretrain_supernet(context: typer.Context, name: str) -> None:
+    """Pretrain the backbone of a run's supernet."""
+    with _stage(context, "pretrain-supernet", name, {}) as run:
+        from autopanoptic.panoptic.run.pretrain import pretrain_supernet
+
+        pretrain_supernet(run)
         _say_next(run, f"train-supernet --name {run.folder.name}")
 
 
@@ -94,7 +110,19 @@ def search(context: typer.Context, name: Known = None) -> None:
         from autopanoptic.panoptic.run.search import search
 
         search(run)
-        _say_next(run, f"retrain --name {run.folder.name}")
+        following = "pretrain" if run.settings.init == "pretrained" else "retrain"
+        _say_next(run, f"{following} --name {run.folder.name}")
+
+
+def pretrain(context: typer.Context, name: str, architecture: str | None) -> None:
+    """Pretrain the backbones of what a run's search has found, or that of any architecture."""
+    with _stage(context, "pretrain", name, {}, own=[("architecture", architecture)]) as run:
+        from autopanoptic.panoptic.pretraining.sources import architecture_of
+        from autopanoptic.panoptic.run.pretrain import pretrain
+
+        pretrain(run, None if architecture is None else architecture_of(architecture))
+        own = "" if architecture is None else f" --architecture {architecture}"
+        _say_next(run, f"retrain --name {run.folder.name}{own}")
 
 
 @described

@@ -43,11 +43,13 @@ SHORTHANDS = {
     "recalibration_batches": Shorthand(
         "search.recalibration_batches", int, "N", "for a candidate's batch norms; 0: the supernet's.", "Search"
     ),
+    "random_draws": Shorthand("search.random_draws", bool, "", "random draws beside the search.", "Comparison"),
+    "hand_made": Shorthand("search.hand_made", bool, "", "train the network made by hand, too.", "Comparison"),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
     "retrain_passes": Shorthand("retrain.passes", int, "N", "training of each network compared.", "Training"),
-    "init": Shorthand("init", str, "START", "how those start: scratch, supernet or a file.", "Training"),
+    "init": Shorthand("init", str, "START", "how those start: scratch, supernet, pretrained or a file.", "Training"),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
     "device": Shorthand("machine.device", str, "NAME", "auto, cpu or cuda.", "Machine"),
@@ -86,7 +88,8 @@ Data = Annotated[
 
 def _declared(name: str, one: Shorthand) -> Any:
     """Return the type of an option, as typer reads it."""
-    flags = [f"--{name}/--no-{name}"] if one.kind is bool else []
+    flag = name.replace("_", "-")
+    flags = [f"--{flag}/--no-{flag}"] if one.kind is bool else []
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
     return Annotated[one.kind | None, option]
 

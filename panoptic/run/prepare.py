@@ -8,12 +8,15 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import check_feasible
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     """Generate or open the data of a run, check them, and refuse what no later stage could do with them.
+
+    Where the settings have a pretraining without images of its own, crops of the data are cut for it.
 
     Each program that works on the run does so first, which takes as long as reading the annotations and a part of the
     pixels. What is generated is generated once.
@@ -32,6 +35,9 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         _describe(run, datasets)
         left_out = check_feasible(run.settings, datasets, architecture)
         _describe_weights(run, left_out)
+        if run.settings.pretraining.wanted:
+            images = classified(run, datasets)
+            run.say(f"{len(images.classes)} classes of {len(images.train)} images to pretrain on")
     run.datasets = datasets
     return datasets
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, new_network, save_network
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare, prepared
+from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
 from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
@@ -54,7 +55,7 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         name: Of its folder; needed with an architecture.
 
     Raises:
-        FileNotFoundError: If the search or the supernet is needed and not there.
+        FileNotFoundError: If the search, the supernet or a pretrained backbone is needed and not there.
         ValueError: If the architecture is none of the run's networks, the name is no folder's or is kept for what the
             run finds, or the folder holds another training.
     """
@@ -64,8 +65,10 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         assert name is not None
         with run.stage("retraining"):
             return _train(run, {name: architecture})[name]
+    finalists = finalists_of(run, *finished_search(run))
+    _require_backbones(run, finalists)
     with run.stage("retraining"):
-        trained = train_finalists(run, finalists_of(run, *finished_search(run)), {})
+        trained = train_finalists(run, finalists, {})
     trained.architectures[SEARCHED].save(run.folder / ARCHITECTURE)
     return trained.networks[SEARCHED]
 
@@ -131,6 +134,12 @@ def _require_trainable(run: Run, architecture: Architecture | None, name: str | 
         prepare(run, architecture)
     if architecture is not None:
         _require_fitting(run, architecture)
+        _require_backbones(run, [architecture])
+
+
+def _require_backbones(run: Run, architectures: Iterable[Architecture]) -> None:
+    for one in architectures if run.settings.init == "pretrained" else ():
+        require_pretrained(run, one)
 
 
 def _require_free(name: str | None) -> None:

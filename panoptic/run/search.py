@@ -38,8 +38,7 @@ def search(run: Run) -> Result:
     """
     require_supernet(run)
     prepared(run)
-    with run.stage("search"):
-        candidates = candidates_of(run)
+    with run.stage("search"), candidates_of(run) as candidates:
         searched = find(run, candidates)
         finalists = _finalists(run, candidates, searched)
         if not (run.folder / NETWORKS / SEARCHED / ARCHITECTURE).exists():  # else it has been chosen by training

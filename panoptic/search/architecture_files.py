@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
@@ -74,7 +75,8 @@ def write_published(
         ValueError: An architecture does not fit the config.
     """
     records = [to_published(architecture, config) for architecture in architectures]
-    Path(path).write_text(json.dumps(records) + "\n")
+    with whole(path) as partial:
+        partial.write_text(json.dumps(records) + "\n")
 
 
 def from_published(record: Mapping[str, Sequence[int]], config: PanopticConfig | None = None) -> Architecture:

@@ -12,7 +12,7 @@ from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.operators.known import operator_of
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 
@@ -20,7 +20,7 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings with which no run can succeed here.
 
     Raises:
-        FileNotFoundError: If the data or a file of weights is missing.
+        FileNotFoundError: If the data, the images to pretrain on or a file of weights is missing.
         ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
             cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
     """
@@ -34,8 +34,11 @@ def check_settings(settings: Settings) -> None:
     require_device(settings)
     _require_gpus(settings)
     _require_backbones(settings)
-    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
-        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+    if settings.init not in STARTS and not Path(settings.init).is_file():
+        raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
+    images = settings.pretraining.images
+    if images is not None and not Path(images).is_dir():
+        raise FileNotFoundError(f"pretraining.images: there is no folder {images}")
 
 
 def _require_backbones(settings: Settings) -> None:

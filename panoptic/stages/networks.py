@@ -13,7 +13,7 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.results.pretrained import load_backbone, with_known_backbone
+from autopanoptic.panoptic.results.pretrained import load_pretrained, with_known_backbone
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -52,7 +52,7 @@ def pretrained(network: PanopticNetwork, source: str) -> PanopticNetwork:
         ValueError: If they are damaged or another backbone's.
     """
     if source != SEARCHED_BACKBONE:
-        load_backbone(network.backbone, source)
+        load_pretrained(network.backbone, source)
     return network
 
 

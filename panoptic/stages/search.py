@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,8 @@ def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:
 class Candidates:
     """What the candidates of a run are searched among, measured on and compared by.
 
+    As a context manager it keeps the process that starts its workers from one search to the next.
+
     Args:
         settings: Of the run.
         supernet: Trained.
@@ -109,6 +112,16 @@ class Candidates:
             self._costs[LATENCY] = _Once(self._costs[LATENCY])
         self._limits = limits(settings, datasets, supernet.space)
         self._val = datasets.val
+        self._executor = self._executor_of(settings)
+        self._kept = ExitStack()
+
+    def __enter__(self) -> Candidates:
+        if isinstance(self._executor, ProcessExecutor):
+            self._kept.enter_context(self._executor.kept())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
 
     def searched(self) -> Result:
         """Search by the strategy of the settings, which with a cost begins with the hand-made family.
@@ -164,7 +177,7 @@ class Candidates:
             objectives=objectives_of(self.settings),
             costs=self._costs,
             constraints={} if compared else self._limits,
-            executor=self._executor(),
+            executor=self._executor,
             ordered=True,
             journal=self.folder / f"{name}.jsonl",
             seed=self.settings.seed + seed,
@@ -182,10 +195,10 @@ class Candidates:
         network.to("cpu")
         return result
 
-    def _executor(self) -> Executor:
-        machine = self.settings.machine
+    def _executor_of(self, settings: Settings) -> Executor:
+        machine = settings.machine
         # Beside other candidates' evaluations a network's time could not be measured.
-        if machine.workers == 1 or self.device.type != "cpu" or self.settings.search.cost == "latency_ms":
+        if machine.workers == 1 or self.device.type != "cpu" or settings.search.cost == "latency_ms":
             return InlineExecutor()
         return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
 

@@ -2,6 +2,7 @@
 
 - ``init: scratch`` draws them from the seed; a fixed backbone has its pretrained weights.
 - ``init: supernet`` takes each path's weights in the run's trained supernet.
+- ``init: pretrained`` draws all but the backbone, which has been trained to classify images, each network's by itself.
 - ``init: FILE`` takes them from a file. For a search it must hold the weights of every option, because the searched
   network is not known before: a state dict of a whole supernet as `save_weights` writes it, such as
   ``supernet/supernet.pt`` of another run. For one given architecture it may hold that network's alone, such as
@@ -30,11 +31,14 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, load_weights
+from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.results.pretrained import require_backbone
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.results.starting import Wanted, starting_weights
 from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
+
+_NAMED = dict(zip(STARTS, ("from scratch", "from the supernet's weights", "from pretrained backbones"), strict=True))
 
 
 def started(
@@ -50,16 +54,19 @@ def started(
         settings: Of the run.
         config: Of the networks that are retrained.
         architecture: Of the network.
-        supernet: The file of the run's trained supernet.
+        supernet: The file of the run's trained supernet, ``supernet/supernet.pt``; the run's pretrained backbones are
+            found from there.
         categories: Of the data, for weights of other classes; None where there are none.
 
     Raises:
         FileNotFoundError: If a file of weights is missing.
         ValueError: If it is damaged, or holds the weights of another network.
     """
-    if settings.init == "scratch":
+    if settings.init in ("scratch", "pretrained"):
         with seeded(settings.seed):
             drawn = new_network(config, architecture)
+        if settings.init == "pretrained":
+            load_backbone(drawn.backbone, pretraining_folder(supernet.parents[1], architecture) / BACKBONE)
         return pretrained(drawn, settings.backbone(retrained=True))
     network = build(config, settings.seed)
     if settings.init == "supernet":
@@ -97,7 +104,7 @@ def check_start(
             the supernet that they are to start from; names what differs.
     """
     _require_backbones(settings, categories)
-    if settings.init == "scratch":
+    if settings.init in ("scratch", "pretrained"):
         return ()
     config = network_config(settings, categories, searched=True)
     with torch.device("meta"):
@@ -134,6 +141,6 @@ def _require_backbones(settings: Settings, categories: Categories) -> None:
 
 def start_of(settings: Settings) -> str:
     """Say what the compared networks begin with, for a title."""
-    if settings.init in ("scratch", "supernet"):
-        return {"scratch": "from scratch", "supernet": "from the supernet's weights"}[settings.init]
+    if settings.init in STARTS:
+        return _NAMED[settings.init]
     return f"from {'the backbone in ' if settings.init_part == 'backbone' else ''}{Path(settings.init).name}"

@@ -82,7 +82,10 @@ def evaluate(
     if out is not None:
         console.print(f"Predictions: {out}/*/{measuring.PREDICTIONS}.json and its PNGs", markup=False, highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        from autopanoptic.nas.storage.files import whole
+
+        with whole(json_file) as partial:
+            partial.write_text(json.dumps(found.to_json(), indent=1) + "\n")
         console.print(f"Everything measured: {json_file}", markup=False, highlight=False)
 
 

@@ -97,7 +97,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"seed": 2**63}, "seed must be at most 9223372036854775807, not 9223372036854775808"),
         ({"quick.retrain.passes": 5}, "quick.retrain.passes is for files, which say there what their quick form"),
         ({"quick": {"retrain": {"passes": 5}}}, "quick is for files, which say there what their quick form changes;"),
-        ({"init": " "}, "init must be scratch, supernet or a file of weights, not ' '"),
+        ({"init": " "}, "init must be scratch, supernet, pretrained or a file of weights, not ' '"),
         ({"init_part": "backbone"}, "init_part='backbone' is for weights of a file, but init is supernet"),
         ({"warmup": {"passes": None}}, "warmup.passes must be a whole number, not null"),
         ({"data.path": "a\ud800"}, "data.path must be text, not 'a\\ud800'"),

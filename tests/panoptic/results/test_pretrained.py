@@ -23,7 +23,7 @@ from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.results import pretrained
 from autopanoptic.panoptic.results.backbones import save_backbone
-from autopanoptic.panoptic.results.pretrained import load_backbone, read_weights, weights_of, with_known_backbone
+from autopanoptic.panoptic.results.pretrained import load_pretrained, read_weights, weights_of, with_known_backbone
 from autopanoptic.panoptic.search.strategies import hand_made
 
 CONFIG = PanopticConfig.scenes(3, 2)
@@ -70,7 +70,7 @@ def test_lite_weights_go_where_they_belong(tmp_path: Path) -> None:
     state = lite_state()
     torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "w.pth")
     backbone = built("efficientnet-lite0")
-    load_backbone(backbone, str(tmp_path / "w.pth"))
+    load_pretrained(backbone, str(tmp_path / "w.pth"))
     own = backbone.state_dict()
     for name, theirs in (
         ("stem.1.weight", "_conv_stem.weight"),
@@ -92,7 +92,7 @@ def test_resnet_gives_torchvisions_features(tmp_path: Path) -> None:
         theirs = resnet50(weights=None).eval()
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     backbone = built("resnet50").train()  # its norms are frozen
-    load_backbone(backbone, str(tmp_path / "w.pth"))
+    load_pretrained(backbone, str(tmp_path / "w.pth"))
     images = torch.randn(1, 3, 64, 32)
     with torch.no_grad():
         x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
@@ -123,7 +123,7 @@ def test_a_found_backbone_is_rebuilt_from_its_file_alone(space: str, tmp_path: P
     known = with_known_backbone(replace(wide, backbone=str(tmp_path / "backbone.pt"), backbone_freeze_at=0))
     assert known.backbone == {"auto-panoptic": "shufflenet", "elastic": "interleaved"}[space]
     again = build_backbone(known).eval()
-    load_backbone(again, str(tmp_path / "backbone.pt"))
+    load_pretrained(again, str(tmp_path / "backbone.pt"))
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         for level, x in network.backbone(images).items():  # type: ignore[operator]
@@ -138,7 +138,7 @@ def test_misfits_are_refused_by_name(tmp_path: Path) -> None:
         backbone = built(kind)
         before = {name: value.clone() for name, value in backbone.state_dict().items()}
         with pytest.raises(ValueError, match=message):
-            load_backbone(backbone, str(path))
+            load_pretrained(backbone, str(path))
         assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
     refused(resnet18(weights=None).state_dict(), "resnet50", r"weights of a resnet50: \d+ missing, such as layer1\.0\.")
@@ -189,7 +189,7 @@ def photograph(name: str) -> Tensor:
 @pytest.mark.parametrize(("name", "label"), [("china.jpg", PALACE), ("flower.jpg", DAISY)])
 def test_the_installed_weights_tell_what_is_on_photographs(name: str, label: int) -> None:
     backbone, state = built("efficientnet-lite0"), read_weights("efficientnet-lite0").state
-    load_backbone(backbone, "efficientnet-lite0")
+    load_pretrained(backbone, "efficientnet-lite0")
     norm: Callable[[str], Tensor] = lambda part: state[f"_bn1.{part}"]  # noqa: E731
     with torch.no_grad():
         x = functional.conv2d(backbone(IMAGENET(photograph(name))[None])["c5"], state["_conv_head.weight"])

@@ -109,6 +109,11 @@ def test_a_pretrained_backbone_learns_more_slowly_unless_the_config_says_otherwi
     assert largest.backbone_factor == 0.1
 
 
+def test_a_fixed_backbone_is_not_pretrained_here(backbone: Path) -> None:
+    with pytest.raises(ValueError, match=r"pretraining\.found: only the searched backbone is pretrained here"):
+        settings(backbone, init="pretrained")
+
+
 def test_what_is_no_backbone_is_refused_before_anything_is_trained(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"network\.backbone: resnet5 is neither search, resnet50"):
         check_settings(load_config("scenes", {**TINY, "network.backbone": "resnet5"}))

@@ -158,7 +158,7 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     candidates = search.Candidates(settings, supernet, datasets, tmp_path, progress=False)
     state = torch.random.get_rng_state()
     result = candidates.family([hand_made(supernet.space)])
-    assert isinstance(candidates._executor(), InlineExecutor)
+    assert isinstance(candidates._executor, InlineExecutor)
     assert torch.equal(state, torch.random.get_rng_state())
     (trial,) = result.history.completed
     assert 1 < trial.metrics["latency_ms"] < 60_000
@@ -174,7 +174,7 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     workers = search.Candidates(
         change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
     )
-    assert isinstance(workers._executor(), ProcessExecutor)
+    assert isinstance(workers._executor, ProcessExecutor)
 
 
 def test_what_a_search_has_measured_is_not_measured_again() -> None:
