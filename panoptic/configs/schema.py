@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
 from autopanoptic.panoptic.configs.spaces import with_fine_tuning, with_pretraining, with_recipe, with_strategy
+from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
@@ -28,6 +29,10 @@ DERIVED = {
 }
 """Fields of `PanopticConfig` that no config gives, and where they come from."""
 RETRAINED = "retrained_network"
+NO_WIDTH = (
+    ": the published widths are those of search.space auto-panoptic; in elastic channels and depths are choices, "
+    "network.c2_widths and so on. Leave one of the two out"
+)
 
 _PLAIN = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("text", "texts")}
 
@@ -75,7 +80,10 @@ def settings_of(layer: Layer) -> Settings:
             filled[name] = with_recipe(first, supernet)
     # First without them, so that what is wrong in another section is not said twice.
     found = _validated(layer, {**values, **dict.fromkeys(filled)})
-    return _validated(layer, {**values, **filled}) if filled else found
+    found = _validated(layer, {**values, **filled}) if filled else found
+    if found.search.space == "elastic" and (WIDTH,) in layer.places:
+        _refuse([_problem(layer, (WIDTH,), NO_WIDTH)])
+    return found
 
 
 def _refuse(problems: list[str]) -> None:

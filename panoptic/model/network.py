@@ -61,15 +61,14 @@ class PanopticNetwork(ModelSpace):
         self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        reductions = config.fusion_reductions
         self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
         self.foreground_to_background: Fusion | None = None
         self.background_to_foreground: Fusion | None = None
         if self.segmentation is not None and config.num_things:
             background = self.segmentation.output_shape
             above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
-            self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
-            self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
+            self.foreground_to_background = Fusion("f2b", above_p2, background, config)
+            self.background_to_foreground = Fusion("b2f", background, pyramid, config)
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
         self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
 

@@ -33,6 +33,7 @@ Config = Annotated[
 Data = Annotated[
     str | None, typer.Option(metavar="DIR", help="data.path: what --crops cuts; without it scenes are generated.")
 ]
+Width = Annotated[str | None, typer.Option(metavar="NAME", help="width: of a published backbone, 300m, 1.3g or 3.8g.")]
 Recipe = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
@@ -51,6 +52,12 @@ Changes = Annotated[
         "--set", metavar="KEY=VALUE", help="Set a key of the config, or of the recipe, such as recipe.jitter=0.2."
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="MODULE", help="network.imports: a module that registers blocks of your own; repeatable."
+    ),
+]
 
 Name = Annotated[
     str | None,
@@ -67,6 +74,7 @@ def pretrain_supernet(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -77,6 +85,7 @@ def pretrain_supernet(
     seed: Seed = None,
     device: Device = None,
     changes: Changes = None,
+    imports: Imports = None,
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
 
@@ -109,6 +118,7 @@ def pretrain(
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -119,6 +129,7 @@ def pretrain(
     seed: Seed = None,
     device: Device = None,
     changes: Changes = None,
+    imports: Imports = None,
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
 
@@ -157,7 +168,7 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
     from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
-    from autopanoptic.panoptic.stages.checks import require_device
+    from autopanoptic.panoptic.stages.checks import require_device, require_parts
     from autopanoptic.panoptic.training.record import RECORD
 
     images: Path | None = values["images"]
@@ -171,6 +182,7 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
+    require_parts(settings)
     require_device(settings)
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
     check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
@@ -192,8 +204,12 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    keys = {"data": "data.path", "seed": "seed", "device": "machine.device"}
-    return [(key, values[name], f"--{name}") for name, key in keys.items() if values[name] is not None]
+    keys = {
+        "width": "width", "data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports",
+    }  # fmt: skip
+    flags = {"imports": "import"}
+    given = {name: value for name in keys if (value := values[name]) is not None and value != []}
+    return [(keys[name], value, f"--{flags.get(name, name)}") for name, value in given.items()]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from autopanoptic.panoptic.run.options import DESCRIBING, KEYS
+from autopanoptic.panoptic.run.options import DESCRIBING, KEYS, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.stages.settings import Settings
@@ -23,10 +23,12 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
     from autopanoptic.panoptic.configs.layers import change
 
     given = [
-        (key, None if values[name] == "null" else values[name], f"--{name.replace('_', '-')}")
+        (key, None if values[name] == "null" else values[name], flag_of(name))
         for name, key in KEYS.items()
         if values.get(name) is not None
     ]
+    if values.get("imports"):
+        given.append(("network.imports", values["imports"], flag_of("imports")))
     given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     config = _default_config(given) if values["config"] is None else values["config"]
     return resolve(config, given, quick=values["quick"])
@@ -90,8 +92,7 @@ def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Setting
         ValueError: If options are given that would describe another.
     """
     if changed := options_given(context):
-        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
-        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
+        raise ValueError(f"--resume keeps the run's own settings; leave out {flag_of(changed[0])}")
     return known_run(name)
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
-from autopanoptic.panoptic.run.options import described
+from autopanoptic.panoptic.run.options import described, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.run.folder import Run
@@ -132,7 +132,7 @@ def retrain(
     name: Known = None,
     architecture: Annotated[
         str | None,
-        typer.Option(metavar="FILE|NAME", help="An architecture.json, coco_3.8g or ade_3.8g; else the run's answer."),
+        typer.Option(metavar="FILE|NAME", help="A JSON file, coco_3.8g or ade_3.8g; else the run's answer."),
     ] = None,
     network: Annotated[
         str | None,
@@ -149,7 +149,10 @@ def retrain(
     with _told(context, ""):  # before a new run has a folder
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
-        stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
+        stem, chosen = None, None
+        if architecture is not None:
+            _, settings = run_of_stage(context, name, values, first=False)
+            stem, chosen = stage.read_architecture(architecture, settings.network)
     own = [("architecture", architecture), ("network", network)]
     with _stage(context, "retrain", name, values, own=own) as run:
         stage.retrain(run, chosen, network or stem)
@@ -162,8 +165,8 @@ def _require_no_run(context: typer.Context, name: str | None) -> None:
     """Refuse the options of a run for the conversion of a data set, which is of none."""
     given = [*options_given(context), *(["name"] if name is not None else [])]
     if given:
-        option = "set" if given[0] == "changes" else given[0].replace("_", "-")
-        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out --{option} before it"))
+        flag = flag_of(given[0])
+        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out {flag} before it"))
 
 
 class _Told:

@@ -30,6 +30,7 @@ class Shorthand(NamedTuple):
 
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
+    "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "backbone": Shorthand(
         "network.backbone", str, "NAME|FILE", "search; or fixed: resnet50, efficientnet-lite0, a file.", "Search"
@@ -45,6 +46,9 @@ SHORTHANDS = {
     ),
     "random_draws": Shorthand("search.random_draws", bool, "", "random draws beside the search.", "Comparison"),
     "hand_made": Shorthand("search.hand_made", bool, "", "train the network made by hand, too.", "Comparison"),
+    "warm_start": Shorthand(
+        "search.warm_start", str, "FILE", "journal or log of another search, to begin with its candidates.", "Search"
+    ),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
@@ -85,6 +89,15 @@ Data = Annotated[
     typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
 ]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="network.imports: a module that registers parts of your own; may be repeated.",
+    ),
+]
+
 
 def _declared(name: str, one: Shorthand) -> Any:
     """Return the type of an option, as typer reads it."""
@@ -99,9 +112,15 @@ DESCRIBING: dict[str, Any] = {
     "changes": Changes,
     "quick": Quick,
     "data": Data,
+    "imports": Imports,
     **{name: _declared(name, one) for name, one in SHORTHANDS.items()},
 }
 """Every option that describes a run, as typer reads them."""
+
+
+def flag_of(name: str) -> str:
+    """Return what stands on the command line for an option that describes a run."""
+    return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:

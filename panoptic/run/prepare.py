@@ -10,7 +10,7 @@ from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
-from autopanoptic.panoptic.stages.search import check_feasible
+from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -33,7 +33,8 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        left_out = check_feasible(run.settings, datasets, architecture)
+        begun = (run.folder / JOURNAL).exists()
+        left_out = check_feasible(run.settings, datasets, architecture, begun=begun)
         _describe_weights(run, left_out)
         if run.settings.pretraining.wanted:
             images = classified(run, datasets)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.finalists import names_of, qualities
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
@@ -18,7 +19,7 @@ from autopanoptic.panoptic.run.prepare import prepare, prepared
 from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
-from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
+from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, usage_of
@@ -89,8 +90,12 @@ def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str
     return Trained(networks, architectures, folders, found)
 
 
-def read_architecture(given: str) -> tuple[str, Architecture]:
-    """Read an architecture by the name of one that ships, or from its JSON file, and return it with a name of its own.
+def read_architecture(given: str, config: PanopticConfig | None = None) -> tuple[str, Architecture]:
+    """Read an architecture by the name of one that ships, or from a file, and return it with a name of its own.
+
+    Args:
+        given: The name, an ``architecture.json``, or a result file of Auto-Panoptic's published code.
+        config: Of the network that a result file is for; None for the published one.
 
     Raises:
         FileNotFoundError: If it is neither.
@@ -101,7 +106,7 @@ def read_architecture(given: str) -> tuple[str, Architecture]:
         return given, load_shipped(given)
     if not path.is_file():
         raise FileNotFoundError(f"{given} is neither an architecture's file nor one that ships: {', '.join(shipped())}")
-    return path.stem, Architecture.load(path)
+    return path.stem, read_architecture_file(path, config)
 
 
 def _train(run: Run, named: Mapping[str, Architecture]) -> dict[str, PanopticNetwork]:

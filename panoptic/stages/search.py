@@ -30,6 +30,7 @@ from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
+from autopanoptic.panoptic.search.first_candidates import first_candidates
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
@@ -41,14 +42,24 @@ from autopanoptic.panoptic.stages.starts import check_start
 
 TITLES = {"search": "search", "random": "random draws", "family": "hand-made family", "val": "the same on val"}
 """What stands before the progress of the searches, by the names of their journals."""
+JOURNAL = "search.jsonl"
+"""The journal of the search itself, in a run's folder."""
 LATENCY = "latency_ms"
 TOP, TOP_OF_FRONT = 10, 3
 """So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
 better means no dearer as well."""
 
 
-def check_feasible(settings: Settings, datasets: Datasets, architecture: Architecture | None = None) -> tuple[str, ...]:
+def check_feasible(
+    settings: Settings, datasets: Datasets, architecture: Architecture | None = None, *, begun: bool = False
+) -> tuple[str, ...]:
     """Refuse, before anything is trained, a search that could not even begin.
+
+    Args:
+        settings: Of the run.
+        datasets: Its data.
+        architecture: The only one that is trained, where none is searched.
+        begun: Whether the search has its journal, which knows the candidates of a warm start.
 
     Returns:
         The layers that the starting weights lack, see `check_start`.
@@ -56,7 +67,8 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
     Raises:
         ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
             supernet's training ends within a cycle, the objective is that of a kind of category that the data lacks,
-            or the compared networks cannot start as the settings say.
+            the warm start does not fit, or the compared networks cannot start as the settings say.
+        FileNotFoundError: If there is no file of the warm start.
     """
     categories = datasets.train.categories
     for kind, found in (("things", categories.things), ("stuff", categories.stuff)):
@@ -72,6 +84,8 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
     if stopper is not None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
+    if architecture is None and not begun:
+        _warm_start(settings, datasets, space)
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
     return left_out
@@ -111,7 +125,7 @@ class Candidates:
         if LATENCY in self._costs:
             self._costs[LATENCY] = _Once(self._costs[LATENCY])
         self._limits = limits(settings, datasets, supernet.space)
-        self._val = datasets.val
+        self._datasets = datasets
         self._executor = self._executor_of(settings)
         self._kept = ExitStack()
 
@@ -127,13 +141,17 @@ class Candidates:
         """Search by the strategy of the settings, which with a cost begins with the hand-made family.
 
         What one would build anyway is the least that a search has to beat, and random architectures of a large space
-        hardly ever come near its ends: with them it would take many generations to get to the small networks.
+        hardly ever come near its ends: with them it would take many generations to get to the small networks. Then come
+        those of the settings' warm start.
         """
         asked = self.settings.search
         strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
         members = family(self.supernet.space) if asked.cost is not None else []
-        allowed = CostTable(self._costs, self._limits).allows
-        return self._run("search", strategy, asked.trials, initial=[one for one in members if allowed(one)])
+        limited = CostTable(self._costs, self._limits)
+        first = [one for one in members if limited.allows(one)]
+        if not (self.folder / JOURNAL).exists():  # which has its own
+            first += _warm_start(self.settings, self._datasets, limited.constrained(self.supernet.space))
+        return self._run("search", strategy, asked.trials, initial=first)
 
     def drawn(self, trials: int) -> Result:
         """Measure so many random architectures."""
@@ -153,7 +171,7 @@ class Candidates:
         """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
         divisor = network_of(self.supernet).config.image_divisor
         evaluator = PanopticEvaluator(
-            self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
+            self.supernet, validation_of(self.settings, self._datasets.val, divisor), self._evaluator.recalibrate_with
         )
         return self._run(
             "val", RandomSearch(), len(architectures), initial=architectures, compared=True, evaluator=evaluator
@@ -229,6 +247,24 @@ class _Remembering:
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         found = self.known.get(architecture)
         return self.evaluator.evaluate(architecture, report) if found is None else found
+
+
+def _warm_start(settings: Settings, datasets: Datasets, space: SearchSpace) -> list[Architecture]:
+    """Return the candidates of another search with which a run's begins.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none that is read, or nothing in it fits the space; begins with the key.
+    """
+    asked = settings.search
+    if asked.warm_start is None:
+        return []
+    config = network_config(settings, datasets.train.categories)
+    strategy = strategy_of(asked.strategy, asked.trials, space)
+    try:
+        return first_candidates(asked.warm_start, space, config, strategy)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"search.warm_start: {error}") from error
 
 
 def objectives_of(settings: Settings) -> dict[str, str]:

@@ -109,6 +109,8 @@ class SearchSettings:
             a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
+        warm_start: File of another search whose candidates are measured first, by this run's supernet: a journal, a log
+            or a result file of Auto-Panoptic's code, or an architecture; see `first_candidates`. None for none.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
         random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
@@ -123,6 +125,7 @@ class SearchSettings:
     max_gflops: float | None = None
     racing: bool | None = None
     recalibration_batches: int = 8
+    warm_start: str | None = None
     finalists: int = 1
     random_draws: bool = True
     hand_made: bool = True
@@ -137,6 +140,8 @@ class SearchSettings:
         _require_at_least(2, self, "trials")
         _require_at_least(0, self, "recalibration_batches")
         _require_at_least(1, self, "finalists")
+        if self.warm_start is not None and not self.warm_start.strip():
+            raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
         if self.max_gflops is not None and not self.max_gflops > 0:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:

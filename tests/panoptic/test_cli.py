@@ -17,6 +17,7 @@ from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
 from autopanoptic.panoptic.configs.schema import all_keys
+from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.report import report
 from autopanoptic.panoptic.run import choice, commands
@@ -100,7 +101,7 @@ def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: st
 def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     helps = {parameter.name: parameter.help for parameter in command.params}
-    paths = {".".join(path) for path in all_keys()}
+    paths = {".".join(path) for path in all_keys()} | {WIDTH}
     for option, key in KEYS.items():
         assert key in paths
         assert helps[option].startswith(f"{key}: "), option

@@ -8,15 +8,18 @@ from torch import nn
 
 from autopanoptic.nas import LayerChoice, Size
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
-from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock, ShuffleNetBlock
+from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import FOUND_BACKBONES
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.padding import batch_norm
+from autopanoptic.panoptic.model.parts.kinds import BackboneBlock
+from autopanoptic.panoptic.model.parts.registry import built
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.model.sizes import stack, stage_depth, stage_width
 
-_BLOCKS: dict[str, type[ShuffleNetBlock]] = dict(zip(FOUND_BACKBONES, (ShuffleBlock, InterleavedBlock), strict=True))
+_BLOCKS: dict[str, type[ShuffleBlock] | type[InterleavedBlock]] = dict(
+    zip(FOUND_BACKBONES, (ShuffleBlock, InterleavedBlock), strict=True)
+)
 
 
 class SearchedBackbone(Backbone):
@@ -60,7 +63,7 @@ class FoundBackbone(Backbone):
             blocks: list[nn.Module] = []
             for position in range(depth):
                 ends = (width, width, 1) if position else (entering, width, 2)
-                blocks.append(_block(block, *ends, next(operators), config))
+                blocks.append(block(*ends, next(operators), config.batch_norm_momentum, config.backbone_init))
             name = f"c{stage + 2}"
             stages[name], shape[name] = nn.Sequential(*blocks), FeatureShape(width, 4 * 2**stage)
             entering = width
@@ -77,17 +80,7 @@ def _stem(width: int, momentum: float) -> nn.Sequential:
 def _block_choice(config: PanopticConfig, stage: int, in_channels: Size, width: Size, position: int) -> nn.Module:
     entering, stride = (width, 1) if position else (in_channels, 2)
     elastic = config.space == "elastic"
-    block: type[ShuffleNetBlock] = InterleavedBlock if elastic else ShuffleBlock
-    names = config.elastic_blocks if elastic else BLOCK_OPTIONS
-    options = {name: _block(block, entering, width, stride, name, config) for name in names}
+    options = built(BackboneBlock, config.block_options, config, entering, width, stride, config)
     label = f"c{stage + 2}.{position}" if elastic else str(sum(config.stage_depths[:stage]) + position)
     choice: nn.Module = LayerChoice(options, label=f"backbone.{label}")
     return choice
-
-
-def _block(
-    block: type[ShuffleNetBlock], entering: Size, leaving: Size, stride: int, name: str, config: PanopticConfig
-) -> ShuffleNetBlock:
-    build: type = block
-    built: ShuffleNetBlock = build(entering, leaving, stride, name, config.batch_norm_momentum, config.backbone_init)
-    return built

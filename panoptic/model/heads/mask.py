@@ -11,7 +11,7 @@ from torchvision.ops import roi_align
 
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
 from autopanoptic.panoptic.model.sizes import largest, mask_depth, stack
 

@@ -129,7 +129,7 @@ def test_what_is_wrong_is_named_by_its_key(changes: dict[str, Any], message: str
         ("base: scenes\nseed: 1\nseed: 2\n", "line 3: the key 'seed' stands here again, after line 2"),
         (
             "base: scene\n",
-            "line 1: base: config 'scene' is neither a file nor one of camvid, coco, memorise, photogra",
+            "line 1: base: config 'scene' is neither a file nor one of ade20k, camvid, cityscapes, coco",
         ),
         ("base: [scenes]\n", "line 1: base must be the name of a shipped config or a path, not ['scenes']"),
         ("base: mine.yaml\n", "line 1: a config cannot be its own base: "),

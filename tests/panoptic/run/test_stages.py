@@ -214,8 +214,11 @@ def test_what_is_no_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.json is neither .* ships: ade_3\.8g, coco_3\.8g"):
         read_architecture("nowhere.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(ValueError, match="is not an architecture"):
+    with pytest.raises(ValueError, match=r"list\.json: 'backbone' must be a list of 40 option indices, not None"):
         read_architecture(str(tmp_path / "list.json"))
+    (tmp_path / "text.json").write_text('"shuffle3"')
+    with pytest.raises(ValueError, match="is not an architecture"):
+        read_architecture(str(tmp_path / "text.json"))
 
 
 def test_a_run_compares_with_what_it_is_asked_to(staged: Path, tmp_path: Path) -> None:
