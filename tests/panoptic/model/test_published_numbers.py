@@ -32,7 +32,7 @@ class Alone(ModelSpace):
 
     def __init__(self, width: str) -> None:
         super().__init__()
-        self.backbone = Backbone(load_config("coco", {"width": width}).network_for(80, 53))
+        self.backbone = build_backbone(load_config("coco", {"width": width}).network_for(80, 53))
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = self.backbone(images)
