@@ -17,6 +17,7 @@ from torch import nn
 from autopanoptic.nas import FairPaths, FlopCount, ModelSpace, Supernet
 from autopanoptic.nas.supernet.uses import divided_rates, places_of_parameters, split_groups
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.known import operator_of
