@@ -50,7 +50,7 @@ ARMS: dict[str, dict[str, Any]] = {"pretrained": {"network.backbone": "efficient
 COMMON: dict[str, Any] = {
     "search.strategy": "evolution",
     "search.cost": None,
-    "search.trials": 16,
+    "search.trials": 8,
     "search.finalists": 1,
     "search.recalibration_batches": 8,
     "machine.device": "cpu",

@@ -109,7 +109,10 @@ def read_weights(backbone: str) -> Weights:
     path = weights_of(backbone)
     if backbone in KNOWN_BACKBONES:
         _check_name(path)
-    found = read_tensors(path)
+    try:
+        found = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"backbone: {error}") from error
     single = architecture_in(found)
     if single is not None:
         return Weights(*_of_architecture(path, single, found[STATE]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
@@ -55,7 +55,8 @@ def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:
         source, network = settings.backbone(retrained=retrained), settings.network
         if source != SEARCHED_BACKBONE:
             network = network if settings.retrained_network is None or not retrained else settings.retrained_network
-            run.say(f"{'Retrained b' if retrained else 'B'}ackbone {weights_of(source)}: {_frozen(network)}")
+            file = f" ({weights_of(source).name})" if source in KNOWN_BACKBONES else ""
+            run.say(f"{'Retrained b' if retrained else 'B'}ackbone {source}{file}: {_frozen(network)}")
     if left_out:
         run.say(
             f"init: {settings.init} is of other classes: left out, and drawn from the seed, are {', '.join(left_out)}"
