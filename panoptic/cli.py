@@ -8,6 +8,7 @@ import typer
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
+from autopanoptic.panoptic.export.command import export
 from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.report.command import import_log, report
 from autopanoptic.panoptic.run import commands as stages
@@ -25,6 +26,7 @@ app.command()(stages.search)
 app.command()(stages.retrain)
 app.command()(commands.evaluate)
 app.command()(commands.predict)
+app.command()(export)
 app.command()(pretraining.pretrain_supernet)
 app.command()(pretraining.pretrain)
 app.command()(report)

@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
 from autopanoptic.nas.supernet.training.losses import detached
-from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
@@ -38,6 +38,22 @@ class DenseOutputs(NamedTuple):
     class_logits: Tensor | None
     box_deltas: Tensor | None
     mask_logits: Tensor | None
+    segmentation: Tensor | None
+
+
+class DenseMaps(NamedTuple):
+    """Of whole images; see `PanopticNetwork.dense`.
+
+    Attributes:
+        pyramid: The modulated P2..P6, (B, C, H / s, W / s) at stride s.
+        objectness: Logits (B, A, H / s, W / s) of the anchors of each of P2..P6; none without thing classes.
+        anchor_deltas: Their boxes (B, 4 A, H / s, W / s).
+        segmentation: Logits (B, 1 + S, H / 4, W / 4), None without stuff classes.
+    """
+
+    pyramid: Features
+    objectness: list[Tensor]
+    anchor_deltas: list[Tensor]
     segmentation: Tensor | None
 
 
@@ -89,6 +105,19 @@ class PanopticNetwork(ModelSpace):
         config = self.config
         regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)
         return DenseOutputs(objectness, anchor_deltas, *regions, segmentation)
+
+    def dense(self, images: Tensor, sizes: Sizes) -> DenseMaps:
+        """What `predict` computes of whole images, before there is a proposal; no shape depends on values.
+
+        Args:
+            images: Normalised and padded at the right and bottom, float (B, 3, H, W).
+            sizes: Height and width of each image without padding; or of all of them, if they are equal.
+        """
+        with self._padded(images, sizes):
+            pyramid, segmentation = self._features(images, sizes)
+            objectness, deltas = ([], []) if self.rpn is None else self.rpn.head(list(pyramid.values()))
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        return DenseMaps(pyramid, objectness, deltas, segmentation)
 
     def losses(
         self,

@@ -25,10 +25,8 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
     given = [
         (key, None if values[name] == "null" else values[name], flag_of(name))
         for name, key in KEYS.items()
-        if values.get(name) is not None
+        if values.get(name) not in (None, [])  # nothing of an option that may be repeated
     ]
-    if values.get("imports"):
-        given.append(("network.imports", values["imports"], flag_of("imports")))
     given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     config = _default_config(given) if values["config"] is None else values["config"]
     return resolve(config, given, quick=values["quick"])

@@ -64,7 +64,7 @@ SHORTHANDS = {
 }
 """The options that are shorthands, by their names."""
 
-KEYS = {"data": "data.path", **{name: one.key for name, one in SHORTHANDS.items()}}
+KEYS = {"data": "data.path", "imports": "network.imports", **{name: one.key for name, one in SHORTHANDS.items()}}
 """Options that are shorthands, and the keys of a config that they set."""
 
 Config = Annotated[

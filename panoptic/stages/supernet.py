@@ -12,7 +12,7 @@ from torch import nn
 from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights

@@ -9,7 +9,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.training.training import Training
 
 
@@ -40,7 +41,7 @@ class TrainingData(lightning.LightningDataModule):
         """Chunks of the whole training."""
         return -(-self.batches // self.chunk)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[LabelledBatch]:
         """Return the batches of the chunk that Lightning takes for an epoch."""
         trainer = cast("lightning.Trainer", self.trainer)
         start = trainer.current_epoch * self.chunk

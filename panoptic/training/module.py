@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
-from autopanoptic.panoptic.data.loading.batches import Batch, Target
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch, Target
 from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.shapes import Sizes
@@ -86,11 +86,11 @@ class PanopticModule(SupernetModule):
         if gradient_clip_val is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def _total(self, network: nn.Module, batch: Batch) -> Tensor:
+    def _total(self, network: nn.Module, batch: LabelledBatch) -> Tensor:
         losses = cast("PanopticNetwork", network).losses(*_parts(batch), generator=self._generator(batch))
         return self._logged(losses)
 
-    def _generator(self, batch: Batch) -> torch.Generator:
+    def _generator(self, batch: LabelledBatch) -> torch.Generator:
         """Return what draws the anchors and RoIs: the same numbers for all paths that share a batch."""
         seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
         return torch.Generator(batch.images.device).manual_seed(int(seed))
@@ -114,22 +114,22 @@ class _Distillation:
     def __init__(self, module: PanopticModule) -> None:
         self.module = module
 
-    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
+    def __call__(self, network: nn.Module, batch: LabelledBatch) -> Tensor:
         return self.module._total(network, batch)
 
-    def teach(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Knowledge]:
+    def teach(self, network: nn.Module, batch: LabelledBatch) -> tuple[Tensor, Knowledge]:
         generator = self.module._generator(batch)
         losses, knowledge = cast("PanopticNetwork", network).teach(*_parts(batch), generator=generator)
         return self.module._logged(losses), knowledge
 
-    def learn(self, network: nn.Module, batch: Batch, knowledge: Knowledge) -> Tensor:
+    def learn(self, network: nn.Module, batch: LabelledBatch, knowledge: Knowledge) -> Tensor:
         losses = cast("PanopticNetwork", network).learn(
             *_parts(batch), knowledge, weight=self.module.recipe.distillation, generator=self.module._generator(batch)
         )
         return self.module._logged(losses)
 
 
-def _parts(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
+def _parts(batch: LabelledBatch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
     return batch.images, batch.sizes, batch.targets, batch.semantic
 
 

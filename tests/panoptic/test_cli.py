@@ -211,7 +211,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--set", "data.path=5"], "data.path must be text, or null, not 5"),
         (
             ["--set", "network.head_operators=[dw3, conv3]"],
-            "network.head_operators: there is no operator 'conv3', only",
+            "network.head_operators: there is no head operator 'conv3', only",
         ),
         (["--set", "data=5"], "data must be a section with keys such as path, not 5"),
         (["--set", "quick.retrain.passes=5", "--quick"], "quick.retrain.passes is for files"),

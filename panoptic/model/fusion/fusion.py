@@ -87,6 +87,8 @@ def pool_true_pixels(x: Tensor, sizes: Sizes, stride: int) -> Tensor:
     cells = [(-(-height // stride), -(-width // stride)) for height, width in sizes]
     if all(cell == tuple(x.shape[-2:]) for cell in cells):
         return x.mean(dim=(2, 3))
+    if len(set(cells)) == 1:
+        return x[:, :, : cells[0][0], : cells[0][1]].mean(dim=(2, 3))
     means: Iterable[Tensor] = (
         image[:, :height, :width].mean(dim=(1, 2)) for image, (height, width) in zip(x, cells, strict=True)
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection import roi_heads
 
-from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
 from autopanoptic.panoptic.model.heads.mask import mask_head, mask_loss, mask_predictor, mask_targets, of_class
@@ -117,7 +117,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         things = [image[chosen] for image, chosen in zip(regions.things, positive, strict=True)]
         each = zip(targets, boxes, things, strict=True)
         wanted = [
-            mask_targets(target["masks"][thing], box, logits.shape[-1], aligned=self.mask_aligned)
+            mask_targets(target["masks"], thing, box, logits.shape[-1], aligned=self.mask_aligned)
             for target, box, thing in each
         ]
         chosen = torch.cat([target["labels"][thing] for target, thing in zip(targets, things, strict=True)])

@@ -50,8 +50,8 @@ def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets) -> None:
     size = batches.decoded_bytes(datasets.val, settings.transform())
     kept = batches.batches_of(settings, datasets.val, 32)
     assert isinstance(kept, list)
-    held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
-    assert 0.7 * size <= held <= size
+    held = sum(batch.pixels.nbytes for batch in kept)
+    assert held == size
     less = change_settings(settings, {"machine.memory": size - 1})
     assert not isinstance(batches.batches_of(less, datasets.val, 32), list)
     assert isinstance(batches.recalibration_batches(settings, datasets.train, 32), list)

@@ -194,7 +194,7 @@ def test_splits_whose_categories_differ_in_order_and_colour_get_the_labels_of_tr
           range(10), three)  # fmt: skip
     datasets = turned.open()
     assert dict(datasets.val.categories.stuff_label) == {2: 1, 3: 2}
-    assert set(datasets.val[0].semantic.unique().tolist()) == {1}
+    assert set(datasets.val[0].truth.semantic.unique().tolist()) == {1}
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_semantic_pngs_of_the_real_images(real):
     for index in range(2):
         path = real / "annotations" / "PanopticAnnotation" / "val2017" / val.annotations.png_files[index]
         found = np.asarray(Image.open(path))
-        assert np.array_equal(found, val[index].semantic.numpy())
+        assert np.array_equal(found, val[index].truth.semantic.numpy())
         assert np.array_equal(found == 255, read_ids(val.png_path(index)) == 0)
         assert {0, 255} < set(np.unique(found).tolist()) <= {0, 255, *range(1, 54)}
 
