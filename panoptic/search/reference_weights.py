@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from autopanoptic.nas import Option
-from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, IMAGENET
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, IMAGENET
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 from autopanoptic.panoptic.model.weights import COUNTER, difference
 

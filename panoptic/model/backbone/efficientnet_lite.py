@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.padding import batch_norm, blank
@@ -18,7 +19,6 @@ from autopanoptic.panoptic.model.shapes import FeatureShape
 
 EPSILON = 1e-3
 """Of the batch norms of the TensorFlow models."""
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OWN_MEAN, OWN_STD = 127 / 255, 128 / 255
 """The weights were trained with (x - 127) / 128 of pixels in 0..255."""
 
@@ -67,7 +67,7 @@ class FromImageNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        pairs = list(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
+        pairs = list(zip(IMAGENET.mean, IMAGENET.std, strict=True))
         # Constants of the format, which no file of weights holds.
         for name, values in (
             ("scale", [std / OWN_STD for _, std in pairs]),

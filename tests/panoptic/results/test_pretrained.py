@@ -17,7 +17,7 @@ from torchvision.models import resnet18, resnet50
 from torchvision.transforms.v2.functional import center_crop, resize
 
 from autopanoptic.nas import Architecture, ModelSpace, Supernet
-from autopanoptic.panoptic.data.loading.transforms import IMAGENET
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
