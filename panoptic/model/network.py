@@ -15,7 +15,7 @@ from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
 from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
@@ -65,7 +65,8 @@ class PanopticNetwork(ModelSpace):
     """Backbone, pyramid, foreground and background branch, and the fusion between them.
 
     Choices are labelled ``backbone.<block>``, ``mask.<layer>``, ``segmentation.<layer>``, ``f2b.p2`` to ``f2b.p5``,
-    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone.
+    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone. A fixed
+    backbone has no choices.
 
     Without thing classes there is no foreground branch, without stuff classes no background branch, and without either
     of them no fusion; nor are their choices and losses.
@@ -77,7 +78,7 @@ class PanopticNetwork(ModelSpace):
     def __init__(self, config: PanopticConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config)
+        self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
         self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
