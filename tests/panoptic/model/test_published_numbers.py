@@ -20,7 +20,8 @@ from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.operators.known import operator_of
+from autopanoptic.panoptic.model.parts.kinds import HeadOperator
+from autopanoptic.panoptic.model.parts.registry import part_of
 from autopanoptic.panoptic.search.architecture_files import load_shipped
 from autopanoptic.panoptic.training.optimizer import make_optimizer
 
@@ -85,7 +86,7 @@ def test_the_whole_network_costs_370_gmacs_of_which_the_backbone_is_76() -> None
 )
 def test_head_options_at_256_channels(option: str, published: float) -> None:
     with torch.device("meta"):
-        layer = operator_of(option).build(256, 256)
+        layer = part_of(HeadOperator, option).build(256, 256)
     count = sum(parameter.numel() for parameter in layer.parameters())
     # 68,352 and 72,448 are given as whole thousands.
     assert count == pytest.approx(published, rel=BAR, abs=500)
@@ -156,7 +157,7 @@ def test_convolutions_of_blocks_have_no_bias_and_dilated_ones_keep_the_size() ->
     assert all(one.bias is None for one in stages.modules() if isinstance(one, nn.Conv2d))
     for option, side in (("at3", 3), ("at5", 5)):
         with torch.device("meta"):
-            layer = operator_of(option).build(8, 8)
+            layer = part_of(HeadOperator, option).build(8, 8)
         (one,) = [m for m in layer.modules() if isinstance(m, nn.Conv2d)]
         assert (one.kernel_size, one.dilation, one.padding) == ((side,) * 2, (2, 2), (side - 1,) * 2)
         assert one.bias is not None
