@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from autopanoptic.nas.executors.forks import why_not_fork
 from autopanoptic.nas.executors.groups import end_groups, kill_group
@@ -37,6 +38,19 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What the driver sends: end the workers, and wait for what comes next."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """What the driver sends first, and after a rest: import some modules, and start workers with these settings."""
+
+    modules: frozenset[str]
+    settings: Settings
+
+
+@dataclass(frozen=True)
 class Stop:
     """What the driver sends last: end the workers and this process."""
 
@@ -46,6 +60,11 @@ class Ready:
     """What the server sends when its imports are done, with the reason why it cannot fork."""
 
     obstacle: str | None
+
+
+@dataclass(frozen=True)
+class Rested:
+    """What the server sends when all workers have ended, because the driver has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +79,12 @@ def serve(control: Connection, seconds_to_end: float) -> None:
     """Start workers as the driver asks, until it goes away; run in a process of its own.
 
     Args:
-        control: to the driver, which first sends the names of the modules to import and the workers' settings.
+        control: to the driver, which first sends `Begin`.
         seconds_to_end: how long workers have, all together, to end when they are asked to.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, ConnectionError):  # the driver is gone
-        modules, settings = control.recv()
-        _import(modules)
-        obstacle = why_not_fork({control.fileno()})
-        control.send(Ready(obstacle))
-        _Server(control, settings, forks=obstacle is None).serve(seconds_to_end)
+        _Server(control, control.recv(), seconds_to_end).serve()
     os._exit(0)  # what the program registers to be done at its end is not for this process to do
 
 
@@ -80,21 +95,30 @@ def _import(modules: Collection[str]) -> None:
 
 
 class _Server:
-    def __init__(self, control: Connection, settings: Settings, forks: bool) -> None:
+    def __init__(self, control: Connection, begin: Begin, seconds_to_end: float) -> None:
         self._control = control
-        self._settings = settings
-        self._forks = forks
-        self._process: Callable[..., BaseProcess] = (
-            multiprocessing.get_context("fork").Process if forks else multiprocessing.get_context("spawn").Process
-        )
+        self._seconds_to_end = seconds_to_end
         self._workers: dict[int, tuple[int, BaseProcess]] = {}
         """By what becomes ready when the process ends: its number and the process."""
+        self._begin(begin)
 
-    def serve(self, seconds_to_end: float) -> None:
+    def _begin(self, begin: Begin) -> None:
+        self._settings = begin.settings
+        _import(begin.modules)
+        obstacle = why_not_fork({self._control.fileno()})
+        self._forks = obstacle is None
+        context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
+        self._process: Callable[..., BaseProcess] = context.Process
+        self._control.send(Ready(obstacle))
+
+    def serve(self) -> None:
         with suppress(EOFError, OSError):  # the driver is gone
             while self._once():
                 pass
-        end_groups([process for _, process in self._workers.values()], seconds_to_end)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        end_groups([process for _, process in self._workers.values()], self._seconds_to_end)
 
     def _once(self) -> bool:
         """Wait for something to happen, and return whether to go on."""
@@ -103,11 +127,18 @@ class _Server:
             self._bury(handle)
         return self._control not in ready or self._obey(self._control.recv())
 
-    def _obey(self, message: Start | Kill | Stop) -> bool:
+    def _obey(self, message: Start | Kill | Rest | Begin | Stop) -> bool:
         if isinstance(message, Start):
             self._start(message.number)
         elif isinstance(message, Kill):
             self._kill(message.number)
+        elif isinstance(message, Begin):
+            self._begin(message)
+        elif isinstance(message, Rest):
+            self._end_workers()
+            for handle in list(self._workers):
+                self._bury(handle)
+            self._control.send(Rested())
         return not isinstance(message, Stop)
 
     def _kill(self, number: int) -> None:

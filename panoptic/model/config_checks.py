@@ -8,7 +8,16 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.model.parts.imports import name_problem
+from autopanoptic.panoptic.model.parts.kinds import (
+    SEARCH,
+    AnyPart,
+    BackboneBlock,
+    FusionOperator,
+    HeadOperator,
+    PyramidNeck,
+)
+from autopanoptic.panoptic.model.parts.registry import HOW, names_of, unknown
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.model.config import PanopticConfig
@@ -16,15 +25,20 @@ if TYPE_CHECKING:
 SPACES = ("auto-panoptic", "elastic")
 """Spaces of networks: the published operators, or these and the widths and depths of every part."""
 
-NECKS = ("fpn", "panet", "bifpn", "search")
-"""Necks to build; ``"search"`` makes the neck a choice among the other three."""
-
 INITS = ("published", "fan_in")
 """How kernels are drawn: as the published code does, or by their fan-in."""
 
 _REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
 WIDTHS = ("c2_widths", "c3_widths", "c4_widths", "c5_widths", "pyramid_widths", "segmentation_widths", "mask_widths")
 DEPTHS = ("c2_depths", "c3_depths", "c4_depths", "c5_depths", "pyramid_depths", "segmentation_depths", "mask_depths")
+PARTS: dict[str, type[AnyPart]] = {
+    "blocks": BackboneBlock,
+    "elastic_blocks": BackboneBlock,
+    "necks": PyramidNeck,
+    "head_operators": HeadOperator,
+    "fusion_units": FusionOperator,
+}
+"""Fields that name parts, and their kinds."""
 SEQUENCES = (
     *_REAL,
     *WIDTHS,
@@ -33,8 +47,8 @@ SEQUENCES = (
     "stage_depths",
     "fusion_reductions",
     "anchor_sizes",
-    "head_operators",
-    "elastic_blocks",
+    "imports",
+    *PARTS,
 )
 _MAY_BE_ZERO = ("num_things", "num_stuff")
 _LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": 5,
@@ -64,10 +78,10 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
     for field in fields(config):
         value = getattr(config, field.name)
         least = 0 if field.name in _MAY_BE_ZERO else 1
-        if field.name == "head_operators":
-            yield from _name_problems(field.name, value)
-        elif field.name == "elastic_blocks":
-            yield from _block_problems(value)
+        if field.name in PARTS:
+            yield from _part_problems(field.name, value)
+        elif field.name == "imports":
+            continue
         elif field.name in SEQUENCES:
             yield from _sequence_problems(field.name, value)
         elif field.type == "int" and not _is_count(value, least):
@@ -76,15 +90,6 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"{field.name} must be true or false, not {value!r}"
         elif field.type == "float" and not _is_number(value):
             yield f"{field.name} must be a finite number, not {value!r}"
-
-
-def _block_problems(value: tuple[object, ...]) -> Iterator[str]:
-    unknown = [item for item in value if item not in BLOCK_OPTIONS]
-    if unknown or "shuffle3" not in value or len(set(value)) < len(value):
-        yield (
-            f"elastic_blocks must name some of {', '.join(BLOCK_OPTIONS)}, each once and shuffle3 among them, not "
-            f"{list(value)}"
-        )
 
 
 def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
@@ -98,9 +103,19 @@ def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
             yield f"{name} must hold positive numbers, not {item!r}"
 
 
-def _name_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
+def import_problems(config: PanopticConfig) -> Iterator[str]:
+    """Yield why the modules that a config names cannot be imported, before it is tried."""
+    for name in config.imports:
+        if problem := name_problem(name):
+            yield f"imports {problem}"
+
+
+def _part_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
     if not value or not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
         yield f"{name} must hold at least one name, each once, not {list(value)}"
+        return
+    known = names_of(PARTS[name])
+    yield from (f"{name}: {unknown(PARTS[name], item)}" for item in value if item not in known)
 
 
 def _is_count(value: object, least: int = 1) -> bool:
@@ -114,8 +129,8 @@ def _is_number(value: object) -> bool:
 def _shape_problems(config: PanopticConfig) -> Iterator[str]:
     if config.space not in SPACES:
         yield f"space must be one of {', '.join(SPACES)}, not {config.space!r}"
-    if config.neck not in NECKS:
-        yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
+    if config.neck not in (SEARCH, *names_of(PyramidNeck)):
+        yield f"neck must be one of {', '.join(names_of(PyramidNeck))}, {SEARCH}, not {config.neck!r}. {HOW}"
     for name in ("backbone_init", "mask_init"):
         if getattr(config, name) not in INITS:
             yield f"{name} must be one of {', '.join(INITS)}, not {getattr(config, name)!r}"

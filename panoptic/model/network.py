@@ -41,6 +41,22 @@ class DenseOutputs(NamedTuple):
     segmentation: Tensor | None
 
 
+class DenseMaps(NamedTuple):
+    """Of whole images; see `PanopticNetwork.dense`.
+
+    Attributes:
+        pyramid: The modulated P2..P6, (B, C, H / s, W / s) at stride s.
+        objectness: Logits (B, A, H / s, W / s) of the anchors of each of P2..P6; none without thing classes.
+        anchor_deltas: Their boxes (B, 4 A, H / s, W / s).
+        segmentation: Logits (B, 1 + S, H / 4, W / 4), None without stuff classes.
+    """
+
+    pyramid: Features
+    objectness: list[Tensor]
+    anchor_deltas: list[Tensor]
+    segmentation: Tensor | None
+
+
 class PanopticNetwork(ModelSpace):
     """Backbone, pyramid, foreground and background branch, and the fusion between them.
 
@@ -60,15 +76,14 @@ class PanopticNetwork(ModelSpace):
         self.backbone = Backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        reductions = config.fusion_reductions
         self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
         self.foreground_to_background: Fusion | None = None
         self.background_to_foreground: Fusion | None = None
         if self.segmentation is not None and config.num_things:
             background = self.segmentation.output_shape
             above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
-            self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
-            self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
+            self.foreground_to_background = Fusion("f2b", above_p2, background, config)
+            self.background_to_foreground = Fusion("b2f", background, pyramid, config)
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
         self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
 
@@ -89,6 +104,19 @@ class PanopticNetwork(ModelSpace):
         config = self.config
         regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)
         return DenseOutputs(objectness, anchor_deltas, *regions, segmentation)
+
+    def dense(self, images: Tensor, sizes: Sizes) -> DenseMaps:
+        """What `predict` computes of whole images, before there is a proposal; no shape depends on values.
+
+        Args:
+            images: Normalised and padded at the right and bottom, float (B, 3, H, W).
+            sizes: Height and width of each image without padding; or of all of them, if they are equal.
+        """
+        with self._padded(images, sizes):
+            pyramid, segmentation = self._features(images, sizes)
+            objectness, deltas = ([], []) if self.rpn is None else self.rpn.head(list(pyramid.values()))
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        return DenseMaps(pyramid, objectness, deltas, segmentation)
 
     def losses(
         self,

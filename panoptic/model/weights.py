@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from autopanoptic.panoptic.model.misfits import reason
+
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a state dict such that the file is either whole or not there."""
@@ -86,6 +88,11 @@ def difference(own: dict[str, Any], found: Any) -> str | None:
     """
     if not isinstance(found, dict):
         return f"it is a {type(found).__name__}, not a state dict"
+    problem, known = _tensors(own, found), reason(own, found)
+    return problem if problem is None or known is None else f"{known}. {problem}"
+
+
+def _tensors(own: dict[str, Any], found: dict[Any, Any]) -> str | None:
     missing, unknown = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own.keys()))
     if missing or unknown:
         return "; ".join(

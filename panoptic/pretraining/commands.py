@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from autopanoptic.panoptic.run import commands as run
+from autopanoptic.panoptic.run.choice import is_given
+
 if TYPE_CHECKING:
     from autopanoptic.panoptic.pretraining.images import ImageClasses
     from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
@@ -30,6 +33,7 @@ Config = Annotated[
 Data = Annotated[
     str | None, typer.Option(metavar="DIR", help="data.path: what --crops cuts; without it scenes are generated.")
 ]
+Width = Annotated[str | None, typer.Option(metavar="NAME", help="width: of a published backbone, 300m, 1.3g or 3.8g.")]
 Recipe = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
@@ -48,15 +52,29 @@ Changes = Annotated[
         "--set", metavar="KEY=VALUE", help="Set a key of the config, or of the recipe, such as recipe.jitter=0.2."
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="MODULE", help="network.imports: a module that registers blocks of your own; repeatable."
+    ),
+]
+
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The run, a folder under runs/, that this is a stage of; without other options."),
+]
 
 SUPERNET, FOUND = "supernet", "found"
 """Folders of the two trainings."""
 
 
 def pretrain_supernet(
+    context: typer.Context,
+    name: Name = None,
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -67,11 +85,18 @@ def pretrain_supernet(
     seed: Seed = None,
     device: Device = None,
     changes: Changes = None,
+    imports: Imports = None,
 ) -> None:
     """Train the backbone's supernet to classify images, as DetNAS does on ImageNet.
 
-    Its weights, DIR/supernet/backbone.pt, are what --init FILE reads with --set init_part=backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else --init FILE with --set init_part=backbone reads its weights, DIR/supernet/backbone.pt.
     """
+    if name is not None:
+        _require_alone(context, "name")
+        run.pretrain_supernet(context, name)
+        return
     with _resumable():
         given = _given(dict(locals()), supernet=True)
         from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
@@ -81,12 +106,19 @@ def pretrain_supernet(
 
 
 def pretrain(
+    context: typer.Context,
+    name: Name = None,
     architecture: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="JSON file, a network's folder, coco_3.8g or ade_3.8g.")
-    ],
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="JSON file, a network's folder, coco_3.8g or ade_3.8g; of a run by default what its search has found.",
+        ),
+    ] = None,
     images: Images = None,
     crops: Crops = False,
     config: Config = "scenes",
+    width: Width = None,
     data: Data = None,
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
@@ -97,11 +129,20 @@ def pretrain(
     seed: Seed = None,
     device: Device = None,
     changes: Changes = None,
+    imports: Imports = None,
 ) -> None:
     """Train the backbone of a found architecture to classify images, from scratch.
 
-    Its weights, DIR/found/backbone.pt, are what training of that architecture reads as init, with init_part: backbone.
+    With --name it is a stage of that run, whose config says on what and how.
+
+    Else training of that architecture reads its weights, DIR/found/backbone.pt, as init, with init_part: backbone.
     """
+    if name is not None:
+        _require_alone(context, "name", "architecture")
+        run.pretrain(context, name, architecture)
+        return
+    if architecture is None:
+        raise ValueError("give --name RUN, or the --architecture whose backbone is to be trained")
     with _resumable():
         from autopanoptic.panoptic.pretraining.sources import architecture_of
 
@@ -127,21 +168,35 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
     from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
-    from autopanoptic.panoptic.stages.checks import require_device
+    from autopanoptic.panoptic.stages.checks import require_device, require_parts
     from autopanoptic.panoptic.training.record import RECORD
 
     images: Path | None = values["images"]
     if (images is None) != values["crops"]:
-        raise ValueError("give either --images DIR, or --crops to cut them from the config's own data")
+        raise ValueError(
+            "give either --images DIR, or --crops to cut them from the config's own data, or --name RUN for a stage of "
+            "a run"
+        )
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     fields = {key.removeprefix("recipe."): value for key, value, _ in changes if key.startswith("recipe.")}
     fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
+    require_parts(settings)
     require_device(settings)
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
     check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
     return _Given(settings, images_of(settings, images, values["out"], console, check=check), recipe, console)
+
+
+def _require_alone(context: typer.Context, *allowed: str) -> None:
+    """Refuse options that the config of a run takes the place of."""
+    given = [one for one in context.params if one not in allowed and is_given(context, one)]
+    if given:
+        option = {"changes": "set"}.get(given[0], given[0].replace("_", "-"))
+        raise ValueError(
+            f"--name keeps the run's own settings, its sections pretraining among them; leave out --{option}"
+        )
 
 
 def _of_recipe(change: Sequence[Any]) -> bool:
@@ -149,8 +204,12 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    keys = {"data": "data.path", "seed": "seed", "device": "machine.device"}
-    return [(key, values[name], f"--{name}") for name, key in keys.items() if values[name] is not None]
+    keys = {
+        "width": "width", "data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports",
+    }  # fmt: skip
+    flags = {"imports": "import"}
+    given = {name: value for name in keys if (value := values[name]) is not None and value != []}
+    return [(keys[name], value, f"--{flags.get(name, name)}") for name, value in given.items()]
 
 
 @contextmanager

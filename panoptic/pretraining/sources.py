@@ -16,7 +16,7 @@ from autopanoptic.panoptic.pretraining.crops import write_crops
 from autopanoptic.panoptic.pretraining.images import ImageClasses, check_images, open_images
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.results.saved import ARCHITECTURE
-from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
+from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
 from autopanoptic.panoptic.stages.prepare import prepare
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
@@ -48,7 +48,7 @@ def recipe_of(name: str, changes: Mapping[str, Any], *, supernet: bool) -> Pretr
 
 
 def architecture_of(source: str) -> Architecture:
-    """Return an architecture by the name of one that ships, from its JSON, or from a network's folder.
+    """Return an architecture by the name of one that ships, from a file, also a published one, or a network's folder.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -61,7 +61,7 @@ def architecture_of(source: str) -> Architecture:
         raise FileNotFoundError(
             f"{source}: is neither an architecture's file, a network's folder nor one of {shipped()}"
         )
-    return Architecture.load(path)
+    return read_architecture_file(path)
 
 
 def images_of(settings: Settings, images: Path | None, folder: Path, console: Console, *, check: bool) -> ImageClasses:

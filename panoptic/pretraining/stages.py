@@ -21,13 +21,13 @@ from autopanoptic.panoptic.pretraining.images import ImageClasses
 from autopanoptic.panoptic.pretraining.paths import binned_paths
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.pretraining.training import WHAT, Pretraining, fit, record_of
-from autopanoptic.panoptic.results.backbones import STATE, backbone_part, save_backbone
+from autopanoptic.panoptic.results.backbones import BACKBONE, STATE, backbone_part, save_backbone
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.record import RECORD, require_record
 
-BACKBONE, ACCURACY = "backbone.pt", "accuracy.json"
-"""Files of a finished pretraining: the weights that ``init`` reads, and how well the classifier did on val."""
+ACCURACY = "accuracy.json"
+"""File of a finished pretraining, beside the weights: how well the classifier did on val."""
 
 
 @dataclass(frozen=True)

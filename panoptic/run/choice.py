@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from autopanoptic.panoptic.run.options import DESCRIBING, KEYS
+from autopanoptic.panoptic.run.options import DESCRIBING, KEYS, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.stages.settings import Settings
@@ -23,9 +23,9 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
     from autopanoptic.panoptic.configs.layers import change
 
     given = [
-        (key, None if values[name] == "null" else values[name], f"--{name.replace('_', '-')}")
+        (key, None if values[name] == "null" else values[name], flag_of(name))
         for name, key in KEYS.items()
-        if values.get(name) is not None
+        if values.get(name) not in (None, [])  # nothing of an option that may be repeated
     ]
     given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     config = _default_config(given) if values["config"] is None else values["config"]
@@ -90,8 +90,7 @@ def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Setting
         ValueError: If options are given that would describe another.
     """
     if changed := options_given(context):
-        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
-        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
+        raise ValueError(f"--resume keeps the run's own settings; leave out {flag_of(changed[0])}")
     return known_run(name)
 
 
@@ -116,9 +115,10 @@ def run_of_stage(
 
 def options_given(context: typer.Context) -> list[str]:
     """Return which of the options that describe a run stand on the command line."""
-    return sorted(name for name in context.params if name in DESCRIBING and _is_given(context, name))
+    return sorted(name for name in context.params if name in DESCRIBING and is_given(context, name))
 
 
-def _is_given(context: typer.Context, parameter: str) -> bool:
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter of a command stands on the command line."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"

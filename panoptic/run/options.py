@@ -30,6 +30,7 @@ class Shorthand(NamedTuple):
 
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
+    "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "strategy": Shorthand("search.strategy", str, "NAME", "path-priority, evolution, nsga2, ...", "Search"),
     "trials": Shorthand("search.trials", int, "N", "candidates to evaluate.", "Search"),
@@ -40,11 +41,16 @@ SHORTHANDS = {
     "recalibration_batches": Shorthand(
         "search.recalibration_batches", int, "N", "for a candidate's batch norms; 0: the supernet's.", "Search"
     ),
+    "random_draws": Shorthand("search.random_draws", bool, "", "random draws beside the search.", "Comparison"),
+    "hand_made": Shorthand("search.hand_made", bool, "", "train the network made by hand, too.", "Comparison"),
+    "warm_start": Shorthand(
+        "search.warm_start", str, "FILE", "journal or log of another search, to begin with its candidates.", "Search"
+    ),
     "warmup_passes": Shorthand("warmup.passes", int, "N", "training of the supernet's first path.", "Training"),
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
     "retrain_passes": Shorthand("retrain.passes", int, "N", "training of each network compared.", "Training"),
-    "init": Shorthand("init", str, "START", "how those start: scratch, supernet or a file.", "Training"),
+    "init": Shorthand("init", str, "START", "how those start: scratch, supernet, pretrained or a file.", "Training"),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
     "device": Shorthand("machine.device", str, "NAME", "auto, cpu or cuda.", "Machine"),
@@ -55,7 +61,7 @@ SHORTHANDS = {
 }
 """The options that are shorthands, by their names."""
 
-KEYS = {"data": "data.path", **{name: one.key for name, one in SHORTHANDS.items()}}
+KEYS = {"data": "data.path", "imports": "network.imports", **{name: one.key for name, one in SHORTHANDS.items()}}
 """Options that are shorthands, and the keys of a config that they set."""
 
 Config = Annotated[
@@ -80,10 +86,20 @@ Data = Annotated[
     typer.Option(metavar="DIR", help="data.path: in COCO panoptic format; without it scenes are generated."),
 ]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="network.imports: a module that registers parts of your own; may be repeated.",
+    ),
+]
+
 
 def _declared(name: str, one: Shorthand) -> Any:
     """Return the type of an option, as typer reads it."""
-    flags = [f"--{name}/--no-{name}"] if one.kind is bool else []
+    flag = name.replace("_", "-")
+    flags = [f"--{flag}/--no-{flag}"] if one.kind is bool else []
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
     return Annotated[one.kind | None, option]
 
@@ -93,9 +109,15 @@ DESCRIBING: dict[str, Any] = {
     "changes": Changes,
     "quick": Quick,
     "data": Data,
+    "imports": Imports,
     **{name: _declared(name, one) for name, one in SHORTHANDS.items()},
 }
 """Every option that describes a run, as typer reads them."""
+
+
+def flag_of(name: str) -> str:
+    """Return what stands on the command line for an option that describes a run."""
+    return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:

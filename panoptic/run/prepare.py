@@ -5,12 +5,15 @@ from __future__ import annotations
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
-from autopanoptic.panoptic.stages.search import check_feasible
+from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     """Generate or open the data of a run, check them, and refuse what no later stage could do with them.
+
+    Where the settings have a pretraining without images of its own, crops of the data are cut for it.
 
     Each program that works on the run does so first, which takes as long as reading the annotations and a part of the
     pixels. What is generated is generated once.
@@ -27,7 +30,10 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets, architecture)
+        check_feasible(run.settings, datasets, architecture, begun=(run.folder / JOURNAL).exists())
+        if run.settings.pretraining.wanted:
+            images = classified(run, datasets)
+            run.say(f"{len(images.classes)} classes of {len(images.train)} images to pretrain on")
     run.datasets = datasets
     return datasets
 

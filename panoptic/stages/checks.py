@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import operator_of
+from autopanoptic.panoptic.model.parts.check import check_parts
+from autopanoptic.panoptic.search.inflate import require_source
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 
@@ -18,21 +20,25 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings with which no run can succeed here.
 
     Raises:
-        FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
-            cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
+        FileNotFoundError: If the data, the images to pretrain on or the file of starting weights is missing.
+        ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, there are no
+            such GPUs or they cannot share a batch evenly, or the elastic supernet's training ends inside of a step of
+            several paths.
     """
     if settings.search.space == "elastic":
         check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
-    _require_operators(settings)
+    require_parts(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
         find_splits(settings.data.path)
     require_device(settings)
     _require_gpus(settings)
-    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
-        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+    if settings.init not in STARTS and not Path(settings.init).is_file():
+        raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
+    images = settings.pretraining.images
+    if images is not None and not Path(images).is_dir():
+        raise FileNotFoundError(f"pretraining.images: there is no folder {images}")
 
 
 def require_device(settings: Settings) -> None:
@@ -69,14 +75,24 @@ def _require_gpus(settings: Settings) -> None:
             )
 
 
-def _require_operators(settings: Settings) -> None:
+def require_parts(settings: Settings) -> None:
+    """Refuse parts that do not fit their place, or that cannot inherit from a first path.
+
+    Raises:
+        ValueError: Naming the key, the part and what is wrong with it.
+    """
+    elastic = settings.search.space == "elastic"
+    first = "warmup" if settings.warmup is not None else "largest" if settings.largest is not None and elastic else None
     for section in ("network", "retrained_network"):
         config: PanopticConfig | None = getattr(settings, section)
-        for name in config.head_operators if config is not None else ():
-            try:
-                operator_of(name)
-            except ValueError as error:
-                raise ValueError(f"{section}.head_operators: {error}") from error
+        if config is None:
+            continue
+        try:
+            check_parts(replace(config, space=settings.search.space))
+            if first is not None and section == "network":
+                require_source(replace(config, space=settings.search.space), first)
+        except ValueError as error:
+            raise ValueError(f"{section}.{error}") from error
 
 
 def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:

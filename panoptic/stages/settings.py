@@ -12,6 +12,7 @@ from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
+from autopanoptic.panoptic.pretraining.settings import PretrainingSettings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Metric: TypeAlias = Literal["pq", "sq", "rq", "pq_things", "sq_things", "rq_thin
 METRICS: tuple[Metric, ...] = get_args(Metric)
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Logger: TypeAlias = Literal["csv", "tensorboard"]
+STARTS = ("scratch", "supernet", "pretrained")
+"""Values of `Settings.init` that name no file."""
 SMALLEST_SIDE = 32
 """Pixels to which images may be resized at least: the largest stride of the backbone."""
 LARGEST_SEED = 2**63 - 1
@@ -105,8 +108,12 @@ class SearchSettings:
             a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
+        warm_start: File of another search whose candidates are measured first, by this run's supernet: a journal, a log
+            or a result file of Auto-Panoptic's code, or an architecture; see `first_candidates`. None for none.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
+        random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
+        hand_made: Whether a run trains the network made by hand beside what was searched.
     """
 
     space: Literal["auto-panoptic", "elastic"] = "auto-panoptic"
@@ -117,13 +124,23 @@ class SearchSettings:
     max_gflops: float | None = None
     racing: bool | None = None
     recalibration_batches: int = 8
+    warm_start: str | None = None
     finalists: int = 1
+    random_draws: bool = True
+    hand_made: bool = True
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The networks that a run trains beside what was searched, by their names."""
+        return ("random",) * self.random_draws + ("hand-made",) * self.hand_made
 
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(2, self, "trials")
         _require_at_least(0, self, "recalibration_batches")
         _require_at_least(1, self, "finalists")
+        if self.warm_start is not None and not self.warm_start.strip():
+            raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
         if self.max_gflops is not None and not self.max_gflops > 0:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
@@ -209,8 +226,10 @@ class Settings:
             takes 2.
         retrain: Training of the networks that are compared.
         init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
-            in the trained supernet; or a file, see `autopanoptic.panoptic.stages.starts`.
+            in the trained supernet; ``"pretrained"``, drawn from the seed but for the backbone, which has been trained
+            by itself as `pretraining.found` says; or a file, see `autopanoptic.panoptic.stages.starts`.
         init_part: What of that file is taken: ``"all"`` or ``"backbone"``.
+        pretraining: Classification of images before the panoptic trainings; none by default.
         search: What is searched, how, and for what.
         merge: How instances and stuff become one map.
         machine: What to compute on.
@@ -231,6 +250,7 @@ class Settings:
     retrain: Recipe
     init: str = "scratch"
     init_part: Literal["all", "backbone"] = "all"
+    pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     merge: MergeRules = field(default_factory=MergeRules)
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -244,11 +264,12 @@ class Settings:
         if not self.sandwich:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
-            raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
-        if self.init_part != "all" and self.init in ("scratch", "supernet"):
+            raise ValueError(f"init must be {', '.join(STARTS)} or a file of weights, not {self.init!r}")
+        if self.init_part != "all" and self.init in STARTS:
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)
         _require_networks(self)
+        _require_pretraining(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """Return what is done to images, for a training or for evaluation."""
@@ -297,6 +318,16 @@ def _require_networks(settings: Settings) -> None:
                 replace(config, space=settings.search.space)
         except ValueError as error:
             raise ValueError(f"{name}.{str(error).removeprefix('PanopticConfig: ')}") from error
+
+
+def _require_pretraining(settings: Settings) -> None:
+    """Refuse a start from what is not trained, and a training from which nothing starts."""
+    if settings.init == "pretrained" and settings.pretraining.found is None:
+        raise ValueError("init is pretrained, but pretraining.found is null: it says how backbones are trained")
+    if settings.init != "pretrained" and settings.pretraining.found is not None:
+        raise ValueError(
+            f"pretraining.found is for networks that start from it: set init to pretrained, not {settings.init}"
+        )
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:

@@ -2,6 +2,7 @@
 
 - ``init: scratch`` draws them from the seed.
 - ``init: supernet`` takes each path's weights in the run's trained supernet.
+- ``init: pretrained`` draws all but the backbone, which has been trained to classify images, each network's by itself.
 - ``init: FILE`` takes them from a file. It must hold the weights of every option, because the searched network is not
   known before: a state dict of a whole supernet as `save_weights` writes it, such as ``supernet/supernet.pt`` of
   another run.
@@ -28,13 +29,20 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, load_weights, read_tensors
-from autopanoptic.panoptic.results.backbones import architecture_in, other_backbone
+from autopanoptic.panoptic.results.backbones import (
+    BACKBONE,
+    architecture_in,
+    load_backbone,
+    other_backbone,
+    pretraining_folder,
+)
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
 
 _BACKBONE = "backbone."
 _COUNTER = "num_batches_tracked"
+_NAMED = dict(zip(STARTS, ("from scratch", "from the supernet's weights", "from pretrained backbones"), strict=True))
 
 
 def started(settings: Settings, config: PanopticConfig, architecture: Architecture, supernet: Path) -> PanopticNetwork:
@@ -44,15 +52,19 @@ def started(settings: Settings, config: PanopticConfig, architecture: Architectu
         settings: Of the run.
         config: Of the networks that are retrained.
         architecture: Of the network.
-        supernet: The file of the run's trained supernet.
+        supernet: The file of the run's trained supernet, ``supernet/supernet.pt``; the run's pretrained backbones are
+            found from there.
 
     Raises:
         FileNotFoundError: If a file of weights is missing.
         ValueError: If it is damaged, or holds the weights of another network.
     """
-    if settings.init == "scratch":
+    if settings.init in ("scratch", "pretrained"):
         with seeded(settings.seed):
-            return new_network(config, architecture)
+            drawn = new_network(config, architecture)
+        if settings.init == "pretrained":
+            load_backbone(drawn.backbone, pretraining_folder(supernet.parents[1], architecture) / BACKBONE)
+        return drawn
     network = build(config, settings.seed)
     if settings.init == "supernet":
         with read_from(supernet):
@@ -82,7 +94,7 @@ def check_start(settings: Settings, categories: Categories, architecture: Archit
         ValueError: If it is damaged or does not hold the weights of these networks, or these are shaped otherwise than
             the supernet that they are to start from; names what differs.
     """
-    if settings.init == "scratch":
+    if settings.init in ("scratch", "pretrained"):
         return
     with torch.device("meta"):
         network = PanopticNetwork(network_config(settings, categories, searched=True))
@@ -107,8 +119,8 @@ def check_start(settings: Settings, categories: Categories, architecture: Archit
 
 def start_of(settings: Settings) -> str:
     """Say what the compared networks begin with, for a title."""
-    if settings.init in ("scratch", "supernet"):
-        return {"scratch": "from scratch", "supernet": "from the supernet's weights"}[settings.init]
+    if settings.init in STARTS:
+        return _NAMED[settings.init]
     return f"from {'the backbone in ' if settings.init_part == 'backbone' else ''}{Path(settings.init).name}"
 
 
@@ -138,7 +150,7 @@ def _given(settings: Settings, part: nn.Module) -> dict[str, Any]:
     """Return what the file of weights holds for a part of the network."""
     path = Path(settings.init)
     if not path.is_file():
-        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+        raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
     state = _state(read_tensors(path))
     if settings.init_part == "backbone" and isinstance(state, dict):
         own = {name.removeprefix(_BACKBONE): value for name, value in state.items() if name.startswith(_BACKBONE)}

@@ -13,7 +13,10 @@ from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
@@ -42,11 +45,15 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
+    Where the settings have a pretraining of the supernet, it begins with the backbone that lies in ``pretraining/``
+    beside the folder.
+
     Raises:
+        FileNotFoundError: If that backbone is not there.
         ValueError: If the folder holds another supernet, naming what differs, or a damaged one.
     """
     config = network_config(settings, datasets.train.categories)
-    network = build(config, settings.seed)
+    network = _begun(settings, config, folder)
     supernet = Supernet(network)
     weights = folder / SUPERNET
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
@@ -54,7 +61,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     if weights.exists():
         with read_from(weights):
             load_weights(network, weights)
-        fresh = build(config, settings.seed)
+        fresh = _begun(settings, config, folder)
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
             require_training(fresh, training, part.folder, any_start=part is not parts[0])
@@ -66,6 +73,14 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
     return supernet
+
+
+def _begun(settings: Settings, config: PanopticConfig, folder: Path) -> PanopticNetwork:
+    """Return the supernet as its training begins: drawn from the seed, but for a backbone that is pretrained."""
+    network = build(config, settings.seed)
+    if settings.pretraining.supernet is not None:
+        load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
+    return network
 
 
 class _HandMadePath:

@@ -26,6 +26,15 @@ Network = Annotated[
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Computing = Annotated[str, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU.")]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="A module that registers the network's own parts; may be repeated. A run names its own.",
+    ),
+]
+
 
 def evaluate(
     source: Source,
@@ -49,16 +58,19 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     precision: Computing = "32-true",
+    imports: Imports = None,
 ) -> None:
     """Measure trained networks: PQ, AP of boxes and masks, and mIoU, in one pass.
 
     AP is of the things before they are merged, by pycocotools; mIoU of the semantic branch. Below each figure
     stands its standard error over the images, by the bootstrap; in brackets 95%, paired.
     """
+    from autopanoptic.panoptic.model.parts.imports import import_modules
     from autopanoptic.panoptic.trained import evaluate as measuring
     from autopanoptic.panoptic.trained import tables
 
     console = Console()
+    import_modules(imports or ())
     if json_file is not None:
         _require_writable(json_file)
     found = measuring.evaluate(
@@ -82,7 +94,10 @@ def evaluate(
     if out is not None:
         console.print(f"Predictions: {out}/*/{measuring.PREDICTIONS}.json and its PNGs", markup=False, highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        from autopanoptic.nas.storage.files import whole
+
+        with whole(json_file) as partial:
+            partial.write_text(json.dumps(found.to_json(), indent=1) + "\n")
         console.print(f"Everything measured: {json_file}", markup=False, highlight=False)
 
 
@@ -109,11 +124,14 @@ def predict(
     ] = 1600,
     device: Device = "auto",
     precision: Computing = "32-true",
+    imports: Imports = None,
 ) -> None:
     """Draw panoptic pictures of any images with a trained network, with a legend and scores."""
+    from autopanoptic.panoptic.model.parts.imports import import_modules
     from autopanoptic.panoptic.trained import predict as drawing
 
     console = Console()
+    import_modules(imports or ())
     drawn = drawing.predict(
         images,
         folder_of(run),

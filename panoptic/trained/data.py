@@ -8,7 +8,17 @@ from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.layout import SPLITS, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.run.folder import load_run
-from autopanoptic.panoptic.trained.networks import run_of
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, run_of
+
+
+def labelled_as(dataset: CocoPanoptic, trained: TrainedNetwork) -> CocoPanoptic:
+    """Return a data set with the labels of a network, whose classes it has by name and kind; ids may be others.
+
+    Raises:
+        ValueError: If the classes differ; the message names the first that does.
+    """
+    known = trained.usage.categories
+    return dataset.with_categories(dataset.categories.ordered_as(known) or known, f"the network {trained.folder}")
 
 
 def open_split(

@@ -25,7 +25,7 @@ from autopanoptic.panoptic.quality.semantic import SemanticQuality
 from autopanoptic.panoptic.results.export import PanopticWriter
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.batches import decoded_bytes
-from autopanoptic.panoptic.trained.data import open_split
+from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluation import Evaluation, NetworkEvaluation
 from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
 from autopanoptic.panoptic.training.bars import bar
@@ -53,7 +53,8 @@ def evaluate(
 
     Args:
         source: A run's folder, or the folder of one network.
-        data: A folder in COCO panoptic format with the network's classes; None for the data of the network's run.
+        data: A folder in COCO panoptic format with the network's classes by name and kind; None for the data of the
+            network's run.
         split: ``"train"``, ``"nas_val"`` or ``"val"``.
         networks: Which of a run's networks, see `find_networks`.
         out: Where predictions go, in COCO's formats: ``NAME/predictions.json`` with its PNGs in
@@ -78,7 +79,7 @@ def evaluate(
     dataset = open_split(next(iter(folders.values())), data, split, orientation)
     # All of them before the first is measured, which may take long.
     loaded = [load_trained(folder, where) for folder in folders.values()]
-    datasets = [dataset.with_categories(one.usage.categories, f"the network {one.folder}") for one in loaded]
+    datasets = [labelled_as(dataset, one) for one in loaded]
     console, batches = console or Console(quiet=True), _Batches(batch_size, workers, keep=len(loaded) > 1)
     truths, measured = Truths(dataset), {}
     for name, one, own in zip(folders, loaded, datasets, strict=True):

@@ -88,7 +88,8 @@ def load_trained(folder: str | Path, device: torch.device | str = "cpu") -> Trai
     """Read a trained network and how it is used.
 
     Args:
-        folder: Of the network. Without ``usage.json`` the run that it is in must say how it is used.
+        folder: Of the network. Without ``usage.json`` the run that it is in must say how it is used. Modules that the
+            run's config names for parts of your own are imported; those of a folder that is in no run must have been.
         device: Where the network goes.
 
     Raises:
@@ -96,6 +97,8 @@ def load_trained(folder: str | Path, device: torch.device | str = "cpu") -> Trai
         ValueError: If files are damaged or do not fit together; names the file.
     """
     folder = Path(folder)
+    if (run := run_of(folder)) is not None:
+        load_run(run)
     network = load_network(folder).to(device).eval()
     usage = _usage(folder)
     own, known = (network.config.num_things, network.config.num_stuff), usage.categories

@@ -59,19 +59,25 @@ def coco(
     semantic_pngs: Annotated[
         bool, typer.Option("--semantic-pngs", help="Write the PNGs of Auto-Panoptic's reference too.")
     ] = False,
+    things: Annotated[
+        str, typer.Option(metavar="NAME", help="Where trained things come from: png, or instances (their JSON; --out).")
+    ] = "png",
     part: Part = False,
     workers: Workers = None,
 ) -> None:
     """COCO 2017: check it, and write the search's split."""
     from autopanoptic.panoptic.data.converters.coco import convert_coco
 
-    def convert(writing: Writing) -> None:
-        convert_coco(
+    chosen: Any = things
+
+    def convert(writing: Writing) -> tuple[str, ...]:
+        return convert_coco(
             folder,
             out,
             nas_val=nas_val,
             seed=seed,
             semantic_pngs=semantic_pngs,
+            things=chosen,
             whole=not part,
             writing=writing,
         )

@@ -7,10 +7,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from autopanoptic.nas import LayerChoice, Size
-from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.padding import batch_norm
+from autopanoptic.panoptic.model.parts.kinds import BackboneBlock
+from autopanoptic.panoptic.model.parts.registry import built
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 from autopanoptic.panoptic.model.sizes import stack, stage_depth, stage_width
 
@@ -56,12 +56,9 @@ def _stem(width: int, momentum: float) -> nn.Sequential:
 
 
 def _block_choice(config: PanopticConfig, stage: int, in_channels: Size, width: Size, position: int) -> nn.Module:
-    momentum, init = config.batch_norm_momentum, config.backbone_init
     entering, stride = (width, 1) if position else (in_channels, 2)
     elastic = config.space == "elastic"
-    block: type[nn.Module] = InterleavedBlock if elastic else ShuffleBlock
-    names = config.elastic_blocks if elastic else BLOCK_OPTIONS
-    options = {name: block(entering, width, stride, name, momentum, init) for name in names}
+    options = built(BackboneBlock, config.block_options, config, entering, width, stride, config)
     label = f"c{stage + 2}.{position}" if elastic else str(sum(config.stage_depths[:stage]) + position)
     choice: nn.Module = LayerChoice(options, label=f"backbone.{label}")
     return choice

@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.data.loading.masks import ThingMasks
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
 from autopanoptic.panoptic.model.sizes import largest, mask_depth, stack
 
@@ -83,4 +83,5 @@ def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
 
 def of_class(logits: Tensor, labels: Tensor) -> Tensor:
     """The masks of one class each: (N, 1 + T, M, M) and (N,) to (N, M, M)."""
-    return logits[torch.arange(len(labels), device=labels.device), labels]
+    # Not len(labels), which is a number, where a graph is traced, that any number of labels goes through.
+    return logits[torch.arange(labels.shape[0], device=labels.device), labels]

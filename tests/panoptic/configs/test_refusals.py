@@ -97,7 +97,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"seed": 2**63}, "seed must be at most 9223372036854775807, not 9223372036854775808"),
         ({"quick.retrain.passes": 5}, "quick.retrain.passes is for files, which say there what their quick form"),
         ({"quick": {"retrain": {"passes": 5}}}, "quick is for files, which say there what their quick form changes;"),
-        ({"init": " "}, "init must be scratch, supernet or a file of weights, not ' '"),
+        ({"init": " "}, "init must be scratch, supernet, pretrained or a file of weights, not ' '"),
         ({"init_part": "backbone"}, "init_part='backbone' is for weights of a file, but init is supernet"),
         ({"warmup": {"passes": None}}, "warmup.passes must be a whole number, not null"),
         ({"data.path": "a\ud800"}, "data.path must be text, not 'a\\ud800'"),
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_named_by_its_key(changes: dict[str, Any], message: str
         ("base: scenes\nseed: 1\nseed: 2\n", "line 3: the key 'seed' stands here again, after line 2"),
         (
             "base: scene\n",
-            "line 1: base: config 'scene' is neither a file nor one of camvid, coco, memorise, photogra",
+            "line 1: base: config 'scene' is neither a file nor one of ade20k, camvid, cityscapes, coco",
         ),
         ("base: [scenes]\n", "line 1: base must be the name of a shipped config or a path, not ['scenes']"),
         ("base: mine.yaml\n", "line 1: a config cannot be its own base: "),
