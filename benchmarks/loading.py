@@ -261,9 +261,7 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, default=SAMPLE, help="folder of COCO images with their annotations")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of loading processes")
     parser.add_argument("--batches", type=int, default=40, help="batches that each loader is timed over")
-    parser.add_argument(
-        "--steps", type=int, default=1, help="training steps after the first; 0 for none"
-    )
+    parser.add_argument("--steps", type=int, default=1, help="training steps after the first; 0 for none")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     if min(options.workers) < 0 or options.batches < 1 or options.steps < 0:
