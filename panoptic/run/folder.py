@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -114,7 +115,10 @@ class Run:
         Raises:
             FileNotFoundError: If there are no such weights.
         """
-        self.settings = replace(self.settings, **{"init_part": "all", **network_weights(given)})
+        changes: dict[str, Any] = {"init_part": "all", **network_weights(given)}
+        if changes["init"] != "pretrained":  # settings refuse a pretraining from which nothing starts
+            changes["pretraining"] = replace(self.settings.pretraining, found=None)
+        self.settings = replace(self.settings, **changes)
         check_settings(self.settings)
 
     def say(self, line: str) -> None:
