@@ -178,7 +178,7 @@ def run_norms(network: nn.Module, batch: Batch, precision: str = "32-true") -> N
         return
     device = next(network.parameters()).device
     with computing(precision, device):
-        found.backbone(batch.images.to(device))
+        found.backbone(batch.images.to(device, non_blocking=True))
 
 
 def _norms(module: nn.Module) -> int:

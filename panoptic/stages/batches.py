@@ -12,6 +12,7 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
+from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
@@ -27,6 +28,7 @@ def batches_of(
         batch_size=settings.machine.evaluation_batch,
         divisor=divisor,
         workers=settings.machine.loaders,
+        pin_memory=device_of(settings).type == "cuda",
     )
     return list(loader) if decoded_bytes(dataset, transform) <= settings.machine.memory else loader
 
@@ -81,6 +83,7 @@ def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: in
     loader = training_batches(
         dataset, transform, batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.search.recalibration_batches, workers=settings.machine.loaders,
+        pin_memory=device_of(settings).type == "cuda",
     )  # fmt: skip
     return (
         list(loader) if decoded_bytes(dataset, transform) * images <= settings.machine.memory * len(dataset) else loader

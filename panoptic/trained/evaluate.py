@@ -117,8 +117,9 @@ class _Batches:
         seen = (transform, divisor, hash(dataset.categories))
         if seen not in self._known:
             loader = evaluation_batches(
-                dataset, transform, batch_size=self._batch_size, divisor=divisor, workers=self._workers
-            )
+                dataset, transform, batch_size=self._batch_size, divisor=divisor, workers=self._workers,
+                pin_memory=next(trained.network.parameters()).device.type == "cuda",
+            )  # fmt: skip
             few = self._keep and decoded_bytes(dataset, transform) <= MEMORY
             self._known[seen] = list(loader) if few else loader
         return self._known[seen]
