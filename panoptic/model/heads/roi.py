@@ -120,9 +120,10 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         boxes = self.box_coder.decode(box_regression, proposals)[:, 1:]
         # A box that is left out by its score hides none of a higher score.
         confident = (scores > self.score_thresh) & (scores.double() >= least_score)
-        parts = zip(boxes.split(counts), scores.split(counts), confident.split(counts), image_shapes, strict=True)
-        chosen: list[int] = torch.stack([mask.sum() for mask in confident.split(counts)]).tolist()
-        found = [self._detected(*part, most) for part, most in zip(parts, chosen, strict=True)]
+        masks = torch.split(confident, counts)
+        chosen: list[int] = torch.stack([mask.sum() for mask in masks]).tolist()
+        each = zip(torch.split(boxes, counts), torch.split(scores, counts), masks, image_shapes, chosen, strict=True)
+        found = [self._detected(*one) for one in each]
         return [b for b, _, _ in found], [s for _, s, _ in found], [label for _, _, label in found]
 
     def _detected(

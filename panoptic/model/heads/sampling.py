@@ -49,16 +49,16 @@ class SeededSampler:
         each = self.generator if isinstance(self.generator, Sequence) else [self.generator] * len(matched)
         kinds = [(labels >= 1, labels == 0) for labels in matched]
         counts = torch.stack([mask.sum() for pair in kinds for mask in pair]).view(-1, 2).tolist()
-        pairs = [self._choose(*pair, *count, own) for pair, count, own in zip(kinds, counts, each, strict=True)]
+        pairs = [self._choose(*pair, count, own) for pair, count, own in zip(kinds, counts, each, strict=True)]
         self.chosen = sum(len(places) for pair in pairs for places in pair)
         return pairs
 
     def _choose(
-        self, positive: Tensor, negative: Tensor, positives: int, negatives: int, generator: torch.Generator | None
+        self, positive: Tensor, negative: Tensor, counts: Sequence[int], generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        most = min(positives, int(self.samples * self.positive_fraction))
-        chosen = _draw(positive, positives, most, generator)
-        return chosen, _draw(negative, negatives, self.samples - most, generator)
+        most = min(counts[0], int(self.samples * self.positive_fraction))
+        chosen = _draw(positive, counts[0], most, generator)
+        return chosen, _draw(negative, counts[1], self.samples - most, generator)
 
 
 def _draw(mask: Tensor, count: int, most: int, generator: torch.Generator | None) -> Tensor:
