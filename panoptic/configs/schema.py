@@ -15,13 +15,18 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
-from autopanoptic.panoptic.configs.spaces import with_pretraining, with_recipe, with_strategy
+from autopanoptic.panoptic.configs.spaces import with_fine_tuning, with_pretraining, with_recipe, with_strategy
 from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
 
-DERIVED = {"num_things": "the data", "num_stuff": "the data", "space": "search.space"}
+DERIVED = {
+    "num_things": "the data",
+    "num_stuff": "the data",
+    "space": "search.space",
+    "backbone_blocks": "the file that is the backbone",
+}
 """Fields of `PanopticConfig` that no config gives, and where they come from."""
 RETRAINED = "retrained_network"
 NO_WIDTH = (
@@ -65,7 +70,7 @@ def settings_of(layer: Layer) -> Settings:
     layer, quick = layer.take(QUICK)
     _refuse([*_unknown(layer, Settings), *_unknown(quick, Settings, shown_before=(QUICK,))])
     _refuse(list(_unreadable(layer, layer.values, ())))
-    values = with_pretraining(with_strategy(layer.values))
+    values = with_fine_tuning(with_pretraining(with_strategy(layer.values)))
     network, supernet = values.get("network", {}), values.get("supernet")
     filled: dict[str, Any] = {}
     if isinstance(changed := values.get(RETRAINED), Mapping) and isinstance(network, Mapping):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
 
@@ -30,6 +31,28 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     alone = strategy in OF_ONE_OBJECTIVE or (not elastic and strategy != "nsga2")
     filled = {"cost": None if alone else "gflops", **search}
     return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
+
+
+FINE_TUNED = 0.1
+"""Share of the learning rate that a pretrained backbone learns with, where the optimizer's steps are of Adam's size."""
+
+
+def with_fine_tuning(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config whose recipes by AdamW train a fixed backbone more slowly, where they say nothing of it.
+
+    Args:
+        values: Nested; what is wrong in them stays as it is.
+    """
+    sections = [values.get(name) for name in ("network", "retrained_network")]
+    backbones = [one.get("backbone", SEARCHED_BACKBONE) for one in sections if isinstance(one, Mapping)]
+    filled = dict(values)
+    if all(backbone == SEARCHED_BACKBONE for backbone in backbones):
+        return filled
+    for name in ("supernet", "retrain"):
+        recipe = values.get(name)
+        if isinstance(recipe, Mapping) and recipe.get("optimizer", "adamw") == "adamw":
+            filled[name] = {"backbone_factor": FINE_TUNED, **recipe}
+    return filled
 
 
 def with_recipe(first: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:

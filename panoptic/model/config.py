@@ -39,6 +39,14 @@ class PanopticConfig:
             segmentation branch and no fusion, and what is no thing stays void. One class at least is needed.
         imports: Modules that register parts of your own (see `register`), by their names in Python's import. They are
             imported when the config is made, from Python's path or the working folder.
+        backbone: ``"search"``, whose blocks are choices; or a fixed one, beside which the rest is searched:
+            ``"resnet50"``, ``"efficientnet-lite0"``, or a file of weights: a state dict of either, or what `pretrain`
+            has written, whose architecture and widths it then has.
+        backbone_blocks: The operators of a fixed backbone that `pretrain` has written, in their order.
+        backbone_freeze_at: How many parts of a fixed backbone are not trained: 0 none, 1 the stem, 2 C2 as well, and
+            so on to 5, all.
+        backbone_frozen_norms: Whether the batch norms of a fixed backbone keep their statistics, scales and shifts;
+            those of the parts that are not trained do in any case.
         stem_width: Channels after the stem (stride 2).
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
@@ -129,6 +137,10 @@ class PanopticConfig:
     num_things: int = 80
     num_stuff: int = 53
     imports: tuple[str, ...] = ()
+    backbone: str = config_checks.SEARCHED_BACKBONE
+    backbone_blocks: tuple[str, ...] = ()
+    backbone_freeze_at: int = 2
+    backbone_frozen_norms: bool = True
     stem_width: int = 48
     stage_widths: tuple[int, int, int, int] = (96, 240, 480, 960)
     stage_depths: tuple[int, int, int, int] = (8, 8, 16, 8)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.parts.imports import name_problem
 from autopanoptic.panoptic.model.parts.kinds import (
     SEARCH,
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 SPACES = ("auto-panoptic", "elastic")
 """Spaces of networks: the published operators, or these and the widths and depths of every part."""
+
+SEARCHED_BACKBONE = "search"
+"""The backbone whose blocks are choices."""
+
+KNOWN_BACKBONES = ("resnet50", "efficientnet-lite0")
+"""Fixed backbones by name; any other name is that of a file of weights."""
+
+FOUND_BACKBONES = ("shufflenet", "interleaved")
+"""What a file of a backbone that a search has found holds: the blocks of the published space, or of the elastic one."""
 
 INITS = ("published", "fan_in")
 """How kernels are drawn: as the published code does, or by their fan-in."""
@@ -48,9 +58,10 @@ SEQUENCES = (
     "fusion_reductions",
     "anchor_sizes",
     "imports",
+    "backbone_blocks",
     *PARTS,
 )
-_MAY_BE_ZERO = ("num_things", "num_stuff")
+_MAY_BE_ZERO = ("num_things", "num_stuff", "backbone_freeze_at")
 _LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": 5,
     "box_regression_weights": 4, "rpn_regression_weights": 4, **dict.fromkeys(DEPTHS, 2)}  # fmt: skip
 _FRACTIONS = ("_iou", "_fraction", "_threshold")
@@ -69,6 +80,7 @@ def problems(config: PanopticConfig) -> Iterator[str]:
     yield from unusable
     if not unusable:
         yield from _shape_problems(config)
+        yield from _backbone_problems(config)
         yield from _published_problems(config) if config.space == "auto-panoptic" else _elastic_problems(config)
         yield from _threshold_problems(config)
 
@@ -80,7 +92,7 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
         least = 0 if field.name in _MAY_BE_ZERO else 1
         if field.name in PARTS:
             yield from _part_problems(field.name, value)
-        elif field.name == "imports":
+        elif field.name in ("imports", "backbone_blocks"):
             continue
         elif field.name in SEQUENCES:
             yield from _sequence_problems(field.name, value)
@@ -142,13 +154,25 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
         yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
 
 
+def _backbone_problems(config: PanopticConfig) -> Iterator[str]:
+    if not isinstance(config.backbone, str) or not config.backbone.strip():
+        yield f"backbone must be search, resnet50, efficientnet-lite0 or a file of weights, not {config.backbone!r}"
+    if config.backbone_freeze_at > 5:
+        yield f"backbone_freeze_at counts the stem and C2 to C5, so it is 0 to 5, not {config.backbone_freeze_at}"
+    blocks, needed = config.backbone_blocks, sum(config.stage_depths)
+    if config.backbone not in FOUND_BACKBONES:
+        if blocks:
+            yield f"backbone_blocks are for {' and '.join(FOUND_BACKBONES)}, not for the backbone {config.backbone}"
+    elif len(blocks) != needed or any(block not in BLOCK_OPTIONS for block in blocks):
+        yield (
+            f"backbone_blocks must hold an operator for each of the {needed} blocks of a {config.backbone}, some of "
+            f"{', '.join(BLOCK_OPTIONS)}, not {list(blocks)}; give the file that pretrain has written as the backbone"
+        )
+
+
 def _published_problems(config: PanopticConfig) -> Iterator[str]:
-    for width in config.stage_widths:
-        if width % 2:
-            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
-    widths = (config.stem_width, *config.stage_widths)
-    if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
+    if config.backbone in (SEARCHED_BACKBONE, "shufflenet"):
+        yield from _width_problems(config)
     for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
         width, groups = getattr(config, name), config.norm_groups
         if width % groups:
@@ -157,6 +181,15 @@ def _published_problems(config: PanopticConfig) -> Iterator[str]:
         channels, most = getattr(config, name), max(config.fusion_reductions)
         if channels < most:
             yield f"{name} must be at least the largest of fusion_reductions, {most}, not {channels}"
+
+
+def _width_problems(config: PanopticConfig) -> Iterator[str]:
+    for width in config.stage_widths:
+        if width % 2:
+            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
+    widths = (config.stem_width, *config.stage_widths)
+    if any(narrow >= wide for narrow, wide in pairwise(widths)):
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
 
 
 def _elastic_problems(config: PanopticConfig) -> Iterator[str]:

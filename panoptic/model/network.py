@@ -15,7 +15,8 @@ from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.data.transfers import on_device
+from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
 from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
@@ -65,7 +66,8 @@ class PanopticNetwork(ModelSpace):
     """Backbone, pyramid, foreground and background branch, and the fusion between them.
 
     Choices are labelled ``backbone.<block>``, ``mask.<layer>``, ``segmentation.<layer>``, ``f2b.p2`` to ``f2b.p5``,
-    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone.
+    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone. A fixed
+    backbone has no choices.
 
     Without thing classes there is no foreground branch, without stuff classes no background branch, and without either
     of them no fusion; nor are their choices and losses.
@@ -77,7 +79,7 @@ class PanopticNetwork(ModelSpace):
     def __init__(self, config: PanopticConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config)
+        self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
         self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
@@ -375,7 +377,7 @@ class PanopticNetwork(ModelSpace):
         """Boxes, scores, labels and masks of one image at its original size."""
         (height, width), (original_height, original_width) = size, original_size
         scale = (original_width / width, original_height / height) * 2
-        boxes = found.boxes * found.boxes.new_tensor(scale)
+        boxes = found.boxes * on_device(scale, found.boxes.device, found.boxes.dtype)
         config = self.config
         masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
         return boxes, found.scores, found.labels, masks

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticConv2d, ModelSpace
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.shufflenet import SearchedBackbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 
 
@@ -27,7 +27,7 @@ class Classifier(ModelSpace):
     def __init__(self, config: PanopticConfig, classes: int, tail_width: int, dropout: float) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config)
+        self.backbone = SearchedBackbone(config)
         entering = self.backbone.output_shape["c5"].channels
         self.tail = nn.Sequential(
             ElasticConv2d(entering, tail_width, 1, bias=False),

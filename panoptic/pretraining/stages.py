@@ -14,6 +14,7 @@ import torch
 from autopanoptic.nas import Architecture, BinnedPaths, Option, Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.weights import read_tensors
 from autopanoptic.panoptic.pretraining.accuracy import Accuracy, Measure
 from autopanoptic.panoptic.pretraining.classifier import Classifier
@@ -136,7 +137,12 @@ def _found_classifier(
 
 def backbone_config(settings: Settings, *, retrained: bool = False) -> PanopticConfig:
     """Return the config whose backbone is trained; classes of the panoptic data do not change it."""
-    return settings.network_for(1, 1, retrained=retrained)
+    config = settings.network_for(1, 1, retrained=retrained)
+    if config.backbone != SEARCHED_BACKBONE:
+        raise ValueError(
+            f"network.backbone is {config.backbone}: only the searched backbone is pretrained here; leave it out"
+        )
+    return config
 
 
 def _head(images: ImageClasses, recipe: PretrainingRecipe) -> tuple[int, int, float]:

@@ -32,6 +32,9 @@ SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
     "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
+    "backbone": Shorthand(
+        "network.backbone", str, "NAME|FILE", "search; or fixed: resnet50, efficientnet-lite0, a file.", "Search"
+    ),
     "strategy": Shorthand("search.strategy", str, "NAME", "path-priority, evolution, nsga2, ...", "Search"),
     "trials": Shorthand("search.trials", int, "N", "candidates to evaluate.", "Search"),
     "objective": Shorthand("search.objective", str, "NAME", "to maximise on nas_val: pq, pq_things, ...", "Search"),

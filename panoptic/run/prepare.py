@@ -6,7 +6,10 @@ import torch
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
@@ -37,7 +40,9 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     with run.stage("data"), run.refusable():
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        check_feasible(run.settings, datasets, architecture, begun=(run.folder / JOURNAL).exists())
+        begun = (run.folder / JOURNAL).exists()
+        left_out = check_feasible(run.settings, datasets, architecture, begun=begun)
+        _describe_weights(run, left_out)
         if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
             _check_supernet(run, datasets)
         if run.settings.pretraining.wanted:
@@ -60,6 +65,27 @@ def _check_supernet(run: Run, datasets: Datasets) -> None:
     with torch.device("meta"):
         network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
     run.say(describe_start(network, given))
+
+
+def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:
+    """Say what the networks begin with, where that is nothing that the run itself has trained."""
+    settings = run.settings
+    for retrained in dict.fromkeys((False, settings.retrained_network is not None)):
+        source, network = settings.backbone(retrained=retrained), settings.network
+        if source != SEARCHED_BACKBONE:
+            network = network if settings.retrained_network is None or not retrained else settings.retrained_network
+            file = f" ({weights_of(source).name})" if source in KNOWN_BACKBONES else ""
+            run.say(f"{'Retrained b' if retrained else 'B'}ackbone {source}{file}: {_frozen(network)}")
+    if left_out:
+        run.say(
+            f"init: {settings.init} is of other classes: left out, and drawn from the seed, are {', '.join(left_out)}"
+        )
+
+
+def _frozen(network: PanopticConfig) -> str:
+    parts = ("", "the stem", *(f"the stem to C{level}" for level in range(2, 6)))[network.backbone_freeze_at]
+    norms = "all batch norms" if network.backbone_frozen_norms else ""
+    return f"frozen are {' and '.join(filter(None, (parts, norms)))}" if parts or norms else "nothing of it is frozen"
 
 
 def _describe(run: Run, datasets: Datasets) -> None:

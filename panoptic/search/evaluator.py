@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.nas.supernet.batch_norm import running_norms
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
@@ -149,7 +150,8 @@ class PanopticEvaluator(SupernetEvaluator):
         supernet: Of a `PanopticNetwork`, with trained weights.
         validation: The images to measure on.
         recalibrate_with: Batches for the path's batch-norm statistics, gone through once for each candidate: a list, or
-            a loader where they are too many to keep. None keeps the supernet's own statistics.
+            a loader where they are too many to keep. None keeps the supernet's own statistics, as does a supernet
+            without batch norms to recalibrate, whose backbone is frozen.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class PanopticEvaluator(SupernetEvaluator):
         super().__init__(
             supernet,
             validation,
-            recalibrate_with=recalibrate_with,
+            recalibrate_with=recalibrate_with if running_norms(supernet.module.modules()) else None,
             forward=partial(run_norms, precision=validation.precision),
         )
 

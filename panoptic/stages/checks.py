@@ -11,8 +11,10 @@ import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.parts.check import check_parts
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.search.inflate import require_source
 from autopanoptic.panoptic.stages.machine import device_of, devices_here, devices_of
 from autopanoptic.panoptic.stages.settings import STARTS, Settings
@@ -23,7 +25,7 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings with which no run can succeed here.
 
     Raises:
-        FileNotFoundError: If the data, the images to pretrain on or the file of starting weights is missing.
+        FileNotFoundError: If the data, the images to pretrain on or a file of weights is missing.
         ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, there are no
             such GPUs or logger, devices cannot share a batch evenly, or the elastic supernet's training ends inside of
             a step of several paths.
@@ -38,11 +40,23 @@ def check_settings(settings: Settings) -> None:
     require_device(settings)
     require_devices(settings, _batches(settings))
     require_logger(settings)
+    _require_backbones(settings)
     if settings.init not in STARTS and not Path(settings.init).is_file():
         raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
     images = settings.pretraining.images
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"pretraining.images: there is no folder {images}")
+
+
+def _require_backbones(settings: Settings) -> None:
+    """Refuse a fixed backbone without weights; `check_start` looks at what is in them."""
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        if config is not None and config.backbone != SEARCHED_BACKBONE:
+            try:
+                weights_of(config.backbone)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{section}.{error}") from error
 
 
 def require_device(settings: Settings) -> None:

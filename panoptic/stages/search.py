@@ -53,7 +53,7 @@ better means no dearer as well."""
 
 def check_feasible(
     settings: Settings, datasets: Datasets, architecture: Architecture | None = None, *, begun: bool = False
-) -> None:
+) -> tuple[str, ...]:
     """Refuse, before anything is trained, a search that could not even begin.
 
     Args:
@@ -61,6 +61,9 @@ def check_feasible(
         datasets: Its data.
         architecture: The only one that is trained, where none is searched.
         begun: Whether the search has its journal, which knows the candidates of a warm start.
+
+    Returns:
+        The layers that the starting weights lack, see `check_start`.
 
     Raises:
         ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
@@ -74,7 +77,7 @@ def check_feasible(
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    check_start(settings, categories, architecture)
+    left_out = check_start(settings, categories, architecture)
     space = searched_space(settings, datasets)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
@@ -86,6 +89,7 @@ def check_feasible(
         _warm_start(settings, datasets, space)
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
+    return left_out
 
 
 def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.pretraining.settings import PretrainingSettings
@@ -299,6 +300,11 @@ class Settings:
         config = self.retrained_network if retrained and self.retrained_network is not None else self.network
         return replace(config, num_things=things, num_stuff=stuff, space=self.search.space)
 
+    def backbone(self, *, retrained: bool = False) -> str:
+        """Return the backbone of the supernet, or of the networks that are retrained: its name, or a file."""
+        config = self.retrained_network if retrained and self.retrained_network is not None else self.network
+        return config.backbone
+
 
 def _require_students(settings: Settings) -> None:
     """Refuse a distillation where no path teaches others."""
@@ -337,6 +343,12 @@ def _require_pretraining(settings: Settings) -> None:
             f"supernet_init is {settings.supernet_init}, but pretraining.supernet says what the supernet begins with; "
             "set one of them to scratch or null"
         )
+    for name, retrained in (("supernet", False), ("found", True)):
+        backbone = settings.backbone(retrained=retrained)
+        if getattr(settings.pretraining, name) is not None and backbone != SEARCHED_BACKBONE:
+            raise ValueError(
+                f"pretraining.{name}: only the searched backbone is pretrained here, but the backbone is {backbone}"
+            )
     if settings.init == "pretrained" and settings.pretraining.found is None:
         raise ValueError("init is pretrained, but pretraining.found is null: it says how backbones are trained")
     if settings.init != "pretrained" and settings.pretraining.found is not None:

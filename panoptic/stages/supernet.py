@@ -25,7 +25,7 @@ from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
-from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -83,7 +83,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 
 def _begun(settings: Settings, config: PanopticConfig, folder: Path) -> PanopticNetwork:
     """Return the supernet as its training begins: drawn from the seed, but for what is given or pretrained."""
-    network = begin(build(config, settings.seed), settings.supernet_init)
+    network = begin(pretrained(build(config, settings.seed), settings.backbone()), settings.supernet_init)
     if settings.pretraining.supernet is not None:
         load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
     return network

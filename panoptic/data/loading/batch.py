@@ -111,6 +111,18 @@ class LabelledBatch(Batch):
     counts: list[int]
     windows: list[Size]
 
+    def __getitem__(self, part: slice) -> LabelledBatch:
+        """Returns some of the images, padded as they are here."""
+        edges = [0, *accumulate(self.counts)]
+        start, stop, _ = part.indices(len(self))
+        own = {name: slice(edges[start], edges[stop]) for name in ("things", "labels", "boxes")}
+        kept = {
+            one.name: getattr(self, one.name)[own.get(one.name, slice(start, stop))]
+            for one in fields(self)
+            if one.name != "normalization"
+        }
+        return replace(self, **kept)
+
     @cached_property
     def semantic(self) -> Tensor:
         """(B, H, W) uint8: stuff labels 1..S, 0 for things, 255 for void and padding; made where the batch is."""
@@ -126,26 +138,6 @@ class LabelledBatch(Batch):
             {"boxes": boxes, "labels": labels, "masks": ThingMasks(numbers[:h, :w], things, boxes, window)}
             for numbers, (h, w), window, things, labels, boxes in each
         ]
-
-    def part(self, places: slice) -> LabelledBatch:
-        """Returns the batch of consecutive images, padded to the same size."""
-        start, stop, _ = places.indices(len(self))
-        before = [0, *accumulate(self.counts)]
-        own: dict[str, Any] = {
-            name: getattr(self, name)[start:stop]
-            for name in (
-                "pixels",
-                "sizes",
-                "original_sizes",
-                "image_ids",
-                "numbers",
-                "semantic_labels",
-                "counts",
-                "windows",
-            )
-        }
-        own |= {name: getattr(self, name)[before[start] : before[stop]] for name in ("things", "labels", "boxes")}
-        return replace(self, **own)
 
 
 def collate(examples: Sequence[Example], divisor: int, normalization: Normalization) -> Batch:

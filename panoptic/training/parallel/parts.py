@@ -41,8 +41,7 @@ def parts_of(batch: LabelledBatch, size: int | None, rank: int, world: int) -> l
     places = range(rank, rank + world * len(batch), world)
     starts = range(0, len(batch), step)
     return [
-        BatchPart(batch.part(slice(start, start + step)), places[start : start + step], start == starts[-1])
-        for start in starts
+        BatchPart(batch[start : start + step], places[start : start + step], start == starts[-1]) for start in starts
     ]
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from autopanoptic.nas import FairPaths, FlopCount, ModelSpace, Supernet
 from autopanoptic.nas.supernet.uses import divided_rates, places_of_parameters, split_groups
 from autopanoptic.panoptic.configs.config import load_config
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.kinds import HeadOperator
@@ -34,7 +34,7 @@ class Alone(ModelSpace):
 
     def __init__(self, width: str) -> None:
         super().__init__()
-        self.backbone = Backbone(load_config("coco", {"width": width}).network_for(80, 53))
+        self.backbone = build_backbone(load_config("coco", {"width": width}).network_for(80, 53))
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = self.backbone(images)
