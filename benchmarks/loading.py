@@ -1,6 +1,6 @@
 """How long an image takes to load, part by part, and whether a loader keeps up with the training.
 
-Run as ``python -m benchmarks.loading [--sample DIR] [--workers 0 2] [--steps 2] [--json FILE]``. The sample is a folder
+Run as ``python -m benchmarks.loading [--sample DIR] [--workers 0 2] [--steps 1] [--json FILE]``. The sample is a folder
 with ``input_images/``, ``panoptic_examples/`` and ``panoptic_examples.json``, such as panopticapi's ``sample_data``;
 without one, generated scenes of 640 x 480 are stored as JPEGs. Images are resized to 800 x 1333, in batches of two, as
 in the published training.
@@ -197,7 +197,9 @@ def step_rate(dataset: CocoPanoptic, device: torch.device, steps: int) -> float:
         space = Supernet(PanopticNetwork(config)).space
     with seeded(0):
         network = new_network(config, hand_made(space)).to(device).train()
-    loader = training_batches(dataset, Transform(), batch_size=BATCH, divisor=DIVISOR, stop=1)
+    # A processor takes a good part of a minute for an image, alone as well as in a batch.
+    size = BATCH if device.type == "cuda" else 1
+    loader = training_batches(dataset, Transform(), batch_size=size, divisor=DIVISOR, stop=1)
     (batch,) = loader
 
     def step(batch: LabelledBatch) -> None:
@@ -212,30 +214,29 @@ def step_rate(dataset: CocoPanoptic, device: torch.device, steps: int) -> float:
     return per_second(repeat(batch), steps, step)
 
 
-def show(figures: dict[str, Any], console: Console) -> None:
-    """Print the figures as tables."""
+def show_decoders(figures: dict[str, Any], console: Console) -> None:
+    """Print what each decoder takes."""
     table = Table(title="Decoders of JPEGs")
     for column in ("decoder", "ms an image", "largest difference"):
         table.add_column(column, justify="left" if column == "decoder" else "right")
-    for name, row in figures["decoders"].items():
-        table.add_row(
-            name, *((row, "") if isinstance(row, str) else (f"{row['milliseconds']:.2f}", f"{row['difference']}"))
-        )
+    for name, row in figures.items():
+        known = (row, "") if isinstance(row, str) else (f"{row['milliseconds']:.2f}", str(row["difference"]))
+        table.add_row(name, *known)
     console.print(table)
-    for title, unit, rows in (
-        ("A sample of 800 x 1333, one thread", "ms", figures["parts"]),
-        (f"Batches of {BATCH}, {figures['device']}", "images/s", figures["rates"]),
-    ):
-        table = Table(title=title)
-        table.add_column("part")
-        table.add_column(unit, justify="right")
-        for name, value in rows.items():
-            table.add_row(name, f"{value:.1f}" if value >= 1 else f"{value:.2f}")
-        console.print(table)
+
+
+def show(title: str, unit: str, figures: dict[str, float], console: Console) -> None:
+    """Print a table of figures."""
+    table = Table(title=title)
+    table.add_column("part")
+    table.add_column(unit, justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.1f}" if value >= 1 else f"{value:.2g}")
+    console.print(table)
 
 
 def measure(sample: Path, workers: list[int], batches: int, steps: int, console: Console) -> dict[str, Any]:
-    """Return all figures."""
+    """Return all figures, each kind of which is printed when it is known."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU, one thread"
     with TemporaryDirectory() as scratch:
@@ -244,13 +245,15 @@ def measure(sample: Path, workers: list[int], batches: int, steps: int, console:
             sample = Path(scratch)
             write_sample(sample)
         dataset = CocoPanoptic(*(sample / part for part in NAMES))
-        rates = loading_rates(dataset, workers, batches)
+        figures: dict[str, Any] = {"torch": torch.__version__, "device": name, "decoders": decoding(dataset)}
+        show_decoders(figures["decoders"], console)
+        figures["parts"] = parts(dataset)
+        show("A sample of 800 x 1333, one thread", "ms", figures["parts"], console)
+        figures["rates"] = loading_rates(dataset, workers, batches)
         if steps:
-            rates["training step"] = step_rate(dataset, device, steps)
-        return {
-            "torch": torch.__version__, "device": name, "decoders": decoding(dataset), "parts": parts(dataset),
-            "rates": rates,
-        }  # fmt: skip
+            figures["rates"]["training step"] = step_rate(dataset, device, steps)
+        show(f"Batches of {BATCH}, {name}", "images/s", figures["rates"], console)
+    return figures
 
 
 def main() -> None:
@@ -258,7 +261,7 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, default=SAMPLE, help="folder of COCO images with their annotations")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of loading processes")
     parser.add_argument("--batches", type=int, default=40, help="batches that each loader is timed over")
-    parser.add_argument("--steps", type=int, default=2, help="training steps that are timed; 0 for none")
+    parser.add_argument("--steps", type=int, default=1, help="training steps after the first; 0 for none")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     if min(options.workers) < 0 or options.batches < 1 or options.steps < 0:
@@ -266,7 +269,6 @@ def main() -> None:
     torch.set_num_threads(1)
     console = Console()
     figures = measure(options.sample, options.workers, options.batches, options.steps, console)
-    show(figures, console)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -13,6 +13,7 @@ from autopanoptic.panoptic.pretraining import commands as pretraining
 from autopanoptic.panoptic.report.command import import_log, report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
+from autopanoptic.panoptic.run.joining import join
 from autopanoptic.panoptic.run.options import Changes, Config, Data, Imports, Quick
 from autopanoptic.panoptic.trained import commands
 
@@ -35,8 +36,12 @@ app.add_typer(config_app, name="config")
 
 
 @app.callback()
-def _task() -> None:
+def _task(context: typer.Context) -> None:
     """Panoptic segmentation: the joint search of a whole network."""
+    try:
+        join(context)
+    except EXPECTED as error:
+        stages.fail(context, error)
 
 
 @config_app.command()

@@ -71,11 +71,15 @@ class WorkerServer:
         with suppress(OSError):  # it has died; receive() says so
             self.control.send(message)
 
-    def start_worker(self) -> tuple[int, Connection]:
-        """Have a worker started; returns its number and the pipe to it, which may be written to at once."""
+    def start_worker(self, place: int) -> tuple[int, Connection]:
+        """Have a worker started; returns its number and the pipe to it, which may be written to at once.
+
+        Args:
+            place: among the workers, which one that replaces another takes over.
+        """
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         number = next(self._numbers)
-        self._send(Start(number))
+        self._send(Start(number, place))
         with suppress(OSError):
             reduction.send_handle(self.control, theirs.fileno(), self.process.pid)
         theirs.close()

@@ -109,7 +109,7 @@ class ProcessExecutor:
             self._end_resting()
             server = WorkerServer(self._modules, self._settings)
         self._server = server
-        self._workers = [_Worker(*self._server.start_worker()) for _ in range(self.capacity)]
+        self._workers = [_Worker(*self._server.start_worker(place)) for place in range(self.capacity)]
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Give an evaluation to a free worker."""
@@ -182,7 +182,8 @@ class ProcessExecutor:
     def _replace(self, server: WorkerServer, worker: _Worker) -> None:
         worker.pipe.close()
         server.kill_worker(worker.number)
-        self._workers[self._workers.index(worker)] = _Worker(*server.start_worker())
+        place = self._workers.index(worker)
+        self._workers[place] = _Worker(*server.start_worker(place))
 
     def _bury(self, server: WorkerServer, ended: Ended | None) -> None:
         worker = next((w for w in self._workers if ended is not None and w.number == ended.number), None)

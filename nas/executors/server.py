@@ -28,6 +28,7 @@ class Start:
     """What the driver sends, followed by the worker's end of a pipe: start a worker."""
 
     number: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class _Server:
 
     def _obey(self, message: Start | Kill | Rest | Begin | Stop) -> bool:
         if isinstance(message, Start):
-            self._start(message.number)
+            self._start(message.number, message.place)
         elif isinstance(message, Kill):
             self._kill(message.number)
         elif isinstance(message, Begin):
@@ -146,11 +147,11 @@ class _Server:
             if other == number:
                 kill_group(process)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, place: int) -> None:
         pipe = type(self._control)(reduction.recv_handle(self._control))
         inherited = [self._control] if self._forks else []
         # A daemon could have no children of its own, such as the workers of a DataLoader.
-        process = self._process(target=work, args=(pipe, self._settings, inherited), daemon=False)
+        process = self._process(target=work, args=(pipe, self._settings, place, inherited), daemon=False)
         process.start()
         pipe.close()
         self._workers[_end_of(process)] = number, process

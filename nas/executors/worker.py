@@ -70,15 +70,31 @@ class Done:
     spent: bool = False
 
 
-def work(pipe: Connection, settings: Settings, inherited: Iterable[Connection] = ()) -> None:
+class _Place:
+    """Which of its executor's workers this process is; None where it is none."""
+
+    number: int | None = None
+
+
+def place_of_worker() -> int | None:
+    """Return which of its executor's workers this process is, from 0; None in any other process.
+
+    A worker that replaces one that has died has its place, so that no two workers use the same device at a time.
+    """
+    return _Place.number
+
+
+def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[Connection] = ()) -> None:
     """Serve the driver until it goes away.
 
     Args:
         pipe: to the driver.
         settings: of the executor.
+        place: among the workers of the executor.
         inherited: what a fork has copied from the process that starts the workers, and is that process's alone.
     """
     lead_group()
+    _Place.number = place
     for connection in inherited:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autopanoptic.panoptic.trained.commands import Source, folder_of
+from autopanoptic.panoptic.trained.commands import Imports, Source, folder_of
 
 
 def export(
@@ -39,6 +39,7 @@ def export(
         int, typer.Option(metavar="N", help="Of ONNX; 18 has no operator for deformable convolutions.")
     ] = 20,
     repeats: Annotated[int, typer.Option(metavar="N", help="Times that each graph is timed.")] = 5,
+    imports: Imports = None,
 ) -> None:
     """Export a trained network to ONNX, torch.export or a state dict.
 
@@ -46,8 +47,10 @@ def export(
     more than 1e-4; both are timed on this machine's CPU.
     """  # fmt: skip
     from autopanoptic.panoptic.export import export as exporting
+    from autopanoptic.panoptic.model.parts.imports import import_modules
 
     console = Console()
+    import_modules(imports or ())
     exported = exporting.export(
         folder_of(source),
         out,

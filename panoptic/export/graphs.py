@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from autopanoptic.panoptic.data.loading.transforms import Normalization
+from autopanoptic.panoptic.data.loading.normalization import Normalization
 from autopanoptic.panoptic.model.heads.mask import of_class
 from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
 from autopanoptic.panoptic.model.heads.roi import PanopticRoIHeads

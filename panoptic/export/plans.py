@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from autopanoptic.panoptic.data.loading.transforms import Normalization
+from autopanoptic.panoptic.data.loading.normalization import Normalization
 from autopanoptic.panoptic.export.graphs import POOLED, BoxGraph, DenseGraph, MaskGraph
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES
 from autopanoptic.panoptic.model.heads.roi import PanopticRoIHeads

@@ -11,8 +11,11 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
+from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
+from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
+from autopanoptic.panoptic.data.transfers import on_device
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
@@ -20,11 +23,13 @@ from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
+from autopanoptic.panoptic.model.heads.sampling import Generators
 from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
 from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.padding import blank, extend, padded
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import Features, Sizes
+from autopanoptic.panoptic.model.shares import Counts, Drawn, Shares, shared
 
 
 class DenseOutputs(NamedTuple):
@@ -126,7 +131,9 @@ class PanopticNetwork(ModelSpace):
         targets: Sequence[Target],
         semantic: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        regions: Regions | None = None,
+        shares: Shares | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch, each a scalar, unweighted but for the total.
 
@@ -135,7 +142,9 @@ class PanopticNetwork(ModelSpace):
             sizes: Height and width of each image without padding.
             targets: The things of each image; there may be none.
             semantic: Labels 0..S, 255 for void and padding, integers (B, H, W).
-            generator: Draws the anchors and RoIs that enter the losses; None for torch's default generator.
+            generator: Draws the anchors and RoIs that enter the losses.
+            regions: The RoIs, where `draw` has drawn them from equal generators.
+            shares: Of a whole batch's losses, where this is a part of it; by default each is a mean over this batch.
 
         Returns:
             objectness, rpn_box, classification, box, mask (where there are thing classes), segmentation (where there
@@ -145,8 +154,30 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together.
         """
-        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}
+
+    @torch.no_grad()
+    def draw(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        targets: Sequence[Target],
+        semantic: Tensor,
+        *,
+        generator: Generators = None,
+    ) -> Drawn:
+        """Draw the RoIs of a batch, and count what its losses are means over; arguments and errors as of `losses`.
+
+        It takes a forward pass up to the proposals, which leaves the running statistics of batch norms as they are.
+        """
+        regions = None
+        if self.rpn is not None and self.roi_heads is not None:
+            self._require_training(images, sizes, targets, semantic)
+            with statistics_kept(self), self._padded(images, sizes):
+                proposals, _ = self._propose(images, sizes, self._features(images, sizes)[0], targets, generator)
+            regions = self._sample(proposals, targets, generator)
+        return Drawn(regions, self._counts(regions, semantic))
 
     def teach(
         self,
@@ -155,10 +186,12 @@ class PanopticNetwork(ModelSpace):
         targets: Sequence[Target],
         semantic: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        regions: Regions | None = None,
+        shares: Shares | None = None,
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """The same as `losses`, and what another path can `learn` from the active one's logits, without gradient."""
-        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}, detached(own)
 
     def learn(
@@ -170,7 +203,8 @@ class PanopticNetwork(ModelSpace):
         knowledge: Knowledge,
         *,
         weight: float = 1.0,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        shares: Shares | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch by what another path has said of it, see `soft_losses`.
 
@@ -184,6 +218,7 @@ class PanopticNetwork(ModelSpace):
             knowledge: What `teach` has given for the same batch.
             weight: Of the soft labels, 0 to 1; the true labels of classes, masks and pixels have the rest.
             generator: Draws the anchors that enter the losses: the same as the teacher's from an equal generator.
+            shares: See `losses`.
 
         Returns:
             Those of `losses`, by the truth; soft_classification, soft_mask and soft_segmentation; and the total, in
@@ -193,8 +228,10 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together, or the weight is out of range.
         """
-        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions)
+        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions, shares)
         soft = soft_losses(own, knowledge, semantic)
+        if shares is not None:
+            soft = shared(soft, shares(self._counts(knowledge.regions, semantic)))
         total = self._sum(between(true, soft, weight))
         return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
 
@@ -204,10 +241,28 @@ class PanopticNetwork(ModelSpace):
         sizes: Sizes,
         targets: Sequence[Target],
         semantic: Tensor,
-        generator: torch.Generator | None,
-        regions: Regions | None = None,
+        generator: Generators,
+        regions: Regions | None,
+        shares: Shares | None,
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """Losses by the truth, unweighted, at these RoIs or sampled ones, and the logits that they are of."""
+        self._require_training(images, sizes, targets, semantic)
+        with self._padded(images, sizes):
+            pyramid, logits = self._features(images, sizes)
+            proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        things: RegionLogits | None = None
+        if self.roi_heads is not None:
+            regions = regions or self._sample(proposals, targets, generator)
+            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
+            losses |= found
+        if logits is not None:
+            losses["segmentation"] = segmentation_loss(logits, semantic)
+        if shares is not None:
+            losses = shared(losses, shares(self._counts(regions, semantic)))
+        return losses, Knowledge(regions, things, logits)
+
+    def _require_training(self, images: Tensor, sizes: Sizes, targets: Sequence[Target], semantic: Tensor) -> None:
         if not self.training:
             raise RuntimeError("losses need the network in training mode: call network.train() first")
         self._check(images, sizes)
@@ -216,19 +271,21 @@ class PanopticNetwork(ModelSpace):
                 f"images {tuple(images.shape)} need as many targets, not {len(targets)}, and a semantic map of "
                 f"their batch, height and width, not {tuple(semantic.shape)}"
             )
-        with self._padded(images, sizes):
-            pyramid, logits = self._features(images, sizes)
-            proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
-            pyramid = {level: extend(x) for level, x in pyramid.items()}
-        things: RegionLogits | None = None
-        if self.roi_heads is not None:
-            self.roi_heads.fg_bg_sampler.generator = generator
-            regions = regions or self.roi_heads.sample(proposals, targets)
-            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
-            losses |= found
-        if logits is not None:
-            losses["segmentation"] = segmentation_loss(logits, semantic)
-        return losses, Knowledge(regions, things, logits)
+
+    def _sample(self, proposals: list[Tensor], targets: Sequence[Target], generator: Generators) -> Regions:
+        assert self.roi_heads is not None
+        self.roi_heads.fg_bg_sampler.generator = generator
+        return self.roi_heads.sample(proposals, targets)
+
+    def _counts(self, regions: Regions | None, semantic: Tensor) -> Counts:
+        """What the losses of the batch whose anchors were drawn last are means over."""
+        counts = {"pixels": (semantic != VOID).sum(dtype=torch.float32)}
+        if self.rpn is not None and regions is not None:
+            labels = torch.cat(regions.labels)
+            counts["anchors"] = counts["pixels"].new_tensor(self.rpn.fg_bg_sampler.chosen)
+            counts["rois"] = counts["pixels"].new_tensor(len(labels))
+            counts["positives"] = (labels > 0).sum(dtype=torch.float32)
+        return counts
 
     def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
         weighted = [loss for name, loss in losses.items() if name != "segmentation"]
@@ -242,7 +299,7 @@ class PanopticNetwork(ModelSpace):
         sizes: Sizes,
         pyramid: Features,
         targets: Sequence[Target] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals of each image, and with targets their losses."""
         if self.rpn is None:
@@ -320,7 +377,7 @@ class PanopticNetwork(ModelSpace):
         """Boxes, scores, labels and masks of one image at its original size."""
         (height, width), (original_height, original_width) = size, original_size
         scale = (original_width / width, original_height / height) * 2
-        boxes = found.boxes * found.boxes.new_tensor(scale)
+        boxes = found.boxes * on_device(scale, found.boxes.device, found.boxes.dtype)
         config = self.config
         masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
         return boxes, found.scores, found.labels, masks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -35,16 +37,23 @@ class Classifier(ModelSpace):
         self.dropout = dropout
         self.classes = nn.Linear(tail_width, classes)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, images: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W), H and W multiples of 32.
 
         Args:
             images: Normalised.
-            generator: Draws what is dropped in training mode, on the images' device; None for torch's default one.
+            generators: Draw what is dropped of each image in training mode, on the images' device; None for torch's
+                default one.
         """
         features: Tensor = self.tail(self.backbone(images)["c5"]).mean(dim=(2, 3))
         if self.training and self.dropout:
-            kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
-            features = features * kept / (1 - self.dropout)
+            features = features * (self._drawn(features, generators) >= self.dropout) / (1 - self.dropout)
         logits: Tensor = self.classes(features)
         return logits
+
+    def _drawn(self, features: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+        """Uniform numbers of a shape (B, C), each row by its own generator."""
+        count, width = features.shape
+        if generators is None:
+            return torch.rand(count, width, device=features.device)
+        return torch.stack([torch.rand(width, generator=one, device=features.device) for one in generators])

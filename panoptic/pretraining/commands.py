@@ -13,8 +13,10 @@ from rich.console import Console
 
 from autopanoptic.panoptic.run import commands as run
 from autopanoptic.panoptic.run.choice import is_given
+from autopanoptic.panoptic.run.options import flag_of
 
 if TYPE_CHECKING:
+    from autopanoptic.nas import Architecture
     from autopanoptic.panoptic.pretraining.images import ImageClasses
     from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
     from autopanoptic.panoptic.pretraining.stages import Pretrained
@@ -39,7 +41,16 @@ Recipe = Annotated[
     typer.Option(metavar="NAME", help="imagenet (default of --images) or small (minutes on a CPU; of --crops)."),
 ]
 Passes = Annotated[int | None, typer.Option(metavar="N", help="recipe.passes: each on one batch.")]
-BatchSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.batch_size: images, over all devices.")]
+BatchSize = Annotated[
+    int | None, typer.Option(metavar="N", help="machine.batch_size: images a device computes at a time; a batch stays.")
+]
+Devices = Annotated[
+    int | None, typer.Option(metavar="N", help="machine.devices: GPUs, or processes on a CPU, that train together.")
+]
+Precision = Annotated[
+    str | None, typer.Option(metavar="NAME", help="machine.precision: 32-true, or bf16-mixed on a GPU.")
+]
+Logger = Annotated[str | None, typer.Option(metavar="NAME", help="machine.logger: csv or tensorboard.")]
 ImageSize = Annotated[int | None, typer.Option(metavar="N", help="recipe.image_size: in pixels.")]
 Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Decode every image of --images first, to name those that fail.")
@@ -79,11 +90,14 @@ def pretrain_supernet(
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
     passes: Passes = None,
-    batch_size: BatchSize = None,
     image_size: ImageSize = None,
     check: Check = True,
     seed: Seed = None,
     device: Device = None,
+    devices: Devices = None,
+    batch_size: BatchSize = None,
+    precision: Precision = None,
+    logger: Logger = None,
     changes: Changes = None,
     imports: Imports = None,
 ) -> None:
@@ -91,14 +105,14 @@ def pretrain_supernet(
 
     With --name it is a stage of that run, whose config says on what and how.
 
-    Else --init FILE with --set init_part=backbone reads its weights, DIR/supernet/backbone.pt.
+    Else its weights, DIR/supernet/backbone.pt, are what train-supernet --init DIR starts from.
     """
     if name is not None:
         _require_alone(context, "name")
         run.pretrain_supernet(context, name)
         return
     with _resumable():
-        given = _given(dict(locals()), supernet=True)
+        given = _given(dict(locals()), None)
         from autopanoptic.panoptic.pretraining.stages import pretrain_supernet as stage
 
         found = stage(given.settings, given.images, out / SUPERNET, given.recipe, progress=True)
@@ -123,11 +137,14 @@ def pretrain(
     out: Out = Path("runs/pretraining"),
     recipe: Recipe = None,
     passes: Passes = None,
-    batch_size: BatchSize = None,
     image_size: ImageSize = None,
     check: Check = True,
     seed: Seed = None,
     device: Device = None,
+    devices: Devices = None,
+    batch_size: BatchSize = None,
+    precision: Precision = None,
+    logger: Logger = None,
     changes: Changes = None,
     imports: Imports = None,
 ) -> None:
@@ -135,7 +152,7 @@ def pretrain(
 
     With --name it is a stage of that run, whose config says on what and how.
 
-    Else training of that architecture reads its weights, DIR/found/backbone.pt, as init, with init_part: backbone.
+    Else its weights, DIR/found/backbone.pt, are what retrain --architecture of the same one starts from by --init DIR.
     """
     if name is not None:
         _require_alone(context, "name", "architecture")
@@ -147,7 +164,7 @@ def pretrain(
         from autopanoptic.panoptic.pretraining.sources import architecture_of
 
         wanted = architecture_of(architecture)
-        given = _given(dict(locals()), supernet=False)
+        given = _given(dict(locals()), wanted)
         from autopanoptic.panoptic.pretraining.stages import pretrain as stage
 
         found = stage(given.settings, wanted, given.images, out / FOUND, given.recipe, progress=True)
@@ -164,14 +181,16 @@ class _Given:
     console: Console
 
 
-def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
+def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
+    """Read what a command line describes, and refuse what is wrong: what takes longest to find out comes last."""
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
-    from autopanoptic.panoptic.pretraining.sources import images_of, recipe_of
-    from autopanoptic.panoptic.stages.checks import require_device, require_parts
+    from autopanoptic.panoptic.pretraining.sources import decode, images_of, recipe_of
+    from autopanoptic.panoptic.pretraining.stages import check_backbone, check_bins
+    from autopanoptic.panoptic.stages.checks import require_device, require_devices, require_logger, require_parts
     from autopanoptic.panoptic.training.record import RECORD
 
-    images: Path | None = values["images"]
+    images, supernet = values["images"], architecture is None
     if (images is None) != values["crops"]:
         raise ValueError(
             "give either --images DIR, or --crops to cut them from the config's own data, or --name RUN for a stage of "
@@ -179,14 +198,23 @@ def _given(values: dict[str, Any], *, supernet: bool) -> _Given:
         )
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
     fields = {key.removeprefix("recipe."): value for key, value, _ in changes if key.startswith("recipe.")}
-    fields |= {name: values[name] for name in ("passes", "batch_size", "image_size") if values[name] is not None}
+    fields |= {name: values[name] for name in ("passes", "image_size") if values[name] is not None}
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
     require_parts(settings)
     require_device(settings)
+    require_devices(settings, {"recipe.batch_size": recipe.batch_size})
+    require_logger(settings)
+    if architecture is not None:
+        check_backbone(settings, architecture)
     console, folder = Console(), values["out"] / (SUPERNET if supernet else FOUND)
-    check = values["check"] and not (folder / RECORD).exists()  # else they were checked when it began
-    return _Given(settings, images_of(settings, images, values["out"], console, check=check), recipe, console)
+    found = images_of(settings, images, values["out"], console)
+    if supernet:
+        check_bins(settings, found, recipe)
+    # Those of a pretraining that has begun were checked then, and crops were made here.
+    if images is not None and values["check"] and not (folder / RECORD).exists():
+        decode(found, console)
+    return _Given(settings, found, recipe, console)
 
 
 def _require_alone(context: typer.Context, *allowed: str) -> None:
@@ -204,12 +232,13 @@ def _of_recipe(change: Sequence[Any]) -> bool:
 
 
 def _config(values: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    machine = ("device", "devices", "batch_size", "precision", "logger")
     keys = {
-        "width": "width", "data": "data.path", "seed": "seed", "device": "machine.device", "imports": "network.imports",
+        "width": "width", "data": "data.path", "seed": "seed", "imports": "network.imports",
+        **{name: f"machine.{name}" for name in machine},
     }  # fmt: skip
-    flags = {"imports": "import"}
     given = {name: value for name in keys if (value := values[name]) is not None and value != []}
-    return [(keys[name], value, f"--{flags.get(name, name)}") for name, value in given.items()]
+    return [(keys[name], value, flag_of(name)) for name, value in given.items()]
 
 
 @contextmanager

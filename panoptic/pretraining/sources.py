@@ -64,7 +64,7 @@ def architecture_of(source: str) -> Architecture:
     return read_architecture_file(path)
 
 
-def images_of(settings: Settings, images: Path | None, folder: Path, console: Console, *, check: bool) -> ImageClasses:
+def images_of(settings: Settings, images: Path | None, folder: Path, console: Console) -> ImageClasses:
     """Return the images of a folder, or crops of the run's panoptic data.
 
     Args:
@@ -72,18 +72,23 @@ def images_of(settings: Settings, images: Path | None, folder: Path, console: Co
         images: A folder with ``train/CLASS`` and ``val/CLASS``.
         folder: Of the pretraining; gets ``crops/``, and the scenes where they are generated.
         console: Shows the progress.
-        check: Whether to decode every image of a given folder before anything is trained.
 
     Raises:
         FileNotFoundError: If a folder is missing.
         ValueError: If the images or the panoptic data are not as they must be.
     """
     if images is not None:
-        found = open_images(images)
-        if check:
-            with bar(console, "checking the images") as move:
-                check_images(found, move)
-        return found
+        return open_images(images)
     datasets = prepare(settings, folder, console)
     with bar(console, "cutting crops") as move:
         return open_images(write_crops(datasets, folder / "crops", seed=settings.seed, progress=move))
+
+
+def decode(images: ImageClasses, console: Console) -> None:
+    """Decode every image before anything is trained, which takes long where there are many.
+
+    Raises:
+        DatasetError: Names the files that cannot be read, and why.
+    """
+    with bar(console, "checking the images") as move:
+        check_images(images, move)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
+from autopanoptic.panoptic.run.joining import join
 from autopanoptic.panoptic.run.options import described, flag_of
 
 if TYPE_CHECKING:
@@ -143,18 +144,24 @@ def retrain(
 
     The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
     Without --architecture the finalists of the search are trained, and the best of them is `searched`.
+    With it --init is that network's own, such as the folder of `pretrain` of the same architecture.
     """
     from autopanoptic.panoptic.run import retrain as stage
 
     with _told(context, ""):  # before a new run has a folder
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
+        # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
+        start: str | None = values["retrain_init"] if architecture is not None else None
+        apart = () if start is None else ("retrain_init",)
         stem, chosen = None, None
         if architecture is not None:
-            _, settings = run_of_stage(context, name, values, first=False)
+            _, settings = run_of_stage(context, name, values, first=False, apart=apart)
             stem, chosen = stage.read_architecture(architecture, settings.network)
-    own = [("architecture", architecture), ("network", network)]
-    with _stage(context, "retrain", name, values, own=own) as run:
+    own = [("architecture", architecture), ("network", network), ("init", start)]
+    with _stage(context, "retrain", name, values, own=own, apart=apart) as run:
+        if start is not None:
+            run.start_from(start)
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")
@@ -184,6 +191,7 @@ def _told(context: typer.Context, command: str) -> Iterator[_Told]:
     """End with an interruption by how to go on, and with an error by what it says."""
     told = _Told()
     try:
+        join(context)
         yield told
     except KeyboardInterrupt:
         known = told.folder is not None and told.folder.exists()
@@ -203,11 +211,12 @@ def _stage(
     *,
     first: bool = False,
     own: list[tuple[str, str | None]] | None = None,
+    apart: tuple[str, ...] = (),
 ) -> Iterator[Run]:
     """Open the run that a stage is of."""
     options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
     with _told(context, f"{PROGRAM} {command}{options}") as told:
-        told.folder, settings = run_of_stage(context, name, values, first=first)
+        told.folder, settings = run_of_stage(context, name, values, first=first, apart=apart)
         console = Console()
         _begin(settings, told.folder, console)
         from autopanoptic.panoptic.run.folder import Run

@@ -53,11 +53,19 @@ SHORTHANDS = {
     "largest_passes": Shorthand("largest.passes", int, "N", "training of the largest network, first.", "Training"),
     "supernet_passes": Shorthand("supernet.passes", int, "N", "training of the supernet.", "Training"),
     "retrain_passes": Shorthand("retrain.passes", int, "N", "training of each network compared.", "Training"),
-    "init": Shorthand("init", str, "START", "how those start: scratch, supernet, pretrained or a file.", "Training"),
+    "supernet_init": Shorthand(
+        "supernet_init", str, "START", "how the supernet starts: scratch, a file, run or folder.", "Training"
+    ),
+    "retrain_init": Shorthand(
+        "init", str, "START", "how networks start: scratch, supernet, pretrained, a file, run or folder.", "Training"
+    ),
     "image_size": Shorthand("data.short_side", int, "N", "of the resized images, in pixels.", "Data"),
     "orientation": Shorthand("data.orientation", str, "NAME", "apply or ignore an image's EXIF orientation.", "Data"),
     "device": Shorthand("machine.device", str, "NAME", "auto, cpu or cuda.", "Machine"),
+    "devices": Shorthand("machine.devices", int, "N", "GPUs, or processes on a CPU, that train together.", "Machine"),
+    "batch_size": Shorthand("machine.batch_size", int, "N", "images a device computes at a time.", "Machine"),
     "precision": Shorthand("machine.precision", str, "NAME", "32-true, or bf16-mixed on a GPU.", "Machine"),
+    "logger": Shorthand("machine.logger", str, "NAME", "of trainings: csv or tensorboard.", "Machine"),
     "workers": Shorthand("machine.workers", int, "N", "processes that evaluate candidates on a CPU.", "Machine"),
     "threads": Shorthand("machine.threads", int, "N", "of a training on a CPU; the workers share as many.", "Machine"),
     "trainings": Shorthand("machine.trainings", int, "N", "threads over all compared networks on a CPU.", "Machine"),
@@ -99,10 +107,10 @@ Imports = Annotated[
 ]
 
 
-def _declared(name: str, one: Shorthand) -> Any:
-    """Return the type of an option, as typer reads it."""
+def _declared(name: str, one: Shorthand, called: str | None = None) -> Any:
+    """Return the type of an option, as typer reads it, under a flag of its own name or another one."""
     flag = name.replace("_", "-")
-    flags = [f"--{flag}/--no-{flag}"] if one.kind is bool else []
+    flags = [f"--{flag}/--no-{flag}"] if one.kind is bool else [] if called is None else [called]
     option = typer.Option(*flags, metavar=one.metavar or None, help=f"{one.key}: {one.help}", rich_help_panel=one.panel)
     return Annotated[one.kind | None, option]
 
@@ -118,19 +126,33 @@ DESCRIBING: dict[str, Any] = {
 """Every option that describes a run, as typer reads them."""
 
 
-def flag_of(name: str) -> str:
-    """Return what stands on the command line for an option that describes a run."""
+INIT = {"train_supernet": "supernet_init", "retrain": "retrain_init"}
+"""What ``--init`` stands for in the commands of one training."""
+
+
+def flag_of(name: str, command: str | None = None) -> str:
+    """Return what stands on the command line for an option that describes a run.
+
+    Args:
+        name: Of the option.
+        command: In which it stands.
+    """
+    if INIT.get((command or "").replace("-", "_")) == name:
+        return "--init"
     return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that describe a run; it gets what was given for them, by name, as ``values``."""
+    called = {**DESCRIBING}
+    if (name := INIT.get(command.__name__)) is not None:
+        called[name] = _declared(name, SHORTHANDS[name], flag_of(name, command.__name__))
     own = [one for one in inspect.signature(command, eval_str=True).parameters.values() if one.name != "values"]
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if kind is Quick else None
         )
-        for name, kind in DESCRIBING.items()
+        for name, kind in called.items()
     ]
 
     @wraps(command)

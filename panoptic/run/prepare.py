@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import torch
+
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
+from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
+from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
+from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 
 def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
@@ -26,7 +33,7 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         architecture: The only one that is trained, where none is searched.
 
     Raises:
-        FileNotFoundError: If a file or folder is missing.
+        FileNotFoundError: If a file or folder is missing, also that of weights from which the supernet is to start.
         ValueError: If the data break the format, listing what is wrong, are not what the run began with, or leave the
             search or the trainings of the settings no way to begin.
     """
@@ -36,6 +43,8 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
         begun = (run.folder / JOURNAL).exists()
         left_out = check_feasible(run.settings, datasets, architecture, begun=begun)
         _describe_weights(run, left_out)
+        if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
+            _check_supernet(run, datasets)
         if run.settings.pretraining.wanted:
             images = classified(run, datasets)
             run.say(f"{len(images.classes)} classes of {len(images.train)} images to pretrain on")
@@ -46,6 +55,16 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
 def prepared(run: Run) -> Datasets:
     """Return the data of a run, prepared if this program has not done so."""
     return prepare(run) if run.datasets is None else run.datasets
+
+
+def _check_supernet(run: Run, datasets: Datasets) -> None:
+    """Refuse weights that the supernet cannot begin with, and say what it takes of a file."""
+    given = run.settings.supernet_init
+    if given == SCRATCH:
+        return
+    with torch.device("meta"):
+        network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
+    run.say(describe_start(network, given))
 
 
 def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:

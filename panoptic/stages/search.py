@@ -29,13 +29,14 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.first_candidates import first_candidates
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
-from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.machine import device_of, devices_here
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
@@ -126,7 +127,7 @@ class Candidates:
             self._costs[LATENCY] = _Once(self._costs[LATENCY])
         self._limits = limits(settings, datasets, supernet.space)
         self._datasets = datasets
-        self._executor = self._executor_of(settings)
+        self._executor = self._executor_of()
         self._kept = ExitStack()
 
     def __enter__(self) -> Candidates:
@@ -164,7 +165,8 @@ class Candidates:
             members: Which.
             known: A search of these candidates, whose results are taken over: measured again they would be the same.
         """
-        evaluator = self._evaluator if known is None else _Remembering(self._evaluator, known, set(self._costs))
+        own = self._placed(self._evaluator)
+        evaluator = own if known is None else _Remembering(own, known, set(self._costs))
         return self._run("family", RandomSearch(), len(members), initial=members, compared=True, evaluator=evaluator)
 
     def on_val(self, architectures: Sequence[Architecture]) -> Result:
@@ -174,7 +176,12 @@ class Candidates:
             self.supernet, validation_of(self.settings, self._datasets.val, divisor), self._evaluator.recalibrate_with
         )
         return self._run(
-            "val", RandomSearch(), len(architectures), initial=architectures, compared=True, evaluator=evaluator
+            "val",
+            RandomSearch(),
+            len(architectures),
+            initial=architectures,
+            compared=True,
+            evaluator=self._placed(evaluator),
         )
 
     def _run(
@@ -191,7 +198,7 @@ class Candidates:
         search = Search(
             self.supernet.space,
             strategy,
-            evaluator or self._evaluator,
+            evaluator or self._placed(self._evaluator),
             objectives=objectives_of(self.settings),
             costs=self._costs,
             constraints={} if compared else self._limits,
@@ -207,18 +214,31 @@ class Candidates:
             latency.known |= {trial.architecture: trial.metrics[LATENCY] for trial in search.history.completed}
         if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):
             return search.result()
-        network = network_of(self.supernet).to(self.device)
+        # Workers take it from the CPU, each to its own GPU.
+        network = network_of(self.supernet).to(self.device if self._workers == 1 else "cpu")
         # Without a bar a long search writes lines.
         result = search.run(trials=trials, progress=self.progress or None, title=TITLES[name])
         network.to("cpu")
         return result
 
-    def _executor_of(self, settings: Settings) -> Executor:
-        machine = settings.machine
-        # Beside other candidates' evaluations a network's time could not be measured.
-        if machine.workers == 1 or self.device.type != "cpu" or settings.search.cost == "latency_ms":
+    @property
+    def _workers(self) -> int:
+        """How many candidates are evaluated at a time: on a CPU as the settings say, and one on each GPU."""
+        if self.settings.search.cost == LATENCY:  # beside others a network's time could not be measured
+            return 1
+        return self.settings.machine.workers if self.device.type == "cpu" else devices_here(self.settings)
+
+    def _executor_of(self) -> Executor:
+        workers = self._workers
+        if workers == 1:
             return InlineExecutor()
-        return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
+        return ProcessExecutor(workers, max(1, self.settings.machine.threads // workers))
+
+    def _placed(self, evaluator: PanopticEvaluator) -> Evaluator:
+        """Return an evaluator that computes where its worker has to."""
+        if self.device.type == "cpu" or self._workers == 1:
+            return evaluator
+        return OnOwnDevice(evaluator, self.device.type, torch.cuda.device_count())
 
 
 class _Once:

@@ -63,14 +63,14 @@ class DataSettings:
         path: Folder in COCO panoptic format, relative to the working folder; None to generate scenes.
         scenes: What is generated where there is no path; None where the path is needed.
         orientation: Whether images are turned by their EXIF orientation (``"apply"``) or read as they are stored
-            (``"ignore"``); see `CocoPanoptic`.
+            (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.
         short_side: Images are resized to it, in pixels, at least 32; None keeps their size.
         long_side: The longer side is at most this, in pixels, at least 32; None for no limit.
     """
 
     path: str | None = None
     scenes: SceneSettings | None = None
-    orientation: Orientation = "apply"
+    orientation: Orientation | None = None
     short_side: int | None = None
     long_side: int | None = None
 
@@ -164,14 +164,18 @@ class MachineSettings:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
-        gpus: GPUs that train together, at least 1; each takes an equal part of every batch. Candidates and found
-            networks are evaluated on one of them. In the published space batch norms take their statistics over all
-            of them, in the space elastic each over its own part.
+        devices: GPUs that train together, or on a CPU processes, at least 1; each takes an equal part of every batch.
+            Where torchrun has started several processes, these are the devices, and this is 1 or those of a machine.
+            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. In the
+            published space batch norms take their statistics over all GPUs, else each device over its own part.
+        batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
+            keep their batches: gradients are accumulated over as many parts as it takes.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
-        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
+        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where
+            `devices` is 1. They
             share the paths of a step, of which each has one at least; where the largest path teaches the others, one
             process trains.
             Sums over several processes differ in their last bits from sums over one.
@@ -186,7 +190,8 @@ class MachineSettings:
 
     device: Device = "auto"
     precision: Precision = "32-true"
-    gpus: int = 1
+    devices: int = 1
+    batch_size: int | None = None
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1
@@ -199,7 +204,7 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "gpus", "workers", "threads", "supernet_processes", "trainings")
+        _require_at_least(1, self, "devices", "batch_size", "workers", "threads", "supernet_processes", "trainings")
         _require_at_least(1, self, "evaluation_batch", "checkpoint_every")
         _require_at_least(0, self, "loaders", "memory")
 
@@ -220,13 +225,15 @@ class Settings:
             them all together. A config may leave out the same as for `warmup`. In the published space no network holds
             the others, and none is trained.
         supernet: Training of the supernet.
+        supernet_init: Weights with which the supernet begins: ``"scratch"``, drawn from the seed, or a file of the
+            weights of every option of it or of its backbone; see `autopanoptic.panoptic.search.supernet_start`.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
             al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
             others.
         random_paths: Of a step, all on one batch: for the space elastic. At least 0, and 1 without the sandwich. BigNAS
             takes 2.
         retrain: Training of the networks that are compared.
-        init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
+        init: Weights with which these networks begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
             in the trained supernet; ``"pretrained"``, drawn from the seed but for the backbone, which has been trained
             by itself as `pretraining.found` says; or a file, see `autopanoptic.panoptic.stages.starts`.
         init_part: What of that file is taken: ``"all"`` or ``"backbone"``.
@@ -246,6 +253,7 @@ class Settings:
     warmup: Recipe | None = None
     largest: Recipe | None = None
     supernet: Recipe
+    supernet_init: str = "scratch"
     sandwich: bool = True
     random_paths: int = 2
     retrain: Recipe
@@ -266,6 +274,8 @@ class Settings:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
             raise ValueError(f"init must be {', '.join(STARTS)} or a file of weights, not {self.init!r}")
+        if not self.supernet_init.strip():
+            raise ValueError(f"supernet_init must be scratch or a file of weights, not {self.supernet_init!r}")
         if self.init_part != "all" and self.init in STARTS:
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)
@@ -328,6 +338,11 @@ def _require_networks(settings: Settings) -> None:
 
 def _require_pretraining(settings: Settings) -> None:
     """Refuse a start from what is not trained, and a training from which nothing starts."""
+    if settings.supernet_init != "scratch" and settings.pretraining.supernet is not None:
+        raise ValueError(
+            f"supernet_init is {settings.supernet_init}, but pretraining.supernet says what the supernet begins with; "
+            "set one of them to scratch or null"
+        )
     for name, retrained in (("supernet", False), ("found", True)):
         backbone = settings.backbone(retrained=retrained)
         if getattr(settings.pretraining, name) is not None and backbone != SEARCHED_BACKBONE:

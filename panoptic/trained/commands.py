@@ -24,7 +24,9 @@ Network = Annotated[
     typer.Option(metavar="NAME", help="One of a run's networks; may be repeated. By default those that it compares."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
-Computing = Annotated[str, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU.")]
+Computing = Annotated[
+    str | None, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU; by default the run's.")
+]
 
 Imports = Annotated[
     list[str] | None,
@@ -57,7 +59,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="apply or ignore the EXIF orientation of the images of --data.")
     ] = None,
     device: Device = "auto",
-    precision: Computing = "32-true",
+    precision: Computing = None,
     imports: Imports = None,
 ) -> None:
     """Measure trained networks: PQ, AP of boxes and masks, and mIoU, in one pass.
@@ -80,7 +82,7 @@ def evaluate(
         networks=network or (),
         out=out,
         device=device,
-        precision=cast("Precision", precision),
+        precision=cast("Precision | None", precision),
         orientation=cast("Orientation | None", orientation),
         batch_size=batch_size,
         workers=workers,
@@ -123,7 +125,7 @@ def predict(
         int, typer.Option(metavar="N", help="Shrink images first, so that no side is longer, in pixels.")
     ] = 1600,
     device: Device = "auto",
-    precision: Computing = "32-true",
+    precision: Computing = None,
     imports: Imports = None,
 ) -> None:
     """Draw panoptic pictures of any images with a trained network, with a legend and scores."""
@@ -141,7 +143,7 @@ def predict(
         short_side=short_side,
         longest=longest,
         device=device,
-        precision=cast("Precision", precision),
+        precision=cast("Precision | None", precision),
         console=console,
         on_picture=lambda one: console.print(str(one), markup=False, highlight=False, soft_wrap=True),
     )

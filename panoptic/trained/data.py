@@ -31,7 +31,8 @@ def open_split(
         data: A folder in COCO panoptic format, which need not hold the other splits; None for the run's own data, cut
             as the run has cut them.
         split: ``"train"``, ``"nas_val"`` or ``"val"``.
-        orientation: As of `CocoPanoptic`; by default ``"apply"``, and the run's for its own data.
+        orientation: As of `CocoPanoptic`; by default what the folder of another data set says, and for its own data
+            what the run does.
 
     Raises:
         FileNotFoundError: If the data or the split is missing.
@@ -40,7 +41,7 @@ def open_split(
     if split not in SPLITS:
         raise ValueError(f"split={split!r} is none of {', '.join(SPLITS)}")
     if data is not None:
-        return find_split(data, split).open(orientation or "apply")
+        return find_split(data, split).open(orientation)
     run = run_of(folder)
     if run is None:
         raise ValueError(f"{folder} is in no run's folder, so that it has no data of its own: give some, by --data DIR")

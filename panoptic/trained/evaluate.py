@@ -27,7 +27,7 @@ from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.batches import decoded_bytes
 from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluation import Evaluation, NetworkEvaluation
-from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained, precision_of
 from autopanoptic.panoptic.training.bars import bar
 
 MEMORY = 2**30
@@ -43,7 +43,7 @@ def evaluate(
     networks: Sequence[str] = (),
     out: str | Path | None = None,
     device: str = "auto",
-    precision: Precision = "32-true",
+    precision: Precision | None = None,
     orientation: Orientation | None = None,
     batch_size: int = 8,
     workers: int = 0,
@@ -60,7 +60,7 @@ def evaluate(
         out: Where predictions go, in COCO's formats: ``NAME/predictions.json`` with its PNGs in
             ``NAME/predictions/``, and the things before they were merged as ``NAME/instances.json``.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
-        precision: In which networks compute.
+        precision: In which networks compute; None for the run's own, and 32-true outside of a run.
         orientation: Of another data set's images, as of `CocoPanoptic`.
         batch_size: Images in a batch.
         workers: Processes that load images; 0 loads in this one.
@@ -84,7 +84,8 @@ def evaluate(
     truths, measured = Truths(dataset), {}
     for name, one, own in zip(folders, loaded, datasets, strict=True):
         target = None if out is None else Path(out) / name
-        measured[name] = _measure(name, one, own, batches.of(own, one), truths, target, precision, console)
+        how = precision_of(one.folder) if precision is None else precision
+        measured[name] = _measure(name, one, own, batches.of(own, one), truths, target, how, console)
     return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, WEIGHTS, load_network
 from autopanoptic.panoptic.results.usage import USAGE, Usage
 from autopanoptic.panoptic.run.folder import SETTINGS, load_run
@@ -82,6 +83,12 @@ def run_of(folder: str | Path) -> Path | None:
     """Return the run that a network's folder is in; None where it is in none."""
     above = Path(folder).resolve().parent
     return above.parent if above.name == NETWORKS and (above.parent / SETTINGS).is_file() else None
+
+
+def precision_of(folder: str | Path) -> Precision:
+    """Return in which precision the run that a network is in computes; single precision where it is in none."""
+    run = run_of(folder)
+    return "32-true" if run is None else load_run(run).machine.precision
 
 
 def load_trained(folder: str | Path, device: torch.device | str = "cpu") -> TrainedNetwork:

@@ -197,7 +197,10 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--set", "seed=1", "--set", "seed=2"], "--set seed=1 and --set seed=2 both set seed"),
         (["--set", "seed"], "--set seed: write key=value"),
         (["--warmup-passes", "0"], "--warmup-passes: warmup.passes must be at least 1, not 0"),
-        (["--init", "nowhere.pt"], "init: nowhere.pt is none of scratch, supernet, pretrained, nor a file of weights"),
+        (
+            ["--retrain-init", "nowhere.pt"],
+            "init: nowhere.pt is none of scratch, supernet, pretrained, nor a file of weights",
+        ),
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypedDict, TypeVar
 
 import torch
@@ -109,6 +110,18 @@ class LabelledBatch(Batch):
     boxes: Tensor
     counts: list[int]
     windows: list[Size]
+
+    def __getitem__(self, part: slice) -> LabelledBatch:
+        """Returns some of the images, padded as they are here."""
+        edges = [0, *accumulate(self.counts)]
+        start, stop, _ = part.indices(len(self))
+        own = {name: slice(edges[start], edges[stop]) for name in ("things", "labels", "boxes")}
+        kept = {
+            one.name: getattr(self, one.name)[own.get(one.name, slice(start, stop))]
+            for one in fields(self)
+            if one.name != "normalization"
+        }
+        return replace(self, **kept)
 
     @cached_property
     def semantic(self) -> Tensor:

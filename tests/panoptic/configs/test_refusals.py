@@ -44,7 +44,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"search.objective": "map"}, "search.objective must be one of pq, sq, rq, pq_things, "),
         ({"search.space": "nas"}, "search.space must be one of auto-panoptic, elastic, not nas"),
         ({"search.racing": "on"}, "search.racing must be true or false, or null, not 'on'"),
-        ({"data.orientation": "up"}, "data.orientation must be one of apply, ignore, not up"),
+        ({"data.orientation": "up"}, "data.orientation must be one of apply, ignore, or null, not up"),
         ({"data.path": 3}, "data.path must be text, or null, not 3"),
         ({"data.path": " "}, "data.path must name a folder, not ' '"),
         ({"machine.device": "tpu"}, "machine.device must be one of auto, cpu, cuda, not tpu"),

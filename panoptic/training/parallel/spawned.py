@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from autopanoptic.nas.executors.groups import end_with_parent
+from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
 
 
@@ -25,7 +26,7 @@ class SpawnedProcesses(DDPStrategy):
     """
 
     def __init__(self, threads: int) -> None:
-        super().__init__(start_method="spawn", find_unused_parameters=True)
+        super().__init__(start_method="spawn", find_unused_parameters=True, timeout=WAIT)
         self.threads = threads
 
     def setup_environment(self) -> None:
