@@ -15,6 +15,7 @@ from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
+from autopanoptic.panoptic.data.transfers import on_device
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
@@ -376,7 +377,7 @@ class PanopticNetwork(ModelSpace):
         """Boxes, scores, labels and masks of one image at its original size."""
         (height, width), (original_height, original_width) = size, original_size
         scale = (original_width / width, original_height / height) * 2
-        boxes = found.boxes * found.boxes.new_tensor(scale)
+        boxes = found.boxes * on_device(scale, found.boxes.device, found.boxes.dtype)
         config = self.config
         masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
         return boxes, found.scores, found.labels, masks

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autopanoptic.nas import ElasticBatchNorm2d, ElasticGroupNorm, Size
+from autopanoptic.panoptic.data.transfers import on_device
 from autopanoptic.panoptic.model.shapes import Sizes
 from autopanoptic.panoptic.model.sizes import largest
 
@@ -70,7 +71,7 @@ def padded(images: Tensor, sizes: Sizes) -> Iterator[None]:
 
 def _mask(counts: list[tuple[int, int]], shape: tuple[int, int], device: torch.device) -> Tensor:
     rows, columns = (torch.arange(side, device=device) for side in shape)
-    heights, widths = torch.tensor(counts, device=device).unbind(1)
+    heights, widths = on_device(counts, device).unbind(1)
     return (rows[None, :, None] < heights[:, None, None]) & (columns[None, None, :] < widths[:, None, None])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.models.detection.roi_heads import expand_boxes, expand_masks
 
 PASTE_CHUNK = 8
 
@@ -35,7 +35,8 @@ def paste_masks(
 ) -> Tensor:
     """Resize each mask into its box and cut it at a threshold.
 
-    A few masks at a time, since the probabilities at full size take four times the memory of the result.
+    A few masks at a time, since the probabilities at full size take four times the memory of the result. The host does
+    not wait for the device.
 
     Args:
         probabilities: (N, M, M), 0 to 1.
@@ -51,25 +52,39 @@ def paste_masks(
     masks = torch.zeros((len(boxes), *size), dtype=torch.bool, device=boxes.device)
     for start in range(0, len(boxes), PASTE_CHUNK):
         part = slice(start, start + PASTE_CHUNK)
-        if aligned:
-            pasted = _sampled(probabilities[part], boxes[part], size)
-        else:
-            pasted = paste_masks_in_image(probabilities[part, None], boxes[part], size)[:, 0]
+        weights = _weights_at_centres if aligned else _weights_of_whole_pixels
+        padded, placed = (probabilities[part], boxes[part]) if aligned else _expanded(probabilities[part], boxes[part])
+        x1, y1, x2, y2 = placed.unbind(1)
+        cells = padded.shape[-1]
+        pasted = weights(size[0], y1, y2, cells) @ padded @ weights(size[1], x1, x2, cells).transpose(1, 2)
         masks[part] = pasted > threshold
     return masks
 
 
-def _sampled(probabilities: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation at the pixels' centres: its weights are a product of one for rows and one for columns."""
-    x1, y1, x2, y2 = boxes.unbind(1)
-    cells = probabilities.shape[-1]
-    return _weights(size[0], y1, y2, cells) @ probabilities @ _weights(size[1], x1, x2, cells).transpose(1, 2)
+def _expanded(probabilities: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks with a cell of zeros around them, and their boxes in whole pixels, the last ones inclusive."""
+    padded, scale = expand_masks(probabilities, 1)
+    return padded, expand_boxes(boxes, scale).to(torch.int64)
 
 
-def _weights(pixels: int, start: Tensor, end: Tensor, cells: int) -> Tensor:
+# Bilinear interpolation: its weights are a product of one for rows and one for columns.
+def _weights_at_centres(pixels: int, start: Tensor, end: Tensor, cells: int) -> Tensor:
     """How much each cell between start and end counts at the centre of each pixel: (N, pixels, cells)."""
     centres = torch.arange(pixels, device=start.device) + 0.5
     # A box without extent covers no pixel's centre.
     extent = (end - start).clamp(min=torch.finfo(start.dtype).eps)
     place = (centres - start[:, None]) / extent[:, None] * cells - 0.5
-    return (1 - (place[:, :, None] - torch.arange(cells, device=start.device)).abs()).clamp(min=0)
+    return _hats(place, cells)
+
+
+def _weights_of_whole_pixels(pixels: int, first: Tensor, last: Tensor, cells: int) -> Tensor:
+    """How much each cell counts at each pixel from the first to the last, as where the cells are resized to them."""
+    pixel = torch.arange(pixels, device=first.device)
+    extent = (last - first + 1).clamp(min=1)
+    place = (pixel - first[:, None] + 0.5) * (cells / extent)[:, None] - 0.5
+    inside = (pixel >= first[:, None]) & (pixel < (first + extent)[:, None])
+    return _hats(place.clamp(0, cells - 1), cells) * inside[:, :, None]
+
+
+def _hats(place: Tensor, cells: int) -> Tensor:
+    return (1 - (place[:, :, None] - torch.arange(cells, device=place.device)).abs()).clamp(min=0)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DENSE = 1024
 """Segments up to which a table of all pairs is counted in; with more, only the pairs that occur are kept."""
+TABLE = 2**16
+"""Pairs up to which a device counts in a table of all of them, for which the host waits once."""
 
 
 class PairCounts(NamedTuple):
@@ -127,10 +129,16 @@ def _count_with_torch(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     import torch
 
-    columns = len(prediction.segments) + 2
-    keys = _ranks(truth, device) * columns + _ranks(prediction, device)
-    found, pixels = torch.unique(keys, return_counts=True)
-    pairs: NDArray[np.int64] = torch.stack([found // columns, found % columns, pixels]).cpu().numpy()
+    from autopanoptic.panoptic.data.transfers import count_values
+
+    shape = len(truth.segments) + 2, len(prediction.segments) + 2
+    keys = _ranks(truth, device) * shape[1] + _ranks(prediction, device)
+    if shape[0] * shape[1] <= TABLE:
+        table: NDArray[np.int64] = count_values(keys, shape[0] * shape[1]).cpu().numpy()
+        (found,) = table.nonzero()
+        return found // shape[1], found % shape[1], table[found]
+    values, pixels = torch.unique(keys, return_counts=True)
+    pairs: NDArray[np.int64] = torch.stack([values // shape[1], values % shape[1], pixels]).cpu().numpy()
     return pairs[0], pairs[1], pairs[2]
 
 
@@ -138,12 +146,14 @@ def _ranks(panoptic: PanopticMap, device: torch.device) -> torch.Tensor:
     """The (P,) position of every pixel's id in `_known`, or one past its end."""
     import torch
 
+    from autopanoptic.panoptic.data.transfers import on_device, send
+
     known = _known(panoptic)
     order = np.argsort(known)
-    keys, ranks = torch.tensor(known[order], device=device), torch.tensor(order, device=device)
+    keys, ranks = on_device(known[order], device), on_device(order, device)
     ids = panoptic.ids
     # Copied, because torch warns about sharing the memory of read-only arrays.
     pixels = torch.tensor(ids.astype(np.int64)) if isinstance(ids, np.ndarray) else ids
-    pixels = pixels.to(device, torch.int64).flatten()
+    pixels = send(pixels, device).long().flatten()
     place = torch.searchsorted(keys, pixels).clamp_(max=len(known) - 1)
     return torch.where(keys[place] == pixels, ranks[place], len(known))

@@ -10,12 +10,12 @@ that says nothing of it stays as it was drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock, norm_at
 from autopanoptic.panoptic.model.backbone.moments import rectified
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -56,7 +56,7 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
     _check(source, choices)
     blocks = {label: choice for label, choice in choices.items() if kind_of(label) is BackboneBlock}
     if blocks:
-        _fill_backbone(network.backbone, blocks)
+        _fill_backbone(network.backbone.stem, blocks)
     for label, choice in choices.items():
         if label not in blocks:
             trained = choice[source[label]]
@@ -100,9 +100,9 @@ def _fill(choice: LayerChoice, learned: Any, source: object) -> None:
             inherit(choice[name], learned)
 
 
-def _fill_backbone(backbone: Backbone, blocks: Mapping[str, LayerChoice]) -> None:
+def _fill_backbone(stem: nn.Module, blocks: Mapping[str, LayerChoice]) -> None:
     """Fill the options of blocks, following the channels' moments from the stem on."""
-    moments = rectified(norm_at(backbone.stem, 1))
+    moments = rectified(norm_at(cast("nn.Sequential", stem), 1))
     for choice in blocks.values():
         trained = TrainedBlock(choice["shuffle3"], moments)
         _fill(choice, trained, "shuffle3")

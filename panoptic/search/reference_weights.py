@@ -152,7 +152,8 @@ def _name(own: str, layout: Layout, depths: Sequence[int], architecture: Mapping
     if match := re.fullmatch(r"neck\.pyramid\.fpn\.(inner|layer)_blocks\.(\d)\.(.+)", own):
         return f"{layout.fpn}fpn_{match[1]}{int(match[2]) + 2}.{match[3]}"
     found = _block(own, layout, depths, architecture)
-    found = found or (architecture and (_layer(own, layout, architecture) or _unit(own, layout, architecture)))
+    if found is None and architecture:
+        found = _layer(own, layout, architecture) or _unit(own, layout, architecture)
     if not found:
         raise ValueError(
             f"{own} has no counterpart in Auto-Panoptic's published code. Its weights fit the network of one "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,7 +38,9 @@ def box_head(config: PanopticConfig, channels: Size) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def box_losses(logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def box_losses(
+    logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor, positive: Tensor
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy and smooth L1 (beta 1), both summed and divided by the number of RoIs.
 
     Args:
@@ -47,10 +48,10 @@ def box_losses(logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor) -
         deltas: (N, 4 + 4 T), four for each class.
         labels: (N,), 0 for background.
         wanted: Encoded boxes to predict, (N, 4); those of background RoIs are not used.
+        positive: Places of the RoIs that are no background, (P,).
     """
     count = max(labels.numel(), 1)
     classification = functional.cross_entropy(logits, labels, reduction="sum") / count
-    positive = torch.where(labels > 0)[0]
     of_class = deltas.view(-1, logits.shape[1], 4)[positive, labels[positive]]
     box = functional.smooth_l1_loss(of_class, wanted[positive], beta=1.0, reduction="sum") / count
     return classification, box

@@ -36,15 +36,17 @@ class PyramidRoIAlign(nn.Module):
 
     def forward(self, x: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
         """Pool float32 features of all boxes: (N over the batch, C, side, side)."""
-        rois = convert_boxes_to_roi_format(boxes)
-        levels = self.map_levels(boxes)
-        chosen = [torch.where(levels == index)[0] for index in range(len(self.scales))]
-        pooled = [self._pool(x, level, rois[c]) for level, c in zip(self.scales, chosen, strict=True) if len(c)]
+        rois, levels = convert_boxes_to_roi_format(boxes), self.map_levels(boxes)
+        order = levels.argsort(stable=True)
+        # The one wait for the device.
+        counts = (levels[:, None] == torch.arange(len(self.scales), device=levels.device)).sum(0).tolist()
+        each = zip(self.scales, rois[order].split(counts), strict=True)
+        pooled = [self._pool(x, level, part) for level, part in each if len(part)]
         if len(pooled) == 1:
             return pooled[0]
         if not pooled:
             return self._pool(x, next(iter(self.scales)), rois)
-        return torch.cat(pooled)[torch.cat(chosen).argsort()]
+        return torch.cat(pooled)[order.argsort()]
 
     def pool_fixed(self, x: Features, count: int) -> Tensor:
         """Pool ``count`` times the whole finest map of each image, so that no shape depends on data."""

@@ -16,12 +16,14 @@ class Regions:
         things: Index of the image's thing that each overlaps most, int64 (N,).
         labels: int64 (N,), 1..T, 0 for background.
         deltas: Encoded boxes of the things, to predict, float32 (N, 4).
+        positive: Places of the RoIs that are no background, int64 (P,), ascending.
     """
 
     boxes: list[Tensor]
     things: list[Tensor]
     labels: list[Tensor]
     deltas: list[Tensor]
+    positive: list[Tensor]
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torchvision.models.detection import roi_heads
+from torchvision.ops import clip_boxes_to_image
 
 from autopanoptic.panoptic.data.loading.batch import Target
+from autopanoptic.panoptic.data.transfers import places
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
 from autopanoptic.panoptic.model.heads.mask import mask_head, mask_loss, mask_predictor, mask_targets, of_class
+from autopanoptic.panoptic.model.heads.matching import BoxCoder, Matcher
 from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
+from autopanoptic.panoptic.model.heads.suppression import kept_in_groups
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 from autopanoptic.panoptic.model.sizes import mask_width
+
+SMALLEST = 1e-2
+"""Pixels that a detection is wide and high at least."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             mask_predictor=mask_predictor(masks, num_classes, config.mask_init),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)
+        self.box_coder = BoxCoder(config.box_regression_weights)
+        self.proposal_matcher = Matcher(config.box_foreground_iou, config.box_background_iou)
         self.mask_aligned = config.mask_aligned
 
     def forward(
@@ -86,16 +96,65 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             least_score: Detections of a lower score are left out.
         """
         logits, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
-        found = _at_least(least_score, *self.postprocess_detections(logits, deltas, proposals, image_shapes))
+        found = self.postprocess_detections(logits, deltas, proposals, image_shapes, least_score)
         boxes, _, labels = found
         masks = roi_heads.maskrcnn_inference(self._mask_logits(features, boxes, image_shapes), labels)
         return [
             Detections(box, score, label, mask[:, 0]) for box, score, label, mask in zip(*found, masks, strict=True)
         ]
 
+    def postprocess_detections(
+        self,
+        class_logits: Tensor,
+        box_regression: Tensor,
+        proposals: list[Tensor],
+        image_shapes: Sizes,
+        least_score: float = 0.0,
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Boxes, scores and labels of the detections of each image.
+
+        As torchvision's, but the host waits for the device once, and once more an image.
+        """
+        counts = [len(found) for found in proposals]
+        scores = class_logits.softmax(-1)[:, 1:]
+        boxes = self.box_coder.decode(box_regression, proposals)[:, 1:]
+        # A box that is left out by its score hides none of a higher score.
+        confident = (scores > self.score_thresh) & (scores.double() >= least_score)
+        masks = torch.split(confident, counts)
+        chosen: list[int] = torch.stack([mask.sum() for mask in masks]).tolist()
+        each = zip(torch.split(boxes, counts), torch.split(scores, counts), masks, image_shapes, chosen, strict=True)
+        found = [self._detected(*one) for one in each]
+        return [b for b, _, _ in found], [s for _, s, _ in found], [label for _, _, label in found]
+
+    def _detected(
+        self, boxes: Tensor, scores: Tensor, confident: Tensor, shape: tuple[int, int], count: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The best of (N, T, 4) boxes with (N, T) scores, of which so many are confident."""
+        things = scores.shape[1]
+        chosen = places(confident.flatten(), count)
+        boxes = clip_boxes_to_image(boxes.reshape(-1, 4)[chosen], shape)
+        scores, labels = scores.flatten()[chosen], chosen % things + 1
+        valid = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)
+        kept = kept_in_groups(boxes, scores, labels, valid, self.nms_thresh)[: self.detections_per_img]
+        return boxes[kept], scores[kept], labels[kept]
+
     def sample(self, proposals: list[Tensor], targets: Sequence[Target]) -> Regions:
         """Draw the RoIs of a training from proposals (N, 4) of each image and the boxes of its things."""
-        return Regions(*self.select_training_samples(proposals, targets))
+        truth = [target["boxes"].to(found.dtype) for target, found in zip(targets, proposals, strict=True)]
+        boxes = self.add_gt_proposals(proposals, truth)
+        things, labels = self.assign_targets_to_proposals(boxes, truth, [target["labels"] for target in targets])
+        chosen = self.fg_bg_sampler(labels)
+        sampled = [torch.cat(pair).sort().values for pair in chosen]
+        boxes, things, labels = (
+            [part[own] for part, own in zip(parts, sampled, strict=True)] for parts in (boxes, things, labels)
+        )
+        matched = [
+            # Without any thing the encoded boxes are not used.
+            (own if len(own) else own.new_zeros((1, 4)))[thing]
+            for own, thing in zip(truth, things, strict=True)
+        ]
+        positive = [torch.searchsorted(own, found) for own, (found, _) in zip(sampled, chosen, strict=True)]
+        return Regions(boxes, things, labels, self.box_coder.encode(matched, boxes), positive)
 
     def losses(
         self, features: Features, regions: Regions, image_shapes: Sizes, targets: Sequence[Target]
@@ -110,11 +169,11 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         """
         pooled = self.box_roi_pool(features, regions.boxes, image_shapes)
         classes, offsets = self.box_predictor(self.box_head(pooled))
-        classification, box = box_losses(classes, offsets, torch.cat(regions.labels), torch.cat(regions.deltas))
-        positive = [label > 0 for label in regions.labels]
-        boxes = [image[chosen] for image, chosen in zip(regions.boxes, positive, strict=True)]
+        labels, deltas = torch.cat(regions.labels), torch.cat(regions.deltas)
+        classification, box = box_losses(classes, offsets, labels, deltas, _over_the_batch(regions))
+        boxes = [image[chosen] for image, chosen in zip(regions.boxes, regions.positive, strict=True)]
         logits = self._mask_logits(features, boxes, image_shapes)
-        things = [image[chosen] for image, chosen in zip(regions.things, positive, strict=True)]
+        things = [image[chosen] for image, chosen in zip(regions.things, regions.positive, strict=True)]
         each = zip(targets, boxes, things, strict=True)
         wanted = [
             mask_targets(target["masks"], thing, box, logits.shape[-1], aligned=self.mask_aligned)
@@ -140,13 +199,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         return masks
 
 
-def _at_least(
-    least_score: float, boxes: list[Tensor], scores: list[Tensor], labels: list[Tensor]
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Leave out the detections of each image whose score is lower."""
-    kept = [score.double() >= least_score for score in scores]
-
-    def of(parts: list[Tensor]) -> list[Tensor]:
-        return [part[chosen] for part, chosen in zip(parts, kept, strict=True)]
-
-    return of(boxes), of(scores), of(labels)
+def _over_the_batch(regions: Regions) -> Tensor:
+    """The places of the positive RoIs among those of all images."""
+    firsts = [0, *accumulate(map(len, regions.boxes))]
+    return torch.cat([first + found for first, found in zip(firsts, regions.positive, strict=False)])

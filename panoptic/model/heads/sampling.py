@@ -7,14 +7,21 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+
+from autopanoptic.panoptic.data.transfers import places, send
 
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 """One for a batch, whose images it serves one after the other, or one for each image; None for torch's default one."""
 
 
-class SeededSampler(BalancedPositiveNegativeSampler):
-    """torchvision's balanced sampler with a generator in place of the process-wide random state.
+class SeededSampler:
+    """A balanced choice of positives and negatives (Ren et al. 2015, section 3.1.3), with a generator of its own.
+
+    The host waits for the device once a batch, to learn how many there are to choose from.
+
+    Args:
+        samples: Chosen of an image.
+        positive_fraction: The largest share of positives among them.
 
     Attributes:
         generator: Where the next draws come from, on any device.
@@ -22,7 +29,7 @@ class SeededSampler(BalancedPositiveNegativeSampler):
     """
 
     def __init__(self, samples: int, positive_fraction: float) -> None:
-        super().__init__(samples, positive_fraction)
+        self.samples, self.positive_fraction = samples, positive_fraction
         self.generator: Generators = None
         self.chosen = 0
 
@@ -30,33 +37,31 @@ class SeededSampler(BalancedPositiveNegativeSampler):
         """Leave out the generator, whose state cannot be sent to a spawned process; each loss brings its own."""
         return {**self.__dict__, "generator": None}
 
-    def __call__(self, matched: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def __call__(self, matched: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Choose positives and negatives of each image.
 
         Args:
             matched: For each image (N,): 1 or more for a positive, 0 for a negative, -1 to ignore.
 
         Returns:
-            Two lists of uint8 masks (N,): the chosen positives and the chosen negatives.
+            For each image the places of the chosen positives and of the chosen negatives, int64, ascending.
         """
         each = self.generator if isinstance(self.generator, Sequence) else [self.generator] * len(matched)
-        self.chosen = 0
-        pairs = [self._choose(labels, own) for labels, own in zip(matched, each, strict=True)]
-        return [positive for positive, _ in pairs], [negative for _, negative in pairs]
+        kinds = [(labels >= 1, labels == 0) for labels in matched]
+        counts = torch.stack([mask.sum() for pair in kinds for mask in pair]).view(-1, 2).tolist()
+        pairs = [self._choose(*pair, count, own) for pair, count, own in zip(kinds, counts, each, strict=True)]
+        self.chosen = sum(len(places) for pair in pairs for places in pair)
+        return pairs
 
-    def _choose(self, labels: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        positive, negative = torch.where(labels >= 1)[0], torch.where(labels == 0)[0]
-        most = int(self.batch_size_per_image * self.positive_fraction)
-        positive = _draw(positive, most, generator)
-        negative = _draw(negative, self.batch_size_per_image - positive.numel(), generator)
-        self.chosen += positive.numel() + negative.numel()
-        chosen = torch.zeros((2, labels.numel()), dtype=torch.uint8, device=labels.device)
-        chosen[0, positive] = 1
-        chosen[1, negative] = 1
-        return chosen[0], chosen[1]
+    def _choose(
+        self, positive: Tensor, negative: Tensor, counts: Sequence[int], generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        most = min(counts[0], int(self.samples * self.positive_fraction))
+        chosen = _draw(positive, counts[0], most, generator)
+        return chosen, _draw(negative, counts[1], self.samples - most, generator)
 
 
-def _draw(indices: Tensor, most: int, generator: torch.Generator | None) -> Tensor:
+def _draw(mask: Tensor, count: int, most: int, generator: torch.Generator | None) -> Tensor:
     device = torch.device("cpu") if generator is None else generator.device
-    order = torch.randperm(indices.numel(), generator=generator, device=device)
-    return indices[order[:most].to(indices.device)]
+    order = torch.randperm(count, generator=generator, device=device)[:most]
+    return places(mask, count)[send(order, mask.device)].sort().values

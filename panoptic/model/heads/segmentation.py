@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from autopanoptic.nas import Concat, ElasticConv2d
 from autopanoptic.panoptic.data.categories import VOID
+from autopanoptic.panoptic.data.transfers import send
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.padding import extend
@@ -108,6 +109,6 @@ def _cells_of_pixels(cells: int, pixels: int, original: int) -> tuple[Tensor, Te
 def _weighted(rows: Tensor, read: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums of a map's rows: (H, W, K) and twice (N, taps) to (N, W, K)."""
     flat = rows.reshape(len(rows), -1)
-    weights = weights.to(flat)
-    sums = functional.embedding_bag(read.to(flat.device), flat, per_sample_weights=weights, mode="sum")
+    read, weights = send(read, flat.device), send(weights.to(flat.dtype), flat.device)
+    sums = functional.embedding_bag(read, flat, per_sample_weights=weights, mode="sum")
     return sums.view(-1, *rows.shape[1:])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
+from autopanoptic.panoptic.data.transfers import count_values, on_device
 from autopanoptic.panoptic.model.merge.instances import Instance, candidates
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 
@@ -30,7 +31,7 @@ def merge(
     """Merges one image's instances and semantic labels into a panoptic map.
 
     Ties in the order are broken by the position of the input. The work stays on the tensors' device;
-    the host waits for it a few times per image, however many instances there are.
+    the host waits for it twice (with the order "reference" three times), however many instances there are.
 
     Args:
         scores: (N,) confidences of the instances, 0 to 1.
@@ -52,10 +53,11 @@ def merge(
     _check_tensors(scores, labels, masks, semantic)
     found = candidates(scores, labels, masks, categories, rules)
     painted = _paint(found, semantic, rules.overlap_threshold)
-    combined = torch.where(painted > 0, painted, _stuff(semantic, categories, first=len(found) + 1))
+    stuff = torch.where(semantic > 0, semantic + len(found), 0).to(torch.int32)
+    combined = torch.where(painted > 0, painted, stuff)
     owners = [_Owner(one.category_id, one.score, 1) for one in found]
     owners += [_Owner(category.id, None, max(1, rules.stuff_area)) for category in categories.stuff]
-    return _compact(combined, owners)
+    return _compact(combined, owners, _areas(combined, len(owners), semantic, categories))
 
 
 class _Owner(NamedTuple):
@@ -78,28 +80,28 @@ def _paint(instances: list[Instance], semantic: Tensor, overlap_threshold: float
     return painted
 
 
-def _stuff(semantic: Tensor, categories: Categories, first: int) -> Tensor:
-    """Numbers the stuff labels first, first + 1, ...; 0 stays 0."""
-    lowest, highest = (int(value) for value in torch.aminmax(semantic))
+def _areas(combined: Tensor, numbers: int, semantic: Tensor, categories: Categories) -> list[int]:
+    """The pixels of every number from 0 on; with them come the ends of the labels' range, which is checked."""
+    fetched: list[int] = torch.cat((torch.stack(torch.aminmax(semantic)), count_values(combined, numbers + 1))).tolist()
+    lowest, highest, *areas = fetched
     if lowest < 0 or highest > len(categories.stuff):
         wrong = lowest if lowest < 0 else highest
         raise ValueError(
             f"semantic label {wrong} is not in 0..{len(categories.stuff)}: 0 is any thing, "
             "then one label per stuff category"
         )
-    return torch.where(semantic > 0, semantic + (first - 1), 0).to(torch.int32)
+    return areas
 
 
-def _compact(combined: Tensor, owners: list[_Owner]) -> PanopticMap:
+def _compact(combined: Tensor, owners: list[_Owner], areas: list[int]) -> PanopticMap:
     """Renumbers 1..K what has enough pixels; owners[i - 1] is what number i stands for."""
-    areas: list[int] = torch.bincount(combined.flatten(), minlength=len(owners) + 1).tolist()
     table = [0] * (len(owners) + 1)
     segments: list[Segment] = []
     for number, (category_id, score, least) in enumerate(owners, start=1):
         if areas[number] >= least:
             table[number] = len(segments) + 1
             segments.append(Segment(table[number], category_id, areas[number], score=score))
-    lookup = torch.tensor(table, dtype=torch.int32, device=combined.device)
+    lookup = on_device(table, combined.device, torch.int32)
     return PanopticMap(lookup[combined.long()], tuple(segments))
 
 

@@ -12,6 +12,7 @@ from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality import counts as counts_module
 from autopanoptic.panoptic.quality.counts import PairCounts, _count_with_torch, pair_counts
 from autopanoptic.panoptic.quality.metric import PanopticQuality
+from tests.pretended_gpu import PretendedGpu, on_gpu
 
 IDS = [1, 2, 3, 255, 256, 257, 65535, 65536, 65537, 70000, 2**23, 2**24 - 2, 2**24 - 1]
 
@@ -66,8 +67,10 @@ def test_counts_equal_a_plain_count_for_all_integer_types(seed, size, dtypes, li
     np.testing.assert_array_equal(table(pair_counts(*maps)), expected)
     with mock.patch.object(counts_module, "DENSE", 0):
         np.testing.assert_array_equal(table(pair_counts(*maps)), expected)
-    by_torch = PairCounts(*_count_with_torch(*maps, torch.device("cpu")), expected.shape)
-    np.testing.assert_array_equal(table(by_torch), expected)
+    for pairs in (0, counts_module.TABLE):
+        with mock.patch.object(counts_module, "TABLE", pairs):
+            by_torch = PairCounts(*_count_with_torch(*maps, torch.device("cpu")), expected.shape)
+        np.testing.assert_array_equal(table(by_torch), expected)
 
 
 def test_thousands_of_segments_are_told_apart():
@@ -96,7 +99,17 @@ def test_memory_grows_with_the_segments_and_not_with_their_pairs():
     assert (found.tp, found.fp, found.fn) == (66_000, 0, 0)  # of one category, so that every pixel matches
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_host_waits_for_a_gpu_once():
+    rng = np.random.default_rng(0)
+    segments = tuple(Segment(i, 1, 0) for i in IDS[::2])
+    truth, prediction = (PanopticMap(blocks(rng, [0, *IDS], 20, 30).astype(np.int32), segments) for _ in range(2))
+    with PretendedGpu() as gpu:
+        found = pair_counts(truth, PanopticMap(on_gpu(torch.from_numpy(prediction.ids)), segments))
+    np.testing.assert_array_equal(table(found), table(pair_counts(truth, prediction)))
+    assert gpu.waits.total() == 1
+
+
+@pytest.mark.gpu
 def test_a_cuda_device_gives_the_same():
     rng = np.random.default_rng(0)
     segments = tuple(Segment(i, 1, 0) for i in IDS[::2])

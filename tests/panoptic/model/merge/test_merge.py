@@ -13,6 +13,7 @@ from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import rgb_to_id
 from autopanoptic.panoptic.model.merge.merge import merge
 from autopanoptic.panoptic.model.merge.rules import MergeRules
+from tests.pretended_gpu import PretendedGpu, on_gpu
 
 CATEGORIES = Categories(
     [
@@ -234,3 +235,18 @@ def test_wrong_input_is_refused(name, value, message):
 def test_wrong_rules_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         MergeRules(**values)
+
+
+@pytest.mark.parametrize(("order", "waits"), [("score", 2), ("reference", 3)])
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_the_host_waits_for_a_gpu_so_often_however_many_instances_there_are(order, waits, count):
+    rules = MergeRules(order=order, stuff_area=5)
+    given_ = a_prediction(np.random.default_rng(count), count, 30, 40)
+    expected = merged(given_, rules)
+    tensors = [torch.from_numpy(x) for x in (given_.scores, given_.labels, given_.masks, given_.semantic)]
+    with PretendedGpu() as gpu:
+        found = merge(*on_gpu(tensors), CATEGORIES, rules)
+    # What is to be painted, with its areas where they order it; and how many pixels each segment has got.
+    assert gpu.waits.total() <= waits
+    assert (found.ids.inner == expected.ids).all()
+    assert found.segments == expected.segments

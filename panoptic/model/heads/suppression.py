@@ -1,0 +1,45 @@
+"""Non-maximum suppression within groups of boxes, with one wait for the device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms, nms
+
+
+def kept_in_groups(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+    """Keep the best boxes of each group, leaving out those that overlap a better one of the group.
+
+    Args:
+        boxes: (N, 4), x1, y1, x2, y2, none negative.
+        scores: (N,), none negative.
+        groups: (N,), integers.
+        valid: Which of them take part, bool (N,).
+        threshold: IoU above which a box is left out, below 1.
+
+    Returns:
+        The places of the kept ones, best first, int64 (K,).
+    """
+    if boxes.device.type == "cpu":
+        chosen = valid.nonzero()[:, 0]
+        kept: Tensor = chosen[batched_nms(boxes[chosen], scores[chosen], groups[chosen], threshold)]
+        return kept
+    return kept_at_once(boxes, scores, groups, valid, threshold)
+
+
+def kept_at_once(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+    """As `kept_in_groups`, in one call of the kernel, for which the host waits once.
+
+    Groups are moved apart, in double precision: in single precision boxes far from the origin would lose pixels, for
+    which torchvision suppresses group by group where there are many boxes, with several waits each.
+    """
+    inside = torch.where(valid[:, None], boxes, 0).double()
+    if not len(inside):
+        return valid.nonzero()[:, 0]
+    apart = inside + (groups.double() + 1)[:, None] * (inside.amax() + 1)
+    # What does not take part becomes one box, given many times and once more: of these exactly one is kept, the last.
+    nothing = torch.cat((torch.zeros_like(inside[:1, :2]), torch.full_like(inside[:1, 2:], 0.5)), dim=1)
+    apart = torch.cat((torch.where(valid[:, None], apart, nothing), nothing))
+    ordered = torch.cat((torch.where(valid, scores, -1), torch.full_like(scores[:1], -1)))
+    kept: Tensor = nms(apart, ordered.to(apart.dtype), threshold)
+    return kept[:-1]
