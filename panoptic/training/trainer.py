@@ -17,7 +17,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.chunks import TrainingData
-from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.hardware import Hardware, keep_memory
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
@@ -61,6 +61,8 @@ def train(
             if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
     recipe, paths, hardware = training.recipe, training.paths, training.hardware
+    if not hardware.on_gpu:
+        keep_memory()
     if paths is not None and hardware.devices > 1:
         paths = DrawnPaths(paths, recipe.passes)
     share_paths = hardware.devices > 1 and hardware.share_paths

@@ -120,8 +120,8 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         boxes = self.box_coder.decode(box_regression, proposals)[:, 1:]
         # A box that is left out by its score hides none of a higher score.
         confident = (scores > self.score_thresh) & (scores.double() >= least_score)
-        parts = zip(boxes.split(counts), scores.split(counts), confident.split(counts), image_shapes, strict=True)
-        chosen: list[int] = torch.stack([mask.sum() for mask in confident.split(counts)]).tolist()
+        parts = zip(*(torch.split(part, counts) for part in (boxes, scores, confident)), image_shapes, strict=True)
+        chosen: list[int] = torch.stack([mask.sum() for mask in torch.split(confident, counts)]).tolist()
         found = [self._detected(*part, most) for part, most in zip(parts, chosen, strict=True)]
         return [b for b, _, _ in found], [s for _, s, _ in found], [label for _, _, label in found]
 
@@ -193,8 +193,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         return self._predict_masks(self.mask_roi_pool(features, boxes, image_shapes)).float()
 
     def _predict_masks(self, pooled: Tensor) -> Tensor:
-        # With the channels of a cell side by side transposed convolutions take half the time on a CPU.
-        masks: Tensor = self.mask_predictor(self.mask_head(pooled).contiguous(memory_format=torch.channels_last))
+        masks: Tensor = self.mask_predictor(self.mask_head(pooled))
         return masks
 
 

@@ -41,6 +41,7 @@ class FixedStrideAnchors(AnchorGenerator):
     def __init__(self, sizes: Sequence[int], ratios: Sequence[float], strides: Sequence[int]) -> None:
         super().__init__(tuple((size,) for size in sizes), (tuple(ratios),) * len(sizes))
         self.strides = [[stride, stride] for stride in strides]
+        self.cell_anchors: list[Tensor]
 
     def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
         """Have the anchors of a cell on a device."""

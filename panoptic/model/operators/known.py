@@ -54,4 +54,4 @@ def head_layer(in_channels: Size, out_channels: Size, config: PanopticConfig, la
     """
     options = {name: operator_of(name).build(in_channels, out_channels) for name in config.head_operators}
     norm = group_norm(config.norm_groups, out_channels)
-    return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU())
+    return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU(inplace=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autopanoptic.panoptic.data.coco.reader import mask_boxes
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
-from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_targets
+from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 
 SCENES = 40
@@ -62,3 +62,18 @@ def test_the_mask_loss_is_that_of_the_true_class() -> None:
     expected = -(wanted * of_class.log() + (1 - wanted) * (1 - of_class).log()).mean()
     torch.testing.assert_close(mask_loss(logits, labels, wanted), expected)
     assert mask_loss(logits[:0], labels[:0], wanted[:0]) == 0
+
+
+def test_the_predictor_is_a_transposed_convolution_a_relu_and_a_convolution() -> None:
+    predictor = mask_predictor(16, 4)
+    for layer in (predictor[0], predictor[2]):
+        nn.init.normal_(layer.bias)
+    x = torch.randn(5, 16, 7, 7, requires_grad=True)
+    expected = nn.Sequential(*predictor)(x)
+    found = predictor(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected)
+    inputs = [x, *predictor.parameters()]
+    wanted = torch.autograd.grad(expected.square().sum(), inputs)
+    for one, other in zip(torch.autograd.grad(found.square().sum(), inputs), wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+    assert predictor(x[:0]).shape == (0, 4, 14, 14)
