@@ -39,7 +39,7 @@ class MaskPredictor(nn.Sequential):
         upsampling, _, score = self
         kernel = active(upsampling, "weight").permute(2, 3, 1, 0).flatten(0, 2)
         cells = functional.linear(x.permute(0, 2, 3, 1), kernel, active(upsampling, "bias").repeat(4)).relu_()
-        cells = cells.view(*cells.shape[:3], 2, 2, -1)
+        cells = cells.view(*cells.shape[:3], 2, 2, cells.shape[3] // 4)
         found = functional.linear(cells, active(score, "weight").flatten(1), active(score, "bias"))
         return found.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
