@@ -69,24 +69,24 @@ def test_a_logger_that_is_not_installed_is_refused_first(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("changes", "workers"),
+    ("device", "changes", "workers"),
     [
-        ({"machine.workers": 3, "machine.device": "cpu", "machine.devices": 2}, 3),
-        ({"machine.devices": 2}, 2),  # a GPU each
-        ({"machine.workers": 3, "machine.device": "cpu", "search.cost": "latency_ms"}, 1),
-        ({"machine.workers": 3}, 1),
+        ("cpu", {"machine.workers": 3, "machine.devices": 2}, 3),
+        ("cuda", {"machine.workers": 3, "machine.devices": 2}, 2),  # a GPU each
+        ("cuda", {"machine.devices": 2, "search.cost": "latency_ms"}, 1),
+        ("cuda", {"machine.workers": 3}, 1),
     ],
 )
 def test_each_gpu_has_a_worker_of_its_own(
-    changes: dict[str, Any], workers: int, datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    settings = load_config("scenes", changes)
+    device: str, changes: dict[str, Any], workers: int, datasets: Datasets, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings = load_config("scenes", {"machine.device": "cpu", **changes})
     network = Supernet(build(network_config(settings, datasets.train.categories), 0))
     found = Candidates(settings, network, datasets, tmp_path, progress=False)
-    executor = found._executor
-    assert executor.capacity == workers
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found.device = torch.device(device)  # there is none
+    assert found._executor_of().capacity == workers
     own = found._placed(found._evaluator)
     assert isinstance(own, OnOwnDevice) == (workers == 2)
 
