@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.data.loading.batches import collate
+from autopanoptic.panoptic.data.loading.batch import collate_labelled
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -18,7 +19,7 @@ from tests.pretended_gpu import GPU, PretendedGpu
 def test_a_batch_in_page_locked_memory_is_sent_without_a_wait(datasets: Datasets) -> None:
     transform = Transform(short_side=None)
     data: Any = TrainingData(Training(datasets.train, transform, Recipe(passes=1)), divisor=32)
-    batch = collate([transform(datasets.train[index]) for index in range(2)], divisor=32)
+    batch = collate_labelled([transform(datasets.train[index]) for index in range(2)], 32, IMAGENET)
     with PretendedGpu() as gpu:
         sent = data.transfer_batch_to_device(batch.pin_memory(), GPU, 0)
         assert not gpu.waits
