@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import roi_align as torchvision_roi_align
 
 from autopanoptic.nas import Supernet
@@ -95,14 +95,27 @@ def measure(steps: int) -> dict[str, dict[str, float]]:
     network = network_of_scenes(train.categories)
     optimizer, seconds = make_optimizer(Recipe(passes=1), network), defaultdict[str, float](float)
     watch(network, seconds)
-    kinds: dict[str, Callable[..., Any]] = {"ours": pooling.roi_align, "torchvision": torchvision_roi_align}
+    kinds: dict[str, Callable[..., Any]] = {"ours": pooling.pyramid_roi_align, "torchvision": level_by_level}
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for index, batch in enumerate(batches):
         for kind, operator in kinds.items():
-            pooling.roi_align = operator  # type: ignore[assignment]
+            pooling.pyramid_roi_align = operator  # type: ignore[assignment]
             found[kind].append(step(network, optimizer, batch, index, seconds))
-    pooling.roi_align = kinds["ours"]
+    pooling.pyramid_roi_align = kinds["ours"]
     return {kind: _medians(rows[WARM_UP:]) for kind, rows in found.items()}
+
+
+def level_by_level(
+    maps: Sequence[Tensor], rois: Tensor, levels: Tensor, side: int, scales: Sequence[float], samples: int,
+    aligned: bool,
+) -> Tensor:  # fmt: skip
+    """Pool the boxes of each map by torchvision's operator, and put them in their order, as torchvision does."""
+    chosen = [torch.where(levels == index)[0] for index in range(len(maps))]
+    pooled = [
+        torchvision_roi_align(x, rois[own], side, scale, samples, aligned)
+        for x, own, scale in zip(maps, chosen, scales, strict=True)
+    ]
+    return torch.cat(pooled)[torch.cat(chosen).argsort()]
 
 
 def _medians(rows: list[dict[str, float]]) -> dict[str, float]:

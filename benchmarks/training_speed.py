@@ -40,6 +40,7 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.training.hardware import keep_memory
 
 Losses = Callable[[LabelledBatch], Tensor]
 CLIP = 10.0
@@ -178,6 +179,7 @@ def main() -> None:
     if options.size < 64 or options.size % 64 or options.batch < 2 or options.rounds < 1:
         parser.error("the size must be a multiple of 64, with at least 2 images in a batch and 1 round")
     torch.set_num_threads(1)
+    keep_memory()  # as trainings do; for all networks alike
     found = []
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         found.append(measure(options.size, options.batch, options.rounds, torch.device(device)))

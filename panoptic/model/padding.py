@@ -187,7 +187,7 @@ def group_norm(groups: int, channels: Size) -> nn.Module:
         channels: Of the map.
     """
     if isinstance(channels, int):
-        return GroupNorm(groups * channels // largest(channels), int(channels))
+        return GroupNorm(int(groups * channels // largest(channels)), int(channels))
     return _ElasticGroupNorm(groups, channels)
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from autopanoptic.nas import Architecture, RandomSearch, Result, Search, SearchSpace
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.architecture_files import from_published, read_records, to_published
@@ -79,7 +80,8 @@ def write_log(path: str | Path, candidates: Iterable[Candidate], config: Panopti
         metrics = {theirs: float(one.metrics.get(ours, math.nan)) for theirs, ours in METRICS.items()}
         parts = {theirs: indices[ours] for theirs, ours in PARTS.items()}
         records.append({"cycle": one.cycle} | parts | metrics | {FITNESS: metrics["pq"]})
-    Path(path).write_text(json.dumps(records) + "\n")
+    with whole(path) as partial:
+        partial.write_text(json.dumps(records) + "\n")
 
 
 def log_to_journal(path: str | Path, journal: str | Path, config: PanopticConfig | None = None) -> Result:

@@ -24,7 +24,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.chunks import TrainingData
-from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.hardware import Hardware, keep_memory
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import WAIT, launched, train_together
@@ -70,6 +70,8 @@ def train(
             if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
     recipe, paths, hardware = training.recipe, training.paths, training.hardware
+    if not hardware.on_gpu:
+        keep_memory()
     sampler = DrawnPaths(paths, recipe.passes) if paths is not None and hardware.devices > 1 else paths
     share_paths = hardware.devices > 1 and hardware.share_paths
     # Refuses what is wrong before the folder is touched.

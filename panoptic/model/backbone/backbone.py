@@ -16,7 +16,9 @@ class Backbone(nn.Module):
         output_shape: Channels and strides of C2..C5.
     """
 
-    def __init__(self, stem: nn.Module, stages: dict[str, nn.Module], output_shape: dict[str, FeatureShape]) -> None:
+    def __init__(
+        self, stem: nn.Sequential, stages: dict[str, nn.Module], output_shape: dict[str, FeatureShape]
+    ) -> None:
         super().__init__()
         self.stem = stem
         self.stages = nn.ModuleDict(stages)

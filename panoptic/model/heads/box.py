@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,7 +26,30 @@ class BoxPredictor(nn.Module):
         return self.classes(x).float(), self.boxes(x).float()
 
 
-def box_head(config: PanopticConfig, channels: Size) -> nn.Sequential:
+class BoxHead(nn.Sequential):
+    """Hidden layers over the pooled features, of which the first is linear in all their cells."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, side, side) to (N, hidden)."""
+        flatten, first, *rest = self
+        if x.device.type == "cpu" and isinstance(first, nn.Linear) and _costs_more_to_order(x, first):
+            # The kernel's columns are put in the order of the features, whose channels stand side by side.
+            kernel = first.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+            x = functional.linear(x.permute(0, 2, 3, 1).flatten(1), kernel, first.bias)
+        else:
+            x = first(flatten(x))
+        for layer in rest:
+            x = layer(x)
+        return x
+
+
+def _costs_more_to_order(x: Tensor, layer: nn.Linear) -> bool:
+    """Whether features are larger than the weights of a linear layer of numbers, and have to be ordered for it."""
+    ordered = x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last)
+    return type(layer) is nn.Linear and not ordered and x.numel() > layer.weight.numel()
+
+
+def box_head(config: PanopticConfig, channels: Size) -> BoxHead:
     """Two hidden layers over the pooled features (N, C, side, side), to (N, hidden)."""
     entering: Size = channels * config.box_roi_size**2
     layers: list[nn.Module] = [nn.Flatten()]
@@ -33,9 +57,9 @@ def box_head(config: PanopticConfig, channels: Size) -> nn.Sequential:
         linear = ElasticLinear(entering, config.box_hidden, bias=not config.box_norm)
         nn.init.kaiming_uniform_(linear.weight, a=1)
         norm = [nn.GroupNorm(config.norm_groups, config.box_hidden)] if config.box_norm else []
-        layers += [linear, *norm, nn.ReLU()]
+        layers += [linear, *norm, nn.ReLU(inplace=True)]
         entering = config.box_hidden
-    return nn.Sequential(*layers)
+    return BoxHead(*layers)
 
 
 def box_losses(

@@ -11,7 +11,7 @@ from torchvision.ops._utils import convert_boxes_to_roi_format
 from torchvision.ops.poolers import LevelMapper
 
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.roi_align import roi_align
+from autopanoptic.panoptic.model.heads.roi_align import pyramid_roi_align, roi_align
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
@@ -37,10 +37,16 @@ class PyramidRoIAlign(nn.Module):
     def forward(self, x: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
         """Pool float32 features of all boxes: (N over the batch, C, side, side)."""
         rois, levels = convert_boxes_to_roi_format(boxes), self.map_levels(boxes)
+        if rois.device.type != "cpu":
+            return self._level_by_level(x, rois, levels)
+        maps, scales = [x[level] for level in self.scales], list(self.scales.values())
+        return pyramid_roi_align(maps, rois, levels, self.side, scales, self.sampling_ratio, self.aligned)
+
+    def _level_by_level(self, x: Features, rois: Tensor, levels: Tensor) -> Tensor:
         order = levels.argsort(stable=True)
         # The one wait for the device.
         counts = (levels[:, None] == torch.arange(len(self.scales), device=levels.device)).sum(0).tolist()
-        each = zip(self.scales, rois[order].split(counts), strict=True)
+        each = zip(self.scales, torch.split(rois[order], counts), strict=True)
         pooled = [self._pool(x, level, part) for level, part in each if len(part)]
         if len(pooled) == 1:
             return pooled[0]

@@ -41,10 +41,11 @@ class FixedStrideAnchors(AnchorGenerator):
     def __init__(self, sizes: Sequence[int], ratios: Sequence[float], strides: Sequence[int]) -> None:
         super().__init__(tuple((size,) for size in sizes), (tuple(ratios),) * len(sizes))
         self.strides = [[stride, stride] for stride in strides]
+        self.cell_anchors: list[Tensor]
 
     def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
         """Have the anchors of a cell on a device."""
-        self.cell_anchors: list[Tensor] = [send(anchors.to(dtype), device) for anchors in self.cell_anchors]
+        self.cell_anchors = [send(anchors.to(dtype), device) for anchors in self.cell_anchors]
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         """The same float32 anchors (A, 4), as x1, y1, x2, y2 in pixels, for every image."""

@@ -22,4 +22,4 @@ def head_layer(in_channels: Size, out_channels: Size, config: PanopticConfig, la
     """
     options = built(HeadOperator, config.head_operators, config, in_channels, out_channels)
     norm = group_norm(config.norm_groups, out_channels)
-    return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU())
+    return nn.Sequential(LayerChoice(options, label=label), norm, nn.ReLU(inplace=True))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticLayer, FlopCount, ParameterCount, Supernet, sort_channels
+from autopanoptic.nas.supernet.elastic.chosen import Chosen
 from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, split_pairs
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import DenseOutputs, PanopticNetwork
@@ -54,6 +55,14 @@ def tiny() -> Supernet:
 def tensors(outputs: DenseOutputs) -> list[Tensor]:
     dense = (outputs.class_logits, outputs.box_deltas, outputs.mask_logits, outputs.segmentation)
     return [*outputs.objectness, *outputs.anchor_deltas, *(found for found in dense if found is not None)]
+
+
+def test_a_network_alone_is_made_of_plain_numbers(tiny: Supernet) -> None:
+    """Exporters cannot trace arithmetics with a choice's number."""
+    network = tiny.subnet(hand_made(tiny.space))
+    for name, module in network.named_modules():
+        kept = {key: value for key, value in vars(module).items() if isinstance(value, Chosen)}
+        assert kept == {}, name
 
 
 def test_every_size_is_a_choice_and_published_operators_stay(tiny: Supernet) -> None:

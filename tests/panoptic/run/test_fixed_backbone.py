@@ -31,9 +31,16 @@ from autopanoptic.panoptic.trained.predict import predict
 TINY: dict[str, Any] = {
     "data.scenes": {"train": 2, "nas_val": 2, "val": 1},
     "largest": None,
-    "supernet": {"passes": 2, "batch_size": 1, "warmup": 0},
-    "retrain": {"passes": 1, "batch_size": 1, "warmup": 0},
-    "search": {"trials": 4, "recalibration_batches": 1, "finalists": 1},
+    **{
+        f"{recipe}.{key}": value
+        for recipe in ("supernet", "retrain")
+        for key, value in (("batch_size", 1), ("warmup", 0))
+    },
+    "supernet.passes": 2,
+    "retrain.passes": 1,
+    "search.trials": 4,
+    "search.recalibration_batches": 1,
+    "search.finalists": 1,
     "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
 }
 PUBLISHED: dict[str, Any] = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch import nn
 
-from autopanoptic.panoptic.model.heads.box import box_losses
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.box import box_head, box_losses
 
 
 def test_box_losses_are_averaged_over_all_rois() -> None:
@@ -16,3 +19,16 @@ def test_box_losses_are_averaged_over_all_rois() -> None:
     difference = torch.stack((deltas[1, 8:12] - wanted[1], deltas[2, 4:8] - wanted[2])).abs()
     smooth = torch.where(difference < 1, difference**2 / 2, difference - 0.5)
     torch.testing.assert_close(box, smooth.sum() / 3)
+
+
+@pytest.mark.parametrize("rois", [3, 500])
+def test_features_with_their_channels_side_by_side_give_the_same(config: PanopticConfig, rois: int) -> None:
+    head = box_head(config, 8)
+    x = torch.randn(rois, 8, config.box_roi_size, config.box_roi_size, requires_grad=True)
+    expected = nn.Sequential(*head)(x)
+    found = head(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected)
+    wanted = torch.autograd.grad(expected.square().sum(), [x, head[1].weight])
+    gradients = torch.autograd.grad(found.square().sum(), [x, head[1].weight])
+    for one, other in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

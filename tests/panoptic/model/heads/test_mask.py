@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torchvision.ops import roi_align
 
 from autopanoptic.panoptic.data.coco.reader import numbered
@@ -13,7 +14,7 @@ from autopanoptic.panoptic.data.loading import masks as loading
 from autopanoptic.panoptic.data.loading.masks import ThingMasks, window_of
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
-from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_targets
+from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 
 SCENES = 40
@@ -127,3 +128,18 @@ def test_masks_are_made_inside_boxes() -> None:
     assert window.masks.shape == (2, 390 + 2 - 256, 760 + 2 - 512)
     assert window.masks.sum((1, 2)).tolist() == [40 * 60, 80 * 20]
     assert window.corners.tolist() == [[512, 256], [0, 256]]
+
+
+def test_the_predictor_is_a_transposed_convolution_a_relu_and_a_convolution() -> None:
+    predictor = mask_predictor(16, 4)
+    for layer in (predictor[0], predictor[2]):
+        nn.init.normal_(layer.bias)
+    x = torch.randn(5, 16, 7, 7, requires_grad=True)
+    expected = nn.Sequential(*predictor)(x)
+    found = predictor(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected)
+    inputs = [x, *predictor.parameters()]
+    wanted = torch.autograd.grad(expected.square().sum(), inputs)
+    for one, other in zip(torch.autograd.grad(found.square().sum(), inputs), wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+    assert predictor(x[:0]).shape == (0, 4, 14, 14)
