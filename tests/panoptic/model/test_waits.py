@@ -84,6 +84,21 @@ def test_a_gpu_reports_no_more_waits(config: PanopticConfig, make_batch: Any) ->
     assert len(waits) <= len(SIZES) + 4, waits
 
 
+@pytest.mark.gpu
+def test_a_gpu_trains_in_bfloat16(config: PanopticConfig, make_batch: Any) -> None:
+    device = torch.device("cuda")
+    network: Any = _network(config).train().to(device)
+    sent = tree_map_only(torch.Tensor, lambda x: x.to(device), make_batch(SIZES, [2, 3]))
+    seen: list[torch.Tensor] = []
+    network.backbone.stem[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    whole = network.losses(**sent, generator=torch.Generator(device).manual_seed(0))["total"]
+    with torch.autocast("cuda", torch.bfloat16):
+        half = network.losses(**sent, generator=torch.Generator(device).manual_seed(0))["total"]
+    half.backward()
+    assert [x.is_contiguous(memory_format=torch.channels_last) for x in seen] == [False, True]
+    torch.testing.assert_close(half, whole, rtol=0.1, atol=0.1)
+
+
 def _network(config: PanopticConfig) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(0)
