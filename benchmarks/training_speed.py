@@ -119,8 +119,22 @@ def load(folder: Path, size: int, batch_size: int, device: torch.device) -> tupl
     return [batch.to(device) for batch in loader], dataset.categories
 
 
-def measure(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, Any]:
-    """Return the figures of all networks on a device."""
+def measure(
+    size: int,
+    batch_size: int,
+    rounds: int,
+    device: torch.device,
+    watch: Callable[[str, Training, list[LabelledBatch]], None] | None = None,
+) -> dict[str, Any]:
+    """Return the figures of all networks on a device.
+
+    Args:
+        size: Side of the images in pixels.
+        batch_size: Images in a batch.
+        rounds: Of four steps of each network.
+        device: Where to run.
+        watch: Called with each network's name, training and batches after the rounds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         batches, categories = load(Path(folder), size, batch_size, device)
     counts = len(categories.things), len(categories.stuff)
@@ -137,6 +151,9 @@ def measure(size: int, batch_size: int, rounds: int, device: torch.device) -> di
             found = seconds(training, batches[:1] if number == 0 else batches, device)
             if number:  # the first round warms up
                 taken[name].append(found)
+    if watch is not None:
+        for name, training in trainings.items():
+            watch(name, training, batches)
     return {"device": _name(device), "networks": dict(_rows(batch_size, work, taken))}
 
 

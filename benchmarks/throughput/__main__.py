@@ -1,0 +1,5 @@
+"""Starts the command line."""
+
+from benchmarks.throughput.cli import app
+
+app()

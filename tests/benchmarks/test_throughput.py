@@ -1,0 +1,116 @@
+"""The benchmark of throughput: what is counted, its inputs, its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from typer.testing import CliRunner
+
+from benchmarks.throughput import report
+from benchmarks.throughput.cli import app
+from benchmarks.throughput.contestants import CONTESTANTS, COUNTS
+from benchmarks.throughput.inputs import THINGS, random_batch
+from benchmarks.throughput.operators import OTHERS, OperatorTimes
+from benchmarks.throughput.speed import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, DOCS = ROOT / "benchmarks" / "results" / "throughput", ROOT / "docs"
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind", "work"),
+    [
+        (nn.Conv2d(8, 6, 3, padding=1), "convolution 3x3 and larger", 2 * 36 * 8 * 6 * 9),
+        (nn.Conv2d(8, 6, 1), "convolution 1x1", 2 * 36 * 8 * 6),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), "depthwise convolution", 2 * 36 * 8 * 9),
+        (nn.ConvTranspose2d(8, 6, 2, stride=2), "transposed convolution", 2 * 36 * 8 * 6 * 4),
+        (nn.Sequential(nn.Flatten(), nn.Linear(288, 5)), "matrix product", 2 * 288 * 5),
+    ],
+)
+def test_work_is_counted_forth_and_back(layer: nn.Module, kind: str, work: int) -> None:
+    x = torch.randn(2, 8, 6, 6, requires_grad=True)
+    with OperatorTimes() as times:
+        layer(x).sum().backward()
+    assert times.spent[kind].gflops * 1e9 == pytest.approx(3 * work)
+    assert set(times.spent) == {kind, OTHERS}
+    assert all(one.seconds > 0 for one in times.spent.values())
+
+
+def test_an_input_without_gradient_is_no_work() -> None:
+    weight = torch.randn(6, 8, 1, 1, requires_grad=True)
+    with OperatorTimes() as times:
+        functional.conv2d(torch.randn(2, 8, 6, 6), weight).sum().backward()
+    assert times.spent["convolution 1x1"].gflops * 1e9 == pytest.approx(2 * 2 * 36 * 8 * 6)
+
+
+def test_random_batches_are_padded_and_consistent() -> None:
+    batch = random_batch(2, (100, 150), COUNTS, 64)
+    assert batch.images.shape == (2, 3, 128, 192)
+    assert not batch.images[:, :, 100:].any()
+    assert batch.pixels.is_contiguous(memory_format=torch.channels_last)
+    assert (batch.semantic[:, 100:] == 255).all()
+    for target, semantic in zip(batch.targets, batch.semantic, strict=True):
+        assert target["masks"].whole().shape == (THINGS, 100, 150)
+        assert (target["boxes"][:, 2:] > target["boxes"][:, :2]).all()
+        assert target["boxes"].min() >= 0
+        assert (target["boxes"].amax(0)[2:] <= torch.tensor([150, 100])).all()
+        assert torch.equal(semantic[:100, :150] == 0, target["masks"].whole().any(0))
+
+
+def figures(name: str, images_per_second: float) -> dict[str, Any]:
+    return {kind: {"gflops": 10.0, "images_per_second": images_per_second, "memory": 100.0} for kind in KINDS}
+
+
+def test_ratios_are_by_the_reference_and_missing_without_it() -> None:
+    found = {"device": "x", "size": [64, 64], "precision": "32-true", "torch": "2", "batches": {}}
+    both = {**found, "batches": {"2": {"ours": figures("ours", 3.0), report.REFERENCE: figures("r", 4.0)}}}
+    assert "| ours | 2 | training | 10.0 | 3 | 30 | 0.75 | 100 |" in list(report.speed(both))
+    alone = {**found, "batches": {"2": {"ours": figures("ours", 3.0)}}}
+    assert "| ours | 2 | training | 10.0 | 3 | 30 |  | 100 |" in list(report.speed(alone))
+
+
+def test_the_page_is_that_of_the_results(tmp_path: Path) -> None:
+    assert report.write(RESULTS, tmp_path).read_text() == (DOCS / report.PAGE).read_text(), (
+        "run `python -m benchmarks.throughput report`"
+    )
+
+
+def test_no_results_are_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"benchmarks\.throughput operators"):
+        report.write(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "YOLO"], "YOLO: there are hand-made"),
+        (["--batch", "1"], "2 at least"),
+        pytest.param(
+            ["--device", "cuda"],
+            "can use no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: list[str], message: str) -> None:
+    found = CliRunner().invoke(app, ["measure", *arguments], env={"COLUMNS": "200"})
+    assert found.exit_code == 2
+    assert message in found.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_every_network_is_measured(tmp_path: Path, device: str) -> None:
+    arguments = ["measure", "--height", "64", "--width", "64", "--batch", "2", "--steps", "1"]
+    found = CliRunner().invoke(app, [*arguments, "--device", device, "--results", str(tmp_path)])
+    assert found.exit_code == 0, found.output
+    (path,) = tmp_path.glob("speed-*.json")
+    networks = json.loads(path.read_text())["batches"]["2"]
+    assert set(networks) == set(CONTESTANTS)
+    assert all(row[kind]["images_per_second"] > 0 for row in networks.values() for kind in KINDS)
