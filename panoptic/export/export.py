@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +31,8 @@ ONNX, TORCH, STATE_DICT = "onnx", "torch", "state-dict"
 FORMATS = (ONNX, TORCH, STATE_DICT)
 SUFFIXES = {ONNX: "onnx", TORCH: "pt2"}
 REPORT = "export.json"
+UNFINISHED = "unfinished"
+"""Folder in which an export is made, before it takes the place of an earlier one."""
 SHAPE = 3 / 4
 """Height by width of the images with which graphs for images of any size are checked and timed."""
 
@@ -126,16 +130,12 @@ def export(
     kinds = [one for one in SUFFIXES if one in formats]
     normalization = trained.usage.transform.normalization
     plans = plans_of(trained.network, normalization, size, fixed=fixed) if kinds else []
-    _remove(out)
-    try:
-        _save_network(trained, out, weights=STATE_DICT in formats)
-        graphs = {one.file: one for one in _graphs(plans, kinds, out, opset, repeats, console)}
+    with _replacing(out) as made:
+        _save_network(trained, made, weights=STATE_DICT in formats)
+        graphs = {one.file: one for one in _graphs(plans, kinds, made, opset, repeats, console)}
         threads, ordered = torch.get_num_threads(), tuple(one for one in FORMATS if one in formats)
         exported = Export(out, name, ordered, size, fixed, divisor, opset, graphs, threads)
-        write_object(out / REPORT, exported.to_json(), indent=2)
-    except BaseException:
-        _remove(out)  # so that the folder is free for another try
-        raise
+        write_object(made / REPORT, exported.to_json(), indent=2)
     return exported
 
 
@@ -159,8 +159,25 @@ def _check(formats: Sequence[str], size: Size | None, repeats: int) -> None:
 def _require_free(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier export."""
     require_folder(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+    others = [one for one in out.iterdir() if one.name != UNFINISHED] if out.is_dir() else []
+    if others and not (out / REPORT).is_file():
         raise FileExistsError(f"{out} is not empty, and no earlier export ({REPORT}); give another folder")
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """Give a folder for an export, which takes the place of an earlier one when it is whole, and else leaves it."""
+    made = out / UNFINISHED
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    try:
+        yield made
+        _remove(out)
+        # Last what says that the export is whole.
+        for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
+            path.replace(out / path.name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _remove(out: Path) -> None:

@@ -24,3 +24,11 @@ def computing(precision: str, device: torch.device) -> AbstractContextManager[An
     import torch
 
     return nullcontext() if precision == "32-true" else torch.autocast(device.type, torch.bfloat16)
+
+
+def in_full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which single precision stays what it is, within that of `computing`."""
+    import torch
+
+    # Where there are no values there is no precision.
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

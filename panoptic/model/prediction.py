@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import expand_boxes, expand_masks
 
+from autopanoptic.panoptic.model.precision import in_full_precision
+
 PASTE_CHUNK = 8
 
 
@@ -58,7 +60,7 @@ def paste_masks(
         cells = padded.shape[-1]
         rows, columns = weights(size[0], y1, y2, cells), weights(size[1], x1, x2, cells)
         # Under autocast the products would have 8 bits, with which masks are others.
-        with torch.autocast(boxes.device.type, enabled=False):
+        with in_full_precision(boxes.device):
             masks[part] = rows @ padded.to(rows.dtype) @ columns.transpose(1, 2) > threshold
     return masks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,6 +191,25 @@ def test_a_failure_leaves_nothing_behind(network: Path, tmp_path: Path, monkeypa
         export(network, tmp_path, formats=["torch"], size=SIZE)
     assert list(tmp_path.iterdir()) == []
     assert export(network, tmp_path, formats=["state-dict"]).formats == ("state-dict",)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ExportError, match="dense cannot be exported"):
+        export(network, tmp_path, formats=["torch"], size=SIZE)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before  # the earlier export is kept
+
+
+def test_an_export_onto_itself_is_refused(network: Path, tmp_path: Path) -> None:
+    export(network, tmp_path, formats=["state-dict"])
+    with pytest.raises(ValueError, match="is the network that is to be exported, which would be overwritten"):
+        export(tmp_path, tmp_path, formats=["state-dict"])
+    assert load_network(tmp_path).config == load_network(network).config
+
+
+def test_a_file_gets_no_module_imported(network: Path, exported: Export, tmp_path: Path) -> None:
+    shutil.copytree(exported.folder, tmp_path, dirs_exist_ok=True)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**values, "imports": ["somebodys_module"]}))
+    with pytest.raises(ValueError, match=r"parts of the module somebodys_module.*import what you trust before"):
+        OnnxNetwork(tmp_path)
 
 
 def test_an_earlier_export_is_replaced_as_a_whole(network: Path, tmp_path: Path) -> None:

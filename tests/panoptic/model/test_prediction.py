@@ -19,6 +19,16 @@ def test_chunks_give_what_pasting_at_once_gives() -> None:
     assert torch.equal(paste_masks(probabilities, boxes, (50, 70), 0.4, aligned=False), at_once)
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+def test_masks_are_the_same_under_autocast(aligned: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(6, 28, 28, generator=generator)
+    boxes = torch.tensor([[10.3, 20.1, 450.0, 520.7]]).repeat(6, 1)
+    wanted = paste_masks(probabilities, boxes, (600, 500), 0.5, aligned=aligned)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(paste_masks(probabilities, boxes, (600, 500), 0.5, aligned=aligned), wanted)
+
+
 def test_aligned_masks_are_sampled_bilinearly_at_the_pixels_centres() -> None:
     probabilities = torch.rand(3, 10, 10, generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[3.2, 4.7, 20.1, 33.3], [-5.0, 30.5, 12.0, 55.0], [60.0, 0.0, 75.0, 3.0]])

@@ -150,6 +150,9 @@ def test_runs_and_pretrainings_are_found_by_their_names(
     assert network_weights("pretraining") == {
         "init": str(pretraining / "found" / "backbone.pt"), "init_part": "backbone",
     }  # fmt: skip
+    for wrapped, whole in ((other.state_dict(), True), (other.backbone.state_dict(), False)):
+        torch.save({"model": {f"module.{name}": value for name, value in wrapped.items()}}, tmp_path / "ddp.pt")
+        assert ("init_part" not in network_weights("ddp.pt")) == whole
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         FileNotFoundError, match=r"empty has no weights to start from: looked for supernet/supernet\.pt"
