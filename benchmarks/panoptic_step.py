@@ -27,7 +27,8 @@ from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import find_splits
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -64,7 +65,7 @@ def watch(network: nn.Module, seconds: dict[str, float]) -> None:
         network.get_submodule(name).register_forward_hook(partial(end, name))
 
 
-def step(network: PanopticNetwork, optimizer: torch.optim.Optimizer, batch: Batch, index: int,
+def step(network: PanopticNetwork, optimizer: torch.optim.Optimizer, batch: LabelledBatch, index: int,
          seconds: dict[str, float]) -> dict[str, float]:  # fmt: skip
     """Return the milliseconds of a step's parts."""
     seconds.clear()

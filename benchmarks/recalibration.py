@@ -25,7 +25,8 @@ from scipy import stats
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.stages.batches import batches_of
@@ -69,7 +70,7 @@ def compare(run: Path, count: int, sizes: list[int], seed: int) -> dict[str, Any
     images = list(
         training_batches(
             datasets.train, settings.transform(), batch_size=settings.supernet.batch_size, divisor=divisor,
-            seed=settings.seed + 1, stop=2 * most,
+            seed=settings.seed + 1, stop=2 * most, labelled=False,
         )
     )  # fmt: skip
     chosen: dict[str, list[Batch] | None] = {"none": None}

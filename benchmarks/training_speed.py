@@ -32,7 +32,8 @@ from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import find_splits
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -41,7 +42,7 @@ from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.training.hardware import keep_memory
 
-Losses = Callable[[Batch], Tensor]
+Losses = Callable[[LabelledBatch], Tensor]
 CLIP = 10.0
 
 
@@ -52,7 +53,7 @@ def panoptic(config: PanopticConfig, device: torch.device) -> tuple[nn.Module, L
     with seeded(0):
         network = new_network(config, hand_made(space)).to(device).train()
 
-    def losses(batch: Batch) -> Tensor:
+    def losses(batch: LabelledBatch) -> Tensor:
         generator = torch.Generator(device).manual_seed(0)
         return network.losses(batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator)["total"]
 
@@ -67,15 +68,15 @@ def mask_rcnn(categories: Categories, size: int, device: torch.device) -> tuple[
             image_mean=[0.0] * 3, image_std=[1.0] * 3,
         ).to(device).train()  # fmt: skip
 
-    def losses(batch: Batch) -> Tensor:
-        targets = [{**target, "masks": target["masks"].to(torch.uint8)} for target in batch.targets]
+    def losses(batch: LabelledBatch) -> Tensor:
+        targets = [{**target, "masks": target["masks"].whole().to(torch.uint8)} for target in batch.targets]
         found: dict[str, Tensor] = network(list(batch.images), targets)
         return torch.stack(list(found.values())).sum()
 
     return network, losses
 
 
-def gflops(losses: Losses, batch: Batch) -> float:
+def gflops(losses: Losses, batch: LabelledBatch) -> float:
     """Return the work of one image's forward pass, a multiply and an add as one."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         losses(batch)
@@ -89,7 +90,7 @@ class Training:
         self.network, self.losses = network, losses
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
 
-    def step(self, batch: Batch) -> None:
+    def step(self, batch: LabelledBatch) -> None:
         """Take one training step."""
         self.losses(batch).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -97,7 +98,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def seconds(training: Training, batches: list[Batch], device: torch.device) -> float:
+def seconds(training: Training, batches: list[LabelledBatch], device: torch.device) -> float:
     """Return the seconds of a step on each of some batches."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     if device.type == "cuda":
@@ -110,7 +111,7 @@ def seconds(training: Training, batches: list[Batch], device: torch.device) -> f
     return (clock() - start) / len(batches)
 
 
-def load(folder: Path, size: int, batch_size: int, device: torch.device) -> tuple[list[Batch], Categories]:
+def load(folder: Path, size: int, batch_size: int, device: torch.device) -> tuple[list[LabelledBatch], Categories]:
     """Return a few batches of scenes on a device."""
     root = write_scenes(folder / "scenes", {"train": 4 * batch_size, "nas_val": 1, "val": 1}, size=size)
     dataset = find_splits(root).open().train
@@ -123,7 +124,7 @@ def measure(
     batch_size: int,
     rounds: int,
     device: torch.device,
-    watch: Callable[[str, Training, list[Batch]], None] | None = None,
+    watch: Callable[[str, Training, list[LabelledBatch]], None] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of all networks on a device.
 

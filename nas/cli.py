@@ -17,6 +17,9 @@ from autopanoptic.nas.storage.journal import JournalError
 GROUP = "autopanoptic.commands"
 """The entry-point group of tasks: the name is the command, the object a ``typer.Typer``."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, JournalError, SearchError)
 """Errors that tell the user what to do; they are printed without a traceback."""
 
@@ -40,6 +43,9 @@ class _Program(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader has seen enough, as `| head` has
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted.")
+            raise typer.Exit(INTERRUPTED) from None
         except EXPECTED as problem:
             if ctx.params.get("show_traceback"):
                 typer.echo(traceback.format_exc(), err=True)

@@ -9,6 +9,8 @@ backward pass, for autograd asks the driver for its devices.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -135,12 +137,23 @@ def on_gpu(value: T) -> T:
             for name, buffer in module._buffers.items():
                 module._buffers[name] = None if buffer is None else OnGpu(buffer)
         return value
-    return tree_map_only(Tensor, OnGpu, value)  # type: ignore[no-any-return]
+    return map_tensors(OnGpu, value)
 
 
 def on_host(value: T) -> T:
     """Return a structure of tensors as it lies on the CPU."""
-    return tree_map_only(OnGpu, lambda x: x.inner, value)  # type: ignore[no-any-return]
+    return map_tensors(_inner, value)
+
+
+def map_tensors(function: Callable[[Any], Any], value: Any) -> Any:
+    """Return a structure of dicts, lists, tuples and dataclasses with a function of its tensors."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: map_tensors(function, getattr(value, one.name)) for one in fields(value)})
+    if isinstance(value, dict):
+        return {key: map_tensors(function, one) for key, one in value.items()}
+    return type(value)(map_tensors(function, one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 class OnGpuGenerator(torch.Generator):

@@ -18,7 +18,7 @@ import autopanoptic.nas
 import autopanoptic.strategies
 from autopanoptic.panoptic import cli
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators import known
+from autopanoptic.panoptic.model.parts.registry import own_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -58,15 +58,15 @@ def test_the_code_runs_and_prints_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(known, "_KNOWN", dict(known._KNOWN))  # a page's own operators are the page's alone
     namespace: dict[str, object] = {"__name__": "__main__"}
     found = [block for block in blocks(page) if block.runs]
     assert found
-    for block in found:
-        exec(block.compiled(page), namespace)
-        printed = capsys.readouterr().out
-        if block.output is not None:
-            assert printed == block.output
+    with own_parts():
+        for block in found:
+            exec(block.compiled(page), namespace)
+            printed = capsys.readouterr().out
+            if block.output is not None:
+                assert printed == block.output
 
 
 def test_few_blocks_are_left_out_and_those_are_python() -> None:

@@ -15,7 +15,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.merge import merge
 from autopanoptic.panoptic.model.merge.rules import MergeRules
@@ -40,10 +40,10 @@ class Contestant:
     """
 
     network: nn.Module
-    loss: Callable[[Batch], Tensor]
-    predict: Callable[[Batch], Any]
+    loss: Callable[[LabelledBatch], Tensor]
+    predict: Callable[[LabelledBatch], Any]
 
-    def gflops(self, batch: Batch, *, training: bool) -> float:
+    def gflops(self, batch: LabelledBatch, *, training: bool) -> float:
         """Return the work of one image, forth alone, a multiply and an add as one, by torch's counter."""
         self.network.train(training)
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FLOP_FORMULAS) as counter:
@@ -61,11 +61,11 @@ def hand_made_coco(size: tuple[int, int], device: torch.device) -> Contestant:
     categories = Categories([Category(i + 1, str(i), i < COUNTS[0], (i, 0, 0)) for i in range(sum(COUNTS))])
     rules = MergeRules(score_threshold=0.0)
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: LabelledBatch) -> Tensor:
         generator = torch.Generator(device).manual_seed(0)
         return network.losses(batch.images, batch.sizes, batch.targets, batch.semantic, generator=generator)["total"]
 
-    def predict(batch: Batch) -> Any:
+    def predict(batch: LabelledBatch) -> Any:
         found = network.predict(batch.images, batch.sizes, batch.original_sizes)
         return [merge(one.scores, one.labels, one.masks, one.semantic, categories, rules) for one in found]
 
@@ -80,11 +80,11 @@ def mask_rcnn(size: tuple[int, int], device: torch.device) -> Contestant:
             image_mean=[0.0] * 3, image_std=[1.0] * 3, box_score_thresh=-1.0,
         ).to(device)  # fmt: skip
 
-    def images_of(batch: Batch) -> list[Tensor]:
+    def images_of(batch: LabelledBatch) -> list[Tensor]:
         return [image[:, :h, :w] for image, (h, w) in zip(batch.images, batch.sizes, strict=True)]
 
-    def loss(batch: Batch) -> Tensor:
-        targets = [{**target, "masks": target["masks"].to(torch.uint8)} for target in batch.targets]
+    def loss(batch: LabelledBatch) -> Tensor:
+        targets = [{**target, "masks": target["masks"].whole().to(torch.uint8)} for target in batch.targets]
         found: dict[str, Tensor] = network(images_of(batch), targets)
         return torch.stack(list(found.values())).sum()
 
@@ -106,24 +106,24 @@ def mask2former(size: tuple[int, int], device: torch.device) -> Contestant:
         network = Mask2FormerForUniversalSegmentation(config).to(device)
     processor = Mask2FormerImageProcessor()
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: LabelledBatch) -> Tensor:
         masks, labels = zip(*(_segments(batch, index) for index in range(len(batch))), strict=True)
         found: Tensor = network(pixel_values=batch.images, mask_labels=list(masks), class_labels=list(labels)).loss
         return found
 
-    def predict(batch: Batch) -> Any:
+    def predict(batch: LabelledBatch) -> Any:
         sizes = list(batch.original_sizes)
         return processor.post_process_panoptic_segmentation(network(pixel_values=batch.images), 0.0, target_sizes=sizes)
 
     return Contestant(network, loss, predict)
 
 
-def _segments(batch: Batch, index: int) -> tuple[Tensor, Tensor]:
+def _segments(batch: LabelledBatch, index: int) -> tuple[Tensor, Tensor]:
     """The things and the stuff of an image as masks (N, H, W) of the batch's size, and their classes (N,)."""
     target, semantic = batch.targets[index], batch.semantic[index]
     height, width = batch.sizes[index]
     around = (0, semantic.shape[1] - width, 0, semantic.shape[0] - height)
-    things = nn.functional.pad(target["masks"].float(), around)
+    things = nn.functional.pad(target["masks"].whole().float(), around)
     stuff = [label for label in range(1, COUNTS[1] + 1) if bool((semantic == label).any())]
     masks = torch.stack([(semantic == label).float() for label in stuff])
     classes = torch.tensor([COUNTS[0] + label - 1 for label in stuff], device=semantic.device)

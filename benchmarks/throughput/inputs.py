@@ -7,13 +7,19 @@ from itertools import product
 import torch
 
 from autopanoptic.panoptic.data.categories import VOID
-from autopanoptic.panoptic.data.loading.batches import Batch, Target
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.masks import window_of
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 
 THINGS = 10
 """Of each image; COCO has 7 on average."""
+BLOCKS = 4
+"""Of stuff along each side."""
 
 
-def random_batch(batch: int, size: tuple[int, int], counts: tuple[int, int], divisor: int, seed: int = 0) -> Batch:
+def random_batch(
+    batch: int, size: tuple[int, int], counts: tuple[int, int], divisor: int, seed: int = 0
+) -> LabelledBatch:
     """Make a batch.
 
     Args:
@@ -25,26 +31,44 @@ def random_batch(batch: int, size: tuple[int, int], counts: tuple[int, int], div
     """
     generator = torch.Generator().manual_seed(seed)
     height, width = size
-    padded = tuple(-(-side // divisor) * divisor for side in size)
-    images = torch.zeros((batch, 3, *padded))
-    images[:, :, :height, :width] = torch.randn((batch, 3, height, width), generator=generator)
-    semantic = torch.full((batch, *padded), VOID, dtype=torch.uint8)
-    targets = [_target(size, counts[0], generator) for _ in range(batch)]
-    cells = torch.randint(1, counts[1] + 1, (batch, 4, 4), generator=generator, dtype=torch.uint8)
-    for index, row, column in product(range(batch), range(4), range(4)):
-        rows, columns = (slice(at * side // 4, (at + 1) * side // 4) for at, side in ((row, height), (column, width)))
-        semantic[index, rows, columns] = cells[index, row, column]
-    for index, target in enumerate(targets):
-        semantic[index, :height, :width][target["masks"].any(0)] = 0
-    return Batch(images, [size] * batch, [size] * batch, targets, semantic, list(range(batch)))
+    padded = [-(-side // divisor) * divisor for side in size]
+    pixels = torch.zeros((batch, *padded, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    pixels[:, :, :height, :width] = torch.randint(256, (batch, 3, height, width), generator=generator)
+    boxes = [_boxes(size, generator) for _ in range(batch)]
+    numbers = torch.zeros((batch, *padded), dtype=torch.uint8)
+    numbers[:, :height, :width] = torch.stack([_numbers(size, own) for own in boxes])
+    stuff = torch.randint(1, counts[1] + 1, (batch, BLOCKS**2), generator=generator)
+    things = torch.zeros((batch, THINGS), dtype=torch.int64)
+    return LabelledBatch(
+        pixels=pixels,
+        sizes=[size] * batch,
+        original_sizes=[size] * batch,
+        image_ids=list(range(batch)),
+        normalization=IMAGENET,
+        numbers=numbers,
+        semantic_labels=torch.cat((torch.full((batch, 1), VOID), things, stuff), dim=1).to(torch.uint8),
+        things=torch.arange(1, THINGS + 1).repeat(batch),
+        labels=torch.randint(1, counts[0] + 1, (batch * THINGS,), generator=generator),
+        boxes=torch.cat(boxes),
+        counts=[THINGS] * batch,
+        windows=[window_of(own, size) for own in boxes],
+    )
 
 
-def _target(size: tuple[int, int], things: int, generator: torch.Generator) -> Target:
+def _boxes(size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
     limits = torch.tensor([size[1], size[0]])
     extent = (torch.rand((THINGS, 2), generator=generator) * 0.4 + 0.04) * limits
     corner = torch.rand((THINGS, 2), generator=generator) * (limits - extent)
-    boxes = torch.cat((corner, corner + extent), dim=1).round()
-    masks = torch.zeros((THINGS, *size), dtype=torch.bool)
-    for mask, (x1, y1, x2, y2) in zip(masks, boxes.long().tolist(), strict=True):
-        mask[y1:y2, x1:x2] = True
-    return {"boxes": boxes, "labels": torch.randint(1, things + 1, (THINGS,), generator=generator), "masks": masks}
+    return torch.cat((corner, corner + extent), dim=1).round()
+
+
+def _numbers(size: tuple[int, int], boxes: torch.Tensor) -> torch.Tensor:
+    """The map of an image: things 1, 2, ... on blocks of stuff with the numbers that follow."""
+    numbers = torch.zeros(size, dtype=torch.uint8)
+    edges = [[at * side // BLOCKS for at in range(BLOCKS + 1)] for side in size]
+    for row, column in product(range(BLOCKS), range(BLOCKS)):
+        rows, columns = (slice(*one[at : at + 2]) for one, at in zip(edges, (row, column), strict=True))
+        numbers[rows, columns] = 1 + THINGS + row * BLOCKS + column
+    for number, (x1, y1, x2, y2) in enumerate(boxes.long().tolist(), 1):
+        numbers[y1:y2, x1:x2] = number
+    return numbers

@@ -9,6 +9,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 import torchvision
 from torch import nn
 
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.training.hardware import keep_memory
@@ -53,11 +54,11 @@ def measure(
     }
 
 
-def _training(contestant: Contestant, precision: str) -> Callable[[Batch], None]:
+def _training(contestant: Contestant, precision: str) -> Callable[[LabelledBatch], None]:
     network = contestant.network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
 
-    def step(batch: Batch) -> None:
+    def step(batch: LabelledBatch) -> None:
         with computing(precision, batch.images.device):
             loss = contestant.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -68,10 +69,10 @@ def _training(contestant: Contestant, precision: str) -> Callable[[Batch], None]
     return step
 
 
-def _evaluation(contestant: Contestant, precision: str) -> Callable[[Batch], None]:
+def _evaluation(contestant: Contestant, precision: str) -> Callable[[LabelledBatch], None]:
     contestant.network.eval()
 
-    def step(batch: Batch) -> None:
+    def step(batch: LabelledBatch) -> None:
         with torch.no_grad(), computing(precision, batch.images.device):
             contestant.predict(batch)
 
@@ -81,7 +82,9 @@ def _evaluation(contestant: Contestant, precision: str) -> Callable[[Batch], Non
 KINDS = {"training": _training, "evaluation": _evaluation}
 
 
-def _timed(step: Callable[[Batch], None], images: Batch, steps: int, device: torch.device) -> dict[str, float]:
+def _timed(
+    step: Callable[[LabelledBatch], None], images: LabelledBatch, steps: int, device: torch.device
+) -> dict[str, float]:
     """Return images per second, batches being sent to the device each time, and the most memory in MiB."""
     on_gpu = device.type == "cuda"
     if on_gpu:
@@ -111,9 +114,9 @@ def measure_all(
     found: dict[str, Any] = {}
     for batch in batches:
         for name in names:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                arguments = (name, size, batch, steps, device, precision)
-                found.setdefault(str(batch), {})[name] = pool.apply(measure, arguments)
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+                row = processes.submit(measure, name, size, batch, steps, device, precision).result()
+            found.setdefault(str(batch), {})[name] = row
     return {
         "device": device_name(device), "torch": torch.__version__, "torchvision": torchvision.__version__,
         "size": list(size), "precision": precision, "batches": found,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from multiprocessing.process import BaseProcess
 
 PAUSE = 0.01
@@ -26,6 +28,23 @@ def end_own_group() -> None:
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """End this process when the one that has started it does, which may be killed: nobody would see what it does.
+
+    Args:
+        end: what ends it; called in a thread of its own.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def end_groups(leaders: Collection[BaseProcess], seconds: float) -> None:

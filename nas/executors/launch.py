@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autopanoptic.nas.executors.server import Ended, Kill, Ready, Start, Stop, serve
+from autopanoptic.nas.executors.server import Begin, Ended, Kill, Ready, Rest, Rested, Start, Stop, serve
 from autopanoptic.nas.executors.worker import THREAD_COUNTS, Settings
 
 SECONDS_TO_END = 5.0
@@ -43,19 +43,43 @@ class WorkerServer:
         with _interrupt_blocked(), _environment(dict.fromkeys(THREAD_COUNTS, "1")):
             self.process.start()
         theirs.close()
-        self.ready = False
         self._numbers = itertools.count()
-        self._send((modules, settings))
+        self.begin(modules, settings)
+
+    def begin(self, modules: Collection[str], settings: Settings) -> None:
+        """Have modules imported, and the next workers started with these settings."""
+        self.ready = False
+        self._send(Begin(frozenset(modules), settings))
+
+    def rest(self) -> bool:
+        """End all workers, whatever they are doing, and return whether the process can `begin` again."""
+        self._send(Rest())
+        with suppress(ServerLostError, OSError):
+            while self.ready and self.control.poll(SECONDS_TO_END + 2):
+                if self._receive_rest():
+                    return True
+        return False
+
+    def _receive_rest(self) -> bool:
+        message = self._recv()
+        if isinstance(message, Rested):
+            return True
+        self._take(message)
+        return False
 
     def _send(self, message: Any) -> None:
         with suppress(OSError):  # it has died; receive() says so
             self.control.send(message)
 
-    def start_worker(self) -> tuple[int, Connection]:
-        """Have a worker started; returns its number and the pipe to it, which may be written to at once."""
+    def start_worker(self, place: int) -> tuple[int, Connection]:
+        """Have a worker started; returns its number and the pipe to it, which may be written to at once.
+
+        Args:
+            place: among the workers, which one that replaces another takes over.
+        """
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         number = next(self._numbers)
-        self._send(Start(number))
+        self._send(Start(number, place))
         with suppress(OSError):
             reduction.send_handle(self.control, theirs.fileno(), self.process.pid)
         theirs.close()
@@ -71,12 +95,20 @@ class WorkerServer:
         Raises:
             ServerLostError: when the process has died.
         """
+        return self._take(self._recv())
+
+    def _recv(self) -> Ready | Ended | Rested:
         try:
-            message: Ready | Ended = self.control.recv()
+            message: Ready | Ended | Rested = self.control.recv()
         except (EOFError, OSError):
             raise ServerLostError from None
+        return message
+
+    def _take(self, message: Ready | Ended | Rested) -> Ended | None:
         if isinstance(message, Ended):
             return message
+        if isinstance(message, Rested):
+            return None
         self.ready = True
         if message.obstacle is not None:
             level = logging.WARNING if sys.platform == "linux" else logging.INFO

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -56,6 +56,8 @@ class ProcessExecutor:
         self.capacity = workers
         self.threads = threads
         self._server: WorkerServer | None = None
+        self._resting: WorkerServer | None = None
+        self._keeps = False
         self._workers: list[_Worker] = []
         self._outcomes: deque[Outcome] = deque()
 
@@ -80,9 +82,34 @@ class ProcessExecutor:
         atexit.register(self.stop)
         self._start_all()
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the process that starts the workers between evaluators, so that it imports what they need once.
+
+        What it has imported for one evaluator lies in the memory of the workers of the next, too.
+        """
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._end_resting()
+
+    def _end_resting(self) -> None:
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.end()
+
     def _start_all(self) -> None:
-        self._server = WorkerServer(self._modules, self._settings)
-        self._workers = [_Worker(*self._server.start_worker()) for _ in range(self.capacity)]
+        server = self._resting
+        if server is not None and server.process.is_alive():
+            server.begin(self._modules, self._settings)
+            self._resting = None
+        else:
+            self._end_resting()
+            server = WorkerServer(self._modules, self._settings)
+        self._server = server
+        self._workers = [_Worker(*self._server.start_worker(place)) for place in range(self.capacity)]
 
     def submit(self, trial_id: int, architecture: Architecture) -> None:
         """Give an evaluation to a free worker."""
@@ -155,7 +182,8 @@ class ProcessExecutor:
     def _replace(self, server: WorkerServer, worker: _Worker) -> None:
         worker.pipe.close()
         server.kill_worker(worker.number)
-        self._workers[self._workers.index(worker)] = _Worker(*server.start_worker())
+        place = self._workers.index(worker)
+        self._workers[place] = _Worker(*server.start_worker(place))
 
     def _bury(self, server: WorkerServer, ended: Ended | None) -> None:
         worker = next((w for w in self._workers if ended is not None and w.number == ended.number), None)
@@ -199,7 +227,7 @@ class ProcessExecutor:
         return True
 
     def stop(self) -> None:
-        """End the workers, whatever they are doing, and all that they have started.
+        """End the workers, whatever they are doing, and all that they have started; the executor may start again.
 
         They are asked to, and killed after 5 seconds.
         """
@@ -207,7 +235,10 @@ class ProcessExecutor:
         workers, self._workers = self._workers, []
         self._outcomes.clear()
         if server is not None:
-            server.end()
+            if self._keeps and server.rest():
+                self._resting = server
+            else:
+                server.end()
         for worker in workers:
             worker.pipe.close()
         atexit.unregister(self.stop)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from autopanoptic.nas.executors.forks import why_not_fork
 from autopanoptic.nas.executors.groups import end_groups, kill_group
@@ -27,6 +28,7 @@ class Start:
     """What the driver sends, followed by the worker's end of a pipe: start a worker."""
 
     number: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class Kill:
     """What the driver sends: kill a worker, with all that it has started."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What the driver sends: end the workers, and wait for what comes next."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """What the driver sends first, and after a rest: import some modules, and start workers with these settings."""
+
+    modules: frozenset[str]
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,11 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Rested:
+    """What the server sends when all workers have ended, because the driver has asked for it."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """What the server sends when a worker has ended, with its exit code (as of ``multiprocessing.Process``)."""
 
@@ -60,16 +80,12 @@ def serve(control: Connection, seconds_to_end: float) -> None:
     """Start workers as the driver asks, until it goes away; run in a process of its own.
 
     Args:
-        control: to the driver, which first sends the names of the modules to import and the workers' settings.
+        control: to the driver, which first sends `Begin`.
         seconds_to_end: how long workers have, all together, to end when they are asked to.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, ConnectionError):  # the driver is gone
-        modules, settings = control.recv()
-        _import(modules)
-        obstacle = why_not_fork({control.fileno()})
-        control.send(Ready(obstacle))
-        _Server(control, settings, forks=obstacle is None).serve(seconds_to_end)
+        _Server(control, control.recv(), seconds_to_end).serve()
     os._exit(0)  # what the program registers to be done at its end is not for this process to do
 
 
@@ -80,21 +96,30 @@ def _import(modules: Collection[str]) -> None:
 
 
 class _Server:
-    def __init__(self, control: Connection, settings: Settings, forks: bool) -> None:
+    def __init__(self, control: Connection, begin: Begin, seconds_to_end: float) -> None:
         self._control = control
-        self._settings = settings
-        self._forks = forks
-        self._process: Callable[..., BaseProcess] = (
-            multiprocessing.get_context("fork").Process if forks else multiprocessing.get_context("spawn").Process
-        )
+        self._seconds_to_end = seconds_to_end
         self._workers: dict[int, tuple[int, BaseProcess]] = {}
         """By what becomes ready when the process ends: its number and the process."""
+        self._begin(begin)
 
-    def serve(self, seconds_to_end: float) -> None:
+    def _begin(self, begin: Begin) -> None:
+        self._settings = begin.settings
+        _import(begin.modules)
+        obstacle = why_not_fork({self._control.fileno()})
+        self._forks = obstacle is None
+        context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
+        self._process: Callable[..., BaseProcess] = context.Process
+        self._control.send(Ready(obstacle))
+
+    def serve(self) -> None:
         with suppress(EOFError, OSError):  # the driver is gone
             while self._once():
                 pass
-        end_groups([process for _, process in self._workers.values()], seconds_to_end)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        end_groups([process for _, process in self._workers.values()], self._seconds_to_end)
 
     def _once(self) -> bool:
         """Wait for something to happen, and return whether to go on."""
@@ -103,11 +128,18 @@ class _Server:
             self._bury(handle)
         return self._control not in ready or self._obey(self._control.recv())
 
-    def _obey(self, message: Start | Kill | Stop) -> bool:
+    def _obey(self, message: Start | Kill | Rest | Begin | Stop) -> bool:
         if isinstance(message, Start):
-            self._start(message.number)
+            self._start(message.number, message.place)
         elif isinstance(message, Kill):
             self._kill(message.number)
+        elif isinstance(message, Begin):
+            self._begin(message)
+        elif isinstance(message, Rest):
+            self._end_workers()
+            for handle in list(self._workers):
+                self._bury(handle)
+            self._control.send(Rested())
         return not isinstance(message, Stop)
 
     def _kill(self, number: int) -> None:
@@ -115,11 +147,11 @@ class _Server:
             if other == number:
                 kill_group(process)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, place: int) -> None:
         pipe = type(self._control)(reduction.recv_handle(self._control))
         inherited = [self._control] if self._forks else []
         # A daemon could have no children of its own, such as the workers of a DataLoader.
-        process = self._process(target=work, args=(pipe, self._settings, inherited), daemon=False)
+        process = self._process(target=work, args=(pipe, self._settings, place, inherited), daemon=False)
         process.start()
         pipe.close()
         self._workers[_end_of(process)] = number, process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import Outcome, failed, run_one
-from autopanoptic.nas.executors.groups import end_own_group, lead_group
+from autopanoptic.nas.executors.groups import end_own_group, end_with_parent, lead_group
 from autopanoptic.nas.space.architecture import Architecture, Option
 
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -71,19 +70,35 @@ class Done:
     spent: bool = False
 
 
-def work(pipe: Connection, settings: Settings, inherited: Iterable[Connection] = ()) -> None:
+class _Place:
+    """Which of its executor's workers this process is; None where it is none."""
+
+    number: int | None = None
+
+
+def place_of_worker() -> int | None:
+    """Return which of its executor's workers this process is, from 0; None in any other process.
+
+    A worker that replaces one that has died has its place, so that no two workers use the same device at a time.
+    """
+    return _Place.number
+
+
+def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[Connection] = ()) -> None:
     """Serve the driver until it goes away.
 
     Args:
         pipe: to the driver.
         settings: of the executor.
+        place: among the workers of the executor.
         inherited: what a fork has copied from the process that starts the workers, and is that process's alone.
     """
     lead_group()
+    _Place.number = place
     for connection in inherited:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(end_own_group)
     _separate(settings.threads)
     with suppress(EOFError, BrokenPipeError):  # the driver is gone
         try:
@@ -94,14 +109,6 @@ def work(pipe: Connection, settings: Settings, inherited: Iterable[Connection] =
             _limit_loaded(settings.threads)
             pipe.send(Loaded())
             _Server(pipe, evaluator, settings.answers).serve()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers, and one in a long evaluation would not notice."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        end_own_group()
 
 
 def _separate(threads: int) -> None:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
@@ -130,6 +131,6 @@ def _plain(text: str) -> str:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
     return path

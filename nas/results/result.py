@@ -14,6 +14,7 @@ from autopanoptic.nas.results.budget import best_within
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import end_of, replay
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.nas.storage.header import check_format
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.trials.history import History
@@ -190,8 +191,8 @@ class Result:
             ],
         }
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps(values, indent=1) + "\n")
+            with whole(path) as partial:
+                partial.write_text(json.dumps(values, indent=1) + "\n")
         return values
 
     def plot_history(self, path: str | Path) -> Path:

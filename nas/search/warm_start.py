@@ -12,7 +12,9 @@ from autopanoptic.nas.space.space import SearchSpace
 logger = logging.getLogger(__name__)
 
 
-def warm_start(journal: str | Path, space: SearchSpace, count: int = 10) -> list[Architecture]:
+def warm_start(
+    journal: str | Path, space: SearchSpace, count: int = 10, *, in_order: bool = False
+) -> list[Architecture]:
     """Return the best architectures of another search, for ``Search(initial=...)``.
 
     The spaces may differ. Of a choice that this space does not have the option is dropped; an architecture that lacks
@@ -23,6 +25,8 @@ def warm_start(journal: str | Path, space: SearchSpace, count: int = 10) -> list
         journal: the other search's journal; it may still be running.
         space: the space of the new search.
         count: how many at most, best first by the other search's objectives and constraints.
+        in_order: whether to take the first instead of the best, in the order in which the other search tried them, as
+            for a strategy that needs whole cycles of them.
 
     Raises:
         FileNotFoundError: when there is no such journal.
@@ -33,6 +37,8 @@ def warm_start(journal: str | Path, space: SearchSpace, count: int = 10) -> list
     if count < 1:
         raise ValueError(f"A warm start needs a count of at least 1, not {count}.")
     ranked = Result.from_journal(journal).history.ranked()
+    if in_order:
+        ranked = sorted(ranked, key=lambda trial: trial.id)
     found: dict[Architecture, None] = {}
     problems = []
     for trial in ranked:
@@ -43,7 +49,7 @@ def warm_start(journal: str | Path, space: SearchSpace, count: int = 10) -> list
         except ValueError as problem:
             problems.append(str(problem))
     if not found:
-        why = f"The best: {problems[0]}" if problems else "It has none."
+        why = f"The {'first' if in_order else 'best'}: {problems[0]}" if problems else "It has none."
         raise ValueError(f"None of the {len(ranked)} completed trials of {journal} fits {space!r}. {why}")
     if problems:
         logger.warning("%d trials of %s do not fit the space and were skipped: %s", len(problems), journal, problems[0])

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from autopanoptic.nas.storage.files import whole
+
 Option: TypeAlias = str | int | float | bool
 """The value of a choice; a JSON scalar."""
 
@@ -92,7 +94,8 @@ class Architecture(Mapping[str, Option]):
 
     def save(self, path: str | Path) -> None:
         """Write the architecture as a JSON file."""
-        Path(path).write_text(json.dumps(self._options, indent=2) + "\n")
+        with whole(path) as partial:
+            partial.write_text(json.dumps(self._options, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Architecture:

@@ -93,6 +93,21 @@ def recalibrate(
         logger.warning("Batch norms saw no batch and keep statistics that mix all paths: %s.", names_of_unseen)
 
 
+@contextmanager
+def statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of batch norms as they are, also where the network runs in training mode."""
+    norms = running_norms(network.modules())
+    saved = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, (_, number) in zip(norms, saved, strict=True):
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if number is None else number.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, number) in zip(norms, saved, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, number
+
+
 def running_norms(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
     """Return the batch norms among modules that keep running statistics."""
     return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]

@@ -177,7 +177,8 @@ def _refuse_other_mutables(module: nn.Module) -> None:
         not isinstance(module, _nni.ModelSpace) or getattr(module, "_mutables", None)
     ):
         raise ValueError(
-            f"{type(module).__name__} cannot be switched in place; express it with LayerChoice, InputChoice or Repeat."
+            f"{type(module).__name__} cannot be switched in place; express it with LayerChoice, InputChoice or Repeat, "
+            "a size by Width or Kernel in elastic layers, and another value by a LayerChoice of modules made with each."
         )
 
 

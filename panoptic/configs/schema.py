@@ -9,20 +9,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
-from autopanoptic.panoptic.configs.spaces import with_recipe, with_strategy
+from autopanoptic.panoptic.configs.spaces import with_fine_tuning, with_pretraining, with_recipe, with_strategy
+from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.stages.settings import Settings
 
-DERIVED = {"num_things": "the data", "num_stuff": "the data", "space": "search.space"}
+DERIVED = {
+    "num_things": "the data",
+    "num_stuff": "the data",
+    "space": "search.space",
+    "backbone_blocks": "the file that is the backbone",
+}
 """Fields of `PanopticConfig` that no config gives, and where they come from."""
 RETRAINED = "retrained_network"
+NO_WIDTH = (
+    ": the published widths are those of search.space auto-panoptic; in elastic channels and depths are choices, "
+    "network.c2_widths and so on. Leave one of the two out"
+)
 
 _PLAIN = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("text", "texts")}
 
@@ -60,7 +70,7 @@ def settings_of(layer: Layer) -> Settings:
     layer, quick = layer.take(QUICK)
     _refuse([*_unknown(layer, Settings), *_unknown(quick, Settings, shown_before=(QUICK,))])
     _refuse(list(_unreadable(layer, layer.values, ())))
-    values = with_strategy(layer.values)
+    values = with_fine_tuning(with_pretraining(with_strategy(layer.values)))
     network, supernet = values.get("network", {}), values.get("supernet")
     filled: dict[str, Any] = {}
     if isinstance(changed := values.get(RETRAINED), Mapping) and isinstance(network, Mapping):
@@ -70,7 +80,10 @@ def settings_of(layer: Layer) -> Settings:
             filled[name] = with_recipe(first, supernet)
     # First without them, so that what is wrong in another section is not said twice.
     found = _validated(layer, {**values, **dict.fromkeys(filled)})
-    return _validated(layer, {**values, **filled}) if filled else found
+    found = _validated(layer, {**values, **filled}) if filled else found
+    if found.search.space == "elastic" and (WIDTH,) in layer.places:
+        _refuse([_problem(layer, (WIDTH,), NO_WIDTH)])
+    return found
 
 
 def _refuse(problems: list[str]) -> None:
@@ -156,7 +169,7 @@ def _checker() -> TypeAdapter[Settings]:
 
 
 def _explained(layer: Layer, kind: str, place: tuple[int | str, ...], value: Any, text: str, context: Any) -> str:
-    path = tuple(str(key) for key in place if isinstance(key, str))
+    path = _known(tuple(str(key) for key in place if isinstance(key, str)))
     section, hint = _at(path)
     if kind == "value_error":
         return _out_of_range(layer, path, section, str(context["error"]))
@@ -165,6 +178,17 @@ def _explained(layer: Layer, kind: str, place: tuple[int | str, ...], value: Any
     if hint is None:
         return _problem(layer, path, f": {text}")
     return _problem(layer, path, f" must be {may_be(hint)}, not {shown(_value_at(layer, path, value))}")
+
+
+def _known(path: KeyPath) -> KeyPath:
+    """Return a path without what follows a value of several types: which of them it was tried as."""
+    hint: Any = Settings
+    for length, key in enumerate(path):
+        section = section_of(hint)
+        if section is None:
+            return path[:length]
+        hint = keys_of(section).get(key)
+    return path
 
 
 def _at(path: KeyPath) -> tuple[type, Any]:
@@ -212,6 +236,8 @@ def may_be(hint: Any) -> str:
     if get_origin(hint) is tuple:
         number = "" if Ellipsis in arguments else f"{len(arguments)} "
         return f"a list of {number}{_PLAIN[arguments[0]][1]}"
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(may_be, arguments))
     if hint is bool:
         return "true or false"
     section = section_of(hint)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
 
 OWN = ("passes", "warmup", "schedule", "milestones", "validate_every", "keep", "distillation")
@@ -31,6 +33,45 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
 
 
+FINE_TUNED = 0.1
+"""Share of the learning rate that a pretrained backbone learns with, where the optimizer's steps are of Adam's size."""
+
+
+def with_fine_tuning(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config whose recipes by AdamW train a fixed backbone more slowly, where they say nothing of it.
+
+    Args:
+        values: Nested; what is wrong in them stays as it is.
+    """
+    sections = [values.get(name) for name in ("network", "retrained_network")]
+    backbones = [one.get("backbone", SEARCHED_BACKBONE) for one in sections if isinstance(one, Mapping)]
+    filled = dict(values)
+    if all(backbone == SEARCHED_BACKBONE for backbone in backbones):
+        return filled
+    for name in ("supernet", "retrain"):
+        recipe = values.get(name)
+        if isinstance(recipe, Mapping) and recipe.get("optimizer", "adamw") == "adamw":
+            filled[name] = {"backbone_factor": FINE_TUNED, **recipe}
+    return filled
+
+
 def with_recipe(first: Mapping[str, Any], supernet: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recipe of a first path with the supernet's values for all that it leaves out but `OWN`."""
     return {**{key: value for key, value in supernet.items() if key not in OWN}, **first}
+
+
+def with_pretraining(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config whose recipes of the pretraining hold what they leave out, and that has what `init` asks for.
+
+    On images of a folder that is the schedule of DetNAS and the paper, on crops of the run's own data the small one.
+    """
+    section = values.get("pretraining", {})
+    if not isinstance(section, Mapping):
+        return dict(values)
+    given = section.get("images") is not None
+    wanted: dict[str, Any] = {"found": {}} if values.get("init") == "pretrained" else {}
+    filled = {**wanted, **section}
+    for name, ours in (("supernet", PretrainingRecipe.imagenet_supernet), ("found", PretrainingRecipe.imagenet)):
+        if isinstance(recipe := filled.get(name), Mapping):
+            filled[name] = {**(ours() if given else PretrainingRecipe.small()).to_json(), **recipe}
+    return {**values, "pretraining": filled} if filled else dict(values)

@@ -6,7 +6,7 @@ import colorsys
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -100,6 +100,21 @@ class Categories:
                 return f"{_named(category)} is {_named(other[category.id])} among the others"
         lacking = sorted((c for c in other if c.id not in self), key=lambda c: c.id)
         return f"{_named(lacking[0])} is among the others only" if lacking else None
+
+    def ordered_as(self, other: Categories) -> Categories | None:
+        """Returns these categories with the order, and so the labels, and the colours of others.
+
+        Categories are the same where id, name and kind are; or, where that does not hold for all of them, where name
+        and kind are, and no two of a kind share a name. None if they are not the same either way.
+        """
+        if self.difference(other) is None:
+            return other
+        own = {(category.name, category.isthing): category for category in self}
+        names = [(category.name, category.isthing) for category in other]
+        if len(own) != len(self) or len(set(names)) != len(names) or own.keys() != set(names):
+            return None
+        each = zip(names, other, strict=True)
+        return Categories(replace(own[name], color=category.color) for name, category in each)
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self._categories)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
 from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.model import config_checks
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, HEAD_OPTIONS
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
+from autopanoptic.panoptic.model.parts.imports import import_modules
+from autopanoptic.panoptic.model.parts.kinds import (
+    SEARCH,
+    AnyPart,
+    BackboneBlock,
+    FusionOperator,
+    HeadOperator,
+    PyramidNeck,
+)
 
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels P2 to P6, in pixels of the input image."""
@@ -28,15 +37,28 @@ class PanopticConfig:
             and no fusion, because one of its branches is missing.
         num_stuff: Stuff classes S (at most 254); the semantic map holds 1..S, and 0 for any thing. With 0 there is no
             segmentation branch and no fusion, and what is no thing stays void. One class at least is needed.
+        imports: Modules that register parts of your own (see `register`), by their names in Python's import. They are
+            imported when the config is made, from Python's path or the working folder.
+        backbone: ``"search"``, whose blocks are choices; or a fixed one, beside which the rest is searched:
+            ``"resnet50"``, ``"efficientnet-lite0"``, or a file of weights: a state dict of either, or what `pretrain`
+            has written, whose architecture and widths it then has.
+        backbone_blocks: The operators of a fixed backbone that `pretrain` has written, in their order.
+        backbone_freeze_at: How many parts of a fixed backbone are not trained: 0 none, 1 the stem, 2 C2 as well, and
+            so on to 5, all.
+        backbone_frozen_norms: Whether the batch norms of a fixed backbone keep their statistics, scales and shifts;
+            those of the parts that are not trained do in any case.
         stem_width: Channels after the stem (stride 2).
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
+        blocks: Names of the blocks among which each of them chooses; see `BackboneBlock`.
         batch_norm_momentum: Momentum of the backbone's batch norms, in (0, 1].
         backbone_init: Standard deviation of the kernels behind the stem, for groups of C input channels and kernels
             of k x k: ``"fan_in"`` 1 / (C k^2); ``"published"`` 1 / C, as in the code of single-path one-shot, so that
             depthwise kernels have 1. Steps of Adam's size hardly change those, for the batch norm takes their
             scale out of the gradient.
-        neck: ``"fpn"``, ``"panet"``, ``"bifpn"``, or ``"search"``, which makes the neck a choice among the three.
+        neck: ``"fpn"``, ``"panet"``, ``"bifpn"`` or one of your own (see `PyramidNeck`); or ``"search"``, which makes
+            the neck a choice.
+        necks: Among these, where ``neck`` is ``"search"``.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -45,9 +67,10 @@ class PanopticConfig:
         segmentation_align_corners: Whether the coarser levels' scores are upsampled so that the corners' centres fall
             on each other, as in the published code; then they shift with the size of the padded batch.
         segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
+        fusion_units: Names of the fusion units among which each chooses; see `FusionOperator`.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
-        head_operators: Names of the operators among which the layers of both heads choose; see `add_operator`.
+        head_operators: Names of the operators among which the layers of both heads choose; see `HeadOperator`.
         mask_layers: Searched layers of the mask head.
         mask_roi_size: Side of the mask head's RoIAlign; masks come out at twice that.
         mask_init: Standard deviation of the mask predictor's last kernels, 1 x 1 over C channels: ``"fan_in"``
@@ -89,8 +112,7 @@ class PanopticConfig:
             and there are no proposals in the padding, so that what is seen in an image does not depend on the others of
             its batch; else, as in the published code, padding is seen like an image.
         image_divisor: Images are padded to multiples of this; a multiple of 32.
-        elastic_blocks: In the elastic space, the operators among which each block of the backbone chooses; all of the
-            published ones, or some, the plain ``"shuffle3"`` among them.
+        elastic_blocks: In the elastic space, in place of ``blocks``.
         c2_widths: In the elastic space, the channels that C2 may have, multiples of 4, in place of ``stage_widths``.
         c3_widths: The same of C3.
         c4_widths: The same of C4.
@@ -114,18 +136,26 @@ class PanopticConfig:
     space: str = "auto-panoptic"
     num_things: int = 80
     num_stuff: int = 53
+    imports: tuple[str, ...] = ()
+    backbone: str = config_checks.SEARCHED_BACKBONE
+    backbone_blocks: tuple[str, ...] = ()
+    backbone_freeze_at: int = 2
+    backbone_frozen_norms: bool = True
     stem_width: int = 48
     stage_widths: tuple[int, int, int, int] = (96, 240, 480, 960)
     stage_depths: tuple[int, int, int, int] = (8, 8, 16, 8)
+    blocks: tuple[str, ...] = BLOCK_OPTIONS
     batch_norm_momentum: float = 0.1
     backbone_init: str = "published"
     neck: str = "fpn"
+    necks: tuple[str, ...] = NECK_OPTIONS
     pyramid_channels: int = 256
     norm_groups: int = 32
     segmentation_channels: int = 128
     segmentation_layers: int = 3
     segmentation_align_corners: bool = False
     segmentation_loss_weight: float = 0.3
+    fusion_units: tuple[str, ...] = FUSION_OPTIONS
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     head_operators: tuple[str, ...] = HEAD_OPTIONS
     mask_layers: int = 4
@@ -180,9 +210,40 @@ class PanopticConfig:
     def __post_init__(self) -> None:
         for name in config_checks.SEQUENCES:
             object.__setattr__(self, name, config_checks.as_tuple(name, getattr(self, name)))
-        problems = list(config_checks.problems(self))
+        problems = list(config_checks.import_problems(self))
+        if not problems:
+            try:
+                import_modules(self.imports)
+            except ValueError as error:
+                raise ValueError(f"PanopticConfig: {error}") from error
+            problems = list(config_checks.problems(self))
         if problems:
             raise ValueError("PanopticConfig: " + "; ".join(problems))
+
+    @property
+    def block_options(self) -> tuple[str, ...]:
+        """Names of the blocks of the config's space."""
+        return self.elastic_blocks if self.space == "elastic" else self.blocks
+
+    @property
+    def neck_options(self) -> tuple[str, ...]:
+        """Names of the necks: several where the neck is a choice."""
+        return self.necks if self.neck == SEARCH else (self.neck,)
+
+    def field_of(self, kind: type[AnyPart]) -> str:
+        """Return the name of the field that names the parts of a kind."""
+        if kind is BackboneBlock:
+            return "elastic_blocks" if self.space == "elastic" else "blocks"
+        if kind is PyramidNeck:
+            return "necks" if self.neck == SEARCH else "neck"
+        return "head_operators" if kind is HeadOperator else "fusion_units"
+
+    def parts(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
+        """Yield each kind of parts with the names of those that the network has."""
+        yield BackboneBlock, self.block_options
+        yield PyramidNeck, self.neck_options
+        yield HeadOperator, self.head_operators
+        yield FusionOperator, self.fusion_units
 
     @classmethod
     def coco(cls, num_things: int = 80, num_stuff: int = 53, *, searched: bool = False) -> PanopticConfig:

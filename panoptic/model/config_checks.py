@@ -9,6 +9,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.model.parts.imports import name_problem
+from autopanoptic.panoptic.model.parts.kinds import (
+    SEARCH,
+    AnyPart,
+    BackboneBlock,
+    FusionOperator,
+    HeadOperator,
+    PyramidNeck,
+)
+from autopanoptic.panoptic.model.parts.registry import HOW, names_of, unknown
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.model.config import PanopticConfig
@@ -16,8 +26,14 @@ if TYPE_CHECKING:
 SPACES = ("auto-panoptic", "elastic")
 """Spaces of networks: the published operators, or these and the widths and depths of every part."""
 
-NECKS = ("fpn", "panet", "bifpn", "search")
-"""Necks to build; ``"search"`` makes the neck a choice among the other three."""
+SEARCHED_BACKBONE = "search"
+"""The backbone whose blocks are choices."""
+
+KNOWN_BACKBONES = ("resnet50", "efficientnet-lite0")
+"""Fixed backbones by name; any other name is that of a file of weights."""
+
+FOUND_BACKBONES = ("shufflenet", "interleaved")
+"""What a file of a backbone that a search has found holds: the blocks of the published space, or of the elastic one."""
 
 INITS = ("published", "fan_in")
 """How kernels are drawn: as the published code does, or by their fan-in."""
@@ -25,6 +41,14 @@ INITS = ("published", "fan_in")
 _REAL = ("anchor_ratios", "box_regression_weights", "rpn_regression_weights")
 WIDTHS = ("c2_widths", "c3_widths", "c4_widths", "c5_widths", "pyramid_widths", "segmentation_widths", "mask_widths")
 DEPTHS = ("c2_depths", "c3_depths", "c4_depths", "c5_depths", "pyramid_depths", "segmentation_depths", "mask_depths")
+PARTS: dict[str, type[AnyPart]] = {
+    "blocks": BackboneBlock,
+    "elastic_blocks": BackboneBlock,
+    "necks": PyramidNeck,
+    "head_operators": HeadOperator,
+    "fusion_units": FusionOperator,
+}
+"""Fields that name parts, and their kinds."""
 SEQUENCES = (
     *_REAL,
     *WIDTHS,
@@ -33,10 +57,11 @@ SEQUENCES = (
     "stage_depths",
     "fusion_reductions",
     "anchor_sizes",
-    "head_operators",
-    "elastic_blocks",
+    "imports",
+    "backbone_blocks",
+    *PARTS,
 )
-_MAY_BE_ZERO = ("num_things", "num_stuff")
+_MAY_BE_ZERO = ("num_things", "num_stuff", "backbone_freeze_at")
 _LENGTHS = {"stage_widths": 4, "stage_depths": 4, "fusion_reductions": 3, "anchor_sizes": 5,
     "box_regression_weights": 4, "rpn_regression_weights": 4, **dict.fromkeys(DEPTHS, 2)}  # fmt: skip
 _FRACTIONS = ("_iou", "_fraction", "_threshold")
@@ -55,6 +80,7 @@ def problems(config: PanopticConfig) -> Iterator[str]:
     yield from unusable
     if not unusable:
         yield from _shape_problems(config)
+        yield from _backbone_problems(config)
         yield from _published_problems(config) if config.space == "auto-panoptic" else _elastic_problems(config)
         yield from _threshold_problems(config)
 
@@ -64,10 +90,10 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
     for field in fields(config):
         value = getattr(config, field.name)
         least = 0 if field.name in _MAY_BE_ZERO else 1
-        if field.name == "head_operators":
-            yield from _name_problems(field.name, value)
-        elif field.name == "elastic_blocks":
-            yield from _block_problems(value)
+        if field.name in PARTS:
+            yield from _part_problems(field.name, value)
+        elif field.name in ("imports", "backbone_blocks"):
+            continue
         elif field.name in SEQUENCES:
             yield from _sequence_problems(field.name, value)
         elif field.type == "int" and not _is_count(value, least):
@@ -76,15 +102,6 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"{field.name} must be true or false, not {value!r}"
         elif field.type == "float" and not _is_number(value):
             yield f"{field.name} must be a finite number, not {value!r}"
-
-
-def _block_problems(value: tuple[object, ...]) -> Iterator[str]:
-    unknown = [item for item in value if item not in BLOCK_OPTIONS]
-    if unknown or "shuffle3" not in value or len(set(value)) < len(value):
-        yield (
-            f"elastic_blocks must name some of {', '.join(BLOCK_OPTIONS)}, each once and shuffle3 among them, not "
-            f"{list(value)}"
-        )
 
 
 def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
@@ -98,9 +115,19 @@ def _sequence_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
             yield f"{name} must hold positive numbers, not {item!r}"
 
 
-def _name_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
+def import_problems(config: PanopticConfig) -> Iterator[str]:
+    """Yield why the modules that a config names cannot be imported, before it is tried."""
+    for name in config.imports:
+        if problem := name_problem(name):
+            yield f"imports {problem}"
+
+
+def _part_problems(name: str, value: tuple[object, ...]) -> Iterator[str]:
     if not value or not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
         yield f"{name} must hold at least one name, each once, not {list(value)}"
+        return
+    known = names_of(PARTS[name])
+    yield from (f"{name}: {unknown(PARTS[name], item)}" for item in value if item not in known)
 
 
 def _is_count(value: object, least: int = 1) -> bool:
@@ -114,8 +141,8 @@ def _is_number(value: object) -> bool:
 def _shape_problems(config: PanopticConfig) -> Iterator[str]:
     if config.space not in SPACES:
         yield f"space must be one of {', '.join(SPACES)}, not {config.space!r}"
-    if config.neck not in NECKS:
-        yield f"neck must be one of {', '.join(NECKS)}, not {config.neck!r}"
+    if config.neck not in (SEARCH, *names_of(PyramidNeck)):
+        yield f"neck must be one of {', '.join(names_of(PyramidNeck))}, {SEARCH}, not {config.neck!r}. {HOW}"
     for name in ("backbone_init", "mask_init"):
         if getattr(config, name) not in INITS:
             yield f"{name} must be one of {', '.join(INITS)}, not {getattr(config, name)!r}"
@@ -127,13 +154,25 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
         yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
 
 
+def _backbone_problems(config: PanopticConfig) -> Iterator[str]:
+    if not isinstance(config.backbone, str) or not config.backbone.strip():
+        yield f"backbone must be search, resnet50, efficientnet-lite0 or a file of weights, not {config.backbone!r}"
+    if config.backbone_freeze_at > 5:
+        yield f"backbone_freeze_at counts the stem and C2 to C5, so it is 0 to 5, not {config.backbone_freeze_at}"
+    blocks, needed = config.backbone_blocks, sum(config.stage_depths)
+    if config.backbone not in FOUND_BACKBONES:
+        if blocks:
+            yield f"backbone_blocks are for {' and '.join(FOUND_BACKBONES)}, not for the backbone {config.backbone}"
+    elif len(blocks) != needed or any(block not in BLOCK_OPTIONS for block in blocks):
+        yield (
+            f"backbone_blocks must hold an operator for each of the {needed} blocks of a {config.backbone}, some of "
+            f"{', '.join(BLOCK_OPTIONS)}, not {list(blocks)}; give the file that pretrain has written as the backbone"
+        )
+
+
 def _published_problems(config: PanopticConfig) -> Iterator[str]:
-    for width in config.stage_widths:
-        if width % 2:
-            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
-    widths = (config.stem_width, *config.stage_widths)
-    if any(narrow >= wide for narrow, wide in pairwise(widths)):
-        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
+    if config.backbone in (SEARCHED_BACKBONE, "shufflenet"):
+        yield from _width_problems(config)
     for name in ("pyramid_channels", "segmentation_channels", "box_hidden"):
         width, groups = getattr(config, name), config.norm_groups
         if width % groups:
@@ -142,6 +181,15 @@ def _published_problems(config: PanopticConfig) -> Iterator[str]:
         channels, most = getattr(config, name), max(config.fusion_reductions)
         if channels < most:
             yield f"{name} must be at least the largest of fusion_reductions, {most}, not {channels}"
+
+
+def _width_problems(config: PanopticConfig) -> Iterator[str]:
+    for width in config.stage_widths:
+        if width % 2:
+            yield f"stage_widths must be even (blocks split the channels in halves), not {width}"
+    widths = (config.stem_width, *config.stage_widths)
+    if any(narrow >= wide for narrow, wide in pairwise(widths)):
+        yield f"stage_widths must grow from stem_width {config.stem_width} on, not {list(config.stage_widths)}"
 
 
 def _elastic_problems(config: PanopticConfig) -> Iterator[str]:

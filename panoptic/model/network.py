@@ -11,21 +11,25 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
+from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
-from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.data.categories import VOID
+from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.data.transfers import on_device
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
 from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
+from autopanoptic.panoptic.model.heads.sampling import Generators
 from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
 from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.padding import blank, extend, padded
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import Features, Sizes
+from autopanoptic.panoptic.model.shares import Counts, Drawn, Shares, shared
 
 
 class DenseOutputs(NamedTuple):
@@ -42,11 +46,28 @@ class DenseOutputs(NamedTuple):
     segmentation: Tensor | None
 
 
+class DenseMaps(NamedTuple):
+    """Of whole images; see `PanopticNetwork.dense`.
+
+    Attributes:
+        pyramid: The modulated P2..P6, (B, C, H / s, W / s) at stride s.
+        objectness: Logits (B, A, H / s, W / s) of the anchors of each of P2..P6; none without thing classes.
+        anchor_deltas: Their boxes (B, 4 A, H / s, W / s).
+        segmentation: Logits (B, 1 + S, H / 4, W / 4), None without stuff classes.
+    """
+
+    pyramid: Features
+    objectness: list[Tensor]
+    anchor_deltas: list[Tensor]
+    segmentation: Tensor | None
+
+
 class PanopticNetwork(ModelSpace):
     """Backbone, pyramid, foreground and background branch, and the fusion between them.
 
     Choices are labelled ``backbone.<block>``, ``mask.<layer>``, ``segmentation.<layer>``, ``f2b.p2`` to ``f2b.p5``,
-    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone.
+    ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone. A fixed
+    backbone has no choices.
 
     Without thing classes there is no foreground branch, without stuff classes no background branch, and without either
     of them no fusion; nor are their choices and losses.
@@ -58,18 +79,17 @@ class PanopticNetwork(ModelSpace):
     def __init__(self, config: PanopticConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config)
+        self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        reductions = config.fusion_reductions
         self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
         self.foreground_to_background: Fusion | None = None
         self.background_to_foreground: Fusion | None = None
         if self.segmentation is not None and config.num_things:
             background = self.segmentation.output_shape
             above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
-            self.foreground_to_background = Fusion("f2b", above_p2, background, reductions)
-            self.background_to_foreground = Fusion("b2f", background, pyramid, reductions)
+            self.foreground_to_background = Fusion("f2b", above_p2, background, config)
+            self.background_to_foreground = Fusion("b2f", background, pyramid, config)
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
         self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
 
@@ -91,6 +111,19 @@ class PanopticNetwork(ModelSpace):
         regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)
         return DenseOutputs(objectness, anchor_deltas, *regions, segmentation)
 
+    def dense(self, images: Tensor, sizes: Sizes) -> DenseMaps:
+        """What `predict` computes of whole images, before there is a proposal; no shape depends on values.
+
+        Args:
+            images: Normalised and padded at the right and bottom, float (B, 3, H, W).
+            sizes: Height and width of each image without padding; or of all of them, if they are equal.
+        """
+        with self._padded(images, sizes):
+            pyramid, segmentation = self._features(images, sizes)
+            objectness, deltas = ([], []) if self.rpn is None else self.rpn.head(list(pyramid.values()))
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        return DenseMaps(pyramid, objectness, deltas, segmentation)
+
     def losses(
         self,
         images: Tensor,
@@ -98,7 +131,9 @@ class PanopticNetwork(ModelSpace):
         targets: Sequence[Target],
         semantic: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        regions: Regions | None = None,
+        shares: Shares | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch, each a scalar, unweighted but for the total.
 
@@ -107,7 +142,9 @@ class PanopticNetwork(ModelSpace):
             sizes: Height and width of each image without padding.
             targets: The things of each image; there may be none.
             semantic: Labels 0..S, 255 for void and padding, integers (B, H, W).
-            generator: Draws the anchors and RoIs that enter the losses; None for torch's default generator.
+            generator: Draws the anchors and RoIs that enter the losses.
+            regions: The RoIs, where `draw` has drawn them from equal generators.
+            shares: Of a whole batch's losses, where this is a part of it; by default each is a mean over this batch.
 
         Returns:
             objectness, rpn_box, classification, box, mask (where there are thing classes), segmentation (where there
@@ -117,8 +154,30 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together.
         """
-        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}
+
+    @torch.no_grad()
+    def draw(
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        targets: Sequence[Target],
+        semantic: Tensor,
+        *,
+        generator: Generators = None,
+    ) -> Drawn:
+        """Draw the RoIs of a batch, and count what its losses are means over; arguments and errors as of `losses`.
+
+        It takes a forward pass up to the proposals, which leaves the running statistics of batch norms as they are.
+        """
+        regions = None
+        if self.rpn is not None and self.roi_heads is not None:
+            self._require_training(images, sizes, targets, semantic)
+            with statistics_kept(self), self._padded(images, sizes):
+                proposals, _ = self._propose(images, sizes, self._features(images, sizes)[0], targets, generator)
+            regions = self._sample(proposals, targets, generator)
+        return Drawn(regions, self._counts(regions, semantic))
 
     def teach(
         self,
@@ -127,10 +186,12 @@ class PanopticNetwork(ModelSpace):
         targets: Sequence[Target],
         semantic: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        regions: Regions | None = None,
+        shares: Shares | None = None,
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """The same as `losses`, and what another path can `learn` from the active one's logits, without gradient."""
-        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator)
+        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}, detached(own)
 
     def learn(
@@ -142,7 +203,8 @@ class PanopticNetwork(ModelSpace):
         knowledge: Knowledge,
         *,
         weight: float = 1.0,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
+        shares: Shares | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch by what another path has said of it, see `soft_losses`.
 
@@ -156,6 +218,7 @@ class PanopticNetwork(ModelSpace):
             knowledge: What `teach` has given for the same batch.
             weight: Of the soft labels, 0 to 1; the true labels of classes, masks and pixels have the rest.
             generator: Draws the anchors that enter the losses: the same as the teacher's from an equal generator.
+            shares: See `losses`.
 
         Returns:
             Those of `losses`, by the truth; soft_classification, soft_mask and soft_segmentation; and the total, in
@@ -165,8 +228,10 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together, or the weight is out of range.
         """
-        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions)
+        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions, shares)
         soft = soft_losses(own, knowledge, semantic)
+        if shares is not None:
+            soft = shared(soft, shares(self._counts(knowledge.regions, semantic)))
         total = self._sum(between(true, soft, weight))
         return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
 
@@ -176,10 +241,28 @@ class PanopticNetwork(ModelSpace):
         sizes: Sizes,
         targets: Sequence[Target],
         semantic: Tensor,
-        generator: torch.Generator | None,
-        regions: Regions | None = None,
+        generator: Generators,
+        regions: Regions | None,
+        shares: Shares | None,
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """Losses by the truth, unweighted, at these RoIs or sampled ones, and the logits that they are of."""
+        self._require_training(images, sizes, targets, semantic)
+        with self._padded(images, sizes):
+            pyramid, logits = self._features(images, sizes)
+            proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
+            pyramid = {level: extend(x) for level, x in pyramid.items()}
+        things: RegionLogits | None = None
+        if self.roi_heads is not None:
+            regions = regions or self._sample(proposals, targets, generator)
+            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
+            losses |= found
+        if logits is not None:
+            losses["segmentation"] = segmentation_loss(logits, semantic)
+        if shares is not None:
+            losses = shared(losses, shares(self._counts(regions, semantic)))
+        return losses, Knowledge(regions, things, logits)
+
+    def _require_training(self, images: Tensor, sizes: Sizes, targets: Sequence[Target], semantic: Tensor) -> None:
         if not self.training:
             raise RuntimeError("losses need the network in training mode: call network.train() first")
         self._check(images, sizes)
@@ -188,19 +271,21 @@ class PanopticNetwork(ModelSpace):
                 f"images {tuple(images.shape)} need as many targets, not {len(targets)}, and a semantic map of "
                 f"their batch, height and width, not {tuple(semantic.shape)}"
             )
-        with self._padded(images, sizes):
-            pyramid, logits = self._features(images, sizes)
-            proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
-            pyramid = {level: extend(x) for level, x in pyramid.items()}
-        things: RegionLogits | None = None
-        if self.roi_heads is not None:
-            self.roi_heads.fg_bg_sampler.generator = generator
-            regions = regions or self.roi_heads.sample(proposals, targets)
-            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
-            losses |= found
-        if logits is not None:
-            losses["segmentation"] = segmentation_loss(logits, semantic)
-        return losses, Knowledge(regions, things, logits)
+
+    def _sample(self, proposals: list[Tensor], targets: Sequence[Target], generator: Generators) -> Regions:
+        assert self.roi_heads is not None
+        self.roi_heads.fg_bg_sampler.generator = generator
+        return self.roi_heads.sample(proposals, targets)
+
+    def _counts(self, regions: Regions | None, semantic: Tensor) -> Counts:
+        """What the losses of the batch whose anchors were drawn last are means over."""
+        counts = {"pixels": (semantic != VOID).sum(dtype=torch.float32)}
+        if self.rpn is not None and regions is not None:
+            labels = torch.cat(regions.labels)
+            counts["anchors"] = counts["pixels"].new_tensor(self.rpn.fg_bg_sampler.chosen)
+            counts["rois"] = counts["pixels"].new_tensor(len(labels))
+            counts["positives"] = (labels > 0).sum(dtype=torch.float32)
+        return counts
 
     def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
         weighted = [loss for name, loss in losses.items() if name != "segmentation"]
@@ -214,7 +299,7 @@ class PanopticNetwork(ModelSpace):
         sizes: Sizes,
         pyramid: Features,
         targets: Sequence[Target] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals of each image, and with targets their losses."""
         if self.rpn is None:

@@ -138,11 +138,45 @@ class _ElasticGroupNorm(_OverEachImage, ElasticGroupNorm):
     """A group norm of an elastic width, over true cells."""
 
 
-def batch_norm(channels: Size, momentum: float) -> nn.Module:
+class FrozenBatchNorm2d(nn.Module):
+    """A batch norm whose statistics, scales and shifts no training and no recalibration changes, over true cells.
+
+    Args:
+        channels: Of the map.
+        eps: Is added to the variance.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return blank(
+            functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        )
+
+
+class Blank(nn.Module):
+    """`blank` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return blank(x)
+
+
+def batch_norm(channels: Size, momentum: float, eps: float = 1e-5) -> nn.Module:
     """A batch norm over true cells, of a fixed or an elastic number of channels."""
     if isinstance(channels, int):
-        return BatchNorm2d(int(channels), momentum=momentum)
-    return _ElasticBatchNorm2d(channels, momentum=momentum)
+        return BatchNorm2d(int(channels), momentum=momentum, eps=eps)
+    return _ElasticBatchNorm2d(channels, momentum=momentum, eps=eps)
 
 
 def group_norm(groups: int, channels: Size) -> nn.Module:
@@ -153,7 +187,7 @@ def group_norm(groups: int, channels: Size) -> nn.Module:
         channels: Of the map.
     """
     if isinstance(channels, int):
-        return GroupNorm(groups * channels // largest(channels), int(channels))
+        return GroupNorm(int(groups * channels // largest(channels)), int(channels))
     return _ElasticGroupNorm(groups, channels)
 
 

@@ -11,6 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from autopanoptic.panoptic.model.misfits import reason
+
+COUNTER = "num_batches_tracked"
+"""A batch norm's counter, which other programs' files lack, and which nothing reads where it has a momentum."""
+
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a state dict such that the file is either whole or not there."""
@@ -73,6 +78,67 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"its part {changed} has changed since it was written")
 
 
+THING_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.2.")
+STUFF_LAYERS = ("segmentation.score.",)
+"""Layers whose outputs are the classes."""
+
+
+def load_for_classes(network: nn.Module, path: Path) -> tuple[str, ...]:
+    """Read a state dict of a network that is the same but for its classes, without the layers that are of those.
+
+    Args:
+        network: It keeps its own weights in the layers that are left out.
+        path: The file; it may hold the state dict under ``state_dict`` or ``model``.
+
+    Returns:
+        The names of the layers that were left out; none where there are as many classes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or another network's in other layers too; the network is then as it was.
+    """
+    found, own = unwrapped(read_tensors(path)), network.state_dict()
+    state, left_out = with_own_classes(own, found)
+    problem = difference(own, state)
+    if problem:
+        raise ValueError(f"{path} does not hold the weights of this network: {problem}")
+    network.load_state_dict(state)
+    return left_out
+
+
+def with_own_classes(
+    own: dict[str, Any], found: Any, *, other_things: bool = False, other_stuff: bool = False
+) -> tuple[Any, tuple[str, ...]]:
+    """Return what a file holds, with a network's own tensors where the layers are of other classes.
+
+    Args:
+        own: The network's.
+        found: What the file holds; what is no state dict comes back as it is.
+        other_things: Whether the things are known to be others, even if there are as many.
+        other_stuff: The same of the stuff.
+
+    Returns:
+        The state dict, and the names of the layers that are the network's own.
+    """
+    if not isinstance(found, dict):
+        return found, ()
+    state, left_out = dict(found), dict[str, None]()
+    for layers, other in ((THING_LAYERS, other_things), (STUFF_LAYERS, other_stuff)):
+        names = [name for name in own if name.startswith(layers) and name in found]
+        if other or any(_shape(found[name]) != _shape(own[name]) for name in names):
+            state |= {name: own[name] for name in names}
+            left_out |= dict.fromkeys(name.rpartition(".")[0] for name in names)
+    return state, tuple(left_out)
+
+
+def unwrapped(found: Any) -> Any:
+    """Return the state dict of a file that may hold it under ``state_dict`` or ``model``."""
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            return found[key]
+    return found
+
+
 SHOWN = 5
 """Names of tensors in a message."""
 
@@ -86,6 +152,11 @@ def difference(own: dict[str, Any], found: Any) -> str | None:
     """
     if not isinstance(found, dict):
         return f"it is a {type(found).__name__}, not a state dict"
+    problem, known = _tensors(own, found), reason(own, found)
+    return problem if problem is None or known is None else f"{known}. {problem}"
+
+
+def _tensors(own: dict[str, Any], found: dict[Any, Any]) -> str | None:
     missing, unknown = sorted(own.keys() - found.keys()), sorted(map(str, found.keys() - own.keys()))
     if missing or unknown:
         return "; ".join(

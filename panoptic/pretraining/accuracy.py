@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import lightning
@@ -13,6 +14,7 @@ from torch import nn
 
 from autopanoptic.nas import Architecture, Supernet, recalibrated
 from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
 from autopanoptic.panoptic.pretraining.loading import ImageBatch, ordered_batches, random_batches
@@ -40,17 +42,17 @@ class Accuracy:
         return {"top1": self.top1, "top5": self.top5, "architecture": path}
 
 
-def accuracy(network: nn.Module, batches: Iterable[ImageBatch]) -> Accuracy:
-    """Measure a classifier, in evaluation mode, where its weights are.
+def accuracy(network: nn.Module, batches: Iterable[ImageBatch], precision: str = "32-true") -> Accuracy:
+    """Measure a classifier, in evaluation mode, where its weights are and in one of `PRECISIONS`.
 
     Raises:
         ValueError: If there are no images.
     """
     device = next(network.parameters()).device
     right, seen = torch.zeros(2, dtype=torch.int64), 0
-    with evaluating(network), torch.no_grad():
+    with evaluating(network), torch.no_grad(), computing(precision, device):
         for images, labels in batches:
-            logits = network(images.to(device)).cpu()
+            logits = network(images.to(device)).float().cpu()
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
             right += torch.stack((best[:, 0].sum(), best.any(dim=1).sum()))
             seen += len(labels)
@@ -70,6 +72,7 @@ class Measure:
         seed: Decides the batches for the statistics.
         paths: Of a supernet; empty for a classifier without choices.
         workers: Processes that load images.
+        precision: In which classifiers compute, also for their statistics.
     """
 
     images: ImageClasses
@@ -77,11 +80,12 @@ class Measure:
     seed: int
     paths: Sequence[Architecture] = ()
     workers: int = 0
+    precision: str = "32-true"
 
     def __call__(self, classifier: Classifier) -> list[Accuracy]:
         """Return the accuracy of each path, with batch-norm statistics of its own, or of the classifier itself."""
         if not self.paths:
-            return [accuracy(classifier, self._val())]
+            return [accuracy(classifier, self._val(), self.precision)]
         return [self._of_path(Supernet(classifier), path) for path in self.paths]
 
     def _of_path(self, supernet: Supernet, path: Architecture) -> Accuracy:
@@ -91,11 +95,15 @@ class Measure:
         batches = random_batches(self.images.train, self.recipe, self.seed, 0, count, workers=self.workers)
         try:
             supernet.activate(path)
-            with recalibrated(supernet, batches, lambda network, batch: network(batch[0].to(device))):
-                found = accuracy(supernet.module, self._val())
+            with recalibrated(supernet, batches, partial(self._run, device)):
+                found = accuracy(supernet.module, self._val(), self.precision)
         finally:
             supernet.activate(active)
         return Accuracy(found.top1, found.top5, path)
+
+    def _run(self, device: torch.device, network: nn.Module, batch: ImageBatch) -> None:
+        with computing(self.precision, device):
+            network(batch[0].to(device))
 
     def _val(self) -> Iterable[ImageBatch]:
         return ordered_batches(self.images.val, self.recipe, self.workers)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticConv2d, ModelSpace
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
+from autopanoptic.panoptic.model.backbone.shufflenet import SearchedBackbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 
 
@@ -25,7 +27,7 @@ class Classifier(ModelSpace):
     def __init__(self, config: PanopticConfig, classes: int, tail_width: int, dropout: float) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config)
+        self.backbone = SearchedBackbone(config)
         entering = self.backbone.output_shape["c5"].channels
         self.tail = nn.Sequential(
             ElasticConv2d(entering, tail_width, 1, bias=False),
@@ -35,16 +37,23 @@ class Classifier(ModelSpace):
         self.dropout = dropout
         self.classes = nn.Linear(tail_width, classes)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, images: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W), H and W multiples of 32.
 
         Args:
             images: Normalised.
-            generator: Draws what is dropped in training mode, on the images' device; None for torch's default one.
+            generators: Draw what is dropped of each image in training mode, on the images' device; None for torch's
+                default one.
         """
         features: Tensor = self.tail(self.backbone(images)["c5"]).mean(dim=(2, 3))
         if self.training and self.dropout:
-            kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
-            features = features * kept / (1 - self.dropout)
+            features = features * (self._drawn(features, generators) >= self.dropout) / (1 - self.dropout)
         logits: Tensor = self.classes(features)
         return logits
+
+    def _drawn(self, features: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+        """Uniform numbers of a shape (B, C), each row by its own generator."""
+        count, width = features.shape
+        if generators is None:
+            return torch.rand(count, width, device=features.device)
+        return torch.stack([torch.rand(width, generator=one, device=features.device) for one in generators])

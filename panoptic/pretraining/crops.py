@@ -112,15 +112,15 @@ def _write(dataset: CocoPanoptic, index: int, folder: Path, rules: CropRules, se
 
 
 def _crops(sample: Sample, categories: Categories, rules: CropRules, rng: np.random.Generator) -> Iterator[_Crop]:
-    height, width = sample.semantic.shape
-    for box, label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
+    (height, width), truth = sample.truth.size, sample.truth
+    for box, label in zip(truth.boxes.tolist(), truth.labels.tolist(), strict=True):
         side = max(box[2] - box[0], box[3] - box[1])
         if side >= rules.least_side:
             reach = side * rules.margin / 2
             rows, columns = _range(box[1], box[3], reach, height), _range(box[0], box[2], reach, width)
             yield _Crop(categories.things[label - 1], rows, columns)
     side = max(1, round(rules.window * min(height, width)))
-    semantic = sample.semantic.numpy()
+    semantic = truth.semantic.numpy()
     for label, category in enumerate(categories.stuff, 1):
         places = np.argwhere(_window_sums(semantic == label, side) >= rules.filled * side * side)
         if len(places):

@@ -16,8 +16,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from autopanoptic.panoptic.data.coco.images import read_image
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.sampler import Draw, StepBatches
-from autopanoptic.panoptic.data.loading.transforms import IMAGENET
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.training.hardware import Hardware
 

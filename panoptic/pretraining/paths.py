@@ -9,6 +9,7 @@ import torch
 
 from autopanoptic.nas import Architecture, BinnedPaths, LayerCosts, Option, PathSampler, Supernet
 from autopanoptic.nas.supernet.paths import DrawnPaths
+from autopanoptic.panoptic.model.parts.registry import flop_formulas
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 
@@ -39,7 +40,7 @@ def binned_paths(classifier: Classifier, recipe: PretrainingRecipe, seed: int) -
     with torch.device("meta"):
         supernet = Supernet(Classifier(classifier.config, classifier.classes.out_features, recipe.tail_width, 0.0))
     images = torch.empty(1, 3, recipe.image_size, recipe.image_size, device="meta")
-    costs = LayerCosts(supernet, images, unit=1e6)
+    costs = LayerCosts(supernet, images, unit=1e6, formulas=flop_formulas(classifier.config))
     if classifier.config.space == "elastic":
         return BinnedPaths(supernet.space, costs, recipe.bins, seed)
     # Widths are fixed, so that every choice adds a fixed amount.

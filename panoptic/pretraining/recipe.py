@@ -58,6 +58,7 @@ class PretrainingRecipe:
     recalibration_batches: int = 100
 
     bias_factor: ClassVar[float] = 1.0
+    backbone_factor: ClassVar[float] = 1.0
     offset_factor: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:

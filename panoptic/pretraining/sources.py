@@ -16,7 +16,7 @@ from autopanoptic.panoptic.pretraining.crops import write_crops
 from autopanoptic.panoptic.pretraining.images import ImageClasses, check_images, open_images
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.results.saved import ARCHITECTURE
-from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
+from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
 from autopanoptic.panoptic.stages.prepare import prepare
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
@@ -48,7 +48,7 @@ def recipe_of(name: str, changes: Mapping[str, Any], *, supernet: bool) -> Pretr
 
 
 def architecture_of(source: str) -> Architecture:
-    """Return an architecture by the name of one that ships, from its JSON, or from a network's folder.
+    """Return an architecture by the name of one that ships, from a file, also a published one, or a network's folder.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -61,10 +61,10 @@ def architecture_of(source: str) -> Architecture:
         raise FileNotFoundError(
             f"{source}: is neither an architecture's file, a network's folder nor one of {shipped()}"
         )
-    return Architecture.load(path)
+    return read_architecture_file(path)
 
 
-def images_of(settings: Settings, images: Path | None, folder: Path, console: Console, *, check: bool) -> ImageClasses:
+def images_of(settings: Settings, images: Path | None, folder: Path, console: Console) -> ImageClasses:
     """Return the images of a folder, or crops of the run's panoptic data.
 
     Args:
@@ -72,18 +72,23 @@ def images_of(settings: Settings, images: Path | None, folder: Path, console: Co
         images: A folder with ``train/CLASS`` and ``val/CLASS``.
         folder: Of the pretraining; gets ``crops/``, and the scenes where they are generated.
         console: Shows the progress.
-        check: Whether to decode every image of a given folder before anything is trained.
 
     Raises:
         FileNotFoundError: If a folder is missing.
         ValueError: If the images or the panoptic data are not as they must be.
     """
     if images is not None:
-        found = open_images(images)
-        if check:
-            with bar(console, "checking the images") as move:
-                check_images(found, move)
-        return found
+        return open_images(images)
     datasets = prepare(settings, folder, console)
     with bar(console, "cutting crops") as move:
         return open_images(write_crops(datasets, folder / "crops", seed=settings.seed, progress=move))
+
+
+def decode(images: ImageClasses, console: Console) -> None:
+    """Decode every image before anything is trained, which takes long where there are many.
+
+    Raises:
+        DatasetError: Names the files that cannot be read, and why.
+    """
+    with bar(console, "checking the images") as move:
+        check_images(images, move)

@@ -14,6 +14,7 @@ import torch
 from autopanoptic.nas import Architecture, BinnedPaths, Option, Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.weights import read_tensors
 from autopanoptic.panoptic.pretraining.accuracy import Accuracy, Measure
 from autopanoptic.panoptic.pretraining.classifier import Classifier
@@ -21,13 +22,13 @@ from autopanoptic.panoptic.pretraining.images import ImageClasses
 from autopanoptic.panoptic.pretraining.paths import binned_paths
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.pretraining.training import WHAT, Pretraining, fit, record_of
-from autopanoptic.panoptic.results.backbones import STATE, backbone_part, save_backbone
+from autopanoptic.panoptic.results.backbones import BACKBONE, STATE, backbone_part, save_backbone
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.record import RECORD, require_record
 
-BACKBONE, ACCURACY = "backbone.pt", "accuracy.json"
-"""Files of a finished pretraining: the weights that ``init`` reads, and how well the classifier did on val."""
+ACCURACY = "accuracy.json"
+"""File of a finished pretraining, beside the weights: how well the classifier did on val."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,51 @@ def pretrain(
         FloatingPointError: When the loss is not finite.
         ValueError: If the architecture is not of the settings' space, or the folder holds another pretraining.
     """
-    config, part = backbone_config(settings, retrained=True), backbone_part(architecture)
-    with torch.device("meta"):
-        supernet = Supernet(Classifier(config, *_head(images, recipe)))
+    part = backbone_part(architecture)
     with seeded(settings.seed):
-        classifier = cast("Classifier", supernet.subnet(part, inherit=False))
-    training = Pretraining(images, recipe, hardware(settings, progress=progress), settings.seed)
-    return _pretrained(classifier, training, (), settings, folder, "pretraining, found backbone", part)
+        classifier = _found_classifier(settings, part, *_head(images, recipe))
+    training = Pretraining(images, recipe, hardware(settings, progress=progress), settings.seed, architecture=part)
+    return _pretrained(classifier, training, (), settings, folder, "pretraining, found backbone")
+
+
+def check_backbone(settings: Settings, architecture: Mapping[str, Option]) -> None:
+    """Refuse an architecture whose backbone is none of the settings', before any image is read.
+
+    Raises:
+        ValueError: If it is not of the settings' space.
+    """
+    with torch.device("meta"):
+        _found_classifier(settings, backbone_part(architecture), 1, 1, 0.0)
+
+
+def check_bins(settings: Settings, images: ImageClasses, recipe: PretrainingRecipe) -> None:
+    """Refuse bins of FLOPs that no path of the supernet meets, before any image is decoded.
+
+    Raises:
+        ValueError: Says what paths cost.
+    """
+    with torch.device("meta"):
+        classifier = Classifier(backbone_config(settings), *_head(images, recipe))
+    binned_paths(classifier, recipe, settings.seed)
+
+
+def _found_classifier(
+    settings: Settings, part: Architecture, classes: int, tail_width: int, dropout: float
+) -> Classifier:
+    """Build the classifier of one backbone; its weights come from torch's default generator."""
+    with torch.device("meta"):
+        supernet = Supernet(Classifier(backbone_config(settings, retrained=True), classes, tail_width, dropout))
+    return cast("Classifier", supernet.subnet(part, inherit=False))
 
 
 def backbone_config(settings: Settings, *, retrained: bool = False) -> PanopticConfig:
     """Return the config whose backbone is trained; classes of the panoptic data do not change it."""
-    return settings.network_for(1, 1, retrained=retrained)
+    config = settings.network_for(1, 1, retrained=retrained)
+    if config.backbone != SEARCHED_BACKBONE:
+        raise ValueError(
+            f"network.backbone is {config.backbone}: only the searched backbone is pretrained here; leave it out"
+        )
+    return config
 
 
 def _head(images: ImageClasses, recipe: PretrainingRecipe) -> tuple[int, int, float]:
@@ -122,7 +156,6 @@ def _pretrained(
     settings: Settings,
     folder: Path,
     title: str,
-    architecture: Architecture | None = None,
 ) -> Pretrained:
     """Train what is not trained yet, measure it, and write what it has given."""
     backbone = folder / BACKBONE
@@ -130,13 +163,16 @@ def _pretrained(
         require_record(folder / RECORD, record_of(classifier, training), what=WHAT)
         read_tensors(backbone)[STATE]  # refuses a damaged file
         return Pretrained(backbone, _read_accuracies(folder / ACCURACY), len(training.images.classes))
-    measure = Measure(training.images, training.recipe, training.seed, paths, training.hardware.workers)
+    machine = training.hardware
+    measure = Measure(
+        training.images, training.recipe, training.seed, paths, machine.workers, machine.precision
+    )  # fmt: skip
     with threads_of_torch(settings.machine.threads):
         fit(classifier, training, measure, folder, title=title)
         found = tuple(measure(classifier))
     _write_accuracies(folder / ACCURACY, found)
     # Last, for it is what says that the rest is there.
-    save_backbone(classifier.backbone, backbone, architecture)
+    save_backbone(classifier.backbone, backbone, training.architecture)
     return Pretrained(backbone, found, len(training.images.classes))
 
 

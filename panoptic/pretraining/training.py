@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.callbacks import Callback
 
-from autopanoptic.nas import BinnedPaths
+from autopanoptic.nas import Architecture, BinnedPaths, PathSampler
 from autopanoptic.panoptic.pretraining.accuracy import Measure, MeasureEvery
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
@@ -19,6 +22,8 @@ from autopanoptic.panoptic.pretraining.paths import portable
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
+from autopanoptic.panoptic.training.parallel.launch import launched, train_together
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, describe_paths, keep_record, projections
 from autopanoptic.panoptic.training.terminal import PassProgress, Speed, interruptible, quiet, same_errors
 from autopanoptic.panoptic.training.trainer import make_trainer
@@ -36,6 +41,7 @@ class Pretraining:
         hardware: What to run on.
         seed: Of order and augmentation; not negative.
         paths: Names the path of each pass of a supernet; None for a classifier without choices.
+        architecture: Whose backbone it is; None for a supernet.
     """
 
     images: ImageClasses
@@ -43,6 +49,7 @@ class Pretraining:
     hardware: Hardware
     seed: int = 0
     paths: BinnedPaths | None = None
+    architecture: Architecture | None = None
 
 
 def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder: Path, *, title: str) -> None:
@@ -67,19 +74,50 @@ def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder:
     keep_record(folder / RECORD, record_of(classifier, training), what=WHAT, begun=last is not None)
     several = hardware.devices > 1
     sampler = portable(paths, recipe.passes) if paths is not None and several else paths
-    module = PretrainingModule(classifier, recipe, sampler, training.seed)
-    data = ImageBatches(training.images.train, recipe, hardware, training.seed)
-    speed = Speed(recipe.batch_size)
-    callbacks: list[Callback] = [speed]
-    if recipe.validate_every:
-        callbacks.append(MeasureEvery(measure, recipe.validate_every, speed.restart))
-    if hardware.progress:
-        callbacks.append(PassProgress(title, recipe.passes))
-    elastic = classifier.config.space == "elastic"
+    fitting = _Fitting(classifier, training, sampler, measure, folder, last, title)
+    if several and launched() is not None:
+        train_together(partial(_join, fitting, torch.get_num_threads()))
     with quiet(), interruptible(), same_errors():
-        trainer = make_trainer(folder, data.epochs, hardware, [*callbacks, KeepTwo(folder)], own_statistics=elastic)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+        fitting.run(progress=hardware.progress)
     classifier.to("cpu")
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What each of the processes does that train together."""
+
+    classifier: Classifier
+    training: Pretraining
+    sampler: PathSampler | None
+    measure: Measure
+    folder: Path
+    last: Path | None
+    title: str
+
+    def run(self, *, progress: bool) -> None:
+        training, recipe, hardware = self.training, self.training.recipe, self.training.hardware
+        module = PretrainingModule(
+            self.classifier, recipe, self.sampler, training.seed, batch_size=hardware.batch_size
+        )  # fmt: skip
+        data = ImageBatches(training.images.train, recipe, hardware, training.seed)
+        speed = Speed(recipe.batch_size)
+        callbacks: list[Callback] = [speed]
+        if recipe.validate_every:
+            callbacks.append(MeasureEvery(self.measure, recipe.validate_every, speed.restart))
+        if hardware.devices > 1:
+            callbacks.append(EqualWeights())
+        if progress:
+            callbacks.append(PassProgress(self.title, recipe.passes))
+        elastic, callbacks = self.classifier.config.space == "elastic", [*callbacks, KeepTwo(self.folder)]
+        trainer = make_trainer(self.folder, data.epochs, hardware, callbacks, own_statistics=elastic)
+        trainer.fit(module, datamodule=data, ckpt_path=self.last, weights_only=True)
+
+
+def _join(fitting: _Fitting, threads: int) -> None:
+    """Train in one of the processes that torchrun has started, beside the first."""
+    torch.set_num_threads(threads)
+    with quiet():
+        fitting.run(progress=False)
 
 
 def record_of(classifier: Classifier, training: Pretraining) -> dict[str, Any]:
@@ -87,11 +125,13 @@ def record_of(classifier: Classifier, training: Pretraining) -> dict[str, Any]:
 
     Images are described by their names and classes, not by their pixels.
     """
+    found = training.architecture
     samples = hashlib.sha256()
     for path, label in training.images.train.samples:
         samples.update(f"{Path(path).relative_to(training.images.train.root)} {label}\n".encode())
     return {
         "network": classifier.config.to_json(),
+        "architecture": None if found is None else json.loads(json.dumps(found.to_json())),
         STARTING_WEIGHTS: projections(classifier),
         "images": {"count": len(training.images.train.samples), "names": samples.hexdigest()[:16]},
         "classes": training.images.classes,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.image_id import ImageId
 
@@ -77,8 +78,8 @@ class ImageCounts:
             {"id": name, "found": {str(ids[place]): [iou, *hits] for place, iou, hits in _plain(one)}}
             for name, one in zip(image_ids, self.images, strict=True)
         ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"images": images}) + "\n")
+        with whole(path) as partial:
+            partial.write_text(json.dumps({"images": images}) + "\n")
 
     @classmethod
     def load(cls, path: Path, categories: Categories) -> tuple[ImageCounts, list[ImageId]]:

@@ -16,7 +16,7 @@ from autopanoptic.panoptic.report.images import Pixels, of_file, of_pixels
 from autopanoptic.panoptic.report.measured import Measured
 from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.results.overlay import overlay
-from autopanoptic.panoptic.trained.data import open_split
+from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluate import device_named
 from autopanoptic.panoptic.trained.networks import SEARCHED, load_trained
 from autopanoptic.panoptic.trained.pictures import part
@@ -96,7 +96,7 @@ def _pictures(run: Run) -> Iterator[Block]:
 def _drawn(run: Run, measured: Measured, count: int, device: str) -> tuple[list[Example], list[Example]]:
     folder = run.network_folder(SEARCHED)
     trained, dataset = load_trained(folder, device_named(device)), open_split(folder, None)
-    dataset = dataset.with_categories(trained.usage.categories, f"the network {folder}")
+    dataset = labelled_as(dataset, trained)
     if dataset.image_ids.tolist() != measured.image_ids:
         raise ValueError(f"{dataset.source} holds other images than those on which the networks were compared")
     pq = measured.counts[SEARCHED].pq

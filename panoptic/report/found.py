@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.report.blocks import Block, Cell, Code, Figure, Lacking, Paragraph, Section, Table
 from autopanoptic.panoptic.report.images import drawn
 from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.results.drawing import draw_network
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.outline import Layer, Outline
-from autopanoptic.panoptic.results.saved import WEIGHTS, new_network
+from autopanoptic.panoptic.results.saved import CONFIG, WEIGHTS, new_network
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.trained.networks import SEARCHED
 
@@ -32,8 +34,8 @@ def network_section(run: Run) -> Section:
 
 def _blocks(run: Run) -> Iterator[Block]:
     try:
-        network = new_network(network_config(run.settings, run.categories, searched=True), run.found)
-    except (ValueError, KeyError) as error:
+        network = new_network(_config(run), run.found)
+    except (ValueError, KeyError, OSError) as error:
         yield Lacking(f"The network could not be built, so it is not drawn: {error}")
         return
     if run.chosen is None:
@@ -42,6 +44,14 @@ def _blocks(run: Run) -> Iterator[Block]:
     alt = "Stem and stages of the backbone, pyramid, fusion units and heads of the network; the table says the same."
     yield Figure(drawn(partial(_draw, network, run), alt), "Boxes are layers, with the channels that they give")
     yield _parts(outline)
+
+
+def _config(run: Run) -> PanopticConfig:
+    """Return the config of the found network: as it was saved, or as the settings say, where it is not trained yet."""
+    saved = run.network_folder(SEARCHED) / CONFIG
+    if saved.is_file():
+        return PanopticConfig.from_json(read_object(saved))
+    return network_config(run.settings, run.categories, searched=True)
 
 
 def _draw(network: PanopticNetwork, run: Run, path: Path) -> None:

@@ -42,7 +42,7 @@ def _front(run: Run) -> Iterator[Block]:
         drawn(partial(fronts.draw, searched=run.searched), alt), "Paths of the supernet, before any of them is trained"
     )
     yield _budgets(fronts)
-    yield Paragraph(f"{summary} {fronts.budget_line(run.settings.search.finalists)}")
+    yield Paragraph(f"{summary} {fronts.budget_line(run.settings.search.finalists, run.settings.search.compared)}")
 
 
 def _budgets(fronts: Fronts) -> Table:

@@ -12,9 +12,34 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, Option
+from autopanoptic.panoptic.model.weights import difference, read_tensors
 
 STATE, ARCHITECTURE = "state_dict", "architecture"
 PREFIX = "backbone."
+PRETRAINING, BACKBONE = "pretraining", "backbone.pt"
+"""Folder of a run's pretraining, and the file of the weights that one has given."""
+
+
+def pretraining_folder(run: Path, architecture: Mapping[str, Option] | None = None) -> Path:
+    """Return where a run keeps a pretraining: its supernet's, or that of an architecture's backbone.
+
+    Architectures whose backbones are alike share one.
+    """
+    return run / PRETRAINING / ("supernet" if architecture is None else backbone_part(architecture).id)
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Give a backbone the weights of a file that `save_backbone` has written.
+
+    Raises:
+        ValueError: If the file is damaged, or of another backbone.
+    """
+    found = read_tensors(path)
+    state: Any = found.get(STATE) if isinstance(found, dict) else found
+    problem = difference(backbone.state_dict(), state)
+    if problem:
+        raise ValueError(f"{path} does not hold the weights of this backbone: {problem}")
+    backbone.load_state_dict(state)
 
 
 def save_backbone(backbone: nn.Module, path: Path, architecture: Architecture | None = None) -> None:

@@ -11,7 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.parts.kinds import KINDS, PyramidNeck
+from autopanoptic.panoptic.model.parts.registry import names_of
 from autopanoptic.panoptic.results.outline import Layer, Outline
 
 BOX, ROW, GAP = 1.0, 1.25, 0.12
@@ -21,8 +24,11 @@ INCHES = 0.75
 COLORS = {
     "shuffle": "#9ecae1", "xception": "#c7b9e0", "dw": "#a1d99b", "df": "#fdbe85", "at": "#f4a6a6", "r": "#e7e7e7",
 }  # fmt: skip
-"""By how an operator's name begins."""
+"""By how the name of an operator that ships begins."""
+OWN = "#fff2ae"
+"""Of an operator of one's own."""
 PLAIN = "#f7f7f7"
+"""Of a layer among which there is no choice."""
 PIPELINE = "#dbe9d8"
 
 
@@ -50,10 +56,9 @@ def draw_network(network: PanopticNetwork, architecture: Architecture, path: str
     at = _pyramid(axes, outline, _backbone(axes, outline, deepest))
     _heads(axes, outline, at + 1.1)
     axes.text(-1.2, high - 0.3, title.replace("$", r"\$"), fontsize=11)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=90)
-    return path
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)
+    return Path(path)
 
 
 def _backbone(axes: Axes, outline: Outline, deepest: int) -> float:
@@ -85,13 +90,13 @@ def _pyramid(axes: Axes, outline: Outline, left: float) -> float:
         axes.text(left + column * (BOX + GAP), 5 * ROW + 0.52, name, ha="center", fontsize=8)
     for row, (level, channels) in enumerate(outline.pyramid.items(), 1):
         _box(axes, left, row * ROW, level, str(channels), PIPELINE)
-        if row < len(outline.pyramid):
-            # An FPN has one way down from P5, and pools P6 from it; the others go both ways.
+        if row < len(outline.pyramid) and outline.neck in PyramidNeck.shipped:
+            # An FPN has one way down from P5, and pools P6 from it; the others go both ways, and who knows one's own.
             style = ("<|-" if row < len(outline.pyramid) - 1 else "-|>") if outline.neck == "fpn" else "<|-|>"
             _arrow(axes, (left, row * ROW + 0.4), (left, (row + 1) * ROW - 0.4), "0.6", style)
         for column, found in enumerate(units, 1):
             if level in found:
-                _box(axes, left + column * (BOX + GAP), row * ROW, found[level], "", COLORS["r"], height=0.5)
+                _box(axes, left + column * (BOX + GAP), row * ROW, found[level], "", _color(found[level]), height=0.5)
     return left + (2 * (BOX + GAP) if any(units) else 0) + 0.5
 
 
@@ -140,10 +145,12 @@ def _box(axes: Axes, x: float, y: float, name: str, below: str, color: str, heig
         corner, BOX - 0.12, height - 0.12, boxstyle="round,pad=0.06", facecolor=color, edgecolor="0.35", linewidth=0.8
     )
     axes.add_patch(shape)
+    # Names of one's own may be as long as they please, and stay within their boxes.
+    size = 8 if len(name) < 9 else 7 * 11 / max(11, len(name))
     if not below:
-        axes.text(x, y, name, ha="center", va="center", fontsize=8)
+        axes.text(x, y, name, ha="center", va="center", fontsize=size)
         return
-    axes.text(x, y + 0.16, name, ha="center", va="center", fontsize=8 if len(name) < 9 else 7)
+    axes.text(x, y + 0.16, name, ha="center", va="center", fontsize=size)
     axes.text(x, y - 0.18, below, ha="center", va="center", fontsize=8, color="0.25")
 
 
@@ -154,4 +161,6 @@ def _arrow(
 
 
 def _color(operator: str) -> str:
-    return next((color for start, color in COLORS.items() if operator.startswith(start)), PLAIN)
+    if any(operator in kind.shipped for kind in KINDS):
+        return next(color for start, color in COLORS.items() if operator.startswith(start))
+    return OWN if any(operator in names_of(kind) for kind in KINDS) else PLAIN

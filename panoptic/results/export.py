@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.image_id import ImageId, image_id_of
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment, id_to_rgb
@@ -119,8 +120,8 @@ def _as_json(value: object, what: str) -> str:
 
 
 def _save(ids: NDArray[np.integer[Any]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(id_to_rgb(ids)).save(path)
+    with whole(path) as partial:
+        Image.fromarray(id_to_rgb(ids)).save(partial, format="PNG")
 
 
 def _entries(panoptic: PanopticMap, ids: NDArray[np.integer[Any]], categories: Categories) -> list[dict[str, Any]]:

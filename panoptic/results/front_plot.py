@@ -9,6 +9,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from autopanoptic.nas.storage.files import whole
+
 STYLES = {"searched": ("#d62728", "o"), "hand-made": ("#1f77b4", "s"), "random": ("#7f7f7f", "^")}
 """Color and marker of what runs compare."""
 
@@ -68,7 +70,6 @@ def draw_fronts(
     axes.legend()
     if title:
         axes.set_title(title.replace("$", r"\$"), fontsize=11)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=100)
-    return path
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=100)
+    return Path(path)

@@ -177,19 +177,22 @@ class Fronts:
         """The split that decides how the fronts compare."""
         return "val" if self.on_val else "nas_val"
 
-    def budget_line(self, finalists: int = 1) -> str:
+    def budget_line(self, finalists: int = 1, others: Sequence[str] = (RANDOM, HAND_MADE)) -> str:
         """Say what the budget is, and who does not keep it.
 
         Args:
             finalists: How many candidates of the search are trained.
+            others: The series of which one network is trained.
         """
         dearer = [name for name in self.series if self.best(name) is None]
         rest = f"; {' and '.join(dearer)} cannot keep it and take the cheapest" if dearer else ""
-        who = (
-            "one network of each is"
-            if finalists == 1
-            else f"{finalists} finalists of the search and one network of each of the others are"
-        )
+        own = f"{'one network' if finalists == 1 else f'{finalists} finalists'} of the search"
+        if len(others) > 1:
+            who = "one network of each is" if finalists == 1 else f"{own} and one network of each of the others are"
+        elif others:
+            who = f"{own} and one {others[0]} network are"
+        else:
+            who = f"{own} {'is' if finalists == 1 else 'are'}"
         return f"At {self.budget:.3g} {UNITS[self.cost]} {who} trained further{rest}."
 
     def draw(self, path: Path, searched: Result) -> None:

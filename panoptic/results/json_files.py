@@ -25,7 +25,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def write_object(path: Path, values: Mapping[str, Any], *, indent: int = 1) -> None:
+def write_object(path: Path, values: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write a JSON object; what the file held before stays until the new one is whole."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(values, indent=indent) + "\n")

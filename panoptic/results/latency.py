@@ -6,7 +6,7 @@ import torch
 
 from autopanoptic.nas.costs.latency import measure
 from autopanoptic.nas.supernet.state import evaluating
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.evaluator import predict
 

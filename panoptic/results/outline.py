@@ -21,7 +21,7 @@ class Layer:
     """A block of the backbone or a layer of a head.
 
     Attributes:
-        operator: The option that was chosen for it, or its class where there was no choice.
+        operator: The option that was chosen for it; where there was no choice what it calls itself, or its class.
         width: Channels of its output.
     """
 
@@ -125,7 +125,7 @@ def _names(architecture: Architecture, part: str, layers: Iterable[nn.Module]) -
         label for label, option in architecture.items() if label.startswith(f"{part}.") and isinstance(option, str)
     ]
     chosen = [str(architecture[label]) for label in sorted(labels, key=_in_order)]
-    classes = [type(layer).__name__ for layer in layers]
+    classes = [str(getattr(layer, "operator", type(layer).__name__)) for layer in layers]
     return chosen if len(chosen) == len(classes) else classes
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 
@@ -97,8 +98,8 @@ def side_by_side(
         name_segments(place, panoptic, categories)
     if title:
         figure.suptitle(title)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=80)
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=80)
 
 
 def name_segments(axes: Axes, panoptic: PanopticMap, categories: Categories) -> None:

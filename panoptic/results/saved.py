@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.parts.imports import missing_modules
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.results.usage import Usage
@@ -46,7 +49,8 @@ def load_network(folder: str | Path) -> PanopticNetwork:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If a file is missing or damaged, or the files do not fit together; names the file.
+        ValueError: If a file is missing or damaged, the files do not fit together, or the network has parts of modules
+            that are not imported; names the file.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -63,8 +67,27 @@ def load_network(folder: str | Path) -> PanopticNetwork:
     return network
 
 
+class _NotImportedError(ValueError):
+    """A network has parts of modules that are not imported."""
+
+
+def _require_imported(path: Path, values: Mapping[str, Any]) -> None:
+    """Refuse to run code because a file names it: whoever sends a network could name any module."""
+    imports = values.get("imports") or []
+    missing = missing_modules(imports if isinstance(imports, list) else [])
+    if missing:
+        raise _NotImportedError(
+            f"{path}: the network has parts of the module {' and '.join(map(str, missing))}, which a network's file "
+            "does not get imported: import what you trust before, or give it to the command by --import"
+        )
+
+
 def _config(path: Path) -> PanopticConfig:
     try:
-        return PanopticConfig.from_json(read_object(path))
+        values = read_object(path)
+        _require_imported(path, values)
+        return PanopticConfig.from_json(values)
+    except _NotImportedError:
+        raise
     except ValueError as error:
         raise ValueError(f"{path} does not describe a network: {error}") from error

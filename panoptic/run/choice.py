@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from autopanoptic.panoptic.run.options import DESCRIBING, KEYS
+from autopanoptic.panoptic.run.options import DESCRIBING, KEYS, flag_of
+from autopanoptic.panoptic.run.weights import network_weights, supernet_weights
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.stages.settings import Settings
@@ -17,19 +18,35 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-def settings_of(values: Mapping[str, Any]) -> Settings:
-    """Return the settings that the command line describes."""
+def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settings:
+    """Return the settings that the command line describes.
+
+    Args:
+        values: What was given for each option that describes a run.
+        command: Whose flags messages name.
+    """
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
 
+    changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
+    changed = {key for key, *_ in changes}
     given = [
-        (key, None if values[name] == "null" else values[name], f"--{name.replace('_', '-')}")
-        for name, key in KEYS.items()
-        if values.get(name) is not None
+        (key, None if value == "null" else value, flag_of(name, command))
+        for name in KEYS
+        if values.get(name) not in (None, [])  # nothing of an option that may be repeated
+        for key, value in _keys(name, values[name]).items()
+        if key not in changed or key == KEYS[name]  # what a file implies may be said otherwise
     ]
-    given += [(*change(text), f"--set {text}") for text in values["changes"] or ()]
+    given += changes
     config = _default_config(given) if values["config"] is None else values["config"]
     return resolve(config, given, quick=values["quick"])
+
+
+def _keys(name: str, value: Any) -> dict[str, Any]:
+    """Return the keys that an option sets."""
+    if name == "supernet_init":
+        return supernet_weights(value)
+    return network_weights(value) if name == "retrain_init" else {KEYS[name]: value}
 
 
 def _default_config(given: list[tuple[str, Any, str]]) -> str:
@@ -46,12 +63,12 @@ def _default_config(given: list[tuple[str, Any, str]]) -> str:
     return "memorise" if find_splits(path).overfit else "photographs"
 
 
-def new_run(name: str | None, values: Mapping[str, Any]) -> tuple[Path, Settings]:
+def new_run(name: str | None, values: Mapping[str, Any], command: str | None = None) -> tuple[Path, Settings]:
     """Return the folder and the settings of a new run, after all checks that need no work."""
     from autopanoptic.panoptic.stages.checks import check_settings
 
     folder = folder_of(time.strftime("%Y%m%d-%H%M%S") if name is None else name)
-    settings = settings_of(values)
+    settings = settings_of(values, command)
     check_settings(settings)
     return folder, settings
 
@@ -90,18 +107,24 @@ def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Setting
         ValueError: If options are given that would describe another.
     """
     if changed := options_given(context):
-        option = "set" if changed[0] == "changes" else changed[0].replace("_", "-")
-        raise ValueError(f"--resume keeps the run's own settings; leave out --{option}")
+        raise ValueError(f"--resume keeps the run's own settings; leave out {flag_of(changed[0])}")
     return known_run(name)
 
 
 def run_of_stage(
-    context: typer.Context, name: str | None, values: Mapping[str, Any], *, first: bool
+    context: typer.Context, name: str | None, values: Mapping[str, Any], *, first: bool, apart: tuple[str, ...] = ()
 ) -> tuple[Path, Settings]:
     """Return the run that a stage works on.
 
     Options that describe one must be its own where it has begun, and make it where it has not. Without them it is the
     one of the name, or the latest; the first stage makes one by the defaults.
+
+    Args:
+        context: Of the command.
+        name: Of the run; None for the latest.
+        values: What was given for each option that describes one.
+        first: Whether it is the first stage.
+        apart: Options that are of this command alone here, and describe no run.
 
     Raises:
         FileNotFoundError: If there is none, and nothing says what it would be.
@@ -109,16 +132,17 @@ def run_of_stage(
     from autopanoptic.panoptic.run.folder import SETTINGS
 
     begun = name is not None and (folder_of(name) / SETTINGS).exists()
-    if options_given(context) or (first and not begun):
-        return new_run(name, values)
+    if set(options_given(context)) - set(apart) or (first and not begun):
+        return new_run(name, {**values, **dict.fromkeys(apart)}, context.info_name)
     return known_run(name)
 
 
 def options_given(context: typer.Context) -> list[str]:
     """Return which of the options that describe a run stand on the command line."""
-    return sorted(name for name in context.params if name in DESCRIBING and _is_given(context, name))
+    return sorted(name for name in context.params if name in DESCRIBING and is_given(context, name))
 
 
-def _is_given(context: typer.Context, parameter: str) -> bool:
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter of a command stands on the command line."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
-from autopanoptic.panoptic.run.options import described
+from autopanoptic.panoptic.run.joining import join
+from autopanoptic.panoptic.run.options import described, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.run.folder import Run
@@ -34,7 +35,9 @@ def run(
     name: New = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
 ) -> None:
-    """Search a panoptic network: train a supernet, search it, retrain the winner and compare.
+    """Search a panoptic network: train a supernet, search it, retrain the winner, compare, and write a report.
+
+    With a pretraining in its config, backbones learn to classify images first.
 
     A run is described by a config; most options are shorthands for a key, which their help names.
 
@@ -47,6 +50,10 @@ def run(
         from autopanoptic.panoptic.stages.pipeline import Pipeline
 
         Pipeline(settings, told.folder, console).run()
+        from autopanoptic.panoptic.report.report import write_report
+
+        page = write_report(told.folder, device=settings.machine.device, console=console)
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         if values["quick"]:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
 
@@ -69,6 +76,16 @@ def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None)
         from autopanoptic.panoptic.run.prepare import prepare
 
         prepare(run)
+        first = "train-supernet" if run.settings.pretraining.supernet is None else "pretrain-supernet"
+        _say_next(run, f"{first} --name {run.folder.name}")
+
+
+def pretrain_supernet(context: typer.Context, name: str) -> None:
+    """Pretrain the backbone of a run's supernet."""
+    with _stage(context, "pretrain-supernet", name, {}) as run:
+        from autopanoptic.panoptic.run.pretrain import pretrain_supernet
+
+        pretrain_supernet(run)
         _say_next(run, f"train-supernet --name {run.folder.name}")
 
 
@@ -94,7 +111,19 @@ def search(context: typer.Context, name: Known = None) -> None:
         from autopanoptic.panoptic.run.search import search
 
         search(run)
-        _say_next(run, f"retrain --name {run.folder.name}")
+        following = "pretrain" if run.settings.init == "pretrained" else "retrain"
+        _say_next(run, f"{following} --name {run.folder.name}")
+
+
+def pretrain(context: typer.Context, name: str, architecture: str | None) -> None:
+    """Pretrain the backbones of what a run's search has found, or that of any architecture."""
+    with _stage(context, "pretrain", name, {}, own=[("architecture", architecture)]) as run:
+        from autopanoptic.panoptic.pretraining.sources import architecture_of
+        from autopanoptic.panoptic.run.pretrain import pretrain
+
+        pretrain(run, None if architecture is None else architecture_of(architecture))
+        own = "" if architecture is None else f" --architecture {architecture}"
+        _say_next(run, f"retrain --name {run.folder.name}{own}")
 
 
 @described
@@ -104,7 +133,7 @@ def retrain(
     name: Known = None,
     architecture: Annotated[
         str | None,
-        typer.Option(metavar="FILE|NAME", help="An architecture.json, coco_3.8g or ade_3.8g; else the run's answer."),
+        typer.Option(metavar="FILE|NAME", help="A JSON file, coco_3.8g or ade_3.8g; else the run's answer."),
     ] = None,
     network: Annotated[
         str | None,
@@ -115,15 +144,24 @@ def retrain(
 
     The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
     Without --architecture the finalists of the search are trained, and the best of them is `searched`.
+    With it --init is that network's own, such as the folder of `pretrain` of the same architecture.
     """
     from autopanoptic.panoptic.run import retrain as stage
 
     with _told(context, ""):  # before a new run has a folder
         if architecture is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
-        stem, chosen = (None, None) if architecture is None else stage.read_architecture(architecture)
-    own = [("architecture", architecture), ("network", network)]
-    with _stage(context, "retrain", name, values, own=own) as run:
+        # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
+        start: str | None = values["retrain_init"] if architecture is not None else None
+        apart = () if start is None else ("retrain_init",)
+        stem, chosen = None, None
+        if architecture is not None:
+            _, settings = run_of_stage(context, name, values, first=False, apart=apart)
+            stem, chosen = stage.read_architecture(architecture, settings.network)
+    own = [("architecture", architecture), ("network", network), ("init", start)]
+    with _stage(context, "retrain", name, values, own=own, apart=apart) as run:
+        if start is not None:
+            run.start_from(start)
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")
@@ -134,8 +172,8 @@ def _require_no_run(context: typer.Context, name: str | None) -> None:
     """Refuse the options of a run for the conversion of a data set, which is of none."""
     given = [*options_given(context), *(["name"] if name is not None else [])]
     if given:
-        option = "set" if given[0] == "changes" else given[0].replace("_", "-")
-        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out --{option} before it"))
+        flag = flag_of(given[0])
+        fail(context, ValueError(f"prepare {context.invoked_subcommand} is of no run; leave out {flag} before it"))
 
 
 class _Told:
@@ -153,6 +191,7 @@ def _told(context: typer.Context, command: str) -> Iterator[_Told]:
     """End with an interruption by how to go on, and with an error by what it says."""
     told = _Told()
     try:
+        join(context)
         yield told
     except KeyboardInterrupt:
         known = told.folder is not None and told.folder.exists()
@@ -172,11 +211,12 @@ def _stage(
     *,
     first: bool = False,
     own: list[tuple[str, str | None]] | None = None,
+    apart: tuple[str, ...] = (),
 ) -> Iterator[Run]:
     """Open the run that a stage is of."""
     options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
     with _told(context, f"{PROGRAM} {command}{options}") as told:
-        told.folder, settings = run_of_stage(context, name, values, first=first)
+        told.folder, settings = run_of_stage(context, name, values, first=first, apart=apart)
         console = Console()
         _begin(settings, told.folder, console)
         from autopanoptic.panoptic.run.folder import Run

@@ -8,15 +8,21 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.run.weights import network_weights
+from autopanoptic.panoptic.search.supernet_start import require_start
 from autopanoptic.panoptic.stages.checks import check_settings
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 SETTINGS = "config.yaml"
 """File of a run's settings."""
@@ -46,6 +52,8 @@ class Run:
 
     def __init__(self, settings: Settings, folder: Path, console: Console | None = None) -> None:
         check_settings(settings)
+        if not (folder / SUPERNET_FOLDER / SUPERNET).exists():
+            require_start(settings.supernet_init)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()
@@ -98,6 +106,20 @@ class Run:
             if generated:  # other settings may ask for other scenes
                 shutil.rmtree(scenes, ignore_errors=True)
             raise
+
+    def start_from(self, given: str) -> None:
+        """Let what is trained from here on start from a file, a folder or another word, whatever the settings say.
+
+        The run keeps its settings; a network's own folder says what it began with.
+
+        Raises:
+            FileNotFoundError: If there are no such weights.
+        """
+        changes: dict[str, Any] = {"init_part": "all", **network_weights(given)}
+        if changes["init"] != "pretrained":  # settings refuse a pretraining from which nothing starts
+            changes["pretraining"] = replace(self.settings.pretraining, found=None)
+        self.settings = replace(self.settings, **changes)
+        check_settings(self.settings)
 
     def say(self, line: str) -> None:
         """Tell a line as it is."""

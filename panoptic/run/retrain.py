@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.finalists import names_of, qualities
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, new_network, save_network
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare, prepared
+from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
-from autopanoptic.panoptic.search.architecture_files import load_shipped, shipped
+from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, usage_of
@@ -54,7 +56,7 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         name: Of its folder; needed with an architecture.
 
     Raises:
-        FileNotFoundError: If the search or the supernet is needed and not there.
+        FileNotFoundError: If the search, the supernet or a pretrained backbone is needed and not there.
         ValueError: If the architecture is none of the run's networks, the name is no folder's or is kept for what the
             run finds, or the folder holds another training.
     """
@@ -64,8 +66,10 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         assert name is not None
         with run.stage("retraining"):
             return _train(run, {name: architecture})[name]
+    finalists = finalists_of(run, *finished_search(run))
+    _require_backbones(run, finalists)
     with run.stage("retraining"):
-        trained = train_finalists(run, finalists_of(run, *finished_search(run)), {})
+        trained = train_finalists(run, finalists, {})
     trained.architectures[SEARCHED].save(run.folder / ARCHITECTURE)
     return trained.networks[SEARCHED]
 
@@ -86,8 +90,12 @@ def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str
     return Trained(networks, architectures, folders, found)
 
 
-def read_architecture(given: str) -> tuple[str, Architecture]:
-    """Read an architecture by the name of one that ships, or from its JSON file, and return it with a name of its own.
+def read_architecture(given: str, config: PanopticConfig | None = None) -> tuple[str, Architecture]:
+    """Read an architecture by the name of one that ships, or from a file, and return it with a name of its own.
+
+    Args:
+        given: The name, an ``architecture.json``, or a result file of Auto-Panoptic's published code.
+        config: Of the network that a result file is for; None for the published one.
 
     Raises:
         FileNotFoundError: If it is neither.
@@ -98,7 +106,7 @@ def read_architecture(given: str) -> tuple[str, Architecture]:
         return given, load_shipped(given)
     if not path.is_file():
         raise FileNotFoundError(f"{given} is neither an architecture's file nor one that ships: {', '.join(shipped())}")
-    return path.stem, Architecture.load(path)
+    return path.stem, read_architecture_file(path, config)
 
 
 def _train(run: Run, named: Mapping[str, Architecture]) -> dict[str, PanopticNetwork]:
@@ -131,6 +139,12 @@ def _require_trainable(run: Run, architecture: Architecture | None, name: str | 
         prepare(run, architecture)
     if architecture is not None:
         _require_fitting(run, architecture)
+        _require_backbones(run, [architecture])
+
+
+def _require_backbones(run: Run, architectures: Iterable[Architecture]) -> None:
+    for one in architectures if run.settings.init == "pretrained" else ():
+        require_pretrained(run, one)
 
 
 def _require_free(name: str | None) -> None:

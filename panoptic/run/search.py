@@ -16,10 +16,10 @@ from autopanoptic.panoptic.search.evaluator import error_name
 from autopanoptic.panoptic.search.strategies import answer_of, family, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.prepare import NETWORKS
-from autopanoptic.panoptic.stages.search import Candidates, searched_space
+from autopanoptic.panoptic.stages.search import JOURNAL, Candidates, searched_space
 
-JOURNAL, TRIALS = "search.jsonl", "search.json"
-"""Files of a run's search: its journal, and all trials once it has ended."""
+TRIALS = "search.json"
+"""All trials of a run's search, once it has ended."""
 
 
 def search(run: Run) -> Result:
@@ -38,8 +38,7 @@ def search(run: Run) -> Result:
     """
     require_supernet(run)
     prepared(run)
-    with run.stage("search"):
-        candidates = candidates_of(run)
+    with run.stage("search"), candidates_of(run) as candidates:
         searched = find(run, candidates)
         finalists = _finalists(run, candidates, searched)
         if not (run.folder / NETWORKS / SEARCHED / ARCHITECTURE).exists():  # else it has been chosen by training

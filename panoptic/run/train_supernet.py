@@ -5,6 +5,7 @@ from __future__ import annotations
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
+from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.stages import supernet
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 
@@ -16,9 +17,12 @@ def train_supernet(run: Run) -> Supernet:
         run: The run, whose data are prepared first.
 
     Raises:
+        FileNotFoundError: If the settings have a pretraining of the supernet that is not done.
         ValueError: If ``supernet/`` holds another supernet, naming what differs, or a damaged one, or if `prepare`
             refuses.
     """
+    if run.settings.pretraining.supernet is not None:
+        require_pretrained(run)
     datasets = prepared(run)
     with run.stage("supernet"):
         run.supernet = supernet.train_supernet(run.settings, datasets, run.folder / SUPERNET_FOLDER, progress=True)

@@ -1,18 +1,22 @@
 """Architectures that ship with the package, and Auto-Panoptic's published result files.
 
 A published file is a JSON list of ``{"backbone": [...], "head": [...], "inter": [...]}`` with option indices: a block
-each; the mask layers, then the segmentation layers; the units ``f2b``, then ``b2f``.
+each; the mask layers, then the segmentation layers; the units ``f2b``, then ``b2f``. Its code reads index 2 of a unit,
+r16, as 6; here it is r16, and 6 where ``fusion_reductions`` of the config says so.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture
+from autopanoptic.nas.storage.files import whole
+from autopanoptic.panoptic.configs.widths import WIDTHS
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
@@ -41,28 +45,65 @@ def load_shipped(name: str) -> Architecture:
         return Architecture.load(path)
 
 
+def read_architecture_file(path: str | Path, config: PanopticConfig | None = None) -> Architecture:
+    """Read one architecture: a JSON object of options by their labels, or a published result file.
+
+    Args:
+        path: The file.
+        config: As of `read_published`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds neither, or several architectures.
+    """
+    try:
+        published = isinstance(json.loads(Path(path).read_text()), list)
+    except ValueError:
+        published = False  # `Architecture.load` says what is wrong
+    if not published:
+        return Architecture.load(path)
+    found = read_published(path, config)
+    if len(found) != 1:
+        raise ValueError(f"{path} holds {len(found)} architectures; give a file of one")
+    return found[0]
+
+
 def read_published(path: str | Path, config: PanopticConfig | None = None) -> list[Architecture]:
     """Read the architectures of a published result file.
 
     Args:
         path: The JSON file.
-        config: The network they are for; None for `PanopticConfig.coco`, as published.
+        config: The network they are for; None for the published ones, with the blocks of any of their widths.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is no such list, or does not fit the config.
     """
-    text = Path(path).read_text()
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
-    if not isinstance(records, list) or not records:
-        raise ValueError(f"{path} must hold a list of objects with backbone, head and inter")
+    records = read_records(path, "backbone, head and inter")
     try:
         return [from_published(record, config) for record in records]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_records(path: str | Path, keys: str) -> list[Any]:
+    """Read a list from a JSON file of the published code.
+
+    Args:
+        path: The file.
+        keys: Of the objects in it, for messages.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds something else, or nothing.
+    """
+    try:
+        records = json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(records, list) or not records:
+        raise ValueError(f"{path} must hold a list of objects with {keys}")
+    return records
 
 
 def write_published(
@@ -74,7 +115,8 @@ def write_published(
         ValueError: An architecture does not fit the config.
     """
     records = [to_published(architecture, config) for architecture in architectures]
-    Path(path).write_text(json.dumps(records) + "\n")
+    with whole(path) as partial:
+        partial.write_text(json.dumps(records) + "\n")
 
 
 def from_published(record: Mapping[str, Sequence[int]], config: PanopticConfig | None = None) -> Architecture:
@@ -84,7 +126,7 @@ def from_published(record: Mapping[str, Sequence[int]], config: PanopticConfig |
         ValueError: A part is missing, has another length than the config's network, or an index is out of range.
     """
     options: dict[str, Any] = {}
-    for part, labels in _labels(config or PanopticConfig.coco()).items():
+    for part, labels in _labels(config or _published_config(record)).items():
         indices = record.get(part) if isinstance(record, Mapping) else None
         if not isinstance(indices, list) or len(indices) != len(labels):
             raise ValueError(f"{part!r} must be a list of {len(labels)} option indices, not {indices!r}")
@@ -102,12 +144,22 @@ def to_published(architecture: Mapping[str, Any], config: PanopticConfig | None 
         ValueError: The architecture lacks a choice of the config's network, holds another (such as ``neck``, which
             the published format cannot express), or an option is unknown.
     """
-    parts = _labels(config or PanopticConfig.coco())
+    blocks = [label for label in architecture if label.startswith("backbone.")]
+    parts = _labels(config or _published_config({"backbone": blocks}))
     wanted = {label for labels in parts.values() for label in labels}
     if wanted != set(architecture):
         odd = sorted(wanted.symmetric_difference(architecture))
         raise ValueError(f"the published format holds exactly the network's choices; they differ in {odd}")
     return {part: [_index(part, label, architecture[label]) for label in parts[part]] for part in parts}
+
+
+def _published_config(record: Mapping[str, Any]) -> PanopticConfig:
+    """Return the published network with so many blocks as a record has, or with those of the paper."""
+    found = record.get("backbone") if isinstance(record, Mapping) else None
+    depths = {sum(width["stage_depths"]): width["stage_depths"] for width in WIDTHS.values()}
+    blocks = len(found) if isinstance(found, list) else None
+    coco = PanopticConfig.coco()
+    return replace(coco, stage_depths=depths[blocks]) if blocks in depths else coco
 
 
 def _index(part: str, label: str, option: object) -> int:

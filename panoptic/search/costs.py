@@ -20,7 +20,7 @@ from autopanoptic.nas.costs.latency import time_forward
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
+from autopanoptic.panoptic.model.parts.registry import flop_formulas
 from autopanoptic.panoptic.model.precision import computing
 
 LATENCY_REPEATS = 11
@@ -41,11 +41,11 @@ def costs_of(config: PanopticConfig, height: int, width: int) -> dict[str, Calla
     """
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
-    image = torch.zeros(1, 3, height, width, device="meta")
+    image, formulas = torch.zeros(1, 3, height, width, device="meta"), flop_formulas(config)
     if _has_sizes(supernet.space):
-        costs = LayerCosts(supernet, image, unit=1e9, formulas=FLOP_FORMULAS)
+        costs = LayerCosts(supernet, image, unit=1e9, formulas=formulas)
         return {"gflops": costs, "mparams": lambda architecture: costs.parameters(architecture) / 1e6}
-    flops = FlopCount(supernet, image, formulas=FLOP_FORMULAS)
+    flops = FlopCount(supernet, image, formulas=formulas)
     return {
         "gflops": AdditiveCost(supernet.space, flops, unit=1e9),
         "mparams": AdditiveCost(supernet.space, ParameterCount(supernet), unit=1e6),

@@ -13,9 +13,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas import Supernet, SupernetEvaluator
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.nas.supernet.batch_norm import running_norms
 from autopanoptic.nas.supernet.state import evaluating
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.coco.truths import Truths
+from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.merge.merge import merge
 from autopanoptic.panoptic.model.merge.rules import MergeRules
@@ -26,14 +28,11 @@ from autopanoptic.panoptic.quality.bootstrap import bootstrap
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.summary import QualityReport
 
-IN_MEMORY = 2**28
-"""Bytes of decoded truth up to which a data set's is kept from one network to the next."""
-
 
 class Validation:
     """Measures networks on one set of images.
 
-    The truth is decoded when it is first needed, and kept if all of it takes at most `IN_MEMORY` bytes.
+    The truth is decoded once, when it is first needed, and kept for the next network.
 
     Args:
         dataset: Where the truth comes from.
@@ -42,6 +41,7 @@ class Validation:
         report_every: Publishes the metrics so far after every so many batches; None for never.
         precision: In which networks compute, one of `PRECISIONS`.
         error_of: One of `METRICS`, whose standard error over the images is measured as well.
+        truths: Those of the data set, where other networks are measured by them too.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Validation:
         report_every: int | None = None,
         precision: str = "32-true",
         error_of: str = "pq",
+        truths: Truths | None = None,
     ) -> None:
         self.dataset = dataset
         self.batches = batches
@@ -59,8 +60,7 @@ class Validation:
         self.report_every = report_every
         self.precision = precision
         self.error_of = error_of
-        self._keep_truth = 4 * int(dataset.sizes.prod(axis=1).sum()) <= IN_MEMORY
-        self._truths: dict[int, PanopticMap] = {}
+        self._truths = Truths(dataset) if truths is None else truths
 
     def __call__(self, network: nn.Module, report: Report | None = None) -> Metrics:
         """Return pq, sq, rq, pq_things, ..., and the standard error of one under `error_name`, in percent."""
@@ -95,9 +95,10 @@ class Validation:
                 self._require_images(number, batch, index)
                 for found in predict(cast("PanopticNetwork", network), batch, self.precision, least_score):
                     panoptic = self._merge(found)
-                    quality.update(self._truth(index), panoptic)
+                    truth = self._truths[index]
+                    quality.update(truth, panoptic)
                     if observe is not None:
-                        observe(index, self._truth(index), found)
+                        observe(index, truth, found)
                     if keep is not None:
                         keep(index, panoptic)
                     index += 1
@@ -116,13 +117,6 @@ class Validation:
                 f"batch {number} holds the images {batch.image_ids}, but from index {index} on the data set "
                 f"{self.dataset.source} has {expected}; give its batches without shuffling, as evaluation_batches does"
             )
-
-    def _truth(self, index: int) -> PanopticMap:
-        known = self._truths.get(index)
-        truth = self.dataset.truth(index) if known is None else known
-        if self._keep_truth:
-            self._truths[index] = truth
-        return truth
 
     def _merge(self, found: Prediction) -> PanopticMap:
         return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
@@ -156,7 +150,8 @@ class PanopticEvaluator(SupernetEvaluator):
         supernet: Of a `PanopticNetwork`, with trained weights.
         validation: The images to measure on.
         recalibrate_with: Batches for the path's batch-norm statistics, gone through once for each candidate: a list, or
-            a loader where they are too many to keep. None keeps the supernet's own statistics.
+            a loader where they are too many to keep. None keeps the supernet's own statistics, as does a supernet
+            without batch norms to recalibrate, whose backbone is frozen.
     """
 
     def __init__(
@@ -165,7 +160,7 @@ class PanopticEvaluator(SupernetEvaluator):
         super().__init__(
             supernet,
             validation,
-            recalibrate_with=recalibrate_with,
+            recalibrate_with=recalibrate_with if running_norms(supernet.module.modules()) else None,
             forward=partial(run_norms, precision=validation.precision),
         )
 
@@ -178,7 +173,7 @@ def run_norms(network: nn.Module, batch: Batch, precision: str = "32-true") -> N
         return
     device = next(network.parameters()).device
     with computing(precision, device):
-        found.backbone(batch.images.to(device, non_blocking=True))
+        found.backbone(batch.to(device).images)
 
 
 def _norms(module: nn.Module) -> int:

@@ -3,28 +3,35 @@
 Larger kernels are the trained ones padded with zeros, a depthwise and a pointwise kernel multiply to a dense one, and
 layers that an option has in excess start as identities. So most options start out as the same function as the
 trained one; where no exact copy exists (dilated kernels, the Xception block with stride 2) a kernel is taken that
-agrees on features which change linearly over the pixels.
+agrees on features which change linearly over the pixels. How an option does it is its own affair (`Part.inherit`); one
+that says nothing of it stays as it was drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, LayerChoice
-from autopanoptic.panoptic.model.backbone.blocks import ShuffleNetBlock
-from autopanoptic.panoptic.model.fusion.fusion import FusionUnit
-from autopanoptic.panoptic.model.neck.bifpn import BiFPN
-from autopanoptic.panoptic.model.neck.fpn import FPN
-from autopanoptic.panoptic.model.neck.panet import PANet
+from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock, norm_at
+from autopanoptic.panoptic.model.backbone.moments import rectified
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.operators.known import operator_of
 from autopanoptic.panoptic.model.operators.separable import DepthwiseSeparable
-from autopanoptic.panoptic.search.inflate_backbone import inflate_backbone
+from autopanoptic.panoptic.model.parts.kinds import AnyPart, BackboneBlock, FusionOperator, HeadOperator, PyramidNeck
+from autopanoptic.panoptic.model.parts.registry import part_of
+from autopanoptic.panoptic.search.strategies import kind_of, plain_of
 
-_SOURCES = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "neck": "fpn"}
+SOURCES: Mapping[type[AnyPart], tuple[str, ...]] = {
+    BackboneBlock: ("shuffle3",),
+    HeadOperator: ("dw3",),
+    PyramidNeck: ("fpn",),
+    FusionOperator: FusionOperator.shipped,
+}
+"""The options of each kind from which the others can be made."""
 
 
 @torch.no_grad()
@@ -36,8 +43,8 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
 
     Args:
         network: The supernet of which only the path ``source`` has been trained.
-        source: The trained path: ``shuffle3`` in every block, ``dw3`` in every head layer, the neck ``fpn`` where the
-            neck is a choice; fusion units at will.
+        source: The trained path: where there is a choice ``shuffle3`` in every block, ``dw3`` in every head layer and
+            the neck ``fpn``, and one of the shipped fusion units.
 
     Raises:
         ValueError: The path holds an option from which the others cannot be made.
@@ -45,50 +52,58 @@ def inflate(network: PanopticNetwork, source: Architecture) -> None:
     choices = {module.label: module for module in network.modules() if isinstance(module, LayerChoice)}
     if network.config.space == "elastic":
         choices = {label: choice for label, choice in choices.items() if label in source}
+    choices = {label: choice for label, choice in choices.items() if len(choice.names) > 1}
     _check(source, choices)
-    inflate_backbone(network.backbone, choices)
+    blocks = {label: choice for label, choice in choices.items() if kind_of(label) is BackboneBlock}
+    if blocks:
+        _fill_backbone(network.backbone.stem, blocks)
     for label, choice in choices.items():
-        trained = choice[source[label]]
-        if not isinstance(trained, ShuffleNetBlock):
-            for name in choice.names:
-                if name != source[label]:
-                    _fill(name, trained, choice[name])
+        if label not in blocks:
+            trained = choice[source[label]]
+            _fill(choice, trained.learned() if isinstance(trained, DepthwiseSeparable) else trained, source[label])
 
 
-def _check(source: Mapping[str, object], choices: Mapping[str, nn.Module]) -> None:
-    for label in choices:
-        needed = _SOURCES.get(label.split(".")[0])
-        if label not in source or (needed is not None and source[label] != needed):
+def require_source(config: PanopticConfig, first: str) -> None:
+    """Refuse a supernet of which one path is to be trained first, and the other options could not be made of it.
+
+    Args:
+        config: Of the supernet.
+        first: The section of that training.
+
+    Raises:
+        ValueError: Begins with the config's field.
+    """
+    for kind, names in config.parts():
+        source, needed = plain_of(kind, names), SOURCES[kind]
+        if len(names) > 1 and source not in needed:
             raise ValueError(
-                f"cannot inflate from {label} = {source.get(label)!r}: the trained path must hold "
-                f"{needed or 'an option'} there, whose kernel fits into the others'"
+                f"{config.field_of(kind)} {list(names)}: one path is trained before the others join, as {first} says, "
+                f"and these begin with its weights, but none of them is {' or '.join(needed)}, from which they can. "
+                f"Name it too, or set {first} to null"
             )
 
 
-def _fill(name: str, trained: nn.Module, target: nn.Module) -> None:
-    if isinstance(trained, DepthwiseSeparable):
-        operator_of(name).inherit(target, trained.learned())
-    elif isinstance(trained, FusionUnit) and isinstance(target, FusionUnit):
-        _fill_fusion(trained, target)
-    elif isinstance(trained, FPN):
-        _fill_neck(trained, target)
-    else:
-        raise TypeError(f"no rule copies {type(trained).__name__} into {type(target).__name__}")
+def _check(source: Mapping[str, object], choices: Mapping[str, LayerChoice]) -> None:
+    for label in choices:
+        needed = SOURCES[kind_of(label)]
+        if source.get(label) not in needed:
+            raise ValueError(
+                f"cannot inflate from {label} = {source.get(label)!r}: the trained path must hold "
+                f"{' or '.join(needed)} there, whose kernel fits into the others'"
+            )
 
 
-def _fill_fusion(trained: FusionUnit, target: FusionUnit) -> None:
-    """Keep the hidden units with the largest outgoing weights; units in excess start without effect."""
-    kept = min(trained.squeeze.out_features, target.squeeze.out_features)
-    order = trained.excite.weight.norm(dim=0).argsort(descending=True)[:kept]
-    target.squeeze.weight[:kept] = trained.squeeze.weight[order]
-    target.squeeze.bias[:kept] = trained.squeeze.bias[order]
-    target.excite.weight.zero_()
-    target.excite.weight[:, :kept] = trained.excite.weight[:, order]
-    target.excite.bias.copy_(trained.excite.bias)
+def _fill(choice: LayerChoice, learned: Any, source: object) -> None:
+    for name in choice.names:
+        inherit = part_of(kind_of(choice.label), name).inherit
+        if name != source and inherit is not None:
+            inherit(choice[name], learned)
 
 
-def _fill_neck(trained: FPN, target: nn.Module) -> None:
-    if isinstance(target, PANet):
-        target.fpn.load_state_dict(trained.fpn.state_dict())
-    elif isinstance(target, BiFPN):
-        target.lateral.load_state_dict(trained.fpn.inner_blocks.state_dict())
+def _fill_backbone(stem: nn.Module, blocks: Mapping[str, LayerChoice]) -> None:
+    """Fill the options of blocks, following the channels' moments from the stem on."""
+    moments = rectified(norm_at(cast("nn.Sequential", stem), 1))
+    for choice in blocks.values():
+        trained = TrainedBlock(choice["shuffle3"], moments)
+        _fill(choice, trained, "shuffle3")
+        moments = trained.leaving()

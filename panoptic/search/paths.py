@@ -45,7 +45,7 @@ class SizeSandwich(SandwichPaths):
         for label in sorted(rng.permutation(list(drawn)).tolist(), key=_costs_little):
             if space.accepts(found):
                 break
-            drawn[label] = plain(label)
+            drawn[label] = plain(space[label])
             found = space.canonical({**drawn, **sizes})
         return found
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from autopanoptic.nas import (
     NSGA2,
     Architecture,
     BayesianOptimization,
+    Choice,
     Evolution,
     LocalSearch,
     Option,
@@ -16,6 +19,7 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
+from autopanoptic.panoptic.model.parts.kinds import AnyPart, BackboneBlock, FusionOperator, HeadOperator, PyramidNeck
 
 
 def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
@@ -56,6 +60,8 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
 def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
 
+    A choice that lacks these operators takes the first one that the config names.
+
     Widths and depths lie a third of the way from the smallest to the largest, where the presets have those of the
     networks with fixed ones.
     """
@@ -72,7 +78,20 @@ def family(space: SearchSpace) -> list[Architecture]:
 
 FINE = 24
 """Steps from the smallest to the largest network, of which those are different ones that move a size."""
-_PLAIN = {"backbone": "shuffle3", "mask": "dw3", "segmentation": "dw3", "f2b": "r4", "b2f": "r4", "neck": "fpn"}
+_PLAIN: Mapping[type[AnyPart], str] = {
+    BackboneBlock: "shuffle3",
+    HeadOperator: "dw3",
+    FusionOperator: "r4",
+    PyramidNeck: "fpn",
+}
+_KINDS: Mapping[str, type[AnyPart]] = {
+    "backbone": BackboneBlock,
+    "mask": HeadOperator,
+    "segmentation": HeadOperator,
+    "f2b": FusionOperator,
+    "b2f": FusionOperator,
+    "neck": PyramidNeck,
+}
 
 
 def _scaled(space: SearchSpace, share: float) -> Architecture:
@@ -82,13 +101,23 @@ def _scaled(space: SearchSpace, share: float) -> Architecture:
         if is_size(choice.label):
             options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
         else:
-            options[choice.label] = plain(choice.label)
+            options[choice.label] = plain(choice)
     return space.canonical(options)
 
 
-def plain(label: str) -> Option:
-    """Return the operator that one would take by hand for a choice."""
-    return _PLAIN[label.split(".")[0]]
+def plain(choice: Choice) -> Option:
+    """Return the operator that one would take by hand for a choice; the first one where it lacks that."""
+    return plain_of(kind_of(choice.label), choice.options)
+
+
+def plain_of(kind: type[AnyPart], options: Sequence[Option]) -> Option:
+    """Return the one of some parts of a kind that one would take by hand."""
+    return _PLAIN[kind] if _PLAIN[kind] in options else options[0]
+
+
+def kind_of(label: str) -> type[AnyPart]:
+    """Return the kind of parts among which a choice takes one."""
+    return _KINDS[label.split(".")[0]]
 
 
 def is_size(label: str) -> bool:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.transforms import Size, Transform
+from autopanoptic.panoptic.data.loading.placement import Size
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.heads.rpn import FixedStrideAnchors
@@ -98,4 +99,4 @@ def _boxes(dataset: CocoPanoptic, transform: Transform, seed: int) -> Iterator[t
     count = min(LOOKED_AT, len(dataset))
     for index in np.random.default_rng(seed).choice(len(dataset), size=count, replace=False).tolist():
         example = transform(dataset[index])
-        yield example.boxes, (int(example.image.shape[1]), int(example.image.shape[2]))
+        yield example.truth.boxes, example.size

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.machine import device_of
@@ -83,7 +83,7 @@ def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: in
     loader = training_batches(
         dataset, transform, batch_size=settings.supernet.batch_size, divisor=divisor,
         seed=settings.seed + 1, stop=settings.search.recalibration_batches, workers=settings.machine.loaders,
-        pin_memory=device_of(settings).type == "cuda",
+        pin_memory=device_of(settings).type == "cuda", labelled=False,
     )  # fmt: skip
     return (
         list(loader) if decoded_bytes(dataset, transform) * images <= settings.machine.memory * len(dataset) else loader
@@ -91,7 +91,5 @@ def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: in
 
 
 def decoded_bytes(dataset: CocoPanoptic, transform: Transform) -> int:
-    """Return about how much memory a data set's batches take: images, semantic maps and a mask for each segment."""
-    segments = np.diff(dataset.annotations.offsets)
-    pixels = [math.prod(transform.size(height, width)) for height, width in dataset.sizes.tolist()]
-    return sum(size * (3 * 4 + 1 + int(count)) for size, count in zip(pixels, segments, strict=True))
+    """Return about how much memory the images of a data set take in batches."""
+    return sum(3 * math.prod(transform.size(height, width)) for height, width in dataset.sizes.tolist())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import operator_of
-from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.parts.check import check_parts
+from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+from autopanoptic.panoptic.results.pretrained import weights_of
+from autopanoptic.panoptic.search.inflate import require_source
+from autopanoptic.panoptic.stages.machine import device_of, devices_here, devices_of
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 
@@ -18,21 +25,38 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings with which no run can succeed here.
 
     Raises:
-        FileNotFoundError: If the data or the file of starting weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, there are no such GPUs or operator, the GPUs
-            cannot share a batch evenly, or the elastic supernet's training ends inside of a step of several paths.
+        FileNotFoundError: If the data, the images to pretrain on or a file of weights is missing.
+        ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, there are no
+            such GPUs or logger, devices cannot share a batch evenly, or the elastic supernet's training ends inside of
+            a step of several paths.
     """
     if settings.search.space == "elastic":
         check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
-    _require_operators(settings)
+    require_parts(settings)
     if settings.data.path is None:
         settings.data.require_scenes()
     else:
         find_splits(settings.data.path)
     require_device(settings)
-    _require_gpus(settings)
-    if settings.init not in ("scratch", "supernet") and not Path(settings.init).is_file():
-        raise FileNotFoundError(f"init: {settings.init} is neither scratch, supernet nor a file of weights")
+    require_devices(settings, _batches(settings))
+    require_logger(settings)
+    _require_backbones(settings)
+    if settings.init not in STARTS and not Path(settings.init).is_file():
+        raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
+    images = settings.pretraining.images
+    if images is not None and not Path(images).is_dir():
+        raise FileNotFoundError(f"pretraining.images: there is no folder {images}")
+
+
+def _require_backbones(settings: Settings) -> None:
+    """Refuse a fixed backbone without weights; `check_start` looks at what is in them."""
+    for section in ("network", "retrained_network"):
+        config: PanopticConfig | None = getattr(settings, section)
+        if config is not None and config.backbone != SEARCHED_BACKBONE:
+            try:
+                weights_of(config.backbone)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{section}.{error}") from error
 
 
 def require_device(settings: Settings) -> None:
@@ -47,36 +71,71 @@ def require_device(settings: Settings) -> None:
         )
 
 
-def _require_gpus(settings: Settings) -> None:
-    """Refuse to train on several GPUs where there are fewer, or where a batch has no equal part for each."""
-    wanted = settings.machine.gpus
+def require_devices(settings: Settings, batches: Mapping[str, int]) -> None:
+    """Refuse to train on several devices where there are fewer, or where a batch has no equal part for each.
+
+    Args:
+        settings: Of the run.
+        batches: Images in a batch, by the key that says so.
+
+    Raises:
+        ValueError: Naming what does not fit.
+    """
+    wanted, here = devices_of(settings), devices_here(settings)
     if wanted == 1:
         return
-    if device_of(settings).type == "cpu":
+    if device_of(settings).type == "cuda" and torch.cuda.device_count() < here:
         raise ValueError(
-            f"machine.gpus is {wanted}, but the run computes on the CPU; set it to 1. Cores are shared by "
-            "machine.supernet_processes and machine.trainings"
+            f"machine.devices is {here}, but torch {torch.__version__} can use {torch.cuda.device_count()} GPUs of "
+            "this machine"
         )
-    found = torch.cuda.device_count()
-    if found < wanted:
-        raise ValueError(f"machine.gpus is {wanted}, but torch {torch.__version__} can use {found} of this machine")
-    for name in ("warmup", "largest", "supernet", "retrain"):
-        recipe: Recipe | None = getattr(settings, name)
-        if recipe is not None and recipe.batch_size % wanted:
+    for key, size in batches.items():
+        if size % wanted:
             raise ValueError(
-                f"{name}.batch_size is {recipe.batch_size}, which the {wanted} GPUs of machine.gpus cannot share "
-                f"evenly; take a multiple of {wanted}"
+                f"{key} is {size}, which {wanted} devices cannot share evenly; take a multiple of {wanted}, or fewer "
+                "machine.devices"
             )
 
 
-def _require_operators(settings: Settings) -> None:
+def _batches(settings: Settings) -> dict[str, int]:
+    recipes: dict[str, Recipe | PretrainingRecipe | None] = {
+        name: getattr(settings, name) for name in ("warmup", "largest", "supernet", "retrain")
+    }
+    recipes |= {f"pretraining.{name}": getattr(settings.pretraining, name) for name in ("supernet", "found")}
+    return {f"{name}.batch_size": recipe.batch_size for name, recipe in recipes.items() if recipe is not None}
+
+
+def require_logger(settings: Settings) -> None:
+    """Refuse a logger that is not installed.
+
+    Raises:
+        ValueError: Says how to install it.
+    """
+    if settings.machine.logger == "tensorboard" and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        raise ValueError(
+            "machine.logger is tensorboard, which is not installed: pip install 'autopanoptic[tensorboard]', or take "
+            "csv"
+        )
+
+
+def require_parts(settings: Settings) -> None:
+    """Refuse parts that do not fit their place, or that cannot inherit from a first path.
+
+    Raises:
+        ValueError: Naming the key, the part and what is wrong with it.
+    """
+    elastic = settings.search.space == "elastic"
+    first = "warmup" if settings.warmup is not None else "largest" if settings.largest is not None and elastic else None
     for section in ("network", "retrained_network"):
         config: PanopticConfig | None = getattr(settings, section)
-        for name in config.head_operators if config is not None else ():
-            try:
-                operator_of(name)
-            except ValueError as error:
-                raise ValueError(f"{section}.head_operators: {error}") from error
+        if config is None:
+            continue
+        try:
+            check_parts(replace(config, space=settings.search.space))
+            if first is not None and section == "network":
+                require_source(replace(config, space=settings.search.space), first)
+        except ValueError as error:
+            raise ValueError(f"{section}.{error}") from error
 
 
 def check_cycle(settings: Settings, paths: int, *, same_batch: bool = False) -> None:

@@ -137,7 +137,7 @@ def write(
     measured: Mapping[str, NetworkReport],
     found: Mapping[str, Estimate],
     searched: Result,
-    drawn: Result,
+    drawn: Result | None,
     extra: Mapping[str, Any],
 ) -> None:
     """Write the searched architecture and all figures to a run's folder."""
@@ -151,8 +151,12 @@ def write(
             "best_on_nas_val": searched.best.metrics[objective],
             "answer_on_nas_val": on_nas_val(searched, measured["searched"].architecture),
         },
-        "random": {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]},
+        **({} if drawn is None else {"random": _random(drawn, objective)}),
         "searched_minus": {name: asdict(estimate) for name, estimate in found.items()},
         "networks": {name: network.to_json() for name, network in measured.items()},
     }
     write_object(folder / METRICS_FILE, values)
+
+
+def _random(drawn: Result, objective: str) -> dict[str, Any]:
+    return {"candidates": drawn.history.n_completed, "best_on_nas_val": drawn.best.metrics[objective]}

@@ -9,6 +9,7 @@ import torch
 
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.parallel.launch import launched
 
 
 def device_of(settings: Settings) -> torch.device:
@@ -18,19 +19,44 @@ def device_of(settings: Settings) -> torch.device:
     return torch.device(settings.machine.device)
 
 
+def devices_of(settings: Settings) -> int:
+    """Return how many GPUs, or processes on CPUs, train together, on all machines.
+
+    Raises:
+        ValueError: If torchrun has started others than the settings say.
+    """
+    found, wanted = launched(), settings.machine.devices
+    if found is None:
+        return wanted
+    if wanted not in (1, found.local_world):
+        raise ValueError(
+            f"machine.devices is {wanted}, but torchrun has started {found.local_world} processes on this machine; "
+            "leave it out, for torchrun says how many"
+        )
+    return found.world
+
+
+def devices_here(settings: Settings) -> int:
+    """Return how many of them are on this machine."""
+    found = launched()
+    return settings.machine.devices if found is None else found.local_world
+
+
 def hardware(settings: Settings, *, progress: bool, sharing: int = 1) -> Hardware:
     """Return what a training runs on.
 
     Args:
         settings: Of the run.
         progress: Whether to tell the progress.
-        sharing: How many processes share the paths of a step on a CPU.
+        sharing: How many processes share the paths of a step on a CPU, where none share its batches.
     """
-    on_gpu = device_of(settings).type == "cuda"
+    on_gpu, devices = device_of(settings).type == "cuda", devices_of(settings)
+    shares_paths = sharing > 1 and not on_gpu and devices == 1
     return Hardware(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=settings.machine.gpus if on_gpu else sharing,
-        share_paths=sharing > 1 and not on_gpu,
+        devices=sharing if shares_paths else devices,
+        share_paths=shares_paths,
+        batch_size=settings.machine.batch_size,
         precision=settings.machine.precision,
         workers=settings.machine.loaders,
         logger=settings.machine.logger,

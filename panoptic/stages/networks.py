@@ -11,7 +11,9 @@ from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.pretrained import load_pretrained, with_known_backbone
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.stages.settings import Settings
 
@@ -24,7 +26,7 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
         categories: Of the data.
         searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
     """
-    return settings.network_for(len(categories.things), len(categories.stuff), retrained=searched)
+    return with_known_backbone(settings.network_for(len(categories.things), len(categories.stuff), retrained=searched))
 
 
 def usage_of(settings: Settings, categories: Categories) -> Usage:
@@ -36,6 +38,22 @@ def build(config: PanopticConfig, seed: int) -> PanopticNetwork:
     """Build a supernet whose weights depend on the seed alone."""
     with seeded(seed):
         return PanopticNetwork(config)
+
+
+def pretrained(network: PanopticNetwork, source: str) -> PanopticNetwork:
+    """Return a network whose fixed backbone has its pretrained weights.
+
+    Args:
+        network: It is changed in place.
+        source: What the settings say of the backbone: ``search`` for none, a name, or a file.
+
+    Raises:
+        FileNotFoundError: If there are no such weights; says how to get them.
+        ValueError: If they are damaged or another backbone's.
+    """
+    if source != SEARCHED_BACKBONE:
+        load_pretrained(network.backbone, source)
+    return network
 
 
 def network_of(supernet: Supernet) -> PanopticNetwork:

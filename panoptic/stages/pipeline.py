@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -18,6 +19,7 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.prepare import prepare
+from autopanoptic.panoptic.run.pretrain import pretrain_all, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import Trained, train_finalists
 from autopanoptic.panoptic.run.search import candidates_of, compare_fronts, finalists_of, find, tell, tell_answer
 from autopanoptic.panoptic.run.train_supernet import train_supernet
@@ -40,6 +42,7 @@ class Pipeline(Run):
     """A run of all stages in one folder, with what its networks are compared with.
 
     The folder gets ``config.yaml``, ``data.json`` (what the data was), ``data/`` (generated scenes), ``supernet/``,
+    ``crops/`` and ``pretraining/`` where backbones learn to classify images before,
     the journals ``search.jsonl`` and ``random.jsonl``, ``networks/<name>/`` with weights, logs and pictures,
     ``architecture.json``, ``search.json``, ``metrics.json`` and plots; where it searches with a cost, ``family.jsonl``,
     ``val.jsonl``, ``front.json`` and ``front.png``. Arguments and errors are those of `Run`.
@@ -48,28 +51,40 @@ class Pipeline(Run):
     def run(self) -> dict[str, comparison.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
         datasets = prepare(self)
+        if self.settings.pretraining.supernet is not None:
+            pretrain_supernet(self)
         train_supernet(self)
-        with self.stage("search"):
-            candidates = candidates_of(self)
+        with self.stage("search"), candidates_of(self) as candidates:
             searched = find(self, candidates)
-            drawn = candidates.drawn(len(searched.history))
-            tell(self, "random draws", drawn)
+            drawn = self._drawn(candidates, len(searched.history))
             compared = self._compared(candidates, searched, drawn)
+        if self.settings.init == "pretrained":
+            pretrain_all(self, [*compared.finalists, *compared.others.values()])
         with self.stage("retraining"):
             trained = self._train(compared)
             measured = self._measure(trained, compared, datasets)
         self._finish(measured, trained, searched, drawn)
         return measured
 
-    def _compared(self, candidates: Candidates, searched: Result, drawn: Result) -> Compared:
+    def _drawn(self, candidates: Candidates, count: int) -> Result | None:
+        """Measure random architectures, where the settings have them."""
+        if not self.settings.search.random_draws:
+            return None
+        drawn = candidates.drawn(count)
+        tell(self, "random draws", drawn)
+        return drawn
+
+    def _compared(self, candidates: Candidates, searched: Result, drawn: Result | None) -> Compared:
         """Say what the search has found beside others, and return what is trained."""
         if self.settings.search.cost is not None:
             return self._front(candidates, searched, drawn)
         tell_answer(self, searched)
-        others = {RANDOM: drawn.best.architecture, HAND_MADE: hand_made(candidates.supernet.space)}
+        others = {} if drawn is None else {RANDOM: drawn.best.architecture}
+        if self.settings.search.hand_made:
+            others[HAND_MADE] = hand_made(candidates.supernet.space)
         return Compared(finalists_of(self, searched, None), others)
 
-    def _front(self, candidates: Candidates, searched: Result, drawn: Result) -> Compared:
+    def _front(self, candidates: Candidates, searched: Result, drawn: Result | None) -> Compared:
         """Compare the fronts, and return what each has to offer at the budget."""
         fronts = compare_fronts(self, candidates, searched, drawn)
         fronts = fronts.with_val(candidates.on_val(fronts.offered()))
@@ -78,15 +93,14 @@ class Pipeline(Run):
         self.console.print(fronts.table("val"))
         self.say(fronts.summary())
         finalists = finalists_of(self, searched, fronts)
-        self.say(fronts.budget_line(len(finalists)))
-        return Compared(finalists, {name: fronts.chosen(name).architecture for name in (RANDOM, HAND_MADE)})
+        names = self.settings.search.compared
+        self.say(fronts.budget_line(len(finalists), names))
+        return Compared(finalists, {name: fronts.chosen(name).architecture for name in names})
 
     def _train(self, compared: Compared) -> Trained:
         trained = train_finalists(self, compared.finalists, compared.others)
         if trained.on_nas_val:
-            self.say(
-                "The best of them is the searched network; the random and the hand-made one are trained once each."
-            )
+            self.say(f"The best of them is the searched network{_once(list(compared.others))}.")
         return trained
 
     def _measure(self, trained: Trained, compared: Compared, datasets: Datasets) -> dict[str, comparison.NetworkReport]:
@@ -118,7 +132,7 @@ class Pipeline(Run):
         return measured
 
     def _finish(
-        self, measured: dict[str, comparison.NetworkReport], trained: Trained, searched: Result, drawn: Result
+        self, measured: dict[str, comparison.NetworkReport], trained: Trained, searched: Result, drawn: Result | None
     ) -> None:
         extra = {
             "seconds": self.seconds,
@@ -130,7 +144,8 @@ class Pipeline(Run):
         comparison.write(self.folder, measured, found, searched, drawn, extra)
         title = f"Trained {start_of(self.settings)} with equal steps, measured on val"
         self.console.print(comparison.table(measured, title))
-        self.say(comparison.verdict(measured, found))
+        if len(measured) > 1:
+            self.say(comparison.verdict(measured, found))
         self.console.print(f"Written to {self.folder}: architecture.json, metrics.json, plots, networks/*/pictures")
 
 
@@ -171,6 +186,14 @@ def network_within(folder: Path, **bounds: tuple[float | None, float | None]) ->
         return cast("PanopticNetwork", supernet.subnet(architecture).eval())
     forward = partial(run_norms, precision=settings.machine.precision)
     return cast("PanopticNetwork", specialized_network(supernet, architecture, batches, forward))
+
+
+def _once(others: Sequence[str]) -> str:
+    """Say of the networks beside the finalists that there is one of each."""
+    if not others:
+        return ""
+    verb = "is trained once" if len(others) == 1 else "are trained once each"
+    return f"; the {' and the '.join(others)} one {verb}"
 
 
 def _title(report: comparison.NetworkReport) -> str:

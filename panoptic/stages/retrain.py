@@ -44,7 +44,8 @@ def retrain(
         ValueError: If the folder holds another training, or damaged files.
     """
     config = network_config(settings, datasets.train.categories, searched=True)
-    network, machine = started(settings, config, architecture, supernet / SUPERNET), hardware(settings, progress=False)
+    network = started(settings, config, architecture, supernet / SUPERNET, datasets.train.categories)
+    machine = hardware(settings, progress=False)
     training = Training(
         datasets.train, settings.transform(settings.retrain), settings.retrain, hardware=machine, seed=settings.seed,
         validation=training_validation(settings, settings.retrain, datasets.nas_val, config.image_divisor),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -28,31 +29,47 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
+from autopanoptic.panoptic.search.first_candidates import first_candidates
 from autopanoptic.panoptic.search.strategies import family, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
-from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.stages.machine import device_of, devices_here
 from autopanoptic.panoptic.stages.networks import network_config, network_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 
 TITLES = {"search": "search", "random": "random draws", "family": "hand-made family", "val": "the same on val"}
 """What stands before the progress of the searches, by the names of their journals."""
+JOURNAL = "search.jsonl"
+"""The journal of the search itself, in a run's folder."""
 LATENCY = "latency_ms"
 TOP, TOP_OF_FRONT = 10, 3
 """So many candidates must be surely better before one is given up: with one objective, and with a cost beside it, when
 better means no dearer as well."""
 
 
-def check_feasible(settings: Settings, datasets: Datasets, architecture: Architecture | None = None) -> None:
+def check_feasible(
+    settings: Settings, datasets: Datasets, architecture: Architecture | None = None, *, begun: bool = False
+) -> tuple[str, ...]:
     """Refuse, before anything is trained, a search that could not even begin.
+
+    Args:
+        settings: Of the run.
+        datasets: Its data.
+        architecture: The only one that is trained, where none is searched.
+        begun: Whether the search has its journal, which knows the candidates of a warm start.
+
+    Returns:
+        The layers that the starting weights lack, see `check_start`.
 
     Raises:
         ValueError: If the strategy cannot search with these settings, no candidate keeps the limit on FLOPs, the
             supernet's training ends within a cycle, the objective is that of a kind of category that the data lacks,
-            or the compared networks cannot start as the settings say.
+            the warm start does not fit, or the compared networks cannot start as the settings say.
+        FileNotFoundError: If there is no file of the warm start.
     """
     categories = datasets.train.categories
     for kind, found in (("things", categories.things), ("stuff", categories.stuff)):
@@ -60,7 +77,7 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
-    check_start(settings, categories, architecture)
+    left_out = check_start(settings, categories, architecture)
     space = searched_space(settings, datasets)
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
@@ -68,8 +85,11 @@ def check_feasible(settings: Settings, datasets: Datasets, architecture: Archite
     if stopper is not None:
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
+    if architecture is None and not begun:
+        _warm_start(settings, datasets, space)
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
+    return left_out
 
 
 def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:
@@ -81,6 +101,8 @@ def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:
 
 class Candidates:
     """What the candidates of a run are searched among, measured on and compared by.
+
+    As a context manager it keeps the process that starts its workers from one search to the next.
 
     Args:
         settings: Of the run.
@@ -104,19 +126,33 @@ class Candidates:
         if LATENCY in self._costs:
             self._costs[LATENCY] = _Once(self._costs[LATENCY])
         self._limits = limits(settings, datasets, supernet.space)
-        self._val = datasets.val
+        self._datasets = datasets
+        self._executor = self._executor_of()
+        self._kept = ExitStack()
+
+    def __enter__(self) -> Candidates:
+        if isinstance(self._executor, ProcessExecutor):
+            self._kept.enter_context(self._executor.kept())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
 
     def searched(self) -> Result:
         """Search by the strategy of the settings, which with a cost begins with the hand-made family.
 
         What one would build anyway is the least that a search has to beat, and random architectures of a large space
-        hardly ever come near its ends: with them it would take many generations to get to the small networks.
+        hardly ever come near its ends: with them it would take many generations to get to the small networks. Then come
+        those of the settings' warm start.
         """
         asked = self.settings.search
         strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
         members = family(self.supernet.space) if asked.cost is not None else []
-        allowed = CostTable(self._costs, self._limits).allows
-        return self._run("search", strategy, asked.trials, initial=[one for one in members if allowed(one)])
+        limited = CostTable(self._costs, self._limits)
+        first = [one for one in members if limited.allows(one)]
+        if not (self.folder / JOURNAL).exists():  # which has its own
+            first += _warm_start(self.settings, self._datasets, limited.constrained(self.supernet.space))
+        return self._run("search", strategy, asked.trials, initial=first)
 
     def drawn(self, trials: int) -> Result:
         """Measure so many random architectures."""
@@ -129,17 +165,23 @@ class Candidates:
             members: Which.
             known: A search of these candidates, whose results are taken over: measured again they would be the same.
         """
-        evaluator = self._evaluator if known is None else _Remembering(self._evaluator, known, set(self._costs))
+        own = self._placed(self._evaluator)
+        evaluator = own if known is None else _Remembering(own, known, set(self._costs))
         return self._run("family", RandomSearch(), len(members), initial=members, compared=True, evaluator=evaluator)
 
     def on_val(self, architectures: Sequence[Architecture]) -> Result:
         """Measure some architectures, as paths of the supernet still, on the images that chose none of them."""
         divisor = network_of(self.supernet).config.image_divisor
         evaluator = PanopticEvaluator(
-            self.supernet, validation_of(self.settings, self._val, divisor), self._evaluator.recalibrate_with
+            self.supernet, validation_of(self.settings, self._datasets.val, divisor), self._evaluator.recalibrate_with
         )
         return self._run(
-            "val", RandomSearch(), len(architectures), initial=architectures, compared=True, evaluator=evaluator
+            "val",
+            RandomSearch(),
+            len(architectures),
+            initial=architectures,
+            compared=True,
+            evaluator=self._placed(evaluator),
         )
 
     def _run(
@@ -156,11 +198,11 @@ class Candidates:
         search = Search(
             self.supernet.space,
             strategy,
-            evaluator or self._evaluator,
+            evaluator or self._placed(self._evaluator),
             objectives=objectives_of(self.settings),
             costs=self._costs,
             constraints={} if compared else self._limits,
-            executor=self._executor(),
+            executor=self._executor,
             ordered=True,
             journal=self.folder / f"{name}.jsonl",
             seed=self.settings.seed + seed,
@@ -172,18 +214,31 @@ class Candidates:
             latency.known |= {trial.architecture: trial.metrics[LATENCY] for trial in search.history.completed}
         if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):
             return search.result()
-        network = network_of(self.supernet).to(self.device)
+        # Workers take it from the CPU, each to its own GPU.
+        network = network_of(self.supernet).to(self.device if self._workers == 1 else "cpu")
         # Without a bar a long search writes lines.
         result = search.run(trials=trials, progress=self.progress or None, title=TITLES[name])
         network.to("cpu")
         return result
 
-    def _executor(self) -> Executor:
-        machine = self.settings.machine
-        # Beside other candidates' evaluations a network's time could not be measured.
-        if machine.workers == 1 or self.device.type != "cpu" or self.settings.search.cost == "latency_ms":
+    @property
+    def _workers(self) -> int:
+        """How many candidates are evaluated at a time: on a CPU as the settings say, and one on each GPU."""
+        if self.settings.search.cost == LATENCY:  # beside others a network's time could not be measured
+            return 1
+        return self.settings.machine.workers if self.device.type == "cpu" else devices_here(self.settings)
+
+    def _executor_of(self) -> Executor:
+        workers = self._workers
+        if workers == 1:
             return InlineExecutor()
-        return ProcessExecutor(machine.workers, max(1, machine.threads // machine.workers))
+        return ProcessExecutor(workers, max(1, self.settings.machine.threads // workers))
+
+    def _placed(self, evaluator: PanopticEvaluator) -> Evaluator:
+        """Return an evaluator that computes where its worker has to."""
+        if self.device.type == "cpu" or self._workers == 1:
+            return evaluator
+        return OnOwnDevice(evaluator, self.device.type, torch.cuda.device_count())
 
 
 class _Once:
@@ -212,6 +267,24 @@ class _Remembering:
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         found = self.known.get(architecture)
         return self.evaluator.evaluate(architecture, report) if found is None else found
+
+
+def _warm_start(settings: Settings, datasets: Datasets, space: SearchSpace) -> list[Architecture]:
+    """Return the candidates of another search with which a run's begins.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none that is read, or nothing in it fits the space; begins with the key.
+    """
+    asked = settings.search
+    if asked.warm_start is None:
+        return []
+    config = network_config(settings, datasets.train.categories)
+    strategy = strategy_of(asked.strategy, asked.trials, space)
+    try:
+        return first_candidates(asked.warm_start, space, config, strategy)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"search.warm_start: {error}") from error
 
 
 def objectives_of(settings: Settings) -> dict[str, str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.precision import Precision
+from autopanoptic.panoptic.pretraining.settings import PretrainingSettings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ Metric: TypeAlias = Literal["pq", "sq", "rq", "pq_things", "sq_things", "rq_thin
 METRICS: tuple[Metric, ...] = get_args(Metric)
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Logger: TypeAlias = Literal["csv", "tensorboard"]
+STARTS = ("scratch", "supernet", "pretrained")
+"""Values of `Settings.init` that name no file."""
 SMALLEST_SIDE = 32
 """Pixels to which images may be resized at least: the largest stride of the backbone."""
 LARGEST_SEED = 2**63 - 1
@@ -59,14 +63,14 @@ class DataSettings:
         path: Folder in COCO panoptic format, relative to the working folder; None to generate scenes.
         scenes: What is generated where there is no path; None where the path is needed.
         orientation: Whether images are turned by their EXIF orientation (``"apply"``) or read as they are stored
-            (``"ignore"``); see `CocoPanoptic`.
+            (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.
         short_side: Images are resized to it, in pixels, at least 32; None keeps their size.
         long_side: The longer side is at most this, in pixels, at least 32; None for no limit.
     """
 
     path: str | None = None
     scenes: SceneSettings | None = None
-    orientation: Orientation = "apply"
+    orientation: Orientation | None = None
     short_side: int | None = None
     long_side: int | None = None
 
@@ -105,8 +109,12 @@ class SearchSettings:
             a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
             supernet gathered, which mix all paths.
+        warm_start: File of another search whose candidates are measured first, by this run's supernet: a journal, a log
+            or a result file of Auto-Panoptic's code, or an architecture; see `first_candidates`. None for none.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
+        random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
+        hand_made: Whether a run trains the network made by hand beside what was searched.
     """
 
     space: Literal["auto-panoptic", "elastic"] = "auto-panoptic"
@@ -117,13 +125,23 @@ class SearchSettings:
     max_gflops: float | None = None
     racing: bool | None = None
     recalibration_batches: int = 8
+    warm_start: str | None = None
     finalists: int = 1
+    random_draws: bool = True
+    hand_made: bool = True
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The networks that a run trains beside what was searched, by their names."""
+        return ("random",) * self.random_draws + ("hand-made",) * self.hand_made
 
     def __post_init__(self) -> None:
         _require_options(self)
         _require_at_least(2, self, "trials")
         _require_at_least(0, self, "recalibration_batches")
         _require_at_least(1, self, "finalists")
+        if self.warm_start is not None and not self.warm_start.strip():
+            raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
         if self.max_gflops is not None and not self.max_gflops > 0:
             raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
         if self.strategy == "nsga2" and self.cost is None:
@@ -146,14 +164,18 @@ class MachineSettings:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
-        gpus: GPUs that train together, at least 1; each takes an equal part of every batch. Candidates and found
-            networks are evaluated on one of them. In the published space batch norms take their statistics over all
-            of them, in the space elastic each over its own part.
+        devices: GPUs that train together, or on a CPU processes, at least 1; each takes an equal part of every batch.
+            Where torchrun has started several processes, these are the devices, and this is 1 or those of a machine.
+            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. In the
+            published space batch norms take their statistics over all GPUs, else each device over its own part.
+        batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
+            keep their batches: gradients are accumulated over as many parts as it takes.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
             has ended, so that its candidates depend on this number; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
-        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1. They
+        supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where
+            `devices` is 1. They
             share the paths of a step, of which each has one at least; where the largest path teaches the others, one
             process trains.
             Sums over several processes differ in their last bits from sums over one.
@@ -168,7 +190,8 @@ class MachineSettings:
 
     device: Device = "auto"
     precision: Precision = "32-true"
-    gpus: int = 1
+    devices: int = 1
+    batch_size: int | None = None
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1
@@ -181,7 +204,7 @@ class MachineSettings:
 
     def __post_init__(self) -> None:
         _require_options(self)
-        _require_at_least(1, self, "gpus", "workers", "threads", "supernet_processes", "trainings")
+        _require_at_least(1, self, "devices", "batch_size", "workers", "threads", "supernet_processes", "trainings")
         _require_at_least(1, self, "evaluation_batch", "checkpoint_every")
         _require_at_least(0, self, "loaders", "memory")
 
@@ -202,15 +225,19 @@ class Settings:
             them all together. A config may leave out the same as for `warmup`. In the published space no network holds
             the others, and none is trained.
         supernet: Training of the supernet.
+        supernet_init: Weights with which the supernet begins: ``"scratch"``, drawn from the seed, or a file of the
+            weights of every option of it or of its backbone; see `autopanoptic.panoptic.search.supernet_start`.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
             al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
             others.
         random_paths: Of a step, all on one batch: for the space elastic. At least 0, and 1 without the sandwich. BigNAS
             takes 2.
         retrain: Training of the networks that are compared.
-        init: Weights with which all of those begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
-            in the trained supernet; or a file, see `autopanoptic.panoptic.stages.starts`.
+        init: Weights with which these networks begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'
+            in the trained supernet; ``"pretrained"``, drawn from the seed but for the backbone, which has been trained
+            by itself as `pretraining.found` says; or a file, see `autopanoptic.panoptic.stages.starts`.
         init_part: What of that file is taken: ``"all"`` or ``"backbone"``.
+        pretraining: Classification of images before the panoptic trainings; none by default.
         search: What is searched, how, and for what.
         merge: How instances and stuff become one map.
         machine: What to compute on.
@@ -226,11 +253,13 @@ class Settings:
     warmup: Recipe | None = None
     largest: Recipe | None = None
     supernet: Recipe
+    supernet_init: str = "scratch"
     sandwich: bool = True
     random_paths: int = 2
     retrain: Recipe
     init: str = "scratch"
     init_part: Literal["all", "backbone"] = "all"
+    pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     merge: MergeRules = field(default_factory=MergeRules)
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -244,11 +273,14 @@ class Settings:
         if not self.sandwich:
             _require_at_least(1, self, "random_paths")
         if not self.init.strip():
-            raise ValueError(f"init must be scratch, supernet or a file of weights, not {self.init!r}")
-        if self.init_part != "all" and self.init in ("scratch", "supernet"):
+            raise ValueError(f"init must be {', '.join(STARTS)} or a file of weights, not {self.init!r}")
+        if not self.supernet_init.strip():
+            raise ValueError(f"supernet_init must be scratch or a file of weights, not {self.supernet_init!r}")
+        if self.init_part != "all" and self.init in STARTS:
             raise ValueError(f"init_part={self.init_part!r} is for weights of a file, but init is {self.init}")
         _require_students(self)
         _require_networks(self)
+        _require_pretraining(self)
 
     def transform(self, recipe: Recipe | None = None) -> Transform:
         """Return what is done to images, for a training or for evaluation."""
@@ -267,6 +299,11 @@ class Settings:
         """
         config = self.retrained_network if retrained and self.retrained_network is not None else self.network
         return replace(config, num_things=things, num_stuff=stuff, space=self.search.space)
+
+    def backbone(self, *, retrained: bool = False) -> str:
+        """Return the backbone of the supernet, or of the networks that are retrained: its name, or a file."""
+        config = self.retrained_network if retrained and self.retrained_network is not None else self.network
+        return config.backbone
 
 
 def _require_students(settings: Settings) -> None:
@@ -297,6 +334,27 @@ def _require_networks(settings: Settings) -> None:
                 replace(config, space=settings.search.space)
         except ValueError as error:
             raise ValueError(f"{name}.{str(error).removeprefix('PanopticConfig: ')}") from error
+
+
+def _require_pretraining(settings: Settings) -> None:
+    """Refuse a start from what is not trained, and a training from which nothing starts."""
+    if settings.supernet_init != "scratch" and settings.pretraining.supernet is not None:
+        raise ValueError(
+            f"supernet_init is {settings.supernet_init}, but pretraining.supernet says what the supernet begins with; "
+            "set one of them to scratch or null"
+        )
+    for name, retrained in (("supernet", False), ("found", True)):
+        backbone = settings.backbone(retrained=retrained)
+        if getattr(settings.pretraining, name) is not None and backbone != SEARCHED_BACKBONE:
+            raise ValueError(
+                f"pretraining.{name}: only the searched backbone is pretrained here, but the backbone is {backbone}"
+            )
+    if settings.init == "pretrained" and settings.pretraining.found is None:
+        raise ValueError("init is pretrained, but pretraining.found is null: it says how backbones are trained")
+    if settings.init != "pretrained" and settings.pretraining.found is not None:
+        raise ValueError(
+            f"pretraining.found is for networks that start from it: set init to pretrained, not {settings.init}"
+        )
 
 
 def _require_at_least(least: int, settings: object, *names: str) -> None:

@@ -13,7 +13,7 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
-from autopanoptic.panoptic.stages.machine import device_of, threads_of_torch
+from autopanoptic.panoptic.stages.machine import device_of, devices_of, threads_of_torch
 from autopanoptic.panoptic.stages.networks import usage_of
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.settings import Settings
@@ -76,9 +76,12 @@ def retrain_all(
 
 
 def executor_of(settings: Settings, trainings: int) -> Executor:
-    """Return what runs some trainings: processes on a CPU, where several fit into the settings' cores."""
+    """Return what runs some trainings.
+
+    Those are processes on a CPU, where several fit into the settings' cores and no devices train each together.
+    """
     at_a_time = min(trainings, settings.machine.trainings // settings.machine.threads)
-    if at_a_time > 1 and device_of(settings).type == "cpu":
+    if at_a_time > 1 and device_of(settings).type == "cpu" and devices_of(settings) == 1:
         return ProcessExecutor(at_a_time, settings.machine.threads)
     return InlineExecutor()
 

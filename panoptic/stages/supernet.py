@@ -12,16 +12,20 @@ from torch import nn
 from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich
 from autopanoptic.panoptic.search.strategies import family, hand_made
+from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
-from autopanoptic.panoptic.stages.networks import build, network_config, read_from
+from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -40,24 +44,33 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     largest at most: random ones, and with the sandwich rule the largest and the smallest. There every network is a part
     of the largest of that family, which may be trained before them.
 
+    It begins as `supernet_init` says. Once it is trained, a file that it began with may be gone.
+
     Where a recipe asks for panoptic quality on the way, it is that of the hand-made network's path on nas_val.
 
+    Where the settings have a pretraining of the supernet, it begins with the backbone that lies in ``pretraining/``
+    beside the folder.
+
     Raises:
-        ValueError: If the folder holds another supernet, naming what differs, or a damaged one.
+        FileNotFoundError: If that backbone or the file of its starting weights is not there.
+        ValueError: If the folder holds another supernet, naming what differs, or a damaged one, or the starting weights
+            do not fit.
     """
     config = network_config(settings, datasets.train.categories)
-    network = build(config, settings.seed)
-    supernet = Supernet(network)
     weights = folder / SUPERNET
+    trained = weights.exists()
+    network = build(config, settings.seed) if trained else _begun(settings, config, folder)
+    supernet = Supernet(network)
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
-    if weights.exists():
+    if trained:
         with read_from(weights):
             load_weights(network, weights)
-        fresh = build(config, settings.seed)
+        known = start_is_there(settings.supernet_init)
+        fresh = _begun(settings, config, folder) if known else network
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
-            require_training(fresh, training, part.folder, any_start=part is not parts[0])
+            require_training(fresh, training, part.folder, any_start=not known or part is not parts[0])
         return supernet
     for part, training in zip(parts, trainings, strict=True):
         with threads_of_torch(settings.machine.threads):
@@ -66,6 +79,14 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
             inflate(network, part.paths.architecture)
     save_weights(network, weights)
     return supernet
+
+
+def _begun(settings: Settings, config: PanopticConfig, folder: Path) -> PanopticNetwork:
+    """Return the supernet as its training begins: drawn from the seed, but for what is given or pretrained."""
+    network = begin(pretrained(build(config, settings.seed), settings.backbone()), settings.supernet_init)
+    if settings.pretraining.supernet is not None:
+        load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
+    return network
 
 
 class _HandMadePath:

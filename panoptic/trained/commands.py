@@ -24,7 +24,18 @@ Network = Annotated[
     typer.Option(metavar="NAME", help="One of a run's networks; may be repeated. By default those that it compares."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
-Computing = Annotated[str, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU.")]
+Computing = Annotated[
+    str | None, typer.Option(metavar="NAME", help="32-true, or bf16-mixed on a GPU; by default the run's.")
+]
+
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="A module that registers the network's own parts; may be repeated. A run names its own.",
+    ),
+]
 
 
 def evaluate(
@@ -48,17 +59,20 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="apply or ignore the EXIF orientation of the images of --data.")
     ] = None,
     device: Device = "auto",
-    precision: Computing = "32-true",
+    precision: Computing = None,
+    imports: Imports = None,
 ) -> None:
     """Measure trained networks: PQ, AP of boxes and masks, and mIoU, in one pass.
 
     AP is of the things before they are merged, by pycocotools; mIoU of the semantic branch. Below each figure
     stands its standard error over the images, by the bootstrap; in brackets 95%, paired.
     """
+    from autopanoptic.panoptic.model.parts.imports import import_modules
     from autopanoptic.panoptic.trained import evaluate as measuring
     from autopanoptic.panoptic.trained import tables
 
     console = Console()
+    import_modules(imports or ())
     if json_file is not None:
         _require_writable(json_file)
     found = measuring.evaluate(
@@ -68,7 +82,7 @@ def evaluate(
         networks=network or (),
         out=out,
         device=device,
-        precision=cast("Precision", precision),
+        precision=cast("Precision | None", precision),
         orientation=cast("Orientation | None", orientation),
         batch_size=batch_size,
         workers=workers,
@@ -82,7 +96,10 @@ def evaluate(
     if out is not None:
         console.print(f"Predictions: {out}/*/{measuring.PREDICTIONS}.json and its PNGs", markup=False, highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        from autopanoptic.nas.storage.files import whole
+
+        with whole(json_file) as partial:
+            partial.write_text(json.dumps(found.to_json(), indent=1) + "\n")
         console.print(f"Everything measured: {json_file}", markup=False, highlight=False)
 
 
@@ -108,12 +125,15 @@ def predict(
         int, typer.Option(metavar="N", help="Shrink images first, so that no side is longer, in pixels.")
     ] = 1600,
     device: Device = "auto",
-    precision: Computing = "32-true",
+    precision: Computing = None,
+    imports: Imports = None,
 ) -> None:
     """Draw panoptic pictures of any images with a trained network, with a legend and scores."""
+    from autopanoptic.panoptic.model.parts.imports import import_modules
     from autopanoptic.panoptic.trained import predict as drawing
 
     console = Console()
+    import_modules(imports or ())
     drawn = drawing.predict(
         images,
         folder_of(run),
@@ -123,7 +143,7 @@ def predict(
         short_side=short_side,
         longest=longest,
         device=device,
-        precision=cast("Precision", precision),
+        precision=cast("Precision | None", precision),
         console=console,
         on_picture=lambda one: console.print(str(one), markup=False, highlight=False, soft_wrap=True),
     )

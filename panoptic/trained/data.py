@@ -8,7 +8,17 @@ from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.layout import SPLITS, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.run.folder import load_run
-from autopanoptic.panoptic.trained.networks import run_of
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, run_of
+
+
+def labelled_as(dataset: CocoPanoptic, trained: TrainedNetwork) -> CocoPanoptic:
+    """Return a data set with the labels of a network, whose classes it has by name and kind; ids may be others.
+
+    Raises:
+        ValueError: If the classes differ; the message names the first that does.
+    """
+    known = trained.usage.categories
+    return dataset.with_categories(dataset.categories.ordered_as(known) or known, f"the network {trained.folder}")
 
 
 def open_split(
@@ -21,7 +31,8 @@ def open_split(
         data: A folder in COCO panoptic format, which need not hold the other splits; None for the run's own data, cut
             as the run has cut them.
         split: ``"train"``, ``"nas_val"`` or ``"val"``.
-        orientation: As of `CocoPanoptic`; by default ``"apply"``, and the run's for its own data.
+        orientation: As of `CocoPanoptic`; by default what the folder of another data set says, and for its own data
+            what the run does.
 
     Raises:
         FileNotFoundError: If the data or the split is missing.
@@ -30,7 +41,7 @@ def open_split(
     if split not in SPLITS:
         raise ValueError(f"split={split!r} is none of {', '.join(SPLITS)}")
     if data is not None:
-        return find_split(data, split).open(orientation or "apply")
+        return find_split(data, split).open(orientation)
     run = run_of(folder)
     if run is None:
         raise ValueError(f"{folder} is in no run's folder, so that it has no data of its own: give some, by --data DIR")

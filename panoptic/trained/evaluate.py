@@ -14,7 +14,9 @@ from rich.console import Console
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.coco.truths import Truths
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.model.prediction import Prediction
@@ -23,9 +25,9 @@ from autopanoptic.panoptic.quality.semantic import SemanticQuality
 from autopanoptic.panoptic.results.export import PanopticWriter
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.batches import decoded_bytes
-from autopanoptic.panoptic.trained.data import open_split
+from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluation import Evaluation, NetworkEvaluation
-from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained, precision_of
 from autopanoptic.panoptic.training.bars import bar
 
 MEMORY = 2**30
@@ -41,7 +43,7 @@ def evaluate(
     networks: Sequence[str] = (),
     out: str | Path | None = None,
     device: str = "auto",
-    precision: Precision = "32-true",
+    precision: Precision | None = None,
     orientation: Orientation | None = None,
     batch_size: int = 8,
     workers: int = 0,
@@ -51,13 +53,14 @@ def evaluate(
 
     Args:
         source: A run's folder, or the folder of one network.
-        data: A folder in COCO panoptic format with the network's classes; None for the data of the network's run.
+        data: A folder in COCO panoptic format with the network's classes by name and kind; None for the data of the
+            network's run.
         split: ``"train"``, ``"nas_val"`` or ``"val"``.
         networks: Which of a run's networks, see `find_networks`.
         out: Where predictions go, in COCO's formats: ``NAME/predictions.json`` with its PNGs in
             ``NAME/predictions/``, and the things before they were merged as ``NAME/instances.json``.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
-        precision: In which networks compute.
+        precision: In which networks compute; None for the run's own, and 32-true outside of a run.
         orientation: Of another data set's images, as of `CocoPanoptic`.
         batch_size: Images in a batch.
         workers: Processes that load images; 0 loads in this one.
@@ -76,12 +79,13 @@ def evaluate(
     dataset = open_split(next(iter(folders.values())), data, split, orientation)
     # All of them before the first is measured, which may take long.
     loaded = [load_trained(folder, where) for folder in folders.values()]
-    datasets = [dataset.with_categories(one.usage.categories, f"the network {one.folder}") for one in loaded]
+    datasets = [labelled_as(dataset, one) for one in loaded]
     console, batches = console or Console(quiet=True), _Batches(batch_size, workers, keep=len(loaded) > 1)
-    measured = {}
+    truths, measured = Truths(dataset), {}
     for name, one, own in zip(folders, loaded, datasets, strict=True):
         target = None if out is None else Path(out) / name
-        measured[name] = _measure(name, one, own, batches.of(own, one), target, precision, console)
+        how = precision_of(one.folder) if precision is None else precision
+        measured[name] = _measure(name, one, own, batches.of(own, one), truths, target, how, console)
     return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
 
 
@@ -118,7 +122,7 @@ class _Batches:
         if seen not in self._known:
             loader = evaluation_batches(
                 dataset, transform, batch_size=self._batch_size, divisor=divisor, workers=self._workers,
-                pin_memory=next(trained.network.parameters()).device.type == "cuda",
+                pin_memory=next(trained.network.parameters()).is_cuda,
             )  # fmt: skip
             few = self._keep and decoded_bytes(dataset, transform) <= MEMORY
             self._known[seen] = list(loader) if few else loader
@@ -130,6 +134,7 @@ def _measure(
     trained: TrainedNetwork,
     dataset: CocoPanoptic,
     batches: Iterable[Batch],
+    truths: Truths,
     out: Path | None,
     precision: Precision,
     console: Console,
@@ -137,7 +142,7 @@ def _measure(
     categories = dataset.categories
     things = AveragePrecision(categories) if categories.things else None
     stuff = SemanticQuality(categories) if categories.stuff else None
-    validation = Validation(dataset, batches, trained.usage.rules, precision=precision)
+    validation = Validation(dataset, batches, trained.usage.rules, precision=precision, truths=truths)
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(bar(console, f"measuring {name}"))
         writer = None if out is None else PanopticWriter(out / f"{PREDICTIONS}.json", out / PREDICTIONS, categories)

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from autopanoptic.panoptic.data.coco.images import Pixels, read_image
-from autopanoptic.panoptic.data.coco.reader import Sample
-from autopanoptic.panoptic.data.loading.batches import Batch, collate
+from autopanoptic.panoptic.data.loading.batch import Batch, collate
 from autopanoptic.panoptic.data.loading.transforms import Transform
 
 SUFFIXES = (
@@ -82,13 +81,5 @@ def read_at_most(path: Path, longest: int) -> Pixels:
 
 def batch_of(pixels: Pixels, transform: Transform, divisor: int) -> Batch:
     """Return an image without truth as a batch of its own."""
-    height, width = pixels.shape[:2]
-    sample = Sample(
-        image=torch.from_numpy(pixels).permute(2, 0, 1).contiguous(),
-        boxes=torch.zeros(0, 4),
-        labels=torch.zeros(0, dtype=torch.int64),
-        masks=torch.zeros(0, height, width, dtype=torch.bool),
-        semantic=torch.zeros(height, width, dtype=torch.uint8),
-        image_id=0,
-    )
-    return collate([transform(sample)], divisor=divisor)
+    image = transform.image(torch.from_numpy(pixels).permute(2, 0, 1), image_id=0)
+    return collate([image], divisor, transform.normalization)

@@ -11,6 +11,7 @@ import torch
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, WEIGHTS, load_network
 from autopanoptic.panoptic.results.usage import USAGE, Usage
 from autopanoptic.panoptic.run.folder import SETTINGS, load_run
@@ -84,11 +85,18 @@ def run_of(folder: str | Path) -> Path | None:
     return above.parent if above.name == NETWORKS and (above.parent / SETTINGS).is_file() else None
 
 
+def precision_of(folder: str | Path) -> Precision:
+    """Return in which precision the run that a network is in computes; single precision where it is in none."""
+    run = run_of(folder)
+    return "32-true" if run is None else load_run(run).machine.precision
+
+
 def load_trained(folder: str | Path, device: torch.device | str = "cpu") -> TrainedNetwork:
     """Read a trained network and how it is used.
 
     Args:
-        folder: Of the network. Without ``usage.json`` the run that it is in must say how it is used.
+        folder: Of the network. Without ``usage.json`` the run that it is in must say how it is used. Modules that the
+            run's config names for parts of your own are imported; those of a folder that is in no run must have been.
         device: Where the network goes.
 
     Raises:
@@ -96,6 +104,8 @@ def load_trained(folder: str | Path, device: torch.device | str = "cpu") -> Trai
         ValueError: If files are damaged or do not fit together; names the file.
     """
     folder = Path(folder)
+    if (run := run_of(folder)) is not None:
+        load_run(run)
     network = load_network(folder).to(device).eval()
     usage = _usage(folder)
     own, known = (network.config.num_things, network.config.num_stuff), usage.categories

@@ -17,7 +17,7 @@ from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.search.evaluator import predict as predict_batch
 from autopanoptic.panoptic.trained.evaluate import device_named, require_folder
 from autopanoptic.panoptic.trained.images import batch_of, find_images, picture_names, read_at_most
-from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained
+from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained, precision_of
 from autopanoptic.panoptic.trained.pictures import draw_picture, is_picture
 from autopanoptic.panoptic.training.bars import bar
 
@@ -63,7 +63,7 @@ def predict(
     short_side: int | None = None,
     longest: int = LONGEST,
     device: str = "auto",
-    precision: Precision = "32-true",
+    precision: Precision | None = None,
     console: Console | None = None,
     on_picture: Callable[[Picture], None] | None = None,
 ) -> list[Picture]:
@@ -80,7 +80,7 @@ def predict(
         short_side: Images are resized to it for the network, in pixels, instead of the size it was trained on.
         longest: Images are shrunk so that no side is longer, in pixels, before anything else.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
-        precision: In which the network computes.
+        precision: In which the network computes; None for the run's own, and 32-true outside of a run.
         console: Where progress is told; None for nowhere.
         on_picture: Called with each picture when it is drawn.
 
@@ -98,6 +98,7 @@ def predict(
         raise ValueError(f"longest={longest}: at least 1 pixel is needed")
     require_folder(out)
     name, folder = next(iter(find_networks(source, [network] if network else ()).items()))
+    how = precision_of(folder) if precision is None else precision
     trained = _changed(load_trained(folder, device_named(device)), score, short_side)
     out.mkdir(parents=True, exist_ok=True)
     console, drawn, problems = console or Console(quiet=True), [], []
@@ -108,7 +109,7 @@ def predict(
             except (ValueError, FileNotFoundError) as problem:
                 problems.append(str(problem))
             else:
-                panoptic = recognise(trained, pixels, precision)
+                panoptic = recognise(trained, pixels, how)
                 draw_picture(pixels, panoptic, trained.usage.categories, picture)
                 drawn.append(Picture(path, picture, panoptic.size, panoptic.segments, trained.usage.categories))
                 if on_picture is not None:

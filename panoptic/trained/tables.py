@@ -62,7 +62,7 @@ def _plain(value: float) -> float:
 
 
 def by_class(evaluation: Evaluation, name: str) -> Table:
-    """Return a row for each class of the data, with what one network is worth on it."""
+    """Return a row for each class of the data, with what one network is worth on it, and below them their means."""
     one = evaluation.networks[name]
     table = Table(title=f"{name}, class by class", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", overflow="fold")
@@ -77,6 +77,10 @@ def by_class(evaluation: Evaluation, name: str) -> Table:
         )  # fmt: skip
     if one.semantic is not None and not math.isnan(one.semantic.things):
         table.add_row("any thing", "", "", *[""] * 5, _percent(one.semantic.things), style="dim")
+    table.add_section()
+    means = {"all": one.quality.all, "things": one.quality.things, "stuff": one.quality.stuff}
+    for kind, mean in means.items():
+        table.add_row(kind, "", "", *(_percent(value) for value in (mean.pq, mean.sq, mean.rq)), *[""] * 3)
     return table
 
 

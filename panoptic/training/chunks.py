@@ -9,7 +9,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from autopanoptic.panoptic.data.loading.batches import Batch, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.training.training import Training
 
 
@@ -40,7 +41,7 @@ class TrainingData(lightning.LightningDataModule):
         """Chunks of the whole training."""
         return -(-self.batches // self.chunk)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[LabelledBatch]:
         """Return the batches of the chunk that Lightning takes for an epoch."""
         trainer = cast("lightning.Trainer", self.trainer)
         start = trainer.current_epoch * self.chunk
@@ -48,6 +49,8 @@ class TrainingData(lightning.LightningDataModule):
         rank, world = (0, 1) if self.whole else (trainer.global_rank, trainer.world_size)
         return self.make(start=start, stop=stop, rank=rank, world=world)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
+    ) -> LabelledBatch:
         """Send a batch from page-locked memory without a wait for the device; Lightning would wait for each part."""
         return batch.to(device, non_blocking=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +20,15 @@ class Hardware:
         accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         devices: How many; each gets an equal part of a batch, or of the paths of a sandwich step. Several train in a
             spawned process each, which end with the training, so that one process goes on behind `train`; as ever with
-            spawned processes, a program needs the guard ``if __name__ == "__main__":``. On several GPUs batch norm
+            spawned processes, a program needs the guard ``if __name__ == "__main__":``. Where torchrun has started as
+            many, these train, see `leading`. On several GPUs batch norm
             takes its statistics over all of them (SyncBN); on several CPU processes, which torch does not offer that
             for, and in networks of the elastic space, whose norms change their widths, each over its own part. CPU
             processes compute with as many threads each as the calling process.
         share_paths: Whether several devices share the paths of a sandwich step, all of them on its whole batch; without
             such steps it changes nothing.
+        batch_size: Images that a device computes at a time; None for its whole part of a batch. The gradients of more
+            are accumulated, and are those of the whole part but for batch norms, which see fewer images at a time.
         precision: Lightning's: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 where it is safe.
         workers: Processes that load images; 0 loads in this one.
         logger: ``"csv"`` or ``"tensorboard"``.
@@ -35,6 +39,7 @@ class Hardware:
     accelerator: str = "auto"
     devices: int = 1
     share_paths: bool = False
+    batch_size: int | None = None
     precision: str = "32-true"
     workers: int = 0
     logger: str = "csv"
@@ -58,6 +63,8 @@ def keep_memory() -> bool:
     anew, page by page, in each layer of each step: for the published network some fifth of the processor's time. The
     process then holds the most that it has needed. Elsewhere than with glibc nothing is changed.
     """
+    if sys.platform != "linux":
+        return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

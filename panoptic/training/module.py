@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -12,18 +13,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
-from autopanoptic.panoptic.data.loading.batches import Batch, Target
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch, Target
 from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.shapes import Sizes
 from autopanoptic.panoptic.training.optimizer import make_optimizer, make_scheduler
+from autopanoptic.panoptic.training.parallel.parts import BatchPart, added, of_devices, of_whole, parts_of, summed
 from autopanoptic.panoptic.training.recipe import Recipe
 
 
 class PanopticModule(SupernetModule):
     """Trains a panoptic network, or a supernet of them.
 
-    Which anchors and RoIs enter the loss of pass n depends on (seed, n) alone.
+    Which anchors and RoIs of an image enter the loss of pass n depends on the seed, n and its place in the batch
+    alone, however many devices share the batch and in how many parts each computes its own.
 
     Args:
         network: A supernet, or the network of one architecture.
@@ -33,6 +36,7 @@ class PanopticModule(SupernetModule):
             its own proposals; with a distillation all paths have the largest one's.
         seed: Non-negative.
         share_paths: Whether several devices share the paths of a sandwich step, see `SupernetModule`.
+        batch_size: Images that a device computes at a time; None for all of its part of a batch.
 
     Raises:
         ValueError: If cycles of paths make one update each and the passes are no whole number of cycles, or if there is
@@ -47,6 +51,7 @@ class PanopticModule(SupernetModule):
         seed: int = 0,
         *,
         share_paths: bool = False,
+        batch_size: int | None = None,
     ) -> None:
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
@@ -68,7 +73,10 @@ class PanopticModule(SupernetModule):
             divide_rates=recipe.accumulate,
             clip=recipe.clip,
             share_paths=share_paths and same_batch,
+            split=self._split,
         )
+        self.batch_size = batch_size
+        self._shown: dict[str, Tensor] = {}
         self.seed = seed
         self.recipe = recipe
 
@@ -86,18 +94,40 @@ class PanopticModule(SupernetModule):
         if gradient_clip_val is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def _total(self, network: nn.Module, batch: Batch) -> Tensor:
-        losses = cast("PanopticNetwork", network).losses(*_parts(batch), generator=self._generator(batch))
-        return self._logged(losses)
+    def _split(self, network: nn.Module, batch: LabelledBatch) -> list[BatchPart]:
+        """Return the parts of what this device has of a batch, whose losses add up to its share of the batch's."""
+        rank, world = (self.global_rank, self.trainer.world_size) if self._reduces else (0, 1)
+        parts = parts_of(batch, self.batch_size, rank, world)
+        if len(parts) == 1:
+            return [replace(part, shares=of_devices(world) if world > 1 else None) for part in parts]
+        # What the losses are means over is known when the RoIs of all parts are drawn.
+        found = cast("PanopticNetwork", network)
+        drawn = [found.draw(*_arguments(part.batch), generator=self._generators(part)) for part in parts]
+        whole = added([one.counts for one in drawn])
+        shares = of_whole(summed(whole) if world > 1 else whole, world)
+        return [replace(part, regions=one.regions, shares=shares) for part, one in zip(parts, drawn, strict=True)]
 
-    def _generator(self, batch: Batch) -> torch.Generator:
-        """Return what draws the anchors and RoIs: the same numbers for all paths that share a batch."""
-        seed = np.random.SeedSequence([self.seed, int(self.passes)]).generate_state(1)[0]
-        return torch.Generator(batch.images.device).manual_seed(int(seed))
+    def _total(self, network: nn.Module, part: BatchPart) -> Tensor:
+        losses = cast("PanopticNetwork", network).losses(
+            *_arguments(part.batch), generator=self._generators(part), regions=part.regions, shares=part.shares
+        )
+        return self._logged(losses, part)
 
-    def _logged(self, losses: dict[str, Tensor]) -> Tensor:
-        shown = {name: loss.detach() for name, loss in losses.items() if name != "total"}
-        self.log_dict({**shown, "learning_rate": self._learning_rate()})
+    def _generators(self, part: BatchPart) -> list[torch.Generator]:
+        """Return what draws the anchors and RoIs of each image: the same numbers for all paths that share a batch."""
+        device = part.batch.images.device
+        seeds = [np.random.SeedSequence([self.seed, int(self.passes), place]) for place in part.places]
+        return [torch.Generator(device).manual_seed(int(seed.generate_state(1)[0])) for seed in seeds]
+
+    def _logged(self, losses: dict[str, Tensor], part: BatchPart) -> Tensor:
+        for name, loss in losses.items():
+            before = self._shown.get(name)
+            self._shown[name] = loss.detach() if before is None else before + loss.detach()
+        if part.last:
+            shown = {name: loss for name, loss in self._shown.items() if name != "total"}
+            self._shown = {}
+            self.log_dict(shown, sync_dist=self._reduces)
+            self.log("learning_rate", self._learning_rate())
         return losses["total"]
 
     def _learning_rate(self) -> float:
@@ -114,22 +144,25 @@ class _Distillation:
     def __init__(self, module: PanopticModule) -> None:
         self.module = module
 
-    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
+    def __call__(self, network: nn.Module, batch: BatchPart) -> Tensor:
         return self.module._total(network, batch)
 
-    def teach(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Knowledge]:
-        generator = self.module._generator(batch)
-        losses, knowledge = cast("PanopticNetwork", network).teach(*_parts(batch), generator=generator)
-        return self.module._logged(losses), knowledge
-
-    def learn(self, network: nn.Module, batch: Batch, knowledge: Knowledge) -> Tensor:
-        losses = cast("PanopticNetwork", network).learn(
-            *_parts(batch), knowledge, weight=self.module.recipe.distillation, generator=self.module._generator(batch)
+    def teach(self, network: nn.Module, batch: BatchPart) -> tuple[Tensor, Knowledge]:
+        generators, arguments = self.module._generators(batch), _arguments(batch.batch)
+        losses, knowledge = cast("PanopticNetwork", network).teach(
+            *arguments, generator=generators, regions=batch.regions, shares=batch.shares
         )
-        return self.module._logged(losses)
+        return self.module._logged(losses, batch), knowledge
+
+    def learn(self, network: nn.Module, batch: BatchPart, knowledge: Knowledge) -> Tensor:
+        generators, weight = self.module._generators(batch), self.module.recipe.distillation
+        losses = cast("PanopticNetwork", network).learn(
+            *_arguments(batch.batch), knowledge, weight=weight, generator=generators, shares=batch.shares
+        )
+        return self.module._logged(losses, batch)
 
 
-def _parts(batch: Batch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
+def _arguments(batch: LabelledBatch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:
     return batch.images, batch.sizes, batch.targets, batch.semantic
 
 

@@ -38,6 +38,10 @@ class OptimizerRecipe(Protocol):
         """Biases learn so many times as fast."""
 
     @property
+    def backbone_factor(self) -> float:
+        """The backbone learns so many times as fast."""
+
+    @property
     def norm_factor(self) -> float:
         """Weights and biases of norms learn so many times as fast."""
 
@@ -75,11 +79,15 @@ def _make(recipe: OptimizerRecipe, groups: list[dict[str, Any]], *, fused: bool)
 
 
 def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
-    """Yield each parameter once, with its highest learning rate."""
+    """Yield each parameter that is trained once, with its highest learning rate."""
     norms = _parameters_of(network, (_NormBase, nn.GroupNorm, nn.LayerNorm))
     offsets = {id(p) for layer in network.modules() if isinstance(layer, Deformable) for p in layer.offset.parameters()}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = recipe.learning_rate
+        if name.startswith("backbone."):
+            rate *= recipe.backbone_factor
         if name.rpartition(".")[2] == "bias" and parameter.ndim <= 1:
             rate *= recipe.bias_factor
         if id(parameter) in norms:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
 
 from autopanoptic.nas.supernet.paths import DrawnPaths
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoint
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.hardware import Hardware, keep_memory
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses, heard
+from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
+from autopanoptic.panoptic.training.parallel.launch import WAIT, launched, train_together
+from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses, heard
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
@@ -63,31 +72,83 @@ def train(
     recipe, paths, hardware = training.recipe, training.paths, training.hardware
     if not hardware.on_gpu:
         keep_memory()
-    if paths is not None and hardware.devices > 1:
-        paths = DrawnPaths(paths, recipe.passes)
+    sampler = DrawnPaths(paths, recipe.passes) if paths is not None and hardware.devices > 1 else paths
     share_paths = hardware.devices > 1 and hardware.share_paths
-    module = PanopticModule(network, recipe, paths, training.seed, share_paths=share_paths)
-    shared = module.paths.cycle if module.same_batch else 1
-    data = TrainingData(training, network.config.image_divisor, shared, module.share_paths)
+    # Refuses what is wrong before the folder is touched.
+    module = PanopticModule(
+        network, recipe, sampler, training.seed, share_paths=share_paths, batch_size=hardware.batch_size
+    )
     last = newest_checkpoint(folder)
     keep_record(folder / RECORD, record_of(network, training), what="another training", begun=last is not None)
+    if launched() is not None and hardware.devices > 1:
+        own = replace(hardware, progress=False)
+        theirs = replace(training, paths=sampler, hardware=own, validation=_Elsewhere.of(training))
+        train_together(partial(_join, network, theirs, folder, last, torch.get_num_threads()))
     with quiet(), interruptible(), same_errors(), _telling(on_pass, hardware) as tell:
-        callbacks = _callbacks(folder, training, title, tell, Speed(shared * recipe.batch_size))
-        # SyncBatchNorm has one width, and waits for a process that trains another path.
-        own_statistics = network.config.space == "elastic" or module.share_paths
-        trainer = make_trainer(folder, data.epochs, hardware, callbacks, own_statistics=own_statistics)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+        _fit(module, training, folder, last, title, tell)
     # The network moves to the device with the module; what was built on the CPU stays usable there.
     network.to("cpu")
     if recipe.keep == "best":
         _take_best(network, folder)
 
 
+def _fit(
+    module: PanopticModule,
+    training: Training,
+    folder: Path,
+    last: Path | None,
+    title: str,
+    tell: Callable[[int], None] | None,
+) -> None:
+    config = cast("PanopticNetwork", module.network).config
+    shared = module.paths.cycle if module.same_batch else 1
+    data = TrainingData(training, config.image_divisor, shared, module.share_paths)
+    callbacks = _callbacks(folder, training, title, tell, Speed(shared * training.recipe.batch_size))
+    # SyncBatchNorm has one width, and waits for a process that trains another path.
+    own_statistics = config.space == "elastic" or module.share_paths
+    trainer = make_trainer(folder, data.epochs, training.hardware, callbacks, own_statistics=own_statistics)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _join(network: PanopticNetwork, training: Training, folder: Path, last: Path | None, threads: int) -> None:
+    """Train in one of the processes that torchrun has started, beside the first."""
+    torch.set_num_threads(threads)
+    share_paths = training.hardware.share_paths
+    module = PanopticModule(
+        network,
+        training.recipe,
+        training.paths,
+        training.seed,
+        share_paths=share_paths,
+        batch_size=training.hardware.batch_size,
+    )
+    with quiet():
+        _fit(module, training, folder, last, "", None)
+
+
+@dataclass
+class _Elsewhere:
+    """Stands for what measures a network, in processes that only wait for the one that does."""
+
+    dataset: CocoPanoptic
+    rules: MergeRules
+
+    @classmethod
+    def of(cls, training: Training) -> _Elsewhere | None:
+        measure = training.validation
+        return None if measure is None else cls(training.dataset, measure.rules)
+
+    def __call__(self, network: nn.Module) -> Mapping[str, float]:
+        raise AssertionError("another process measures")
+
+
 def _telling(
     on_pass: Callable[[int], None] | None, hardware: Hardware
 ) -> AbstractContextManager[Callable[[int], None] | None]:
     """What a training tells its passes; from spawned processes it comes to the caller's own function."""
-    return nullcontext(on_pass) if on_pass is None or hardware.devices == 1 else heard(on_pass)
+    if on_pass is None or hardware.devices == 1 or launched() is not None:
+        return nullcontext(on_pass)
+    return heard(on_pass)
 
 
 def require_training(network: PanopticNetwork, training: Training, folder: Path, *, any_start: bool = False) -> None:
@@ -127,6 +188,8 @@ def _callbacks(
     if recipe.validate_every and training.validation is not None:
         every, last = recipe.validate_every, recipe.passes
         found.append(ValidateEvery(folder, training.validation, every, last, average, speed.restart))
+    if training.hardware.devices > 1:
+        found.append(EqualWeights())
     if training.hardware.progress:
         found.append(PassProgress(title, recipe.passes))
     if on_pass is not None:
@@ -149,9 +212,7 @@ def make_trainer(
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        # They train and end; the program goes on once, in the process that called.
-        strategy=SpawnedProcesses(torch.get_num_threads()) if hardware.devices > 1 else "auto",
+        **_processes(hardware),
         sync_batchnorm=hardware.devices > 1 and hardware.on_gpu and not own_statistics,
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
@@ -165,9 +226,27 @@ def make_trainer(
     )
 
 
+def _processes(hardware: Hardware) -> dict[str, Any]:
+    """Return which processes train, as Lightning's trainer takes it."""
+    found = launched()
+    if hardware.devices == 1:
+        return {"devices": 1, "strategy": "auto"}
+    if found is None:
+        # They train and end; the program goes on once, in the process that called.
+        return {"devices": hardware.devices, "strategy": SpawnedProcesses(torch.get_num_threads())}
+    strategy = DDPStrategy(find_unused_parameters=True, timeout=WAIT)
+    environment = TorchElasticEnvironment()
+    return {
+        "devices": found.local_world, "num_nodes": found.nodes, "strategy": strategy, "plugins": [environment],
+    }  # fmt: skip
+
+
 def _logger(folder: Path, kind: str) -> Logger:
     if kind == "tensorboard":
-        return TensorBoardLogger(folder, name="log")
+        try:
+            return TensorBoardLogger(folder, name="log")
+        except ModuleNotFoundError as error:
+            raise ValueError("tensorboard is not installed: pip install 'autopanoptic[tensorboard]'") from error
     if kind == "csv":
         return CSVLogger(folder, name="log")
     raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")

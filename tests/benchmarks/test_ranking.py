@@ -14,7 +14,7 @@ from rich.console import Console
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.data.categories import Categories, Category
-from autopanoptic.panoptic.data.loading.batches import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.quality.images import FoundOnImage, ImageCounts
 from autopanoptic.panoptic.run.folder import SETTINGS

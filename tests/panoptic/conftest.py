@@ -12,11 +12,18 @@ from torch import nn
 
 from autopanoptic.nas import ModelSpace, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
+from autopanoptic.panoptic.data.loading.masks import ThingMasks, window_of
 from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 THINGS, STUFF = 3, 2
+
+
+def things_on(numbers: torch.Tensor, boxes: torch.Tensor) -> ThingMasks:
+    """The masks of the things 1 to N of a map (H, W), with their boxes (N, 4)."""
+    height, width = numbers.shape
+    return ThingMasks(numbers, torch.arange(len(boxes)) + 1, boxes, window_of(boxes, (height, width)))
 
 
 def make_batch(sizes: list[tuple[int, int]], things: list[int], padded: int = 96) -> dict[str, Any]:
@@ -30,12 +37,17 @@ def make_batch(sizes: list[tuple[int, int]], things: list[int], padded: int = 96
         semantic[index, :height, :width] = 1 + index % STUFF
         corner = torch.rand(count, 2, generator=generator) * 30
         boxes = torch.cat((corner, corner + 10 + torch.rand(count, 2, generator=generator) * 30), dim=1)
-        masks = torch.zeros(count, padded, padded, dtype=torch.uint8)
-        for mask, (x1, y1, x2, y2) in zip(masks, boxes.long().tolist(), strict=True):
-            mask[y1:y2, x1:x2] = 1
+        numbers = torch.zeros(padded, padded, dtype=torch.uint8)
+        for number, (x1, y1, x2, y2) in enumerate(boxes.long().tolist(), 1):
+            numbers[y1:y2, x1:x2] = number
         labels = torch.randint(1, THINGS + 1, (count,), generator=generator)
-        targets.append({"boxes": boxes, "labels": labels, "masks": masks})
+        targets.append({"boxes": boxes, "labels": labels, "masks": things_on(numbers, boxes)})
     return {"images": images, "sizes": sizes, "targets": targets, "semantic": semantic}
+
+
+@pytest.fixture(name="things_on", scope="session")
+def _things_on() -> Any:
+    return things_on
 
 
 @pytest.fixture(name="make_batch", scope="session")

@@ -17,7 +17,9 @@ from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
 from autopanoptic.panoptic.configs.schema import all_keys
+from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.report import report
 from autopanoptic.panoptic.run import choice, commands
 from autopanoptic.panoptic.run.options import KEYS
 from autopanoptic.panoptic.stages.pipeline import Pipeline
@@ -31,6 +33,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder in which runs are made, but do nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Pipeline, "run", lambda self: None)
+    monkeypatch.setattr(report, "write_report", lambda folder, **_: folder / report.REPORT)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # it would outlast the test
     return tmp_path / "runs"
 
@@ -98,7 +101,7 @@ def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: st
 def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     helps = {parameter.name: parameter.help for parameter in command.params}
-    paths = {".".join(path) for path in all_keys()}
+    paths = {".".join(path) for path in all_keys()} | {WIDTH}
     for option, key in KEYS.items():
         assert key in paths
         assert helps[option].startswith(f"{key}: "), option
@@ -194,7 +197,10 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--set", "seed=1", "--set", "seed=2"], "--set seed=1 and --set seed=2 both set seed"),
         (["--set", "seed"], "--set seed: write key=value"),
         (["--warmup-passes", "0"], "--warmup-passes: warmup.passes must be at least 1, not 0"),
-        (["--init", "nowhere.pt"], "init: nowhere.pt is neither scratch, supernet nor a file of weights"),
+        (
+            ["--retrain-init", "nowhere.pt"],
+            "init: nowhere.pt is none of scratch, supernet, pretrained, nor a file of weights",
+        ),
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),
         (
@@ -208,7 +214,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--set", "data.path=5"], "data.path must be text, or null, not 5"),
         (
             ["--set", "network.head_operators=[dw3, conv3]"],
-            "network.head_operators: there is no operator 'conv3', only",
+            "network.head_operators: there is no head operator 'conv3', only",
         ),
         (["--set", "data=5"], "data must be a section with keys such as path, not 5"),
         (["--set", "quick.retrain.passes=5", "--quick"], "quick.retrain.passes is for files"),
@@ -238,6 +244,26 @@ def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPa
     result = runner.invoke(app, ["run", "--name", "x"])
     assert result.exit_code == 130
     assert "--resume --name x" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (("evaluate", "x"), "autopanoptic.panoptic.trained.evaluate.evaluate"),
+        (("predict", "x.png", "--run", "x", "--out", "y"), "autopanoptic.panoptic.trained.predict.predict"),
+        (("report", "x"), "autopanoptic.panoptic.report.report.write_report"),
+    ],
+)
+def test_every_command_ends_with_an_interrupt_without_a_traceback(
+    command: tuple[str, ...], module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, interrupted)
+    result = runner.invoke(program, ["panoptic", *command])
+    assert result.exit_code == 130
+    assert result.output == "\nInterrupted.\n"
 
 
 @pytest.mark.parametrize(

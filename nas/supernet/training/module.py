@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any, Literal, cast
 
@@ -20,6 +20,7 @@ from autopanoptic.nas.supernet.training.ranking import PairwiseRanking
 from autopanoptic.nas.supernet.training.rates import PathRate, factors_of, scaled_rates
 from autopanoptic.nas.supernet.training.sharing import (
     check_sharing,
+    mean_gradients,
     own_places,
     sum_gradients,
     sum_losses,
@@ -70,11 +71,17 @@ class SupernetModule(lightning.LightningModule):
             the update. On a CPU they need not wait for each other at every operator, as threads do, and batch norm
             sees the whole batch; its running statistics are those of the first process's paths. Every process must load
             the same batches. Without several processes it changes nothing.
+        split: cuts a batch into parts that are computed one after the other, for a device that has not the memory for
+            all at once. It takes the network, whose active path runs, and a batch; ``loss`` gets each part in place of
+            the batch, and the losses of all parts add up to the batch's.
+
+    Several processes that share the images of a batch reduce their gradients once an update, with the last backward
+    pass of its cycle.
 
     Raises:
         ValueError: when the reduction is another; rates shall be divided without ``accumulate`` or ``same_batch``; a
-            distillation or a ranking is asked for without ``same_batch``, or with ``share_paths``; or the sampler's
-            cycles do not fit them.
+            distillation or a ranking is asked for without ``same_batch``, or with ``share_paths``; the sampler's
+            cycles do not fit them; or there are a ranking and a ``split``.
         TypeError: when the loss of a distillation cannot teach.
     """
 
@@ -95,6 +102,7 @@ class SupernetModule(lightning.LightningModule):
         clip: float | None = None,
         divide_rates: bool = False,
         share_paths: bool = False,
+        split: Callable[[nn.Module, Any], Sequence[Any]] | None = None,
     ) -> None:
         check_reduction(reduction, divide_rates=divide_rates, cycles=accumulate or same_batch)
         check_same_batch(
@@ -102,6 +110,8 @@ class SupernetModule(lightning.LightningModule):
         )  # fmt: skip
         if share_paths:
             check_sharing(same_batch=same_batch, compared=distillation or ranking is not None)
+        if ranking is not None and split is not None:
+            raise ValueError("A ranking compares the losses of whole batches, so that they cannot be split.")
         super().__init__()
         self.automatic_optimization = False
         self.supernet = supernet
@@ -118,6 +128,7 @@ class SupernetModule(lightning.LightningModule):
         self.reduction = reduction
         self.clip = clip
         self.share_paths = share_paths
+        self.split = split
         self._places = places_of_parameters(supernet.module) if divide_rates else None
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         self.passes: Tensor
@@ -138,8 +149,11 @@ class SupernetModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the gradients that wait for the end of a cycle."""
         if self.accumulate and not self.same_batch:
-            named = self.network.named_parameters()
-            checkpoint["cycle_gradients"] = {name: p.grad.clone() for name, p in named if p.grad is not None}
+            # Each process has those of its own images until the cycle ends; a checkpoint is of all of them.
+            waiting = self._reduces and bool(int(self.passes) % self._cycle)
+            named = dict(self.network.named_parameters())
+            found = mean_gradients(named) if waiting else {name: one.grad for name, one in named.items()}
+            checkpoint["cycle_gradients"] = {name: one.clone() for name, one in found.items() if one is not None}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the gradients of a cycle for the start of the training."""
@@ -175,10 +189,14 @@ class SupernetModule(lightning.LightningModule):
     def _train_path(self, batch: Any) -> None:
         step = int(self.passes)
         path = self.supernet.activate(self.paths.path(step))
-        loss = _finite(self.loss(self.network, batch), step, path)
         first = step - step % self._cycle
-        self.manual_backward(loss * self._weights(first)[step - first])
-        self.log("loss", loss.detach(), prog_bar=True)
+        parts, losses = self._parts(batch), []
+        for part in parts:
+            loss = _finite(self.loss(self.network, part), step, path)
+            losses.append(loss.detach())
+            last = step + 1 == first + self._cycle and len(losses) == len(parts)
+            self._backward(loss * self._weights(first)[step - first], reduced=last)
+        self.log("loss", torch.stack(losses).sum(), prog_bar=True, sync_dist=self._reduces)
         self.passes += 1
         if step + 1 == first + self._cycle:
             self._update(first)
@@ -190,27 +208,48 @@ class SupernetModule(lightning.LightningModule):
         weights = self._weights(first)
         done: dict[int, tuple[Architecture, Tensor]] = {}
         penalties: list[Tensor] = []
-        knowledge = None
+        parts: Sequence[Any] = ()
+        known: list[Any] = []
         shared = self.share_paths and self.trainer.world_size > 1
-        world = (self.global_rank, self.trainer.world_size) if shared else (0, 1)
-        for place in own_places(self._cycle, *world):
+        places = own_places(self._cycle, *((self.global_rank, self.trainer.world_size) if shared else (0, 1)))
+        for place in places:
             path = self.supernet.activate(self.paths.path(first + place))
-            loss, knowledge = self._loss_of(batch, place, knowledge)
-            loss = _finite(loss, first + place, path)
-            done[place] = (path, loss.detach())
-            if self.ranking is not None and place > self.distillation:
-                penalties.append(
-                    self.ranking.penalty(path, loss, [done[other] for other in range(self.distillation, place)])
-                )
-                loss = loss + self.ranking.weight_at(first) * penalties[-1]
-            with unsynchronized(self.trainer) if shared else nullcontext():
-                self.manual_backward(loss * weights[place])
-        losses = {place: loss for place, (_, loss) in done.items()}
+            if not known:
+                parts = self._parts(batch)
+            losses: list[Tensor] = []
+            for number, part in enumerate(parts):
+                loss, knowledge = self._loss_of(part, place, known[number] if place and known else None)
+                known += [knowledge] if self.distillation and not place else []
+                loss = _finite(loss, first + place, path)
+                losses.append(loss.detach())
+                if self.ranking is not None and place > self.distillation:
+                    penalties.append(
+                        self.ranking.penalty(path, loss, [done[other] for other in range(self.distillation, place)])
+                    )
+                    loss = loss + self.ranking.weight_at(first) * penalties[-1]
+                last = place == places[-1] and number + 1 == len(parts)
+                self._backward(loss * weights[place], reduced=last and not shared)
+            done[place] = (path, torch.stack(losses).sum())
+        totals = {place: loss for place, (_, loss) in done.items()}
         if shared:
             sum_gradients(self.network.parameters())
-        self._log_cycle(sum_losses(losses, self._cycle, self.device) if shared else list(losses.values()), penalties)
+        self._log_cycle(sum_losses(totals, self._cycle, self.device) if shared else list(totals.values()), penalties)
         self.passes += self._cycle
         self._update(first)
+
+    @property
+    def _reduces(self) -> bool:
+        """Whether several processes share the images of each batch."""
+        return self.trainer.world_size > 1 and not self.share_paths
+
+    def _parts(self, batch: Any) -> Sequence[Any]:
+        """Return what the active path is run on, one after the other."""
+        return [batch] if self.split is None else self.split(self.network, batch)
+
+    def _backward(self, loss: Tensor, *, reduced: bool) -> None:
+        """Add the gradients of a loss; where several processes train, theirs are reduced now or stay apart."""
+        with nullcontext() if reduced else unsynchronized(self.trainer):
+            self.manual_backward(loss)
 
     def _loss_of(self, batch: Any, place: int, knowledge: Any) -> tuple[Tensor, Any]:
         """Return the loss of the active path, and what it or the teacher before it hands on."""
@@ -223,13 +262,13 @@ class SupernetModule(lightning.LightningModule):
         return loss, detached(found)
 
     def _log_cycle(self, losses: list[Tensor], penalties: list[Tensor]) -> None:
-        self.log("loss", torch.stack(losses).mean(), prog_bar=True)
+        self.log("loss", torch.stack(losses).mean(), prog_bar=True, sync_dist=self._reduces)
         roles: tuple[str, ...] = getattr(self.paths, "roles", None) or ()
         for role in dict.fromkeys(roles):
             own = [loss for loss, other in zip(losses, roles, strict=True) if other == role]
-            self.log(f"loss_{role}", torch.stack(own).mean())
+            self.log(f"loss_{role}", torch.stack(own).mean(), sync_dist=self._reduces)
         if penalties:
-            self.log("ranking", torch.stack(penalties).detach().mean())
+            self.log("ranking", torch.stack(penalties).detach().mean(), sync_dist=self._reduces)
 
     def _weights(self, first: int) -> list[float]:
         """Return what multiplies the gradient of each path of the cycle that begins at pass ``first``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -49,22 +49,36 @@ def unsynchronized(trainer: Any) -> Iterator[None]:
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Give each parameter the sum of its gradients over all processes, and none where no process has one."""
     weights = list(parameters)
+    for weight, total in zip(weights, _sums(weights), strict=True):
+        weight.grad = total
+
+
+def mean_gradients(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor | None]:
+    """Return the mean of each parameter's gradients over all processes, None where no process has one."""
+    totals = zip(parameters, _sums(list(parameters.values())), strict=True)
+    return {name: None if total is None else total / dist.get_world_size() for name, total in totals}
+
+
+def _sums(weights: list[nn.Parameter]) -> list[Tensor | None]:
     device = weights[0].device
     used = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8, device=device)
     dist.all_reduce(used, dist.ReduceOp.MAX)
-    kept = [weight for weight, found in zip(weights, used.tolist(), strict=True) if found]
-    for kind in dict.fromkeys(weight.dtype for weight in kept):
-        _sum([weight for weight in kept if weight.dtype == kind])
+    kept = [place for place, found in enumerate(used.tolist()) if found]
+    sums: list[Tensor | None] = [None] * len(weights)
+    for kind in dict.fromkeys(weights[place].dtype for place in kept):
+        alike = [place for place in kept if weights[place].dtype == kind]
+        for place, total in zip(alike, _sum([weights[place] for place in alike]), strict=True):
+            sums[place] = total
+    return sums
 
 
-def _sum(weights: list[nn.Parameter]) -> None:
+def _sum(weights: list[nn.Parameter]) -> list[Tensor]:
     whole = torch.cat(
         [(torch.zeros_like(weight) if weight.grad is None else weight.grad).flatten() for weight in weights]
     )
     dist.all_reduce(whole)
     parts = torch.split(whole, [weight.numel() for weight in weights])
-    for weight, part in zip(weights, parts, strict=True):
-        weight.grad = part.view_as(weight)
+    return [part.view_as(weight) for weight, part in zip(weights, parts, strict=True)]
 
 
 def sum_losses(losses: dict[int, Tensor], cycle: int, device: torch.device) -> list[Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autopanoptic.panoptic.data.coco.images import UPRIGHT
-from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, id_problems
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetError, DatasetWarning
 
 
@@ -89,11 +89,10 @@ def _orientation_remark(dataset: CocoPanoptic, index: int, orientation: int) -> 
 
 
 def _segment_problems(dataset: CocoPanoptic, index: int) -> list[str]:
-    ids, segments = dataset.ids(index), dataset.annotations.segments(index)
-    compact = compact_ids(ids, [segment.id for segment in segments])
-    path = dataset.png_path(index)
-    problems = [f"{path}: {problem}" for problem in id_problems(ids, compact, segments)]
-    areas = np.bincount(compact.ravel(), minlength=len(segments) + 1)[1:].tolist()
+    path, segments = dataset.png_path(index), dataset.annotations.segments(index)
+    numbers, found = dataset.numbers(index)
+    problems = [f"{path}: {problem}" for problem in found]
+    areas = np.bincount(numbers.ravel(), minlength=len(segments) + 1)[1:].tolist()
     problems += [
         f"{path}: segment {segment.id} has {area} pixels, but the JSON's area is {segment.area}"
         for segment, area in zip(segments, areas, strict=True)

@@ -75,7 +75,7 @@ def read_stored(path: Path) -> StoredImage:
             after = _orientation(image)
             if not _is_readable(image):
                 raise _RefusedMode(image.mode)
-            pixels = _sixteen_bits(image) if _is_wide(image) else np.array(image.convert("RGB"))
+            pixels = _sixteen_bits(image) if _is_wide(image) else _eight_bits(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
     except _RefusedMode as refused:
@@ -115,6 +115,10 @@ def _is_readable(image: Image.Image) -> bool:
 
 def _is_wide(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS_AS_I)
+
+
+def _eight_bits(image: Image.Image) -> Pixels:
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # which would copy it
 
 
 def _sixteen_bits(image: Image.Image) -> Pixels:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autopanoptic.panoptic.data.coco.converted import recorded_orientation
 from autopanoptic.panoptic.data.coco.cuts import default_cut, drawn
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
@@ -31,15 +32,22 @@ class Location:
         images: Folder of the images.
         segmentations: Folder of the PNGs.
         annotations: The JSON.
+        orientation: How the images are read, as the converter that made the folder has recorded; see `CocoPanoptic`.
     """
 
     images: Path
     segmentations: Path
     annotations: Path
+    orientation: Orientation = "apply"
 
-    def open(self, orientation: Orientation = "apply") -> CocoPanoptic:
-        """Reads the JSON and checks that all files exist; orientation and errors as of `CocoPanoptic`."""
-        return CocoPanoptic(self.images, self.segmentations, self.annotations, orientation=orientation)
+    def open(self, orientation: Orientation | None = None) -> CocoPanoptic:
+        """Reads the JSON and checks that all files exist; errors as of `CocoPanoptic`.
+
+        Args:
+            orientation: As of `CocoPanoptic`; None for what is recorded.
+        """
+        how = self.orientation if orientation is None else orientation
+        return CocoPanoptic(self.images, self.segmentations, self.annotations, orientation=how)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Splits:
     val: Location
     overfit: bool = False
 
-    def open(self, seed: int = 0, *, orientation: Orientation = "apply") -> Datasets:
+    def open(self, seed: int = 0, *, orientation: Orientation | None = None) -> Datasets:
         """Opens the splits. Order and colours of the categories are those of train, for all three.
 
         Without a nas_val split of its own, nas_val is cut from train: 5,000 images, or a tenth if that is less,
@@ -84,7 +92,7 @@ class Splits:
 
         Args:
             seed: Decides the cut.
-            orientation: As of `CocoPanoptic`, for all splits.
+            orientation: As of `CocoPanoptic`, for all splits; None for what the folder records.
 
         Raises:
             FileNotFoundError: If a file or folder is missing.
@@ -179,7 +187,8 @@ def _single(root: Path) -> Splits:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise ValueError(f"{root} holds several sets ({names}); keep one, or use annotations/panoptic_train.json etc.")
-    location = Location(_folder(root, ["input_images", "images"], "images"), found[0].with_suffix(""), found[0])
+    images = _folder(root, ["input_images", "images"], "images")
+    location = Location(images, found[0].with_suffix(""), found[0], recorded_orientation(root))
     return Splits(location, location, location, overfit=True)
 
 
@@ -215,6 +224,7 @@ def _locate(root: Path, split: str) -> Location:
         _folder(root, image_folders, f"images of {annotations.name}"),
         _folder(root, png_folders, f"PNGs of {annotations.name}"),
         annotations,
+        recorded_orientation(root),
     )
 
 

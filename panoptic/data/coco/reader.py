@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,35 +15,32 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autopanoptic.panoptic.data.categories import THING, VOID, Categories
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.annotations import Annotations, ImageIds, read_annotations
 from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation, StoredImage, read_stored
-from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.data.coco.panoptic_png import CodedIds, read_coded_ids, read_ids
 from autopanoptic.panoptic.data.image_id import ImageId
+from autopanoptic.panoptic.data.label_map import LabelMap, number_type
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import MAX_ID, PanopticMap, Segment
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
+Numbers: TypeAlias = "npt.NDArray[np.integer[Any]]"
+"""(H, W) places of segments from 1 on, 0 for void, in as few bytes as they take."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its targets; H and W are its size.
+    """One image with its annotation; H and W are its size.
 
     Attributes:
-        image: (3, H, W) uint8, RGB.
-        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels; x2 and y2 are exclusive ends.
-        labels: (N,) int64 in 1..T.
-        masks: (N, H, W) bool, the visible pixels of each instance; crowds are left out.
-        semantic: (H, W) uint8: stuff labels 1..S, 0 for any thing (crowds too), 255 for void.
+        image: (3, H, W) uint8, RGB, the channels of a pixel side by side in memory.
+        truth: Its segments.
         image_id: The id in the JSON.
     """
 
     image: Tensor
-    boxes: Tensor
-    labels: Tensor
-    masks: Tensor
-    semantic: Tensor
+    truth: LabelMap
     image_id: ImageId
 
 
@@ -114,19 +111,27 @@ class CocoPanoptic(Dataset[Sample]):
             FileNotFoundError: If a file has vanished since construction.
             ValueError: If a file is damaged, sizes differ, or the PNG's ids are not those of the JSON.
         """
-        ids = self.ids(index)
-        segments = self.annotations.segments(index)
-        compact = compact_ids(ids, [segment.id for segment in segments])
-        self._require_same_ids(index, ids, compact, segments)
-        masks, boxes, labels = _instances(compact, segments, self.categories)
-        return Sample(
-            image=torch.from_numpy(self.image(index)).permute(2, 0, 1).contiguous(),
-            boxes=torch.from_numpy(boxes),
-            labels=torch.from_numpy(labels),
-            masks=torch.from_numpy(masks),
-            semantic=torch.from_numpy(_semantic_values(segments, self.categories)[compact]),
-            image_id=self.image_ids[index].item(),
-        )
+        return Sample(self.pixels(index), self.label_map(index), self.image_ids[index].item())
+
+    def pixels(self, index: int) -> Tensor:
+        """Returns the image as a tensor, (3, H, W) as in `Sample`; raises as `__getitem__`."""
+        return torch.from_numpy(self.image(index)).permute(2, 0, 1)
+
+    def label_map(self, index: int) -> LabelMap:
+        """Returns the annotation as networks learn it; raises as `__getitem__`."""
+        numbers, problems = self.numbers(index)
+        if problems:
+            raise DatasetError(str(self.png_path(index)), problems)
+        return LabelMap.of(numbers, self.annotations.segments(index), self.categories)
+
+    def numbers(self, index: int) -> tuple[Numbers, list[str]]:
+        """Returns the place of each pixel's segment in the JSON, and what is wrong with the ids; see `numbered`.
+
+        Raises:
+            FileNotFoundError: If the PNG has vanished since construction.
+            ValueError: If it is damaged, or of another size.
+        """
+        return numbered(self.coded_ids(index), self.annotations.segments(index))
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """Returns the (H, W, 3) RGB image; raises as `__getitem__`."""
@@ -146,10 +151,17 @@ class CocoPanoptic(Dataset[Sample]):
             hint = f" (its EXIF orientation is {stored.orientation}: orientation={wanted!r} gives that size)"
         return self._require_size(self.image_path(index), index, pixels, hint)
 
-    def ids(self, index: int) -> npt.NDArray[np.uint32]:
-        """Returns the (H, W) segment ids of the PNG, 0 for void; raises as `__getitem__`."""
+    def coded_ids(self, index: int) -> CodedIds | npt.NDArray[np.uint32]:
+        """Returns the (H, W) segment ids of the PNG, in bytes where they are few; raises as `numbers`."""
         path = self.png_path(index)
-        return self._require_size(path, index, read_ids(path))
+        ids: CodedIds | npt.NDArray[np.uint32] = read_coded_ids(path) or read_ids(path)
+        self._require_size(path, index, ids.codes if isinstance(ids, CodedIds) else ids)
+        return ids
+
+    def ids(self, index: int) -> npt.NDArray[np.uint32]:
+        """Returns the (H, W) segment ids of the PNG, 0 for void; raises as `numbers`."""
+        ids = self.coded_ids(index)
+        return ids.decoded() if isinstance(ids, CodedIds) else ids
 
     def truth(self, index: int) -> PanopticMap:
         """Returns the annotation for evaluation: ids as in the PNG, areas and crowds as in the JSON."""
@@ -204,27 +216,16 @@ class CocoPanoptic(Dataset[Sample]):
             )
         return pixels
 
-    def _require_same_ids(
-        self,
-        index: int,
-        ids: npt.NDArray[np.uint32],
-        compact: npt.NDArray[np.int32],
-        segments: Sequence[Segment],
-    ) -> None:
-        problems = id_problems(ids, compact, segments)
-        if problems:
-            raise DatasetError(str(self.png_path(index)), problems)
-
 
 def compact_ids(ids: npt.NDArray[np.uint32], known: Sequence[int]) -> npt.NDArray[np.int32]:
     """Renumbers a map of segment ids by their position.
 
     Args:
-        ids: (H, W) ids in 0..256^3 - 1, 0 for void.
+        ids: Ids in 0..256^3 - 1, 0 for void, of any shape.
         known: The ids of the segments, each once.
 
     Returns:
-        (H, W) with k + 1 where the id is ``known[k]``, and 0 elsewhere.
+        The same shape with k + 1 where the id is ``known[k]``, and 0 elsewhere.
     """
     # Neighbouring pixels mostly share an id, which makes a binary search faster than a table of 2^24 entries.
     values = np.array([*known, MAX_ID + 1], dtype=np.uint32)
@@ -233,7 +234,25 @@ def compact_ids(ids: npt.NDArray[np.uint32], known: Sequence[int]) -> npt.NDArra
     return np.where(values[order][ranks] == ids, order[ranks] + 1, 0)
 
 
-def id_problems(ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], segments: Sequence[Segment]) -> list[str]:
+def numbered(ids: CodedIds | npt.NDArray[np.uint32], segments: Sequence[Segment]) -> tuple[Numbers, list[str]]:
+    """Renumbers a map of segment ids by their position, in as few bytes as they take.
+
+    Args:
+        ids: The ids of (H, W) pixels, 0 for void.
+        segments: Each id once.
+
+    Returns:
+        (H, W) with k + 1 for the pixels of segment k, and 0 elsewhere, as `LabelMap` has it; and which ids are
+        in the map but not among the segments, and the reverse.
+    """
+    values = ids.ids if isinstance(ids, CodedIds) else ids
+    compact = compact_ids(values, [segment.id for segment in segments])
+    places: Numbers = compact.astype(number_type(len(segments)), copy=False)
+    numbers = places[ids.codes] if isinstance(ids, CodedIds) else places
+    return numbers, _id_problems(values, compact, segments)
+
+
+def _id_problems(ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], segments: Sequence[Segment]) -> list[str]:
     """Says which ids are in the PNG but not in the JSON, and the reverse."""
     unknown = np.unique(ids[(compact == 0) & (ids != 0)])
     areas = np.bincount(compact.ravel(), minlength=len(segments) + 1)
@@ -251,35 +270,3 @@ def _missing(folder: Path, names: Iterable[str], kind: str) -> list[str]:
     present = set(os.listdir(folder))
     absent = (name for name in names if name not in present and not (folder / name).is_file())
     return [f"{kind} file {folder / name} is missing" for name in absent]
-
-
-def _instances(
-    compact: npt.NDArray[np.int32], segments: Sequence[Segment], categories: Categories
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Returns masks (N, H, W), boxes (N, 4) and labels (N,) of the things that are no crowds."""
-    rows = [k for k, s in enumerate(segments) if categories[s.category_id].isthing and not s.iscrowd]
-    masks = compact == np.array(rows, dtype=np.int32).reshape(-1, 1, 1) + 1
-    labels = [categories.thing_label[segments[k].category_id] for k in rows]
-    return masks, mask_boxes(masks), np.array(labels, dtype=np.int64)
-
-
-def mask_boxes(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Returns the tight boxes (N, 4) of masks (N, H, W): x1, y1, and the exclusive ends x2, y2.
-
-    The box of an empty mask is meaningless.
-    """
-    columns: npt.NDArray[np.bool_] = np.any(masks, axis=1)
-    rows: npt.NDArray[np.bool_] = np.any(masks, axis=2)
-    ends = [
-        columns.argmax(axis=1),
-        rows.argmax(axis=1),
-        columns.shape[1] - columns[:, ::-1].argmax(axis=1),
-        rows.shape[1] - rows[:, ::-1].argmax(axis=1),
-    ]
-    return np.stack(ends, axis=1).astype(np.float32)
-
-
-def _semantic_values(segments: Sequence[Segment], categories: Categories) -> npt.NDArray[np.uint8]:
-    """Returns the value of each compact id in the semantic map; compact id 0 is void."""
-    labels = [categories.stuff_label.get(segment.category_id, THING) for segment in segments]
-    return np.array([VOID, *labels], dtype=np.uint8)

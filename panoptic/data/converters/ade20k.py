@@ -39,7 +39,8 @@ def convert_ade20k(
 ) -> tuple[str, ...]:
     """Make a data set of ADE20K's training and validation images. Pixels of none of the 150 classes become void.
 
-    PNGs are of images as they are stored, so that these must be read with ``orientation="ignore"``.
+    PNGs are of images as they are stored, so that these are to be read with ``orientation="ignore"``, which the folder
+    says to all who open it.
 
     Two releases are recognised:
 
@@ -83,7 +84,7 @@ def convert_ade20k(
         "source": str(source.resolve()),
         "files": fingerprint(_files(splits)),
     }
-    remarks = write_dataset(target, categories(), splits, parameters, writing or Writing())
+    remarks = write_dataset(target, categories(), splits, parameters, writing or Writing(), orientation="ignore")
     write_parts(target / "annotations" / "panoptic_train.json", "panoptic", "", taken, target / "nas")
     return remarks
 

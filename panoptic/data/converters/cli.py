@@ -59,19 +59,25 @@ def coco(
     semantic_pngs: Annotated[
         bool, typer.Option("--semantic-pngs", help="Write the PNGs of Auto-Panoptic's reference too.")
     ] = False,
+    things: Annotated[
+        str, typer.Option(metavar="NAME", help="Where trained things come from: png, or instances (their JSON; --out).")
+    ] = "png",
     part: Part = False,
     workers: Workers = None,
 ) -> None:
     """COCO 2017: check it, and write the search's split."""
     from autopanoptic.panoptic.data.converters.coco import convert_coco
 
-    def convert(writing: Writing) -> None:
-        convert_coco(
+    chosen: Any = things
+
+    def convert(writing: Writing) -> tuple[str, ...]:
+        return convert_coco(
             folder,
             out,
             nas_val=nas_val,
             seed=seed,
             semantic_pngs=semantic_pngs,
+            things=chosen,
             whole=not part,
             writing=writing,
         )
@@ -95,8 +101,7 @@ def ade20k(
     def convert(writing: Writing) -> tuple[str, ...]:
         return convert_ade20k(folder, out, nas_val=nas_val, seed=seed, whole=not part, writing=writing)
 
-    # The release's PNGs are of the images as they are stored.
-    _run(out, convert, workers, copy_images, orientation="ignore")
+    _run(out, convert, workers, copy_images)
 
 
 @app.command()
@@ -172,7 +177,7 @@ def instances(
             writing=writing,
         )
 
-    _run(out, convert, workers, copy_images, orientation)
+    _run(out, convert, workers, copy_images)
 
 
 @app.command()
@@ -206,7 +211,7 @@ def labelme(
             folder, out, images=images, labels=label, val_folder=val_folder, own=own, writing=writing
         )
 
-    _run(out, convert, workers, copy_images, orientation)
+    _run(out, convert, workers, copy_images)
 
 
 def _own(
@@ -218,9 +223,7 @@ def _own(
     return OwnData(named, tuple(stuff or ()), order, nas_val, val, seed, orientation)
 
 
-def _run(
-    out: Path, convert: Convert, workers: int | None, copy_images: bool = False, orientation: Any = "apply"
-) -> None:
+def _run(out: Path, convert: Convert, workers: int | None, copy_images: bool = False) -> None:
     """Convert, show what has come of it, and tell what comes next."""
     from autopanoptic.panoptic.data.converters.writing.dataset import Writing
 
@@ -229,7 +232,7 @@ def _run(
     try:
         with _bar(console) as progress:
             remarks = convert(Writing(processes if workers is None else workers, copy_images, progress)) or ()
-        _show(console, out, remarks, orientation)
+        _show(console, out, remarks)
     except KeyboardInterrupt:
         typer.echo("\nInterrupted. What is converted is kept: give the same command again to go on.")
         raise typer.Exit(130) from None
@@ -243,7 +246,7 @@ def _bar(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-def _show(console: Console, out: Path, remarks: tuple[str, ...], orientation: Any) -> None:
+def _show(console: Console, out: Path, remarks: tuple[str, ...]) -> None:
     """Open the data set by the reader of all runs, and print what is in it."""
     from autopanoptic.panoptic.data.coco.layout import find_splits
 
@@ -251,7 +254,7 @@ def _show(console: Console, out: Path, remarks: tuple[str, ...], orientation: An
         console.print(f"Warning: {remark}", style="yellow", markup=False)
     if len(remarks) > SHOWN:
         console.print(f"... and {len(remarks) - SHOWN} more", style="yellow")
-    datasets = find_splits(out).open(orientation=orientation)
+    datasets = find_splits(out).open()
     table = Table("split", "images", "segments of things", "of stuff")
     for name in ("train", "nas_val", "val"):
         split = getattr(datasets, name)
@@ -261,5 +264,4 @@ def _show(console: Console, out: Path, remarks: tuple[str, ...], orientation: An
     console.print(table)
     categories = datasets.train.categories
     console.print(f"{len(categories.things)} things, {len(categories.stuff)} stuff classes", highlight=False)
-    extra = "" if orientation == "apply" else f" --orientation {orientation}"
-    console.print(f"Next: autopanoptic panoptic run --data {out}{extra}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Next: autopanoptic panoptic run --data {out}", markup=False, highlight=False, soft_wrap=True)

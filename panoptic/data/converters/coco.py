@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.cuts import LARGEST_CUT
+from autopanoptic.panoptic.data.converters.coco_things import write_things
 from autopanoptic.panoptic.data.converters.semantic_pngs import SemanticPng, write_semantic_pngs
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing, link
 from autopanoptic.panoptic.data.converters.writing.marker import Marker, fingerprint
@@ -22,6 +23,11 @@ from autopanoptic.panoptic.data.problems import DatasetError
 
 RELEASE = {"train2017": 118_287, "val2017": 5_000}
 """Images of the splits with public annotations."""
+INSTANCES = {"train2017": 860_001, "val2017": 36_781}
+"""Their instances, crowds among them."""
+CATEGORIES = {"things": 80, "stuff": 53}
+TRAIN = "train2017"
+Things = Literal["png", "instances"]
 MARKER = "split.json"
 """File beside the search's split: what it was drawn from."""
 
@@ -33,16 +39,22 @@ def convert_coco(
     nas_val: int = LARGEST_CUT,
     seed: int = 0,
     semantic_pngs: bool = False,
+    things: Things = "png",
     whole: bool = True,
     writing: Writing | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Complete COCO 2017, which is in the format already, by the split that the search needs.
 
     Written are ``nas/{panoptic,instances}_nas_{train,val}2017.json``, the split that
     `autopanoptic.panoptic.data.coco.layout.Splits.open` draws for the same seed, and on request
     ``annotations/PanopticAnnotation/{train,val}2017/``, with 0 for any thing, 1 to 53 for stuff in the order of the
-    categories and 255 for void. Where ``annotations/panoptic_{train,val}2017/`` are not there, but their archives
-    are, these are unpacked.
+    categories and 255 for void. Where ``annotations/panoptic_{train,val}2017/`` are not there, but their archives are,
+    these are unpacked.
+
+    With ``things="instances"`` the images that networks are trained on, all of train2017 but nas_val, have the things
+    of their instance JSON, polygons and RLE, which Auto-Panoptic's reference trains its instance branch with, over the
+    stuff of their panoptic PNGs; see `write_things` for what lies on top of what. What PQ is measured on, nas_val and
+    val, stays as it is distributed.
 
     Args:
         source: The folder with ``train2017/``, ``val2017/`` and ``annotations/``, in which there are
@@ -51,8 +63,14 @@ def convert_coco(
         nas_val: Training images that are set aside for the search.
         seed: Decides which.
         semantic_pngs: Whether to write the semantic PNGs.
-        whole: Whether all 118,287 and 5,000 images must be there.
+        things: Where things that networks are trained on come from: the panoptic PNGs (``"png"``) or the instance JSON
+            (``"instances"``), for which a target is needed.
+        whole: Whether all 118,287 and 5,000 images, 860,001 and 36,781 instances, and 80 thing and 53 stuff classes
+            must be there.
         writing: Processes and progress.
+
+    Returns:
+        Remarks: instances of which nothing is visible.
 
     Raises:
         FileNotFoundError: If files or folders are missing, with how to get them.
@@ -61,27 +79,50 @@ def convert_coco(
     """
     source, writing = Path(source), writing or Writing()
     target = source if target is None else Path(target)
+    if things not in get_args(Things):
+        raise ValueError(f"things={things!r} is none of {', '.join(get_args(Things))}")
+    own, linked = things == "instances", target.resolve() != source.resolve()
+    if own and not linked:
+        raise ValueError(
+            "things='instances' writes other PNGs of train2017 than are distributed: give a folder for them"
+        )
     _require_files(source)
-    if target.resolve() != source.resolve():
-        _link_source(source, target)
-    for split in RELEASE:
-        _unpack(source, target, split)
-    splits = {split: _Split.read(target, split) for split in RELEASE}
+    if linked:
+        _link_source(source, target, [split for split in RELEASE if split != TRAIN or not own])
+    pngs = {
+        split: _unpacked(source, target / ("distributed" if own and split == TRAIN else "annotations"), split)
+        for split in RELEASE
+    }
+    splits = {split: _Split.read(source, split, pngs[split]) for split in RELEASE}
     if whole:
-        require_counts(source, {name: len(split.pngs) for name, split in splits.items()}, RELEASE)
-    taken = draw_search_split(splits["train2017"].image_ids, nas_val, seed, source)
-    jsons = [target / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances") for split in RELEASE]
+        _require_release(source, splits)
+    taken = draw_search_split(splits[TRAIN].image_ids, nas_val, seed, source)
+    jsons = [source / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances") for split in RELEASE]
     files = {"files": fingerprint(path.resolve() for path in jsons)}
-    marker = Marker(target / "nas" / MARKER, {"from": "coco", "nas_val": nas_val, "seed": seed, **files})
+    made = {"from": "coco", "nas_val": nas_val, "seed": seed, "things": things, **files}
+    remarks: tuple[str, ...] = ()
+    if own:
+        contents = {kind: _load(source / "annotations" / f"{kind}_{TRAIN}.json") for kind in ("panoptic", "instances")}
+        train = target / "annotations" / f"panoptic_{TRAIN}.json"
+        remarks = write_things(train, contents, pngs[TRAIN], taken, made, writing)
+    marker = Marker(target / "nas" / MARKER, made)
     if not marker.begin():
         for kind in ("panoptic", "instances"):
-            train = target / "annotations" / f"{kind}_train2017.json"
-            write_parts(train, kind, "2017", taken, target / "nas")
+            write_parts(target / "annotations" / f"{kind}_{TRAIN}.json", kind, "2017", taken, target / "nas")
         marker.finish()
     if semantic_pngs:
         folder = target / "annotations" / "PanopticAnnotation"
         jobs = {name: split.semantic_pngs(folder / name) for name, split in splits.items()}
         write_semantic_pngs(folder, jobs, files, writing)
+    return remarks
+
+
+def _require_release(source: Path, splits: Mapping[str, _Split]) -> None:
+    """Compare what was counted with the release."""
+    require_counts(source, {name: len(split.pngs) for name, split in splits.items()}, RELEASE)
+    require_counts(source, {name: split.instances for name, split in splits.items()}, INSTANCES, "instances")
+    found = splits[TRAIN].categories
+    require_counts(source, {"things": len(found.things), "stuff": len(found.stuff)}, CATEGORIES, "classes")
 
 
 def _require_files(source: Path) -> None:
@@ -108,21 +149,25 @@ def _require_files(source: Path) -> None:
         )
 
 
-def _link_source(source: Path, target: Path) -> None:
+def _link_source(source: Path, target: Path, panoptic: Sequence[str]) -> None:
+    """Link what stays as it is: of the panoptic annotations those of some splits."""
     (target / "annotations").mkdir(parents=True, exist_ok=True)
-    names = [*RELEASE, *(f"annotations/{k}_{s}.json" for k in ("instances", "panoptic") for s in RELEASE)]
-    names += [f"annotations/panoptic_{s}" for s in RELEASE if (source / "annotations" / f"panoptic_{s}").is_dir()]
+    names = [*RELEASE, *(f"annotations/instances_{split}.json" for split in RELEASE)]
+    names += [f"annotations/panoptic_{split}.json" for split in panoptic]
+    names += [f"annotations/panoptic_{s}" for s in panoptic if (source / "annotations" / f"panoptic_{s}").is_dir()]
     for name in names:
         link(source / name, target / name)
 
 
-def _unpack(source: Path, target: Path, split: str) -> None:
-    """Unpack the PNGs of a split where there is their archive alone."""
-    folder = target / "annotations" / f"panoptic_{split}"
+def _unpacked(source: Path, target: Path, split: str) -> Path:
+    """Return the folder of a split's PNGs, unpacked into the target where there is their archive alone."""
+    given, folder = source / "annotations" / f"panoptic_{split}", target / f"panoptic_{split}"
+    if given.is_dir():
+        return given
     if folder.is_dir():
-        return
+        return folder
     partial = folder.with_name(f".{folder.name}.partial")
-    partial.mkdir(exist_ok=True)
+    partial.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(source / "annotations" / f"panoptic_{split}.zip") as archive:
         for entry in archive.infolist():
             # The archive holds a folder of the Mac's finder as well.
@@ -134,6 +179,7 @@ def _unpack(source: Path, target: Path, split: str) -> None:
                 with archive.open(entry) as packed, png.open("wb") as file:
                     shutil.copyfileobj(packed, file)
     os.replace(partial, folder)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -145,13 +191,13 @@ class _Split:
     image_ids: list[int]
     pngs: list[str]
     segments: list[tuple[tuple[int, int], ...]]
+    instances: int
 
     @classmethod
-    def read(cls, root: Path, name: str) -> _Split:
+    def read(cls, root: Path, name: str, folder: Path) -> _Split:
         path = root / "annotations" / f"panoptic_{name}.json"
         panoptic = _load(path)
         instances = _load(root / "annotations" / f"instances_{name}.json")
-        folder = root / "annotations" / f"panoptic_{name}"
         problems = _misfits(panoptic, instances, name)
         problems += _missing(root / name, (image["file_name"] for image in panoptic["images"]), "image")
         problems += _missing(folder, (entry["file_name"] for entry in panoptic["annotations"]), "PNG")
@@ -163,6 +209,7 @@ class _Split:
             [image["id"] for image in panoptic["images"]],
             [entry["file_name"] for entry in panoptic["annotations"]],
             [tuple((s["id"], s["category_id"]) for s in e["segments_info"]) for e in panoptic["annotations"]],
+            len(instances["annotations"]),
         )
 
     def semantic_pngs(self, target: Path) -> list[SemanticPng]:

@@ -74,7 +74,7 @@ def convert_instances(
         **settings_of(own, given_val=len(sets) == 2),
     }
     splits = own_splits(made[0], sets[0].images, made[1:], sets[-1].images, own)
-    remarks = write_dataset(target, categories, splits, parameters, writing or Writing())
+    remarks = write_dataset(target, categories, splits, parameters, writing or Writing(), orientation=own.orientation)
     return tuple(remark for each in sets for remark in each.remarks()) + remarks
 
 

@@ -93,7 +93,7 @@ def convert_labelme(
         **settings_of(own, given_val=len(folders) == 2),
     }
     splits = own_splits(made[0], places[0], made[1:], places[-1], own)
-    return write_dataset(target, categories, splits, parameters, writing or Writing())
+    return write_dataset(target, categories, splits, parameters, writing or Writing(), orientation=own.orientation)
 
 
 def _require_outside(target: Path, folders: Sequence[Path]) -> None:

@@ -12,6 +12,8 @@ from torch.utils.data import Sampler
 
 WINDOW = 32
 """Batches within which images are grouped by aspect."""
+ASPECTS = 2.0 ** (np.arange(-3, 4) / 3)
+"""Width / height at which one group ends and the next begins."""
 
 
 class Draw(NamedTuple):
@@ -31,8 +33,9 @@ class StepBatches(Sampler[list[Draw]]):
 
     So a run resumes at any step, with any number of workers, and sees what it would have seen. The images come in
     a new random order each epoch, without gaps between epochs: after m batches, any two images have been drawn
-    equally often, give or take one window. Within windows of 32 batches, landscape and portrait images are kept
-    apart (but for one mixed batch), which saves padding.
+    equally often, give or take one window. Within windows of 32 batches, images of other aspect ratios are kept
+    apart (but for a mixed batch between two groups), which saves padding. The groups are those of torchvision's
+    detection training: thirds of a doubling of width / height, from 1/2 to 2.
 
     Args:
         sizes: (n, 2) height and width of every image.
@@ -40,7 +43,7 @@ class StepBatches(Sampler[list[Draw]]):
         seed: Non-negative.
         start: The first step.
         stop: One past the last step; None for no end.
-        group: Whether to keep landscape and portrait apart.
+        group: Whether to keep aspect ratios apart.
         rank: This process, of `world`; it gets every world-th image of each batch.
         world: Processes that share the batches.
 
@@ -72,7 +75,7 @@ class StepBatches(Sampler[list[Draw]]):
                 f"rank={rank}, world={world}, batch_size={batch_size}: "
                 "rank must lie in 0..world - 1, and the processes must share a batch evenly"
             )
-        self._portrait = sizes[:, 0] > sizes[:, 1]
+        self._aspect = np.searchsorted(ASPECTS, sizes[:, 1] / sizes[:, 0], side="right")
         self._batch_size, self._seed, self._group = batch_size, seed, group
         self._start, self._stop = start, stop
         self._rank, self._world = rank, world
@@ -105,12 +108,12 @@ class StepBatches(Sampler[list[Draw]]):
         images = self._stream(window * length, length)
         if not self._group:
             return images.reshape(WINDOW, -1)
-        grouped = images[np.argsort(self._portrait[images], kind="stable")].reshape(WINDOW, -1)
+        grouped = images[np.argsort(self._aspect[images], kind="stable")].reshape(WINDOW, -1)
         return np.random.default_rng([self._seed, 1, window]).permutation(grouped)
 
     def _stream(self, start: int, length: int) -> npt.NDArray[np.int64]:
         """Returns a part of the endless row of shuffled epochs."""
-        n = len(self._portrait)
+        n = len(self._aspect)
         first, last = start // n, (start + length - 1) // n
         epochs = [np.random.default_rng([self._seed, 0, e]).permutation(n) for e in range(first, last + 1)]
         return np.concatenate(epochs)[start - first * n :][:length]

@@ -1,83 +1,55 @@
-"""From a decoded sample to what a network sees: augmentation, resizing, normalisation."""
+"""From a decoded sample to what travels to a network: augmentation and resizing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional
 
-from autopanoptic.panoptic.data.coco.reader import Sample, mask_boxes
+from autopanoptic.panoptic.data.coco.reader import Sample
 from autopanoptic.panoptic.data.image_id import ImageId
+from autopanoptic.panoptic.data.label_map import LabelMap
 from autopanoptic.panoptic.data.loading.colors import jitter_colors
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
+from autopanoptic.panoptic.data.loading.placement import Placement, Size
 from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
 
-Size = tuple[int, int]
-"""Height and width in pixels."""
 
-
-@dataclass(frozen=True)
-class Normalization:
-    """Maps RGB in 0..255 to (x * scale - mean) / std, per channel.
-
-    Attributes:
-        mean: Mean per channel, in the order of the output and after scaling.
-        std: Standard deviation per channel, likewise.
-        scale: 1 / 255 for values in 0..1, 1 for values in 0..255.
-        bgr: Whether the output's channels are blue, green, red.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    scale: float = 1 / 255
-    bgr: bool = False
-
-    def __post_init__(self) -> None:
-        if min(self.std) <= 0 or self.scale <= 0:
-            raise ValueError(f"std={self.std}, scale={self.scale}: both must be positive")
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Returns float32 (3, H, W) for (3, H, W) in 0..255."""
-        pixels = (image.flip(0) if self.bgr else image).to(torch.float32)
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        return (pixels * self.scale - mean) / std
-
-
-IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of torchvision's ImageNet models."""
-CAFFE_BGR = Normalization((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), scale=1.0, bgr=True)
-"""Of Detectron's and the Auto-Panoptic reference's models: BGR in 0..255 minus the mean."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
-    """A transformed sample; h and w are its size.
+    """A transformed image; h and w are its size.
 
     Attributes:
-        image: (3, h, w) float32, normalised.
-        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the transformed image.
-        labels: (N,) int64 in 1..T.
-        masks: (N, h, w) bool.
-        semantic: (h, w) uint8, 255 for void.
+        image: (3, h, w) uint8, RGB.
         image_id: The id in the JSON.
         original_size: Height and width before the transform.
     """
 
     image: Tensor
-    boxes: Tensor
-    labels: Tensor
-    masks: Tensor
-    semantic: Tensor
     image_id: ImageId
     original_size: Size
+
+    @property
+    def size(self) -> Size:
+        """H and w."""
+        return int(self.image.shape[1]), int(self.image.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledExample(Example):
+    """A transformed sample.
+
+    Attributes:
+        truth: Its segments, without the things of which no pixel is left.
+    """
+
+    truth: LabelMap
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Augments, resizes and normalises samples.
+    """Augments and resizes samples, and says how a network wants them normalised.
 
     Augmentation is done where randomness is given: colours, then the scale, then a flip.
 
@@ -92,7 +64,7 @@ class Transform:
         contrast: Likewise.
         saturation: Likewise.
         hue: Turns by a part of the circle are drawn within -hue and hue, at most 0.5.
-        normalization: From uint8 to float32.
+        normalization: From uint8 to float32, which is done where the network is.
 
     Raises:
         ValueError: If a value is out of range.
@@ -122,97 +94,48 @@ class Transform:
             scale = min(scale, self.long_side / max(height, width))
         return max(round(height * scale), 1), max(round(width * scale), 1)
 
-    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
+    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> LabelledExample:
         """Transforms a sample.
 
         Args:
             sample: The sample.
             rng: Decides the augmentation; None for none.
         """
-        original = (int(sample.image.shape[1]), int(sample.image.shape[2]))
+        placement, image = self._drawn(sample.image, rng)
+        return LabelledExample(
+            placement.image(image), sample.image_id, placement.original, placement.label_map(sample.truth)
+        )
+
+    def image(self, image: Tensor, image_id: ImageId, rng: np.random.Generator | None = None) -> Example:
+        """Transforms an image as that of a sample, with the same draws.
+
+        Args:
+            image: (3, H, W) uint8.
+            image_id: The id in the JSON.
+            rng: Decides the augmentation; None for none.
+        """
+        placement, image = self._drawn(image, rng)
+        return Example(placement.image(image), image_id, placement.original)
+
+    def _drawn(self, image: Tensor, rng: np.random.Generator | None) -> tuple[Placement, Tensor]:
+        """Where the pixels go, and the image in its new colours."""
+        original = (int(image.shape[1]), int(image.shape[2]))
         size = self.size(*original)
         if rng is None:
-            return _resized(sample, original, size, self.normalization)
+            return Placement(original, size, (0, 0), size, flips=False), image
         flips = rng.random() < self.flip
         scaled = self._scaled(size, rng)
-        example = _resized(self._recolored(sample, rng), original, scaled, self.normalization)
-        example = _cropped(example, size, rng)
-        return _flipped(example) if flips else example
+        image = self._recolored(image, rng)
+        top, left = (int(rng.integers(max(side - most, 0) + 1)) for side, most in zip(scaled, size, strict=True))
+        kept = (min(scaled[0], size[0]), min(scaled[1], size[1]))
+        return Placement(original, scaled, (top, left), kept, flips=flips), image
 
     def _scaled(self, size: Size, rng: np.random.Generator) -> Size:
         least, most = self.scale_jitter
         factor = least if least == most else float(rng.uniform(least, most))
         return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
-    def _recolored(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        image = jitter_colors(
-            sample.image, rng, brightness=self.brightness, contrast=self.contrast, saturation=self.saturation,
-            hue=self.hue,
-        )  # fmt: skip
-        return replace(sample, image=image)
-
-
-def _resized(sample: Sample, original: Size, size: Size, normalization: Normalization) -> Example:
-    image, masks, semantic, boxes = sample.image, sample.masks, sample.semantic, sample.boxes
-    if size != original:
-        # torch's fast kernel for uint8 fails on images that are one pixel wide or high.
-        pixels = image.float() if 1 in (*original, *size) else image
-        image = functional.resize(pixels, list(size), InterpolationMode.BILINEAR, antialias=True)
-        masks, semantic = _nearest(masks, size), _nearest(semantic, size)
-        (height, width), (new_height, new_width) = original, size
-        boxes = boxes * boxes.new_tensor([new_width / width, new_height / height] * 2)
-    kept = masks.flatten(1).any(dim=1)
-    return Example(
-        image=normalization(image),
-        boxes=boxes[kept],
-        labels=sample.labels[kept],
-        masks=masks[kept],
-        semantic=semantic,
-        image_id=sample.image_id,
-        original_size=original,
-    )
-
-
-def _nearest(planes: Tensor, size: Size) -> Tensor:
-    """Resizes (..., H, W) of any type by taking the pixel under each new pixel's centre."""
-    rows, columns = (
-        ((torch.arange(new) + 0.5) * (old / new)).long().clamp(max=old - 1)
-        for new, old in zip(size, planes.shape[-2:], strict=True)
-    )
-    return planes.index_select(-2, rows).index_select(-1, columns)
-
-
-def _cropped(example: Example, size: Size, rng: np.random.Generator) -> Example:
-    """Cuts at most a size out of an example, at a random place."""
-    top, left = (int(rng.integers(max(side - most, 0) + 1)) for side, most in zip(_size(example), size, strict=True))
-    rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
-    masks = example.masks[:, rows, columns]
-    if masks.shape == example.masks.shape:
-        return example
-    kept = masks.flatten(1).any(dim=1)
-    masks = masks[kept]
-    return replace(
-        example,
-        image=example.image[:, rows, columns],
-        # Of what is left of a thing, which may be less than what the crop leaves of its box.
-        boxes=torch.from_numpy(mask_boxes(masks.numpy())),
-        labels=example.labels[kept],
-        masks=masks,
-        semantic=example.semantic[rows, columns],
-    )
-
-
-def _size(example: Example) -> Size:
-    return int(example.image.shape[1]), int(example.image.shape[2])
-
-
-def _flipped(example: Example) -> Example:
-    x1, y1, x2, y2 = example.boxes.unbind(1)
-    width = example.image.shape[2]
-    return replace(
-        example,
-        image=example.image.flip(2),
-        boxes=torch.stack([width - x2, y1, width - x1, y2], dim=1),
-        masks=example.masks.flip(2),
-        semantic=example.semantic.flip(1),
-    )
+    def _recolored(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        return jitter_colors(
+            image, rng, brightness=self.brightness, contrast=self.contrast, saturation=self.saturation, hue=self.hue
+        )

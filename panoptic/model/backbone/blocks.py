@@ -19,6 +19,9 @@ class ShuffleNetBlock(nn.Module):
         option: One of `BLOCK_OPTIONS`, whose last character is the kernel size.
         momentum: Momentum of the batch norms.
         init: One of `autopanoptic.panoptic.model.config_checks.INITS`.
+
+    Attributes:
+        operator: The option.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class ShuffleNetBlock(nn.Module):
         init: str,
     ) -> None:
         super().__init__()
+        self.operator = option
         kernel, layers_of = int(option[-1]), _xception_branch if option.startswith("xception") else _shuffle_branch
         self.branch = nn.Sequential(*layers_of(*branch, kernel, stride, momentum), nn.ReLU(inplace=True))
         self.projection: nn.Sequential | None = None

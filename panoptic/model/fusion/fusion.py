@@ -5,13 +5,15 @@ A unit looks at the pooled features of one branch and gives a factor for each ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import Concat, ElasticLinear, LayerChoice, Size
-from autopanoptic.panoptic.model.operators.options import FUSION_OPTIONS
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.parts.kinds import FusionOperator
+from autopanoptic.panoptic.model.parts.registry import built
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 
 
@@ -36,7 +38,7 @@ class Fusion(nn.Module):
         name: ``"f2b"`` (foreground to background) or ``"b2f"``.
         sources: Levels that are pooled, of the branch that speaks, with their shapes.
         targets: Levels of the branch that listens.
-        reductions: What each of `FUSION_OPTIONS` divides the listening channels by.
+        config: Names the options of a unit.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class Fusion(nn.Module):
         name: str,
         sources: Mapping[str, FeatureShape],
         targets: Mapping[str, FeatureShape],
-        reductions: Sequence[int],
+        config: PanopticConfig,
     ) -> None:
         super().__init__()
         self.sources = {level: shape.stride for level, shape in sources.items()}
         in_channels = Concat(*(shape.channels for shape in sources.values()))
         self.units = nn.ModuleDict(
             {
-                level: _unit_choice(in_channels, shape.channels, reductions, f"{name}.{level}")
+                level: _unit_choice(in_channels, shape.channels, config, f"{name}.{level}")
                 for level, shape in targets.items()
             }
         )
@@ -85,16 +87,15 @@ def pool_true_pixels(x: Tensor, sizes: Sizes, stride: int) -> Tensor:
     cells = [(-(-height // stride), -(-width // stride)) for height, width in sizes]
     if all(cell == tuple(x.shape[-2:]) for cell in cells):
         return x.mean(dim=(2, 3))
+    if len(set(cells)) == 1:
+        return x[:, :, : cells[0][0], : cells[0][1]].mean(dim=(2, 3))
     means: Iterable[Tensor] = (
         image[:, :height, :width].mean(dim=(1, 2)) for image, (height, width) in zip(x, cells, strict=True)
     )
     return torch.stack(list(means))
 
 
-def _unit_choice(in_channels: Size, out_channels: Size, reductions: Sequence[int], label: str) -> nn.Module:
-    options = {
-        name: FusionUnit(in_channels, out_channels, reduction)
-        for name, reduction in zip(FUSION_OPTIONS, reductions, strict=True)
-    }
+def _unit_choice(in_channels: Size, out_channels: Size, config: PanopticConfig, label: str) -> nn.Module:
+    options = built(FusionOperator, config.fusion_units, config, in_channels, out_channels, config)
     choice: nn.Module = LayerChoice(options, label=label)
     return choice

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,9 +32,9 @@ class BoxHead(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, side, side) to (N, hidden)."""
         flatten, first, *rest = self
-        if x.device.type == "cpu" and _costs_more_to_order(x, first):
+        if x.device.type == "cpu" and isinstance(first, nn.Linear) and _costs_more_to_order(x, first):
             # The kernel's columns are put in the order of the features, whose channels stand side by side.
-            kernel = first.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+            kernel = first.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
             x = functional.linear(x.permute(0, 2, 3, 1).flatten(1), kernel, first.bias)
         else:
             x = first(flatten(x))
@@ -45,7 +43,7 @@ class BoxHead(nn.Sequential):
         return x
 
 
-def _costs_more_to_order(x: Tensor, layer: nn.Module) -> TypeGuard[nn.Linear]:
+def _costs_more_to_order(x: Tensor, layer: nn.Linear) -> bool:
     """Whether features are larger than the weights of a linear layer of numbers, and have to be ordered for it."""
     ordered = x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last)
     return type(layer) is nn.Linear and not ordered and x.numel() > layer.weight.numel()

@@ -10,8 +10,9 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from autopanoptic.nas import ElasticConv2d, Size
+from autopanoptic.panoptic.data.loading.masks import ThingMasks
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
 from autopanoptic.panoptic.model.sizes import active, largest, mask_depth, stack
 
@@ -31,14 +32,14 @@ class MaskPredictor(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, C, M, M) to the mask logits of every class, (N, 1 + T, 2 M, 2 M)."""
         if x.device.type != "cpu":
-            logits: Tensor = super().forward(x)
+            logits: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return logits
         # A stride of the kernel's size makes each cell four of its own: a matrix product, which on a CPU is several
         # times as fast. What follows looks at one cell at a time, so that they are put in their places last.
         upsampling, _, score = self
         kernel = active(upsampling, "weight").permute(2, 3, 1, 0).flatten(0, 2)
         cells = functional.linear(x.permute(0, 2, 3, 1), kernel, active(upsampling, "bias").repeat(4)).relu_()
-        cells = cells.unflatten(-1, (2, 2, -1))
+        cells = cells.view(*cells.shape[:3], 2, 2, cells.shape[3] // 4)
         found = functional.linear(cells, active(score, "weight").flatten(1), active(score, "bias"))
         return found.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
@@ -60,22 +61,29 @@ def mask_predictor(channels: Size, num_classes: int, init: str = "published") ->
     return MaskPredictor(layers[0], nn.ReLU(), layers[1])
 
 
-def mask_targets(masks: Tensor, boxes: Tensor, side: int, *, aligned: bool) -> Tensor:
-    """Cut each mask out of the image along its box, in the resolution that the mask head predicts.
+def mask_targets(masks: ThingMasks, things: Tensor, boxes: Tensor, side: int, *, aligned: bool) -> Tensor:
+    """Cut masks out of the image along boxes, in the resolution that the mask head predicts.
 
     Args:
-        masks: (N, H, W), one for each box.
-        boxes: (N, 4), x1, y1, x2, y2 in pixels, the last two exclusive.
+        masks: Of an image's things.
+        things: (N,) the index of the thing that each box is for.
+        boxes: (N, 4), x1, y1, x2, y2 in pixels, the last two exclusive; not beyond the image.
         side: Of the targets, in cells.
         aligned: Whether the centre of pixel i is at i + 0.5; else it is taken to be at i, as in the published code.
 
     Returns:
         The share of each cell that the mask covers, (N, side, side), 0 to 1.
     """
-    each = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
-    rois = torch.cat((each[:, None], boxes), dim=1)
-    cut: Tensor = roi_align(masks[:, None].to(boxes.dtype), rois, side, aligned=aligned)
-    return cut[:, 0]
+    found = boxes.new_zeros((len(boxes), side, side))
+    for window in masks.windows():
+        place = things - window.first
+        inside = (place >= 0) & (place < len(window.masks))
+        place = place.clamp(0, len(window.masks) - 1)
+        shifted = boxes - window.corners[place].repeat(1, 2)
+        rois = torch.cat((place[:, None].to(boxes.dtype), shifted), dim=1)
+        cut: Tensor = roi_align(window.masks[:, None].to(boxes.dtype), rois, side, aligned=aligned)
+        found = torch.where(inside[:, None, None], cut[:, 0], found)
+    return found
 
 
 def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
@@ -93,4 +101,5 @@ def mask_loss(logits: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
 
 def of_class(logits: Tensor, labels: Tensor) -> Tensor:
     """The masks of one class each: (N, 1 + T, M, M) and (N,) to (N, M, M)."""
-    return logits[torch.arange(len(labels), device=labels.device), labels]
+    # Not len(labels), which is a number, where a graph is traced, that any number of labels goes through.
+    return logits[torch.arange(labels.shape[0], device=labels.device), labels]

@@ -46,7 +46,7 @@ class PyramidRoIAlign(nn.Module):
         order = levels.argsort(stable=True)
         # The one wait for the device.
         counts = (levels[:, None] == torch.arange(len(self.scales), device=levels.device)).sum(0).tolist()
-        each = zip(self.scales, rois[order].split(counts), strict=True)
+        each = zip(self.scales, torch.split(rois[order], counts), strict=True)
         pooled = [self._pool(x, level, part) for level, part in each if len(part)]
         if len(pooled) == 1:
             return pooled[0]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models.detection import roi_heads
 from torchvision.ops import clip_boxes_to_image
 
-from autopanoptic.panoptic.data.loading.batches import Target
+from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.data.transfers import places
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
@@ -120,9 +120,10 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         boxes = self.box_coder.decode(box_regression, proposals)[:, 1:]
         # A box that is left out by its score hides none of a higher score.
         confident = (scores > self.score_thresh) & (scores.double() >= least_score)
-        parts = zip(*(torch.split(part, counts) for part in (boxes, scores, confident)), image_shapes, strict=True)
-        chosen: list[int] = torch.stack([mask.sum() for mask in torch.split(confident, counts)]).tolist()
-        found = [self._detected(*part, most) for part, most in zip(parts, chosen, strict=True)]
+        masks = torch.split(confident, counts)
+        chosen: list[int] = torch.stack([mask.sum() for mask in masks]).tolist()
+        each = zip(torch.split(boxes, counts), torch.split(scores, counts), masks, image_shapes, chosen, strict=True)
+        found = [self._detected(*one) for one in each]
         return [b for b, _, _ in found], [s for _, s, _ in found], [label for _, _, label in found]
 
     def _detected(
@@ -175,7 +176,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         things = [image[chosen] for image, chosen in zip(regions.things, regions.positive, strict=True)]
         each = zip(targets, boxes, things, strict=True)
         wanted = [
-            mask_targets(target["masks"][thing], box, logits.shape[-1], aligned=self.mask_aligned)
+            mask_targets(target["masks"], thing, box, logits.shape[-1], aligned=self.mask_aligned)
             for target, box, thing in each
         ]
         chosen = torch.cat([target["labels"][thing] for target, thing in zip(targets, things, strict=True)])

@@ -160,12 +160,20 @@ class PaddingBlindRPN(RegionProposalNetwork):
         return functional.binary_cross_entropy_with_logits(logits, truth), box / sampled.numel()
 
 
-def build_rpn(config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> RegionProposalNetwork:
-    """The proposal network for a pyramid; its ``fg_bg_sampler`` is a `SeededSampler`."""
+def build_rpn(
+    config: PanopticConfig, input_shape: Mapping[str, FeatureShape], head: nn.Module | None = None
+) -> RegionProposalNetwork:
+    """The proposal network for a pyramid; its ``fg_bg_sampler`` is a `SeededSampler`.
+
+    Args:
+        config: Anchors and thresholds.
+        input_shape: Channels and strides of the levels.
+        head: Gives logits and deltas as `FullPrecisionRPNHead`, of which there is a new one by default.
+    """
     shapes = list(input_shape.values())
     rpn = PaddingBlindRPN(
         FixedStrideAnchors(config.anchor_sizes, config.anchor_ratios, [shape.stride for shape in shapes]),
-        FullPrecisionRPNHead(shapes[0].channels, len(config.anchor_ratios)),
+        head or FullPrecisionRPNHead(shapes[0].channels, len(config.anchor_ratios)),
         fg_iou_thresh=config.rpn_foreground_iou,
         bg_iou_thresh=config.rpn_background_iou,
         batch_size_per_image=config.rpn_samples,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from autopanoptic.panoptic.data.transfers import places, send
+
+Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
+"""One for a batch, whose images it serves one after the other, or one for each image; None for torch's default one."""
 
 
 class SeededSampler:
@@ -21,12 +24,14 @@ class SeededSampler:
         positive_fraction: The largest share of positives among them.
 
     Attributes:
-        generator: Where the next draws come from, on any device; None stands for torch's default generator.
+        generator: Where the next draws come from, on any device.
+        chosen: How many were chosen by the last draw, over all images.
     """
 
     def __init__(self, samples: int, positive_fraction: float) -> None:
         self.samples, self.positive_fraction = samples, positive_fraction
-        self.generator: torch.Generator | None = None
+        self.generator: Generators = None
+        self.chosen = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the generator, whose state cannot be sent to a spawned process; each loss brings its own."""
@@ -41,16 +46,22 @@ class SeededSampler:
         Returns:
             For each image the places of the chosen positives and of the chosen negatives, int64, ascending.
         """
+        each = self.generator if isinstance(self.generator, Sequence) else [self.generator] * len(matched)
         kinds = [(labels >= 1, labels == 0) for labels in matched]
         counts = torch.stack([mask.sum() for pair in kinds for mask in pair]).view(-1, 2).tolist()
-        return [self._choose(*pair, *count) for pair, count in zip(kinds, counts, strict=True)]
+        pairs = [self._choose(*pair, count, own) for pair, count, own in zip(kinds, counts, each, strict=True)]
+        self.chosen = sum(len(places) for pair in pairs for places in pair)
+        return pairs
 
-    def _choose(self, positive: Tensor, negative: Tensor, positives: int, negatives: int) -> tuple[Tensor, Tensor]:
-        most = min(positives, int(self.samples * self.positive_fraction))
-        chosen = self._draw(positive, positives, most)
-        return chosen, self._draw(negative, negatives, self.samples - most)
+    def _choose(
+        self, positive: Tensor, negative: Tensor, counts: Sequence[int], generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        most = min(counts[0], int(self.samples * self.positive_fraction))
+        chosen = _draw(positive, counts[0], most, generator)
+        return chosen, _draw(negative, counts[1], self.samples - most, generator)
 
-    def _draw(self, mask: Tensor, count: int, most: int) -> Tensor:
-        device = torch.device("cpu") if self.generator is None else self.generator.device
-        order = torch.randperm(count, generator=self.generator, device=device)[:most]
-        return places(mask, count)[send(order, mask.device)].sort().values
+
+def _draw(mask: Tensor, count: int, most: int, generator: torch.Generator | None) -> Tensor:
+    device = torch.device("cpu") if generator is None else generator.device
+    order = torch.randperm(count, generator=generator, device=device)[:most]
+    return places(mask, count)[send(order, mask.device)].sort().values

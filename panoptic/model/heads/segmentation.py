@@ -12,7 +12,7 @@ from autopanoptic.nas import Concat, ElasticConv2d
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.transfers import send
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.operators.known import head_layer
+from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.padding import extend
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 from autopanoptic.panoptic.model.sizes import active, segmentation_depth, segmentation_width, stack

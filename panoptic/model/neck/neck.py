@@ -1,4 +1,4 @@
-"""The feature pyramid over C2..C5, or the choice among all; each gives P2..P6."""
+"""The feature pyramid over C2..C5, or the choice among several; each gives P2..P6."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from torch import nn
 
 from autopanoptic.nas import LayerChoice, Size
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
-from autopanoptic.panoptic.model.neck.bifpn import BiFPN
-from autopanoptic.panoptic.model.neck.fpn import FPN
 from autopanoptic.panoptic.model.neck.levels import LEVELS
-from autopanoptic.panoptic.model.neck.panet import PANet
 from autopanoptic.panoptic.model.neck.refinement import Refinement
+from autopanoptic.panoptic.model.parts.kinds import SEARCH, PyramidNeck
+from autopanoptic.panoptic.model.parts.registry import built
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
 from autopanoptic.panoptic.model.sizes import pyramid_width, stack
 
 
 class Neck(nn.Module):
-    """The config's neck, or the choice ``neck`` among all three.
+    """The config's neck, or the choice ``neck`` among its ``necks``.
 
     In the elastic space its channels are the choice ``pyramid.width``, and it is refined ``pyramid.depth`` times.
 
@@ -29,12 +28,10 @@ class Neck(nn.Module):
 
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
         super().__init__()
-        kinds = {"fpn": FPN, "panet": PANet, "bifpn": BiFPN}
         in_channels = [shape.channels for shape in input_shape.values()]
         channels = pyramid_width(config)
-        wanted = kinds if config.neck == "search" else {config.neck: kinds[config.neck]}
-        built = {name: kind(in_channels, channels, config.norm_groups) for name, kind in wanted.items()}
-        self.pyramid = LayerChoice(built, label="neck") if config.neck == "search" else built[config.neck]
+        options = built(PyramidNeck, config.neck_options, config, in_channels, channels, config)
+        self.pyramid = LayerChoice(options, label="neck") if config.neck == SEARCH else options[config.neck]
         self.refinement: nn.Module | None = None
         if config.space == "elastic" and config.pyramid_depths[1]:
             layers = partial(_refinement, channels, config.norm_groups)

@@ -8,7 +8,7 @@ from torch import nn
 
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, draw_xavier, padded, spread
-from autopanoptic.panoptic.model.operators.operator import HeadOperator
+from autopanoptic.panoptic.model.parts.kinds import HeadOperator
 
 
 def _convolution(in_channels: Size, out_channels: Size, kernel: int) -> nn.Conv2d:
@@ -20,7 +20,7 @@ def _convolution(in_channels: Size, out_channels: Size, kernel: int) -> nn.Conv2
 
 def atrous(name: str, kernel: int) -> HeadOperator:
     """The operator with this name and kernel size."""
-    return HeadOperator(name, partial(_convolution, kernel=kernel), _inherit)
+    return HeadOperator(name, partial(_convolution, kernel=kernel), _inherit, elastic=True)
 
 
 def _inherit(layer: nn.Conv2d, trained: TrainedKernel) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -14,14 +16,26 @@ from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 LARGE = 2**25
 """Sampled values (128 MiB in single precision) from which memory counts for more than time."""
 
+_ONE_OPERATOR: ContextVar[bool] = ContextVar("one_operator", default=False)
+
+
+@contextmanager
+def one_operator() -> Iterator[None]:
+    """Have deformable convolutions be torchvision's operator on every device, as one node of an exported graph."""
+    token = _ONE_OPERATOR.set(True)
+    try:
+        yield
+    finally:
+        _ONE_OPERATOR.reset(token)
+
 
 def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with stride 1 and "same" padding at displaced, weighted taps.
 
-    On a GPU this is torchvision's operator. Elsewhere (CPU, meta) the taps are sampled with ``grid_sample``
-    and multiplied by the weights in one matrix product, which on a CPU is several times faster. Where a tap
-    falls on a pixel's centre the offset's derivative is one-sided, and the two may take different sides. More
-    than `LARGE` sampled values are not kept for the backward pass but sampled again.
+    On a GPU, and inside of `one_operator`, this is torchvision's operator. Elsewhere (CPU, meta) the taps are
+    sampled with ``grid_sample`` and multiplied by the weights in one matrix product, which on a CPU is several
+    times faster. Where a tap falls on a pixel's centre the offset's derivative is one-sided, and the two may take
+    different sides. More than `LARGE` sampled values are not kept for the backward pass but sampled again.
 
     Args:
         x: Features, (B, C, H, W).
@@ -34,7 +48,7 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
     Returns:
         (B, C_out, H, W).
     """
-    if x.is_cuda:
+    if x.is_cuda or _ONE_OPERATOR.get():
         padding = weight.shape[-1] // 2
         out: Tensor = torchvision_deform_conv2d(x, offset, weight, bias, padding=padding, mask=modulation)
         return out

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticConv2d, ElasticLayer, Size
 from autopanoptic.nas.supernet.elastic.sizes import size_of
-from autopanoptic.panoptic.model.operators.deform import deform_conv2d
+from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS, deform_conv2d
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, padded
-from autopanoptic.panoptic.model.operators.operator import HeadOperator
+from autopanoptic.panoptic.model.parts.kinds import HeadOperator
 from autopanoptic.panoptic.model.sizes import active, largest
 
 
@@ -59,7 +59,7 @@ def _build(in_channels: Size, out_channels: Size, kernel: int) -> Deformable:
 
 def deformable(name: str, kernel: int) -> HeadOperator:
     """The operator with this name and kernel size."""
-    return HeadOperator(name, partial(_build, kernel=kernel), _inherit)
+    return HeadOperator(name, partial(_build, kernel=kernel), _inherit, elastic=True, flops=FLOP_FORMULAS)
 
 
 def _inherit(layer: Deformable, trained: TrainedKernel) -> None:

@@ -6,5 +6,8 @@ BLOCK_OPTIONS = ("shuffle3", "shuffle5", "shuffle7", "xception3")
 HEAD_OPTIONS = ("dw3", "dw5", "df3", "df5", "at3", "at5")
 """Options of a mask or segmentation layer: depthwise-separable, deformable and dilated ("atrous") convolutions."""
 
+NECK_OPTIONS = ("fpn", "panet", "bifpn")
+"""Necks: a feature pyramid network, PANet's and a BiFPN's."""
+
 FUSION_OPTIONS = ("r4", "r8", "r16")
 """Options of a fusion unit: the reduction of its hidden layer."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.operators.kernels import TrainedKernel, bias_of, draw_xavier, padded
-from autopanoptic.panoptic.model.operators.operator import HeadOperator
+from autopanoptic.panoptic.model.parts.kinds import HeadOperator
 
 
 class DepthwiseSeparable(nn.Module):
@@ -34,7 +34,7 @@ class DepthwiseSeparable(nn.Module):
 
 def separable(name: str, kernel: int) -> HeadOperator:
     """The operator with this name and kernel size."""
-    return HeadOperator(name, partial(DepthwiseSeparable, kernel=kernel), _inherit)
+    return HeadOperator(name, partial(DepthwiseSeparable, kernel=kernel), _inherit, elastic=True)
 
 
 def _inherit(layer: DepthwiseSeparable, trained: TrainedKernel) -> None:

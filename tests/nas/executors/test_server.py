@@ -6,14 +6,14 @@ import multiprocessing
 
 import pytest
 
-from autopanoptic.nas.executors.server import serve
+from autopanoptic.nas.executors.server import Begin, serve
 from autopanoptic.nas.executors.worker import Settings
 
 
 def test_it_ends_without_a_word_where_its_driver_was_killed(capfd: pytest.CaptureFixture[str]) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    ours.send(([], Settings(b"", threads=1, answers=False)))
+    ours.send(Begin(frozenset(), Settings(b"", threads=1, answers=False)))
     ours.close()
     process = context.Process(target=serve, args=(theirs, 1.0))
     process.start()

@@ -38,6 +38,13 @@ def test_other_space(journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "do not fit the space and were skipped: Choice 'a' has no option 5" in caplog.text
 
 
+def test_the_first_come_in_their_order(journal: Path) -> None:
+    history = Search(OLD, RandomSearch(), value, journal=journal).result().history
+    assert warm_start(journal, OLD, 5, in_order=True) == [trial.architecture for trial in history][:5]
+    with pytest.raises(ValueError, match=r"None of the 60 .* The first: .* lacks choice 'c'"):
+        warm_start(journal, SearchSpace([Choice("c", [1, 2])]), in_order=True)
+
+
 def test_nothing_fits(journal: Path) -> None:
     with pytest.raises(ValueError, match=r"None of the 60 completed trials of .* fits .* lacks choice 'c'"):
         warm_start(journal, SearchSpace([Choice("c", [1, 2])]))

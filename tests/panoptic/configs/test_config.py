@@ -27,8 +27,8 @@ from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
-SHIPPED = ("camvid", "coco", "memorise", "photographs", "scenes")
-QUICK = tuple(name for name in SHIPPED if name != "coco")
+SHIPPED = ("ade20k", "camvid", "cityscapes", "coco", "memorise", "photographs", "scenes")
+QUICK = tuple(name for name in SHIPPED if name not in ("ade20k", "cityscapes", "coco"))
 
 
 def test_these_configs_ship() -> None:

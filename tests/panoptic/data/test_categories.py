@@ -87,3 +87,20 @@ def test_no_categories_and_repeated_ids_are_refused():
         Categories([])
     with pytest.raises(ValueError, match=r"more than once: \[7\]"):
         Categories.from_json([entries()[0], entries()[0]])
+
+
+def test_the_same_names_are_the_same_classes_whatever_their_ids():
+    own = Categories([Category(7, "cat", True, (1, 2, 3)), Category(3, "sky", False, (4, 5, 6))])
+    other = Categories([Category(1, "sky", False, (7, 8, 9)), Category(2, "cat", True, (0, 0, 0))])
+    found = own.ordered_as(other)
+    assert found is not None
+    assert [(c.id, c.name, c.color) for c in found] == [(3, "sky", (7, 8, 9)), (7, "cat", (0, 0, 0))]
+    same = Categories([Category(3, "sky", False, (0, 0, 0)), Category(7, "cat", True, (0, 0, 0))])
+    assert own.ordered_as(same) is same
+    for differing in (
+        [Category(1, "sky", True, (0, 0, 0)), Category(2, "cat", True, (0, 0, 0))],
+        [Category(1, "sky", False, (0, 0, 0))],
+        [*other, Category(3, "sky", False, (0, 0, 0))],
+    ):
+        assert own.ordered_as(Categories(differing)) is None
+        assert Categories(differing).ordered_as(own) is None

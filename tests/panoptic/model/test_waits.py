@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._pytree import tree_map_only
 
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.search.strategies import hand_made
-from tests.pretended_gpu import OnGpuGenerator, PretendedGpu, on_gpu, on_host
+from tests.pretended_gpu import OnGpuGenerator, PretendedGpu, map_tensors, on_gpu, on_host
 
 SIZES = [(96, 96), (80, 70)]
 
@@ -70,7 +69,7 @@ def test_a_gpu_reports_no_more_waits(config: PanopticConfig, make_batch: Any) ->
     device = torch.device("cuda")
     network: Any = _network(config).train().to(device)
     batch = make_batch(SIZES, [2, 3])
-    sent = tree_map_only(torch.Tensor, lambda x: x.to(device), batch)
+    sent = map_tensors(lambda x: x.to(device), batch)
     generator = torch.Generator(device).manual_seed(0)
     network.losses(**sent, generator=generator)  # loads kernels
     torch.cuda.set_sync_debug_mode("warn")
@@ -88,7 +87,7 @@ def test_a_gpu_reports_no_more_waits(config: PanopticConfig, make_batch: Any) ->
 def test_a_gpu_trains_in_bfloat16(config: PanopticConfig, make_batch: Any) -> None:
     device = torch.device("cuda")
     network: Any = _network(config).train().to(device)
-    sent = tree_map_only(torch.Tensor, lambda x: x.to(device), make_batch(SIZES, [2, 3]))
+    sent = map_tensors(lambda x: x.to(device), make_batch(SIZES, [2, 3]))
     seen: list[torch.Tensor] = []
     network.backbone.stem[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     whole = network.losses(**sent, generator=torch.Generator(device).manual_seed(0))["total"]

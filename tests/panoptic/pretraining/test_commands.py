@@ -18,7 +18,8 @@ from autopanoptic.panoptic.stages.networks import build
 runner = CliRunner()
 
 SMALL = (
-    "--passes", "2", "--batch-size", "4", "--image-size", "32", "--device", "cpu", "--set", "recipe.warmup=0",
+    "--passes", "2", "--batch-size", "2", "--image-size", "32", "--device", "cpu", "--set", "recipe.warmup=0",
+    "--set", "recipe.batch_size=4",
     "--set", "recipe.tail_width=16", "--set", "recipe.bins=2", "--set", "recipe.recalibration_batches=1",
     "--set", "recipe.validated_paths=1", "--set", "search.space=auto-panoptic", "--set", "network.stem_width=4",
     "--set", "network.stage_widths=[8, 12, 16, 24]", "--recipe", "small",
@@ -84,10 +85,24 @@ def test_a_gpu_that_is_not_there_is_refused_first(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.iterdir())
 
 
-def test_architectures_that_are_not_there_or_do_not_fit_are_refused(image_folder: Path, tmp_path: Path) -> None:
+def test_architectures_that_are_not_there_or_do_not_fit_are_refused(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = ("pretrain", "--images", str(image_folder), "--out", str(tmp_path / "out"), *SMALL)
     shown = run(*given, "--architecture", "nowhere.json", code=1)
     assert "nowhere.json: is neither an architecture's file, a network's folder nor one of ['ade_3.8g'" in shown
+    monkeypatch.setattr(sources, "check_images", lambda *_: pytest.fail("decoded before the rest was checked"))
     Architecture({"backbone.0": "shuffle9"}).save(tmp_path / "odd.json")
     assert "backbone.0" in run(*given, "--architecture", str(tmp_path / "odd.json"), code=1)
     assert "The space has no choice 'backbone.6'" in run(*given, "--architecture", "coco_3.8g", code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bins_that_no_path_meets_are_refused_before_an_image_is_decoded(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "check_images", lambda *_: pytest.fail("decoded before the rest was checked"))
+    options = [one.replace("recipe.bins=2", "recipe.bins=[1e6, 2e6]") for one in SMALL]
+    shown = run("pretrain-supernet", "--images", str(image_folder), "--out", str(tmp_path / "out"), *options, code=1)
+    assert "random paths costs between 1e+06 and 2e+06" in shown
+    assert not (tmp_path / "out").exists()

@@ -35,10 +35,10 @@ def test_crops_show_what_their_folder_says(datasets: Datasets, tmp_path: Path) -
         crop = np.array(Image.open(path))
         assert crop.shape[2] == 3
         place = _place(sample.image.permute(1, 2, 0).numpy(), crop)
-        part = sample.semantic.numpy()[place]
+        part = sample.truth.semantic.numpy()[place]
         if category.isthing:
-            labels = sample.labels.numpy() == datasets.train.categories.things.index(category) + 1
-            assert sample.masks.numpy()[labels][(slice(None), *place)].any()
+            labels = sample.truth.labels.numpy() == datasets.train.categories.things.index(category) + 1
+            assert sample.truth.masks.numpy()[labels][(slice(None), *place)].any()
         else:
             assert (part == datasets.train.categories.stuff.index(category) + 1).mean() >= RULES.filled
             assert part.shape == (16, 16)

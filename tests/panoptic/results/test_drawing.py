@@ -48,6 +48,18 @@ def test_an_outline_has_the_operators_and_widths_of_every_part() -> None:
     assert (outline.things, outline.stuff, outline.roi_sizes) == (3, 2, (7, 10))
 
 
+def test_the_blocks_of_a_fixed_backbone_name_themselves() -> None:
+    network, architecture = a_network(replace(PanopticConfig.scenes(3, 2), backbone="efficientnet-lite0"))
+    stages = Outline.of(network, architecture).stages
+    assert stages["C2"] == (Layer("ir3", 16), Layer("ir3", 24), Layer("ir3", 24))
+    assert stages["C3"] == (Layer("ir5", 40), Layer("ir5", 40))
+    blocks = ("shuffle3", "xception3", "shuffle5", "shuffle7", "shuffle3", "shuffle3")
+    found = replace(PanopticConfig.scenes(3, 2), backbone="shufflenet", backbone_blocks=blocks)
+    network, architecture = a_network(found)
+    drawn = [layer.operator for stage in Outline.of(network, architecture).stages.values() for layer in stage]
+    assert drawn == list(blocks)
+
+
 def test_blocks_are_counted_not_spelled() -> None:
     labels = [f"backbone.{index}" for index in (10, 2, 1, 39)]
     assert sorted(labels, key=_in_order) == [f"backbone.{index}" for index in (1, 2, 10, 39)]

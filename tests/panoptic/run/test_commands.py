@@ -15,7 +15,7 @@ from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.run import prepare, retrain, search, train_supernet
-from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.options import DESCRIBING, KEYS
 
 runner = CliRunner()
@@ -99,7 +99,7 @@ def test_an_architecture_is_trained_under_its_name_or_another(called: list[tuple
     shipped = retrain.read_architecture("coco_3.8g")[1]
     assert [one[3:] for one in called] == [(shipped, "coco_3.8g"), (shipped, "other"), (None, None)]
     assert "--network names the network of --architecture" in invoke("retrain", "--network", "other", code=1)
-    assert "is neither an architecture's file" in invoke("retrain", "--name", "y", "--architecture", "coco", code=1)
+    assert "is neither an architecture's file" in invoke("retrain", "--name", "x", "--architecture", "coco", code=1)
     invoke("retrain", "--name", "y", "--seed", "3", "--architecture", "nowhere", code=1)
     assert not Path("runs", "y").exists()
 
@@ -136,3 +136,41 @@ def test_data_sets_are_converted_beside_the_stage_of_that_name(called: list[tupl
         refused = invoke("prepare", *options, "coco", "nowhere", code=1)
         assert refused == f"Error: prepare coco is of no run; leave out --{named} before it"
     assert not called
+
+
+def test_init_is_the_start_of_what_a_command_trains(called: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    torch.save({"backbone.weight": torch.zeros(1)}, "w.pt")
+    torch.save({"state_dict": {"weight": torch.zeros(1)}}, "found.pt")
+    torch.save({"backbone.weight": torch.zeros(1), "neck.weight": torch.zeros(1)}, "whole.pt")
+    invoke("train-supernet", "--name", "x", "--init", "w.pt")
+    invoke("retrain", "--name", "y", "--init", "found.pt")
+    invoke("retrain", "--name", "z", "--init", "whole.pt")
+    invoke("retrain", "--name", "a", "--init", "w.pt", "--set", "init_part=all")
+    invoke("prepare", "--name", "b", "--supernet-init", "w.pt", "--retrain-init", "scratch")
+    assert [(one[2].supernet_init, one[2].init, one[2].init_part) for one in called] == [
+        ("w.pt", "supernet", "all"),
+        ("scratch", "found.pt", "backbone"),
+        ("scratch", "whole.pt", "all"),
+        ("scratch", "w.pt", "all"),
+        ("w.pt", "scratch", "all"),
+    ]
+    assert "Error: --init and --set supernet_init=scratch both set supernet_init" in invoke(
+        "train-supernet", "--init", "w.pt", "--set", "supernet_init=scratch", code=1
+    )
+    assert runner.invoke(app, ["run", "--init", "w.pt"]).exit_code == 2
+    assert "supernet_init: n.pt is neither scratch nor a file" in invoke("train-supernet", "--init", "n.pt", code=1)
+
+
+def test_one_network_starts_from_its_own_backbone_in_a_run_that_does_not(called: list[tuple[Any, ...]]) -> None:
+    folder = Path("runs", "pretraining", "found")
+    folder.mkdir(parents=True)
+    torch.save({"state_dict": {"weight": torch.zeros(1)}}, folder / "backbone.pt")
+    invoke("prepare", "--name", "x", "--seed", "3")
+    invoke("retrain", "--name", "x", *ONLY, "--init", "pretraining")
+    invoke("retrain", "--name", "x")
+    started, own = called[1][2], called[2][2]
+    assert (started.init, started.init_part) == (str(folder / "backbone.pt"), "backbone")
+    assert own == load_run(Path("runs", "x")) == load_config("scenes", {"seed": 3})
+    said = invoke("retrain", "--name", "x", "--init", "pretraining", code=1)  # of its answer the settings say it
+    assert "runs/x holds a run with other settings" in said
+    assert "none of scratch, supernet, pretrained" in invoke("retrain", "--name", "x", *ONLY, "--init", "n.pt", code=1)

@@ -12,11 +12,12 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
-from autopanoptic.panoptic.configs.config import change_settings, load_config
+from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run import retrain as retraining
 from autopanoptic.panoptic.run.folder import Run
@@ -213,5 +214,32 @@ def test_what_is_no_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.json is neither .* ships: ade_3\.8g, coco_3\.8g"):
         read_architecture("nowhere.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(ValueError, match="is not an architecture"):
+    with pytest.raises(ValueError, match=r"list\.json: 'backbone' must be a list of 40 option indices, not None"):
         read_architecture(str(tmp_path / "list.json"))
+    (tmp_path / "text.json").write_text('"shuffle3"')
+    with pytest.raises(ValueError, match="is not an architecture"):
+        read_architecture(str(tmp_path / "text.json"))
+
+
+def test_a_run_compares_with_what_it_is_asked_to(staged: Path, tmp_path: Path) -> None:
+    texts, names = {}, {}
+    for others in ((), ("random_draws",), ("hand_made",)):
+        folder = Path(shutil.copytree(staged, tmp_path / "_".join(("run", *others))))
+        asked = {f"search.{name}": name in others for name in ("random_draws", "hand_made")}
+        settings = change_settings(SETTINGS, asked)
+        save_config(settings, folder / "config.yaml")
+        run = Pipeline(settings, folder, quiet())
+        names[others] = list(run.run())
+        texts[others] = " ".join(printed(run).split())
+        assert (folder / "random.jsonl").exists() == ("random_draws" in others)
+        assert ("random" in read_object(folder / "metrics.json")) == ("random_draws" in others)
+    assert names == {
+        (): ["searched"],
+        ("random_draws",): ["searched", "random"],
+        ("hand_made",): ["searched", "hand-made"],
+    }
+    assert "2 finalists of the search are trained further" in texts[()]
+    assert "2 finalists of the search and one random network are trained further" in texts["random_draws",]
+    assert "The best of them is the searched network; the hand-made one is trained once." in texts["hand_made",]
+    assert "searched - " not in texts[()]
+    assert "searched - random" in texts["random_draws",]

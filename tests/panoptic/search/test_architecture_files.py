@@ -16,9 +16,37 @@ from autopanoptic.panoptic.search.architecture_files import (
     write_published,
 )
 
-# The first stage and the heads of COCO_3.8G, as the paper's repository tells them.
-COCO_START = [3, 2, 0, 2, 1, 3, 2, 0]
-COCO_HEAD, COCO_INTER = [4, 1, 2, 3, 2, 3, 0], [2, 0, 0, 0, 1, 1, 1, 2, 0]
+TABLES = {
+    "coco_3.8g": (
+        "X S7 S3 S7 S5 X S7 S3  S5 X S5 X X S3 S3 S5  S3 S3 S5 S3 S7 X S7 S7 S5 S3 S5 X S5 S7 S7 S5  "
+        "S5 S7 S3 S7 S3 S7 X S3",
+        "AT3 DW5 DF3 DF5  DF3 DF5 DW3",
+        "R16 R4 R4 R4  R8 R8 R8 R16 R4",
+    ),
+    "ade_3.8g": (
+        "S5 S7 X S5 S5 S7 S5 S7  S3 X S7 S7 S5 X S5 X  S5 X X S7 S5 S3 S3 S7 S5 X S7 S3 S5 S5 S3 X  S3 X S3 X X S5 X X",
+        "DF3 DW3 DF5 DF5  DF5 DF3 DF5",
+        "R16 R4 R8 R8  R4 R4 R8 R4 R16",
+    ),
+}
+"""The networks of the paper's test_models: blocks, mask and segmentation layers, units f2b and b2f."""
+PUBLISHED = {
+    name: {part: [int(index) for index in indices] for part, indices in record.items()}
+    for name, record in {
+        "coco_3.8g": {
+            "backbone": "3202132013133001001023221013122112020230",
+            "head": "4123230",
+            "inter": "200011120",
+        },
+        "ade_3.8g": {
+            "backbone": "1231121203221313133210021320110303033133",
+            "head": "2033323",
+            "inter": "201100102",
+        },
+    }.items()
+}
+"""What its files hold."""
+BLOCKS = {"S3": "shuffle3", "S5": "shuffle5", "S7": "shuffle7", "X": "xception3"}
 
 
 def test_both_published_architectures_ship() -> None:
@@ -26,11 +54,16 @@ def test_both_published_architectures_ship() -> None:
     assert all(len(load_shipped(name)) == 56 for name in shipped())
 
 
-def test_the_shipped_architecture_has_the_published_indices() -> None:
-    record = to_published(load_shipped("coco_3.8g"))
-    assert record["backbone"][:8] == COCO_START
-    assert record["head"] == COCO_HEAD
-    assert record["inter"] == COCO_INTER
+@pytest.mark.parametrize("name", TABLES)
+def test_the_shipped_architectures_are_the_published_ones(name: str) -> None:
+    blocks, heads, units = (row.split() for row in TABLES[name])
+    labels = [f"mask.{index}" for index in range(4)] + [f"segmentation.{index}" for index in range(3)]
+    fusion = [f"f2b.p{level}" for level in range(2, 6)] + [f"b2f.p{level}" for level in range(2, 7)]
+    table = {f"backbone.{index}": BLOCKS[block] for index, block in enumerate(blocks)}
+    table |= dict(zip(labels + fusion, (option.lower() for option in heads + units), strict=True))
+    assert load_shipped(name) == table
+    assert to_published(load_shipped(name)) == PUBLISHED[name]
+    assert from_published(PUBLISHED[name]) == load_shipped(name)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,7 +11,8 @@ from autopanoptic.nas import StopTrial, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -51,11 +54,11 @@ class Oracle(torch.nn.Module):
     ) -> list[Prediction]:
         found = []
         for _ in images:
-            sample = self.dataset[self.index]
+            truth = self.dataset[self.index].truth
             self.index += 1
-            scores = torch.ones(len(sample.labels))
-            semantic = torch.where(sample.semantic == 255, 0, sample.semantic).long()
-            found.append(Prediction(sample.boxes, scores, sample.labels, sample.masks, semantic))
+            scores = torch.ones(len(truth.labels))
+            semantic = torch.where(truth.semantic == 255, 0, truth.semantic).long()
+            found.append(Prediction(truth.boxes, scores, truth.labels, truth.masks, semantic))
         return found
 
 
@@ -120,24 +123,19 @@ def test_batches_of_other_images_are_refused(
         Validation(datasets.nas_val, given)(Oracle(datasets.nas_val))
 
 
-@pytest.mark.parametrize(("limit", "decoded"), [(None, 4), (4 * 64 * 64 * 4, 4), (4 * 64 * 64 * 4 - 1, 8)])
-def test_a_small_truth_is_decoded_once(
-    datasets: Datasets, batches: list[Batch], monkeypatch: pytest.MonkeyPatch, limit: int | None, decoded: int
-) -> None:
-    if limit is not None:
-        monkeypatch.setattr("autopanoptic.panoptic.search.evaluator.IN_MEMORY", limit)
-    seen = []
+def test_the_truth_is_decoded_once_for_all_networks(datasets: Datasets, batches: list[Batch]) -> None:
+    seen: list[int] = []
 
     class Counting(CocoPanoptic):
-        def truth(self, index: int) -> PanopticMap:
+        def coded_ids(self, index: int) -> Any:
             seen.append(index)
-            return super().truth(index)
+            return super().coded_ids(index)
 
-    dataset = Counting(datasets.nas_val.images, datasets.nas_val.segmentations, datasets.nas_val.source)
-    validation = Validation(dataset, batches)
+    nas_val = datasets.nas_val
+    validation = Validation(Counting(nas_val.images, nas_val.segmentations, nas_val.source), batches)
     assert seen == []
-    first, again = (validation(Oracle(datasets.nas_val)) for _ in range(2))
-    assert len(seen) == decoded
+    first, again = (validation(Oracle(nas_val)) for _ in range(2))
+    assert seen == [0, 1, 2, 3]
     assert first == again
 
 

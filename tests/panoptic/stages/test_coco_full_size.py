@@ -21,7 +21,8 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import Batch, evaluation_batches
+from autopanoptic.panoptic.data.loading.batch import Batch, LabelledBatch
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -48,7 +49,7 @@ def measured(what: str) -> Iterator[None]:
     print(f"{what}: {time.perf_counter() - start:.1f} s, peak {peak:.2f} GiB")
 
 
-def train_once(network: PanopticNetwork, path: Architecture, batch: Batch) -> None:
+def train_once(network: PanopticNetwork, path: Architecture, batch: LabelledBatch) -> None:
     supernet = Supernet(network)
     supernet.activate(path)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
@@ -83,10 +84,11 @@ def test_the_coco_preset_trains_and_evaluates_at_full_size() -> None:
     with measured("building the supernet"):
         network = build(PanopticConfig.coco(80, 53), seed=0)
     path = hand_made(Supernet(network).space)
-    loader = evaluation_batches(dataset, Transform(800, 1333), batch_size=1, divisor=network.config.image_divisor)
-    batches = list(loader)
+    transform, divisor = Transform(800, 1333), network.config.image_divisor
+    batches = list(evaluation_batches(dataset, transform, batch_size=1, divisor=divisor))
+    (labelled,) = training_batches(dataset, transform, batch_size=1, divisor=divisor, stop=1)
     assert all(min(size) == 800 or max(size) == 1333 for batch in batches for size in batch.sizes)
     with measured("one training step on one image"):
-        train_once(network, path, batches[0])
+        train_once(network, path, labelled)
     with measured("one candidate on two images, recalibrated on one"):
         evaluate_once(network, path, dataset, batches)

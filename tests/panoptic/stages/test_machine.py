@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from autopanoptic.nas import Architecture
+from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.strategies import family
-from autopanoptic.panoptic.stages import supernet
+from autopanoptic.panoptic.stages import checks, supernet
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
+from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
+from autopanoptic.panoptic.stages.search import Candidates
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.training import Training
 
@@ -32,26 +36,82 @@ def test_processes_train_a_supernet_together_on_a_cpu() -> None:
 def test_gpus_train_every_network_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    settings = load_config("scenes", {"machine.gpus": 2})
+    settings = load_config("scenes", {"machine.devices": 2})
     check_settings(settings)
     for sharing in (1, 2):  # they share batches, whatever the processes of a CPU would share
         found = hardware(settings, progress=False, sharing=sharing)
         assert (found.accelerator, found.devices, found.share_paths) == ("gpu", 2, False)
     assert hardware(load_config("scenes"), progress=False).devices == 1
-    on_cpu = hardware(change_settings(settings, {"machine.device": "cpu"}), progress=False)
-    assert (on_cpu.accelerator, on_cpu.devices) == ("cpu", 1)
+    on_cpu = hardware(change_settings(settings, {"machine.device": "cpu"}), progress=False, sharing=2)
+    assert (on_cpu.accelerator, on_cpu.devices, on_cpu.share_paths) == ("cpu", 2, False)
+
+
+def test_torchrun_says_how_many_devices_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": 4, "RANK": 3, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "a")
+    settings = load_config("scenes", {"machine.device": "cpu"})
+    found = hardware(settings, progress=False, sharing=2)
+    assert (found.devices, found.share_paths) == (4, False)
+    assert hardware(change_settings(settings, {"machine.devices": 2}), progress=False).devices == 4
+    with pytest.raises(ValueError, match=r"machine\.devices is 3, but torchrun has started 2 processes on"):
+        check_settings(change_settings(settings, {"machine.devices": 3}))
+    with pytest.raises(ValueError, match=r"retrain\.batch_size is 6, which 4 devices cannot share"):
+        check_settings(change_settings(settings, {"retrain.batch_size": 6}))
+
+
+def test_a_logger_that_is_not_installed_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_config("scenes", {"machine.logger": "tensorboard", "machine.device": "cpu"})
+    check_settings(settings)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'autopanoptic\[tensorboard\]'"):
+        check_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "workers"),
+    [
+        ("cpu", {"machine.workers": 3, "machine.devices": 2}, 3),
+        ("cuda", {"machine.workers": 3, "machine.devices": 2}, 2),  # a GPU each
+        ("cuda", {"machine.devices": 2, "search.cost": "latency_ms"}, 1),
+        ("cuda", {"machine.workers": 3}, 1),
+    ],
+)
+def test_each_gpu_has_a_worker_of_its_own(
+    device: str, changes: dict[str, Any], workers: int, datasets: Datasets, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings = load_config("scenes", {"machine.device": "cpu", **changes})
+    network = Supernet(build(network_config(settings, datasets.train.categories), 0))
+    found = Candidates(settings, network, datasets, tmp_path, progress=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found.device = torch.device(device)  # there is none
+    assert found._executor_of().capacity == workers
+    own = found._placed(found._evaluator)
+    assert isinstance(own, OnOwnDevice) == (workers == 2)
+
+
+def test_a_worker_takes_the_supernet_to_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Evaluator:
+        supernet = SimpleNamespace(module=SimpleNamespace(to=lambda device: seen.append(str(device))))
+
+        def evaluate(self, architecture: Architecture, report: object) -> dict[str, float]:
+            return {}
+
+    for place in (None, 1, 3):
+        monkeypatch.setattr("autopanoptic.panoptic.search.devices.place_of_worker", lambda place=place: place)
+        OnOwnDevice(Evaluator(), "cpu", 2).evaluate(Architecture({}), lambda *_: None)  # type: ignore[arg-type]
+    assert seen == ["cpu:0", "cpu:1", "cpu:1"]
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"machine": {"gpus": 3}}, r"machine\.gpus is 3, but torch \S+ can use 2 of this machine"),
-        (
-            {"machine": {"gpus": 2, "device": "cpu"}},
-            r"machine\.gpus is 2, but the run computes on the CPU; set it to 1",
-        ),
-        ({"machine": {"gpus": 2}, "retrain.batch_size": 3}, r"retrain\.batch_size is 3, which the 2 GPUs of .* of 2"),
-        ({"machine": {"gpus": 2}, "largest.batch_size": 5}, r"largest\.batch_size is 5"),
+        ({"machine.devices": 4}, r"machine\.devices is 4, but torch \S+ can use 2 GPUs of this machine"),
+        ({"machine.devices": 2, "retrain.batch_size": 3}, r"retrain\.batch_size is 3, which 2 devices .* of 2, or"),
+        ({"machine.devices": 2, "largest.batch_size": 5}, r"largest\.batch_size is 5"),
     ],
 )
 def test_gpus_that_cannot_train_together_are_refused_before_a_run_has_a_folder(

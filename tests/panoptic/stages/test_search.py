@@ -12,6 +12,7 @@ import torch
 from autopanoptic.nas import (
     Architecture,
     Choice,
+    FairPaths,
     FunctionEvaluator,
     InlineExecutor,
     ProcessExecutor,
@@ -24,6 +25,8 @@ from autopanoptic.nas import (
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.search.architecture_files import load_shipped, write_published
+from autopanoptic.panoptic.search.reference_logs import Candidate, write_log
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages import batches, costs, search
 from autopanoptic.panoptic.stages.machine import hardware
@@ -47,8 +50,8 @@ def test_batches_are_kept_up_to_a_number_of_bytes(datasets: Datasets) -> None:
     size = batches.decoded_bytes(datasets.val, settings.transform())
     kept = batches.batches_of(settings, datasets.val, 32)
     assert isinstance(kept, list)
-    held = sum(t.nbytes for b in kept for t in (b.images, b.semantic, *(target["masks"] for target in b.targets)))
-    assert 0.7 * size <= held <= size
+    held = sum(batch.pixels.nbytes for batch in kept)
+    assert held == size
     less = change_settings(settings, {"machine.memory": size - 1})
     assert not isinstance(batches.batches_of(less, datasets.val, 32), list)
     assert isinstance(batches.recalibration_batches(settings, datasets.train, 32), list)
@@ -158,7 +161,7 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     candidates = search.Candidates(settings, supernet, datasets, tmp_path, progress=False)
     state = torch.random.get_rng_state()
     result = candidates.family([hand_made(supernet.space)])
-    assert isinstance(candidates._executor(), InlineExecutor)
+    assert isinstance(candidates._executor, InlineExecutor)
     assert torch.equal(state, torch.random.get_rng_state())
     (trial,) = result.history.completed
     assert 1 < trial.metrics["latency_ms"] < 60_000
@@ -174,7 +177,7 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
     workers = search.Candidates(
         change_settings(settings, {"search.cost": "gflops"}), supernet, datasets, tmp_path, progress=False
     )
-    assert isinstance(workers._executor(), ProcessExecutor)
+    assert isinstance(workers._executor, ProcessExecutor)
 
 
 def test_what_a_search_has_measured_is_not_measured_again() -> None:
@@ -194,3 +197,38 @@ def test_what_a_search_has_measured_is_not_measured_again() -> None:
     assert found.evaluate(one, lambda *_: False) == {"pq": 5.0, "pq_standard_error": 0.5}
     assert found.evaluate(other, lambda *_: False) == {"pq": 9.0}
     assert asked == [other]
+
+
+def test_a_search_begins_with_the_candidates_of_another(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = load_config("scenes", {"search.space": "auto-panoptic", "data.path": "x"})
+    config = network_config(base, datasets.train.categories)
+    supernet = Supernet(build(config, 0))
+    path = FairPaths(supernet.space)
+    logged = [supernet.space.canonical(path.path(step)) for step in range(12)]
+    write_log(tmp_path / "log.json", [Candidate(one, {"pq": float(n)}, 0) for n, one in enumerate(logged)], config)
+    settings = change_settings(base, {"search.warm_start": str(tmp_path / "log.json")})
+    search.check_feasible(settings, datasets)
+    asked: list[Any] = []
+    monkeypatch.setattr(search.Candidates, "_run", lambda self, *args, initial: asked.append(initial))
+    for one in (settings, change_settings(settings, {"search.strategy": "random"}), base):
+        search.Candidates(one, supernet, datasets, tmp_path, progress=False).searched()
+    assert asked == [logged, logged[:1:-1], []]
+    (tmp_path / "log.json").unlink()  # the journal of a search that has begun knows them
+    with pytest.raises(FileNotFoundError, match=r"search\.warm_start: .*log\.json: there is no such file"):
+        search.check_feasible(settings, datasets)
+    search.check_feasible(settings, datasets, begun=True)
+    (tmp_path / "search.jsonl").touch()
+    search.Candidates(settings, supernet, datasets, tmp_path, progress=False).searched()
+    assert asked[-1] == []
+
+
+def test_what_does_not_fit_the_search_is_refused_before_it(datasets: Datasets, tmp_path: Path) -> None:
+    settings = load_config("scenes", {"search.warm_start": str(tmp_path / "model_0")})
+    write_published(tmp_path / "model_0", [load_shipped("coco_3.8g")])
+    with pytest.raises(ValueError, match=r"search\.warm_start: .*model_0 is of the published space, but .* elastic"):
+        search.check_feasible(settings, datasets)
+    published = change_settings(settings, {"search": {"space": "auto-panoptic", "strategy": "random", "cost": None}})
+    with pytest.raises(ValueError, match=r"search\.warm_start: .*model_0: 'backbone' must be a list of 6 option"):
+        search.check_feasible(published, datasets)

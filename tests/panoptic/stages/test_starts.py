@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from torch import Tensor
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import save_weights
+from autopanoptic.panoptic.results.saved import save_network
+from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config
@@ -134,7 +138,7 @@ def test_titles_say_how_they_began() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is neither scratch, supernet nor a file of weights"),
+        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is none of scratch, supernet, pretrained, nor a file of weights"),
         ({"data.path": "nowhere"}, "nowhere: there is no such folder"),
         ({"data.scenes": None}, r"data\.path is missing"),
     ],
@@ -142,3 +146,66 @@ def test_titles_say_how_they_began() -> None:
 def test_what_is_missing_is_refused_before_a_run_begins(changes: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         check_settings(load_config("scenes", changes))
+
+
+def of_classes(things: int, stuff: int, seed: int = 5) -> PanopticNetwork:
+    return build(SCENES.network_for(things, stuff), seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("things", "stuff", "left_out"),
+    [
+        (0, 0, []),
+        (2, 0, ["roi_heads.box_predictor.classes", "roi_heads.box_predictor.boxes", "roi_heads.mask_predictor.2"]),
+        (0, 2, ["segmentation.score"]),
+    ],
+)
+def test_other_classes_keep_all_but_their_layers_and_say_which(
+    things: int, stuff: int, left_out: list[str], architecture: Architecture, datasets: Datasets, tmp_path: Path
+) -> None:
+    categories = datasets.train.categories
+    other = of_classes(len(categories.things) + things, len(categories.stuff) + stuff)
+    save_weights(other, tmp_path / "supernet.pt")
+    how = settings(init=str(tmp_path / "supernet.pt"))
+    assert list(check_start(how, categories)) == left_out
+    found = begun(how, architecture, datasets)
+    theirs = Supernet(other).subnet(architecture).state_dict()
+    drawn = Supernet(of_classes(len(categories.things), len(categories.stuff), SCENES.seed)).subnet(architecture)
+    for name, value in found.items():
+        own = name.rpartition(".")[0] in left_out
+        assert torch.equal(value, (drawn.state_dict() if own else theirs)[name]), name
+
+
+def test_a_saved_network_starts_one_of_the_same_architecture(
+    trained: PanopticNetwork, architecture: Architecture, datasets: Datasets, tmp_path: Path
+) -> None:
+    categories, config = datasets.train.categories, network_config(SCENES, datasets.train.categories, searched=True)
+    network = Supernet(trained).subnet(architecture)
+    assert isinstance(network, PanopticNetwork)
+    renamed = Categories([replace(one, name=f"x{one.name}") if one.isthing else one for one in categories])
+    save_network(network, architecture, tmp_path, Usage(categories))
+    how = settings(init=str(tmp_path / "weights.pt"))
+    assert check_start(how, categories, architecture) == ()
+    found = started(how, config, architecture, Path(), categories).state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in network.state_dict().items())
+    # As many classes of other names are other classes.
+    assert len(check_start(how, renamed, architecture)) == 3
+    kept = started(how, config, architecture, Path(), renamed).state_dict()
+    assert not torch.equal(
+        kept["roi_heads.box_predictor.classes.weight"], found["roi_heads.box_predictor.classes.weight"]
+    )
+    assert torch.equal(kept["segmentation.score.weight"], found["segmentation.score.weight"])
+    label = next(label for label in architecture if label.startswith("f2b."))
+    with pytest.raises(ValueError, match=rf"architecture, which differs in 1 choices, such as {label} \(r4, not"):
+        check_start(how, categories, Architecture({**architecture, label: "r8"}))
+    with pytest.raises(ValueError, match="does not hold the weights of every option"):
+        check_start(how, categories)
+
+
+def test_weights_of_the_published_code_start_a_network_by_their_own_names(datasets: Datasets, tmp_path: Path) -> None:
+    """Its backbone's first convolution shows that they are recognised; what is missing is named as there."""
+    how = settings(init=str(tmp_path / "w.pth"), init_part="backbone", **{"search.space": "auto-panoptic"})
+    torch.save({"model": {"module.backbone.body.first_conv.conv.weight": torch.zeros(16, 3, 3, 3)}}, tmp_path / "w.pth")
+    architecture = hand_made(Supernet(build(network_config(how, datasets.train.categories), 0)).space)
+    with pytest.raises(ValueError, match=r"w\.pth: under .* \d+ missing, such as backbone\.body\.features\.0\.conv"):
+        check_start(how, datasets.train.categories, architecture)

@@ -144,6 +144,29 @@ def test_another_set_needs_the_networks_classes_alone(run: Path, scene_folder: P
         evaluate(alone, data=other)
 
 
+def test_another_set_may_have_other_ids_of_the_same_classes(run: Path, scene_folder: Path, tmp_path: Path) -> None:
+    """Annotation tools number classes as they like."""
+    own = evaluate(run, networks=["random"], device="cpu").networks["random"]
+    other = shutil.copytree(scene_folder, tmp_path / "other")
+    path = other / "annotations" / "panoptic_val.json"
+    values = json.loads(path.read_text())
+    ids = {one["id"]: 500 - one["id"] for one in values["categories"]}
+    for entry in (*values["categories"], *(s for one in values["annotations"] for s in one["segments_info"])):
+        key = "category_id" if "category_id" in entry else "id"
+        entry[key] = ids[entry[key]]
+    path.write_text(json.dumps(values))
+    found = evaluate(run, data=other, networks=["random"], out=tmp_path / "out", device="cpu")
+    assert found.networks["random"].metrics() == own.metrics()
+    written = json.loads((tmp_path / "out" / "random" / "predictions.json").read_text())
+    segments = [segment["category_id"] for one in written["annotations"] for segment in one["segments_info"]]
+    assert segments
+    assert set(segments) <= set(ids.values())
+    values["categories"][0]["isthing"] = 1 - values["categories"][0]["isthing"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="has other categories than the network"):
+        evaluate(run, data=other, device="cpu")
+
+
 def test_the_other_splits_are_the_runs(run: Path) -> None:
     found = evaluate(run, split="nas_val", networks=["random"], device="cpu")
     assert found.images == len(find_splits(run / "data").open().nas_val)
@@ -179,6 +202,12 @@ def test_the_command(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     ]
     assert "searched minus another" in done.output
     assert "searched, class by class" in done.output
+    quality = json.loads((tmp_path / "all.json").read_text())["networks"]["searched"]["quality"]
+    for kind in ("all", "things", "stuff"):
+        row = next(line.split() for line in lines if line.startswith(f" {kind} "))
+        assert row[1:4] == [
+            "-" if (value := quality[kind][key]) is None else f"{100 * value:.1f}" for key in ("pq", "sq", "rq")
+        ]
     metrics = json.loads((tmp_path / "all.json").read_text())["networks"]["searched"]["metrics"]
     (row,) = [line.split() for line in lines if line.startswith(" searched ")]
     assert row[1:] == [

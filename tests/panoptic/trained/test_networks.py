@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.results.usage import USAGE, Usage
-from autopanoptic.panoptic.trained.networks import find_networks, load_trained, run_of
+from autopanoptic.panoptic.trained import evaluate as evaluating
+from autopanoptic.panoptic.trained.networks import find_networks, load_trained, precision_of, run_of
 
 
 def test_the_networks_of_a_run_are_those_that_it_compares(shared_run: Path) -> None:
@@ -87,3 +89,26 @@ def test_a_damaged_usage_is_named(run: Path, damage: str) -> None:
     assert path.read_text() != text
     with pytest.raises(ValueError, match=r"usage\.json is damaged"):
         Usage.load(path.parent)
+
+
+def test_networks_compute_in_the_precision_of_their_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_config(load_config("scenes", {"machine.precision": "bf16-mixed"}), run / "config.yaml")
+    assert precision_of(run / "networks" / "random") == "bf16-mixed"
+    alone = Path(shutil.copytree(run / "networks" / "random", tmp_path / "alone"))
+    assert precision_of(alone) == "32-true"
+    seen: list[object] = []
+
+    class Stop(Exception):
+        pass
+
+    def noted(*arguments: object) -> None:
+        seen.append(arguments[-2])
+        raise Stop
+
+    monkeypatch.setattr(evaluating, "_measure", noted)
+    for precision in (None, "32-true"):
+        with pytest.raises(Stop):
+            evaluating.evaluate(run, networks=["random"], precision=precision, device="cpu")  # type: ignore[arg-type]
+    assert seen == ["bf16-mixed", "32-true"]

@@ -19,6 +19,7 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.module import PanopticModule
+from autopanoptic.panoptic.training.parallel.parts import parts_of
 from autopanoptic.panoptic.training.recipe import Recipe
 
 TRANSFORM = Transform(None, None)
@@ -92,8 +93,10 @@ def test_a_training_can_be_sent_to_other_processes(network: PanopticNetwork) -> 
 def test_the_sampling_of_a_pass_depends_on_the_seed_alone(
     datasets: Datasets, network: PanopticNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PanopticModule, "log_dict", lambda *_: None)  # there is no trainer
-    batch = next(iter(training_batches(datasets.train, TRANSFORM, batch_size=4, divisor=32)))
+    for name in ("log", "log_dict"):  # there is no trainer
+        monkeypatch.setattr(PanopticModule, name, lambda *_, **__: None)
+    monkeypatch.setattr(PanopticModule, "_reduces", False)
+    (batch,) = parts_of(next(iter(training_batches(datasets.train, TRANSFORM, batch_size=4, divisor=32))), None, 0, 1)
     first, again, other = (PanopticModule(network.train(), RECIPE, seed=seed) for seed in (0, 0, 1))
     torch.manual_seed(1)
     value = first._total(network, batch)

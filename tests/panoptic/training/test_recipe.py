@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, Transform
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR
+from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.training.recipe import Recipe
 
 

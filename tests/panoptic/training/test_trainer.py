@@ -23,7 +23,7 @@ from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
-from autopanoptic.panoptic.training.processes import SpawnedProcesses
+from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import make_trainer, train
 from autopanoptic.panoptic.training.training import Training

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.coco.converted import MARKER, ORIENTATION
+from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion
 from autopanoptic.panoptic.data.converters.writing.journal import Record, convert_all
 from autopanoptic.panoptic.data.converters.writing.marker import Marker, write_json
 from autopanoptic.panoptic.data.problems import DatasetError
 
-MARKER = "converted.json"
-"""File at the root of a converted data set: what it was made from, and whether it is complete."""
 VERSION = 1
 """Changes when the same sources give another data set."""
 
@@ -60,6 +60,8 @@ def write_dataset(
     splits: Sequence[SplitSource],
     parameters: Mapping[str, Any],
     writing: Writing,
+    *,
+    orientation: Orientation = "apply",
 ) -> tuple[str, ...]:
     """Write the splits under a folder: ``{split}/``, ``annotations/panoptic_{split}/`` and ``panoptic_{split}.json``.
 
@@ -72,6 +74,7 @@ def write_dataset(
         splits: In order; none without images.
         parameters: What the data set depends on, as a JSON object.
         writing: How.
+        orientation: How its images are read, as of `CocoPanoptic`; the folder keeps it for all who open it.
 
     Returns:
         The remarks about images, one sentence each; nothing about a data set that was complete.
@@ -86,7 +89,7 @@ def write_dataset(
             raise ValueError(f"the split {split.name} has no images")
     images = "copied" if writing.copy_images else "linked"
     folders = {split.name: str(split.images.resolve()) for split in splits}
-    described = {"version": VERSION, "images": images, "image_folders": folders, **parameters}
+    described = {"version": VERSION, "images": images, "image_folders": folders, ORIENTATION: orientation, **parameters}
     marker = Marker(root / MARKER, described)
     if marker.begin():
         return ()

@@ -20,6 +20,7 @@ class Marker:
 
     def __init__(self, path: Path, parameters: Mapping[str, Any]) -> None:
         self.path = path
+        self._partial = partial_of(path)
         self._parameters: dict[str, Any] = json.loads(json.dumps(parameters))
 
     def begin(self) -> bool:
@@ -33,7 +34,8 @@ class Marker:
             self._require_same()
             return bool(self._read()["complete"])
         folder = self.path.parent
-        if folder.is_dir() and any(folder.iterdir()):
+        # One that was killed while it wrote this very file has made nothing else.
+        if folder.is_dir() and any(path != self._partial for path in folder.iterdir()):
             raise FileExistsError(
                 f"{folder} exists without {self.path.name}: something else made it. Choose another folder, or move it "
                 "away"
@@ -72,11 +74,16 @@ class Marker:
 def write_json(path: Path, content: object, indent: int | None = None) -> None:
     """Write a JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     with partial.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=indent)
         file.write("\n")
     os.replace(partial, path)
+
+
+def partial_of(path: Path) -> Path:
+    """Return where `write_json` writes a file before it takes its name."""
+    return path.with_name(f".{path.name}.partial")
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

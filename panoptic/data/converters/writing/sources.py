@@ -50,10 +50,10 @@ def require_pairs(folder: Path, suffix: str, partners: Mapping[str, tuple[Path, 
     return names
 
 
-def require_counts(source: Path, found: Mapping[str, int], expected: Mapping[str, int]) -> None:
-    """Compare the numbers of images with those of the release; DatasetError with all that differ."""
+def require_counts(source: Path, found: Mapping[str, int], expected: Mapping[str, int], what: str = "images") -> None:
+    """Compare numbers, of images for instance, with those of the release; DatasetError with all that differ."""
     problems = [
-        f"{name} has {found[name]:,} images, where the release has {number:,}; download what is missing, or say "
+        f"{name} has {found[name]:,} {what}, where the release has {number:,}; download what is missing, or say "
         "that it is a part of it (--part, whole=False)"
         for name, number in expected.items()
         if found[name] != number

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from autopanoptic.nas.executors.groups import end_with_parent
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
@@ -55,7 +57,7 @@ def work(do: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int) -> I
     chunk = max(1, min(CHUNK, len(jobs) // workers))
     # Forked workers would inherit the locks of the thread that draws the bar.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_begin)
     try:
         yield from pool.map(attempt, jobs, chunksize=chunk)
     except BrokenProcessPool as error:
@@ -67,9 +69,13 @@ def work(do: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int) -> I
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C, which the terminal sends to all processes, to the one that started the others."""
+def _begin() -> None:
+    """Leave Ctrl-C, which the terminal sends to all processes, to the one that started the others, and end with it.
+
+    A pool's processes would wait for jobs for ever, since each holds both ends of the pipe that these come through.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def _attempt(do: Callable[[JobT], ResultT], job: JobT) -> Outcome[ResultT]:

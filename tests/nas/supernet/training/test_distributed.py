@@ -36,17 +36,34 @@ def cost(path):
 def switches(way, space):
     if way in ("each", "cycle"):
         return FairPaths(space, seed=4), loss, {"accumulate": way == "cycle"}
+    if way == "parts":
+        return FairPaths(space, seed=4), half_loss, {"accumulate": True, "split": halves}
     ends = space.canonical({"a": "y", "b": 2}), space.canonical({"a": "x", "b": 0})
     soft = SoftLabels(lambda network, batch: (network(batch[0]), (batch[0].sum(1) > 0).long()))
     papers = {"distillation": True, "rate": ComplexityRate(cost, *ends, passes=90), "divide_rates": True}
     more = {"papers": papers, "shared": {"share_paths": True, "divide_rates": True}}.get(way, {})
     return SandwichPaths(space, *ends), soft, {"same_batch": True, "reduction": "sum", **more}
 
+class Counting(SupernetModule):
+    passes_back, reduced = 0, 0
+
+    def manual_backward(self, loss):
+        self.passes_back += 1
+        self.reduced += getattr(self.trainer.strategy.model, "require_backward_grad_sync", False)
+        super().manual_backward(loss)
+
+def halves(network, batch):
+    half = len(batch[0]) // 2
+    return [(batch[0][:half],), (batch[0][half:],)]
+
+def half_loss(network, batch):
+    return loss(network, batch) / 2
+
 def main(devices, way, folder):
     torch.manual_seed(0)
     supernet = Supernet(Net())
     paths, trained, options = switches(way, supernet.space)
-    module = SupernetModule(
+    module = Counting(
         supernet, trained, lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9), paths, clip=0.5, **options
     )
     rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -60,8 +77,9 @@ def main(devices, way, folder):
     )
     trainer.fit(module, DataLoader(own, batch_size=16 if whole else 16 // devices))
     losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if rank == 0 and way == "shared":
+    if rank == 0:
         print("losses", sorted(losses.items()))
+        print("reduced", module.reduced, module.passes_back)
     torch.save(module.network.state_dict(), os.path.join(folder, f"{devices}-{rank}.pt"))
 
 if __name__ == "__main__":
@@ -70,9 +88,19 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["each", "cycle", "batch", "papers", "shared"])
-def test_two_processes_train_as_one(tmp_path: Path, way: str) -> None:
-    """Each rank has half of every batch or of the paths on it, and nothing is broadcast but gradients."""
+@pytest.mark.parametrize(
+    ("way", "reduced"),
+    [
+        ("each", "18 18"),
+        ("cycle", "3 18"),
+        ("parts", "3 36"),
+        ("batch", "18 72"),
+        ("papers", "18 72"),
+        ("shared", "0 36"),
+    ],
+)
+def test_two_processes_train_as_one(tmp_path: Path, way: str, reduced: str) -> None:
+    """Each rank has half of every batch or of the paths on it; gradients are reduced once an update."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     printed = []
@@ -81,7 +109,8 @@ def test_two_processes_train_as_one(tmp_path: Path, way: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
         printed.append([line for line in done.stdout.splitlines() if line.startswith("losses")])
-    assert len(printed[0]) == len(printed[1]) == (way == "shared")
+    assert len(printed[0]) == len(printed[1]) == 1
+    assert f"reduced {reduced}" in done.stdout.splitlines()
     one, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
     for name, value in one.items():
         assert torch.equal(first[name], second[name])

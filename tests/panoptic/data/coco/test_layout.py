@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autopanoptic.panoptic.data.coco.converted import MARKER, recorded_orientation
 from autopanoptic.panoptic.data.coco.layout import cut, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.scenes.files import write_scenes
@@ -194,7 +195,7 @@ def test_splits_whose_categories_differ_in_order_and_colour_get_the_labels_of_tr
           range(10), three)  # fmt: skip
     datasets = turned.open()
     assert dict(datasets.val.categories.stuff_label) == {2: 1, 3: 2}
-    assert set(datasets.val[0].semantic.unique().tolist()) == {1}
+    assert set(datasets.val[0].truth.semantic.unique().tolist()) == {1}
 
 
 @pytest.mark.parametrize(
@@ -262,3 +263,14 @@ def test_one_split_is_found_without_the_others(tmp_path):
 def test_every_split_of_one_set_is_the_whole(tmp_path, split):
     place(tmp_path, "one.json", "one", "input_images", range(3))
     assert ids(find_split(tmp_path, split).open()) == [0, 1, 2]
+
+
+def test_a_damaged_record_of_a_conversion_is_refused(tmp_path):
+    (tmp_path / MARKER).write_text('{"parameters": {"orientation": "sideways"}, "complete": true}')
+    with pytest.raises(ValueError, match=r"converted\.json: its orientation 'sideways' is none of apply, ignore"):
+        recorded_orientation(tmp_path)
+    (tmp_path / MARKER).write_text("[1]")
+    with pytest.raises(ValueError, match=r"converted\.json is damaged"):
+        recorded_orientation(tmp_path)
+    (tmp_path / MARKER).unlink()
+    assert recorded_orientation(tmp_path) == "apply"

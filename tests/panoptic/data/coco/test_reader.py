@@ -10,8 +10,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from autopanoptic.panoptic.data.coco.checks import check
-from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids, mask_boxes
-from autopanoptic.panoptic.data.loading.batches import evaluation_batches
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic, compact_ids
+from autopanoptic.panoptic.data.label_map import extents_of
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import rgb_to_id
@@ -38,12 +39,14 @@ def test_sample_of_a_small_image(folder):
     assert sample.image.shape == (3, 4, 5)
     assert sample.image.dtype == torch.uint8
     assert torch.equal(sample.image.permute(1, 2, 0), torch.from_numpy(dataset.image(0)))
-    assert sample.labels.tolist() == [2, 1]
-    assert torch.equal(sample.masks, torch.from_numpy(np.stack([IDS == LARGE, IDS == 3])))
-    assert sample.boxes.tolist() == [[1, 1, 3, 3], [4, 1, 5, 3]]
-    assert sample.boxes.dtype == torch.float32
+    truth = sample.truth
+    assert truth.numbers.dtype == truth.semantic_labels.dtype == torch.uint8
+    assert truth.labels.tolist() == [2, 1]
+    assert torch.equal(truth.masks, torch.from_numpy(np.stack([IDS == LARGE, IDS == 3])))
+    assert truth.boxes.tolist() == [[1, 1, 3, 3], [4, 1, 5, 3]]
+    assert truth.boxes.dtype == torch.float32
     expected = np.select([IDS == 1, IDS == 2, IDS == 0], [1, 2, 255], 0)
-    assert torch.equal(sample.semantic, torch.from_numpy(expected.astype(np.uint8)))
+    assert torch.equal(truth.semantic, torch.from_numpy(expected.astype(np.uint8)))
     assert sample.image_id == 1
 
 
@@ -56,19 +59,19 @@ def test_sample_of_a_small_image(folder):
     ],
 )
 def test_images_without_instances(folder, ids, categories, crowds, semantic):
-    sample = folder.add(ids.astype(int), categories, crowds).open()[0]
-    assert sample.masks.shape == (0, 3, 4)
-    assert sample.boxes.shape == (0, 4)
-    assert sample.labels.shape == (0,)
-    assert set(sample.semantic.unique().tolist()) == semantic
+    truth = folder.add(ids.astype(int), categories, crowds).open()[0].truth
+    assert truth.masks.shape == (0, 3, 4)
+    assert truth.boxes.shape == (0, 4)
+    assert truth.labels.shape == (0,)
+    assert set(truth.semantic.unique().tolist()) == semantic
 
 
 def test_one_pixel_instance(folder):
     ids = np.zeros((3, 4), dtype=int)
     ids[2, 3] = 9
-    sample = folder.add(ids, {9: 5}).open()[0]
-    assert sample.boxes.tolist() == [[3, 2, 4, 3]]
-    assert sample.masks.sum() == 1
+    truth = folder.add(ids, {9: 5}).open()[0].truth
+    assert truth.boxes.tolist() == [[3, 2, 4, 3]]
+    assert truth.masks.sum() == 1
 
 
 def test_truth_keeps_ids_crowds_and_the_areas_of_the_json(folder):
@@ -94,7 +97,7 @@ def test_subset_and_pickle_read_the_same_samples(folder):
     assert part.image_ids.tolist() == [4, 2, 1]
     for new, old in enumerate([3, 1, 0]):
         assert part.truth(new).segments == dataset.truth(old).segments
-        assert torch.equal(part[new].masks, dataset[old].masks)
+        assert torch.equal(part[new].truth.masks, dataset[old].truth.masks)
     copied = pickle.loads(pickle.dumps(part))
     assert torch.equal(copied[0].image, part[0].image)
     assert len(dataset.subset([])) == 0
@@ -205,8 +208,11 @@ def test_compact_ids_and_boxes_match_their_definitions(seed, height, width):
     compact = compact_ids(ids, known.tolist())
     for k, identifier in enumerate(known, start=1):
         assert np.array_equal(compact == k, ids == identifier)
-    masks = np.stack([m for m in (compact == k for k in range(5)) if m.any()])
-    for mask, (x1, y1, x2, y2) in zip(masks, mask_boxes(masks).astype(int), strict=True):
+    for number, (x1, y1, x2, y2) in enumerate(extents_of(compact, 4), start=1):
+        mask = compact == number
+        assert mask.any() == (x2 > 0) == (y2 > 0)
+        if not mask.any():
+            continue
         assert mask[y1:y2, x1:x2].sum() == mask.sum()
         assert all(edge.any() for edge in (mask[y1], mask[y2 - 1], mask[:, x1], mask[:, x2 - 1]))
 
@@ -224,9 +230,9 @@ def test_coco_sample(coco_sample):
         assert np.array_equal(truth.ids, rgb_to_id(png))
         things = [s for s in truth.segments if dataset.categories[s.category_id].isthing]
         plain = [s for s in things if not s.iscrowd]
-        assert sample.masks.flatten(1).sum(1).tolist() == [s.area for s in plain]
-        assert int((sample.semantic == 0).sum()) == sum(s.area for s in things)
-        assert int((sample.semantic == 255).sum()) == int((truth.ids == 0).sum())
+        assert sample.truth.masks.flatten(1).sum(1).tolist() == [s.area for s in plain]
+        assert int((sample.truth.semantic == 0).sum()) == sum(s.area for s in things)
+        assert int((sample.truth.semantic == 255).sum()) == int((truth.ids == 0).sum())
 
 
 def stored_turned(path, orientation):
@@ -250,7 +256,7 @@ def test_turned_images_fit_their_masks_sizes_and_batches(folder, orientation):
     dataset = folder.open()
     np.testing.assert_array_equal(dataset.image(0), upright)
     sample = dataset[0]
-    assert tuple(sample.image.shape[1:]) == tuple(sample.semantic.shape) == tuple(dataset.sizes[0]) == (4, 5)
+    assert tuple(sample.image.shape[1:]) == sample.truth.size == tuple(dataset.sizes[0]) == (4, 5)
 
 
 def test_the_orientation_is_a_setting(folder):
@@ -303,10 +309,10 @@ def test_data_of_things_or_stuff_alone(folder, tmp_path, categories, isthing, se
     folder.json["categories"] = [c for c in folder.json["categories"] if c["isthing"] == isthing]
     dataset = folder.open()
     check(dataset)
-    (batch,) = evaluation_batches(dataset, Transform(8, None), batch_size=1, divisor=4)
+    (batch,) = training_batches(dataset, Transform(8, None, flip=0.0), batch_size=1, divisor=4, stop=1)
     assert set(batch.semantic.unique().tolist()) == semantic
     assert batch.targets[0]["labels"].tolist() == ([1, 2, 1, 1, 2] if isthing else [])
-    assert batch.targets[0]["masks"].shape == (5 * isthing, 8, 10)
+    assert batch.targets[0]["masks"].whole().shape == (5 * isthing, 8, 10)
     quality = PanopticQuality(dataset.categories)
     quality.update(dataset.truth(0), dataset.truth(0))
     group, other = ("_things", "_stuff") if isthing else ("_stuff", "_things")

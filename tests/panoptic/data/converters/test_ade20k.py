@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.data.coco.checks import check
-from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.coco.layout import find_split, find_splits
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.converters.ade20k import convert_ade20k
 from autopanoptic.panoptic.data.converters.ade20k_classes import CLASSES, OF_NUMBER, THINGS, categories
@@ -102,9 +102,11 @@ def test_images_are_read_as_they_are_stored(challenge):
     command = ["prepare", "ade20k", str(challenge), "--out", str(out), "--part", "--workers", "1"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert f"run --data {out} --orientation ignore" in result.output
+    assert f"run --data {out}\n" in result.output
     with pytest.warns(UserWarning, match="EXIF orientation is 6"):
-        check(find_splits(out).open(0, orientation="ignore").val)
+        check(find_splits(out).open(0).val)  # the folder says how its images are read
+    assert find_split(out, "val").open().orientation == "ignore"
+    assert find_split(out, "val").open("apply").orientation == "apply"
 
 
 def test_what_is_wrong_is_named(challenge, save, tmp_path):

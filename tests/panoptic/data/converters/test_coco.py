@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask
 
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.layout import find_splits
@@ -86,28 +87,56 @@ def test_semantic_pngs_as_the_reference_has_them(release):
         assert np.array_equal(np.asarray(image)[:, 0], [255, 0, 2, 1])
 
 
-def test_semantic_pngs_of_the_real_images(coco_sample, tmp_path):
-    """Both splits are the sample: the labels equal those that the reader gives."""
+@pytest.fixture
+def real(coco_sample, tmp_path):
+    """Both splits are the two real images, whose instances are the things of their PNGs as compressed RLE."""
     root = tmp_path / "coco"
     content = json.loads((coco_sample / "panoptic_examples.json").read_text())
     for image in content["images"]:
         image["file_name"] = image["file_name"].replace(".png", ".jpg")
+    things = [c for c in content["categories"] if c["isthing"]]
+    instances = []
+    for entry in content["annotations"]:
+        ids = read_ids(coco_sample / "panoptic_examples" / entry["file_name"])
+        for segment in entry["segments_info"]:
+            if segment["category_id"] in {thing["id"] for thing in things}:
+                rle = mask.encode(np.asfortranarray(ids == segment["id"], dtype=np.uint8))
+                segmentation = {"size": rle["size"], "counts": rle["counts"].decode()}
+                instances.append({**segment, "image_id": entry["image_id"], "segmentation": segmentation})
     (root / "annotations").mkdir(parents=True)
     for split in ("train2017", "val2017"):
         shutil.copytree(coco_sample / "panoptic_examples", root / "annotations" / f"panoptic_{split}")
         shutil.copytree(coco_sample / "input_images", root / split)
         (root / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(content))
-        things = [c for c in content["categories"] if c["isthing"]]
-        instances = {"images": content["images"], "annotations": [], "categories": things}
-        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(instances))
-    convert_coco(root, nas_val=1, whole=False, semantic_pngs=True)
-    val = find_splits(root).open().val
+        counted = {"images": content["images"], "annotations": instances, "categories": things}
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(counted))
+    return root
+
+
+def test_semantic_pngs_of_the_real_images(real):
+    """The labels equal those that the reader gives."""
+    convert_coco(real, nas_val=1, whole=False, semantic_pngs=True)
+    val = find_splits(real).open().val
     for index in range(2):
-        path = root / "annotations" / "PanopticAnnotation" / "val2017" / val.annotations.png_files[index]
+        path = real / "annotations" / "PanopticAnnotation" / "val2017" / val.annotations.png_files[index]
         found = np.asarray(Image.open(path))
-        assert np.array_equal(found, val[index].semantic.numpy())
+        assert np.array_equal(found, val[index].truth.semantic.numpy())
         assert np.array_equal(found == 255, read_ids(val.png_path(index)) == 0)
         assert {0, 255} < set(np.unique(found).tolist()) <= {0, 255, *range(1, 54)}
+
+
+def test_things_of_the_instances_are_those_of_the_pngs_where_both_agree(real, tmp_path):
+    """Of the real images: every segment is the same mask, of the same class and kind."""
+    convert_coco(real, tmp_path / "out", nas_val=1, whole=False, things="instances")
+    train, val = find_splits(tmp_path / "out").open().train, find_splits(real).open().val
+    (image,) = train.image_ids.tolist()
+    masks = []
+    for dataset, index in ((train, 0), (val, val.image_ids.tolist().index(image))):
+        ids = dataset.ids(index)
+        found = {(s.category_id, s.iscrowd, (ids == s.id).tobytes()) for s in dataset.annotations.segments(index)}
+        masks.append(found)
+    assert masks[0] == masks[1]
+    assert len(masks[0]) > 10
 
 
 def test_nothing_is_done_twice_and_another_split_refused(release):
@@ -190,3 +219,102 @@ def test_damaged_pngs_are_named(release):
     with pytest.raises(DatasetError, match=r"000000000139\.png: cannot be decoded"):
         convert_coco(release, nas_val=2, whole=False, semantic_pngs=True)
     assert len(list((release / "annotations" / "PanopticAnnotation").rglob("*.png"))) == 11
+
+
+@pytest.fixture
+def overlapping(release):
+    """Instances of which some reach over stuff and over each other: by the rows of the images of train2017."""
+    path = release / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    masks = {
+        # Rows 1 and 2, the second of which is rug in the PNG; on it a smaller one; below both a crowd, in columns.
+        1: {"segmentation": [[0, 1, 3, 1, 3, 3, 0, 3]], "iscrowd": 0},
+        2: {"segmentation": [[0, 2, 1, 2, 1, 3, 0, 3]], "iscrowd": 0},
+        3: {"segmentation": {"size": [4, 3], "counts": [8, 4]}, "iscrowd": 1},
+    }
+    images = [image["id"] for image in content["images"]]
+    content["annotations"] = [
+        {"id": 10 * image + number, "image_id": image, "category_id": 1, **mask}
+        for image in images
+        for number, mask in masks.items()
+    ]
+    path.write_text(json.dumps(content))
+    return release
+
+
+def test_things_of_the_instances_lie_over_the_stuff_of_the_pngs(overlapping, tmp_path):
+    target, options = tmp_path / "out", {"nas_val": 2, "whole": False, "things": "instances"}
+    listing = {path: path.stat().st_mtime_ns for path in overlapping.rglob("*")}
+    assert convert_coco(overlapping, target, **options) == ()
+    assert {path: path.stat().st_mtime_ns for path in overlapping.rglob("*")} == listing
+    found = find_splits(target).open()
+    names = {c.id: c.name for c in found.train.categories}
+    assert len(found.train) == 8
+    for split in (found.train, found.nas_val, found.val):
+        check(split)
+    for index in range(len(found.train)):
+        ids, segments = found.train.ids(index), found.train.annotations.segments(index)
+        shown = {segment.id: f"{names[segment.category_id]}{' crowd' * segment.iscrowd}" for segment in segments}
+        crowd, person, rug, banner, void = "person crowd", "person", "rug", "banner", None
+        assert [[shown.get(value) for value in row] for row in ids.tolist()] == [
+            [void, void, crowd],
+            [person, person, person],
+            [person, person, person],
+            [banner, banner, crowd],
+        ]
+        assert rug not in shown.values()
+        assert ids[2, 0] != ids[1, 0] == ids[2, 1]  # the smaller of two things on top
+    # What PQ is measured on is as it is distributed.
+    original = find_splits(overlapping).open()
+    assert not set(found.nas_val.image_ids.tolist()) & set(found.train.image_ids.tolist())
+    whole = {image: i for i, image in enumerate(find_splits(overlapping).train.open().image_ids.tolist())}
+    train = find_splits(overlapping).train.open()
+    for index, image in enumerate(found.nas_val.image_ids.tolist()):
+        assert np.array_equal(found.nas_val.ids(index), train.ids(whole[image]))
+    assert np.array_equal(found.val.ids(0), original.val.ids(0))
+
+
+def test_things_of_the_instances_go_on_and_are_written_once(overlapping, tmp_path):
+    from autopanoptic.panoptic.data.converters.writing.dataset import Writing
+
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    target, options = tmp_path / "out", {"nas_val": 2, "whole": False, "things": "instances"}
+    with pytest.raises(KeyboardInterrupt):
+        convert_coco(overlapping, target, writing=Writing(progress=stop), **options)
+    assert not (target / "annotations" / "panoptic_train2017.json").exists()
+    first = target / "annotations" / "panoptic_train2017" / "000000000009.png"
+    before = first.stat().st_mtime_ns
+    convert_coco(overlapping, target, **options)
+    assert first.stat().st_mtime_ns == before
+    listing = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    convert_coco(overlapping, target, **options)
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == listing
+    with pytest.raises((ValueError, FileExistsError)):
+        convert_coco(overlapping, target, nas_val=2, whole=False)
+
+
+def test_things_of_the_instances_need_a_folder_and_masks(overlapping, tmp_path):
+    with pytest.raises(ValueError, match="give a folder for them"):
+        convert_coco(overlapping, nas_val=2, whole=False, things="instances")
+    with pytest.raises(ValueError, match="things='boxes' is none of png, instances"):
+        convert_coco(overlapping, tmp_path / "out", nas_val=2, whole=False, things="boxes")
+    path = overlapping / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = {"size": [4, 3], "counts": [8, 5]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"annotation 91 has an RLE whose counts do not add up to the 12 pixels"):
+        convert_coco(overlapping, tmp_path / "out", nas_val=2, whole=False, things="instances")
+
+
+def test_numbers_of_instances_and_classes_are_compared_with_the_release(release, monkeypatch):
+    from autopanoptic.panoptic.data.converters import coco
+
+    monkeypatch.setattr(coco, "RELEASE", {"train2017": 10, "val2017": 2})
+    with pytest.raises(DatasetError, match="train2017 has 10 instances, where the release has 860,001"):
+        convert_coco(release, nas_val=2)
+    monkeypatch.setattr(coco, "INSTANCES", {"train2017": 10, "val2017": 2})
+    with pytest.raises(DatasetError, match="things has 1 classes, where the release has 80"):
+        convert_coco(release, nas_val=2)

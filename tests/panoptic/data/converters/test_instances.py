@@ -199,7 +199,8 @@ def test_turned_photographs(tool, orientation):
         stored = np.zeros((30, 20, 3) if upright else (20, 30, 3), np.uint8)
         Image.fromarray(stored).save(tool.images / entry["file_name"], exif=exif)
     tool.convert(own=OwnData(orientation=orientation))
-    datasets = find_splits(tool.root / "out").open(orientation=orientation)
+    datasets = find_splits(tool.root / "out").open()
+    assert datasets.train.orientation == orientation
     with pytest.warns(UserWarning, match="EXIF orientation is 6"):
         check(datasets.train)
     shutil.rmtree(tool.root / "out")

@@ -1,3 +1,6 @@
+import sys
+from dataclasses import fields
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -5,8 +8,11 @@ import pytest
 import torch
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batches import collate, evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch, collate, collate_labelled
+from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.transforms import Transform
+from autopanoptic.panoptic.model.heads.mask import mask_targets
 
 KEEP = Transform(None, None)
 
@@ -22,38 +28,39 @@ def dataset(folder):
 
 
 def equal(first, second):
-    same = torch.equal(first.images, second.images) and torch.equal(first.semantic, second.semantic)
-    targets = zip(first.targets, second.targets, strict=True)
-    same &= all(torch.equal(a[key], b[key]) for a, b in targets for key in ("boxes", "labels", "masks"))
-    rest = ("sizes", "original_sizes", "image_ids")
-    return same and all(getattr(first, name) == getattr(second, name) for name in rest)
+    each = [(getattr(first, one.name), getattr(second, one.name)) for one in fields(first)]
+    return type(first) is type(second) and all(torch.equal(a, b) if torch.is_tensor(a) else a == b for a, b in each)
 
 
 def test_collation_pads_to_the_divisor(dataset):
     examples = [KEEP(dataset[i]) for i in (0, 1, 5)]
-    batch = collate(examples, 32)
-    assert batch.images.shape == (3, 3, 64, 64)
-    assert batch.images.dtype == torch.float32
+    batch = collate_labelled(examples, 32, IMAGENET)
+    assert batch.pixels.shape == batch.images.shape == (3, 3, 64, 64)
+    assert (batch.pixels.dtype, batch.images.dtype) == (torch.uint8, torch.float32)
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in (batch.pixels, batch.images))
     assert batch.semantic.shape == (3, 64, 64)
     assert batch.semantic.dtype == torch.uint8
     assert batch.sizes == batch.original_sizes == [(20, 33), (40, 17), (16, 16)]
     assert batch.image_ids == [1, 2, 6]
     assert len(batch) == 3
     for k, (example, (h, w)) in enumerate(zip(examples, batch.sizes, strict=True)):
-        assert torch.equal(batch.images[k, :, :h, :w], example.image)
-        assert torch.equal(batch.semantic[k, :h, :w], example.semantic)
+        assert torch.equal(batch.images[k, :, :h, :w], IMAGENET(example.image))
+        assert torch.equal(batch.semantic[k, :h, :w], example.truth.semantic)
         assert not batch.images[k, :, h:].any()
         assert not batch.images[k, :, :, w:].any()
         assert (batch.semantic[k, h:] == 255).all()
         assert (batch.semantic[k, :, w:] == 255).all()
-        assert torch.equal(batch.targets[k]["masks"], example.masks)
+        assert torch.equal(batch.targets[k]["masks"].whole(), example.truth.masks)
+        assert torch.equal(batch.targets[k]["boxes"], example.truth.boxes)
+        assert torch.equal(batch.targets[k]["labels"], example.truth.labels)
+    assert torch.equal(collate(examples, 32, IMAGENET).images, batch.images)
     assert batch.targets[2]["boxes"].shape == (0, 4)
 
 
 @pytest.mark.parametrize(("count", "divisor"), [(0, 32), (1, 0)])
 def test_collation_refuses_nothing(dataset, count, divisor):
     with pytest.raises(ValueError, match=f"{count} examples, divisor={divisor}"):
-        collate([KEEP(dataset[0])] * count, divisor)
+        collate([KEEP(dataset[0])] * count, divisor, IMAGENET)
 
 
 def test_evaluation_batches_hold_every_image_in_order(dataset):
@@ -94,11 +101,12 @@ def test_endless_training_and_batches_larger_than_the_set(dataset):
 
 
 def test_moving_a_batch_moves_every_tensor(dataset):
-    batch = next(iter(evaluation_batches(dataset, KEEP, batch_size=2, divisor=32)))
+    batch = next(iter(training(dataset)))
     moved = batch.to("meta", non_blocking=True)
-    tensors = [moved.images, moved.semantic, *(value for t in moved.targets for value in t.values())]
-    assert len(tensors) == 8
+    tensors = [value for one in fields(moved) if torch.is_tensor(value := getattr(moved, one.name))]
+    assert len(tensors) == 6
     assert all(tensor.is_meta for tensor in tensors)
+    assert moved.images.is_meta
     assert moved.sizes == batch.sizes
     assert equal(batch.to("cpu"), batch)
 
@@ -109,5 +117,73 @@ def test_coco_sample_at_full_size(coco_sample):
     (batch,) = evaluation_batches(dataset, Transform(), batch_size=2, divisor=64)
     assert batch.sizes == [(800, 1199), (750, 1333)]
     assert batch.images.shape == (2, 3, 832, 1344)
+    batch = collate_labelled([Transform()(dataset[i]) for i in range(2)], 64, IMAGENET)
     assert [len(target["labels"]) for target in batch.targets] == [14, 26]
-    assert [tuple(target["masks"].shape[1:]) for target in batch.targets] == batch.sizes
+    assert [tuple(target["masks"].whole().shape[1:]) for target in batch.targets] == batch.sizes
+    # Four bytes a pixel, and the tables.
+    assert batch.pixels.nbytes + batch.numbers.nbytes == 4 * 2 * 832 * 1344
+
+
+def test_evaluation_and_recalibration_read_no_truth(dataset, monkeypatch):
+    with_truth = list(training(dataset, stop=3))
+    monkeypatch.setattr(CocoPanoptic, "coded_ids", None)
+    evaluated = list(evaluation_batches(dataset, KEEP, batch_size=4, divisor=32))
+    drawn = list(training(dataset, stop=3, labelled=False))
+    assert not any(isinstance(batch, LabelledBatch) for batch in [*evaluated, *drawn])
+    assert all(torch.equal(a.images, b.images) and a.sizes == b.sizes for a, b in zip(drawn, with_truth, strict=True))
+    with pytest.raises(TypeError):
+        next(iter(training(dataset)))
+
+
+AUGMENTED = Transform(40, 60, scale_jitter=(0.5, 1.5), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_processes_parts_are_one_processes_batches(dataset, workers):
+    made = partial(training_batches, dataset, AUGMENTED, batch_size=4, divisor=32, seed=5, stop=6)
+    whole = list(made())
+    parts = [list(made(rank=rank, world=2, workers=workers)) for rank in range(2)]
+    for step, batch in enumerate(whole):
+        for place, image_id in enumerate(batch.image_ids):
+            part, own = parts[place % 2][step], place // 2
+            assert part.image_ids[own] == image_id
+            height, width = part.sizes[own]
+            assert part.sizes[own] == batch.sizes[place]
+            for name in ("images", "semantic"):
+                values = (getattr(one, name)[k, ..., :height, :width] for one, k in ((part, own), (batch, place)))
+                assert torch.equal(*values)
+            mine, all_of_them = part.targets[own], batch.targets[place]
+            assert torch.equal(mine["boxes"], all_of_them["boxes"])
+            assert torch.equal(mine["labels"], all_of_them["labels"])
+            assert torch.equal(mine["masks"].whole(), all_of_them["masks"].whole())
+        assert sum(len(part[step]) for part in parts) == len(batch) == 4
+
+
+def test_images_of_very_many_segments(folder):
+    ids = np.arange(1, 20 * 30 + 1).reshape(20, 30)
+    folder.add(ids, dict.fromkeys(range(1, 601), 1)).add(np.ones((20, 30), int), {1: 12})
+    dataset = folder.open()
+    batch = collate_labelled([KEEP(dataset[0]), KEEP(dataset[1])], 8, IMAGENET)
+    assert batch.numbers.dtype == torch.int32
+    assert torch.equal(batch.targets[0]["masks"].whole().int().argmax(0), torch.from_numpy(ids - 1))
+    assert batch.semantic[1].unique().tolist() == [2, 255]
+
+
+def test_workers_inherit_the_compiled_code(dataset, monkeypatch):
+    name = "autopanoptic.panoptic.data.extents"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    training(dataset, stop=1)
+    assert name not in sys.modules
+    training(dataset, stop=1, workers=1)
+    assert name in sys.modules
+
+
+def test_nothing_made_on_the_device_waits_for_its_values(dataset):
+    # A meta tensor has none: whatever asks for one raises.
+    batch = next(iter(training(dataset))).to("meta")
+    assert batch.images.shape == batch.pixels.shape
+    assert batch.semantic.shape == batch.numbers.shape
+    for target in batch.targets:
+        boxes = target["boxes"]
+        things = torch.zeros(len(boxes), dtype=torch.int64, device="meta")
+        assert mask_targets(target["masks"], things, boxes, 28, aligned=True).shape == (len(boxes), 28, 28)

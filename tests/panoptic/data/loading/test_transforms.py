@@ -3,10 +3,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional
 
-from autopanoptic.panoptic.data.coco.reader import Sample, mask_boxes
+from autopanoptic.panoptic.data.coco.reader import Sample
+from autopanoptic.panoptic.data.label_map import LabelMap, extents_of
 from autopanoptic.panoptic.data.loading.colors import jitter_colors
-from autopanoptic.panoptic.data.loading.transforms import CAFFE_BGR, IMAGENET, Normalization, Transform
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, IMAGENET, Normalization
+from autopanoptic.panoptic.data.loading.transforms import Transform
 
 
 class Fixed:
@@ -25,18 +29,31 @@ class Fixed:
 
 def sample(height, width, seed=0, instances=3):
     rng = np.random.default_rng(seed)
-    owner = rng.integers(0, instances + 2, (height, width))
-    masks = owner == np.arange(1, instances + 1).reshape(-1, 1, 1)
-    masks = masks[masks.any((1, 2))] if instances else masks
-    semantic = np.where(owner == 0, 255, np.where(owner > instances, 3, 0)).astype(np.uint8)
+    owner = rng.integers(0, instances + 2, (height, width)).astype(np.uint8)
     return Sample(
-        image=torch.from_numpy(rng.integers(0, 256, (3, height, width), dtype=np.uint8)),
-        boxes=torch.from_numpy(mask_boxes(masks)),
-        labels=torch.arange(1, len(masks) + 1),
-        masks=torch.from_numpy(masks),
-        semantic=torch.from_numpy(semantic),
-        image_id=5,
+        torch.from_numpy(rng.integers(0, 256, (3, height, width), dtype=np.uint8)), labelled(owner, instances), 5
     )
+
+
+def labelled(owner, instances):
+    """Things 1 to `instances`, those without pixels left out; what is above them is stuff of label 3."""
+    extents = extents_of(owner, instances)
+    seen = np.flatnonzero(extents[:, 2])
+    return LabelMap(
+        numbers=torch.from_numpy(owner),
+        semantic_labels=torch.tensor([255] + [0] * instances + [3], dtype=torch.uint8),
+        things=torch.from_numpy(seen) + 1,
+        labels=torch.from_numpy(seen) + 1,
+        boxes=torch.from_numpy(extents[seen].astype(np.float32)),
+    )
+
+
+def tight(masks):
+    """Boxes of masks that are not empty."""
+    return torch.stack([torch.stack([
+        mask.any(0).nonzero().min(), mask.any(1).nonzero().min(), mask.any(0).nonzero().max() + 1,
+        mask.any(1).nonzero().max() + 1,
+    ]) for mask in masks]).float()  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -56,14 +73,26 @@ def test_sizes(short, long, size, expected):
     assert Transform(short, long).size(*size) == expected
 
 
-def test_without_resizing_only_the_image_is_normalised():
+def test_without_resizing_nothing_changes():
     given_sample = sample(6, 7)
     example = Transform(None, None)(given_sample)
-    mean, std = torch.tensor(IMAGENET.mean).view(3, 1, 1), torch.tensor(IMAGENET.std).view(3, 1, 1)
-    assert torch.allclose(example.image * std + mean, given_sample.image / 255, atol=1e-6)
-    for name in ("boxes", "labels", "masks", "semantic", "image_id"):
-        assert np.array_equal(getattr(example, name), getattr(given_sample, name))
-    assert example.original_size == (6, 7)
+    assert torch.equal(example.image, given_sample.image)
+    for name in ("numbers", "semantic_labels", "things", "labels", "boxes"):
+        assert torch.equal(getattr(example.truth, name), getattr(given_sample.truth, name))
+    assert (example.image_id, example.size, example.original_size) == (5, (6, 7), (6, 7))
+
+
+@pytest.mark.parametrize("normalization", [IMAGENET, CAFFE_BGR])
+def test_normalisation_is_by_channel_in_any_shape(normalization):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7), dtype=np.uint8))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (normalization.mean, normalization.std))
+    expected = ((images.flip(1) if normalization.bgr else images) * normalization.scale - mean) / std
+    for same in (images, images.contiguous(memory_format=torch.channels_last)):
+        found = normalization(same)
+        assert torch.equal(found, expected)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(normalization(images[:, :, 1:4, 2:]), expected[:, :, 1:4, 2:])
+    assert torch.equal(normalization(images[0]), normalization(images)[0])
 
 
 def test_reference_normalisation_is_bgr_minus_mean():
@@ -85,37 +114,29 @@ def test_resized_targets_fit_together(height, width, short, long, instances, see
     example = transform(sample(height, width, seed, instances))
     size = transform.size(height, width)
     assert example.image.shape == (3, *size)
-    assert example.masks.shape == (len(example.boxes), *size)
-    assert len(example.boxes) == len(example.labels)
-    assert example.semantic.shape == size
-    assert example.masks.flatten(1).any(1).all()
-    # Masks and the semantic map are sampled at the same points, so instances stay on thing pixels.
-    assert not (example.masks.any(0) & (example.semantic != 0)).any()
-    if len(example.boxes):
-        sides = example.boxes[:, 2:] - example.boxes[:, :2]
-        tight = torch.from_numpy(mask_boxes(example.masks.numpy()))
+    truth = example.truth
+    assert truth.masks.shape == (len(truth.boxes), *size)
+    assert len(truth.boxes) == len(truth.labels) == len(truth.things)
+    assert truth.semantic.shape == size
+    assert truth.masks.flatten(1).any(1).all()
+    # Masks and the semantic map are of the same map, so instances stay on thing pixels.
+    assert not (truth.masks.any(0) & (truth.semantic != 0)).any()
+    if len(truth.boxes):
+        sides, least = truth.boxes[:, 2:] - truth.boxes[:, :2], tight(truth.masks)
         assert (sides > 0).all()
         # Every mask pixel has its centre in the box; the box may be larger, where parts vanished.
-        assert (tight[:, :2] + 0.5 >= example.boxes[:, :2] - 1e-4).all()
-        assert (tight[:, 2:] - 0.5 <= example.boxes[:, 2:] + 1e-4).all()
+        assert (least[:, :2] + 0.5 >= truth.boxes[:, :2] - 1e-4).all()
+        assert (least[:, 2:] - 0.5 <= truth.boxes[:, 2:] + 1e-4).all()
 
 
 def test_instances_that_vanish_are_dropped():
-    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
-    masks[0, 0, 0] = True
-    masks[1, 20:50, 10:60] = True
-    thing = Sample(
-        image=torch.zeros(3, 64, 64, dtype=torch.uint8),
-        boxes=torch.from_numpy(mask_boxes(masks.numpy())),
-        labels=torch.tensor([1, 2]),
-        masks=masks,
-        semantic=torch.zeros(64, 64, dtype=torch.uint8),
-        image_id=1,
-    )
-    example = Transform(8, 8)(thing)
-    assert example.labels.tolist() == [2]
-    assert example.masks.shape == (1, 8, 8)
-    assert example.boxes.tolist() == [[1.25, 2.5, 7.5, 6.25]]
+    owner = np.zeros((64, 64), np.uint8)
+    owner[0, 0] = 1
+    owner[20:50, 10:60] = 2
+    truth = Transform(8, 8)(Sample(torch.zeros(3, 64, 64, dtype=torch.uint8), labelled(owner, 2), 1)).truth
+    assert truth.labels.tolist() == truth.things.tolist() == [2]
+    assert truth.masks.shape == (1, 8, 8)
+    assert truth.boxes.tolist() == [[1.25, 2.5, 7.5, 6.25]]
 
 
 def test_flip_mirrors_everything_and_twice_is_the_identity():
@@ -123,9 +144,9 @@ def test_flip_mirrors_everything_and_twice_is_the_identity():
     rng = np.random.default_rng(0)
     flipped = Transform(None, None, flip=1.0)(sample(5, 9), rng)
     assert torch.equal(flipped.image, plain.image.flip(2))
-    assert torch.equal(flipped.masks, plain.masks.flip(2))
-    assert torch.equal(flipped.semantic, plain.semantic.flip(1))
-    assert torch.equal(flipped.boxes, torch.from_numpy(mask_boxes(flipped.masks.numpy())))
+    assert torch.equal(flipped.truth.masks, plain.truth.masks.flip(2))
+    assert torch.equal(flipped.truth.semantic, plain.truth.semantic.flip(1))
+    assert torch.equal(flipped.truth.boxes, tight(flipped.truth.masks))
 
 
 def test_flips_follow_probability_and_generator():
@@ -173,29 +194,29 @@ def test_bad_normalisation():
 def test_scaled_and_cropped_targets_fit_together(height, width, short, factors, instances, seed):
     transform = Transform(short, None, scale_jitter=tuple(factors))
     example = transform(sample(height, width, seed, instances), np.random.default_rng(seed))
-    size, most = example.image.shape[1:], transform.size(height, width)
+    size, most, truth = example.size, transform.size(height, width), example.truth
     assert all(side <= limit for side, limit in zip(size, most, strict=True))
-    assert example.masks.shape == (len(example.labels), *size)
-    assert example.semantic.shape == size
-    assert example.masks.flatten(1).any(1).all()
-    assert not (example.masks.any(0) & (example.semantic != 0)).any()
-    assert (example.boxes[:, 2:] > example.boxes[:, :2]).all()
-    assert (example.boxes <= torch.tensor([size[1], size[0]] * 2) + 1e-4).all()
+    assert truth.masks.shape == (len(truth.labels), *size)
+    assert truth.semantic.shape == size
+    assert truth.masks.flatten(1).any(1).all()
+    assert not (truth.masks.any(0) & (truth.semantic != 0)).any()
+    assert (truth.boxes[:, 2:] > truth.boxes[:, :2]).all()
+    assert (truth.boxes <= torch.tensor([size[1], size[0]] * 2) + 1e-4).all()
 
 
 def test_a_crop_cuts_image_boxes_and_masks_at_one_place():
-    given_sample = sample(8, 8, instances=1)
-    given_sample.masks[0] = False
-    given_sample.masks[0, 2:5, 3:6] = True
+    owner = np.zeros((8, 8), np.uint8)
+    owner[2:5, 3:6] = 1
+    given_sample = Sample(torch.zeros(3, 8, 8, dtype=torch.uint8), labelled(owner, 1), 5)
     given_sample.image[:] = 10 * torch.arange(8, dtype=torch.uint8).view(8, 1) + torch.arange(8, dtype=torch.uint8)
     transform = Transform(None, None, flip=0.0, scale_jitter=(2.0, 2.0))
     seen = set()
     for seed in range(20):
         example = transform(given_sample, np.random.default_rng(seed))
         assert example.image.shape == (3, 8, 8)
-        if not len(example.boxes):
+        if not len(example.truth.boxes):
             continue
-        (box,), (mask,) = example.boxes.long().tolist(), example.masks
+        (box,), (mask,) = example.truth.boxes.long().tolist(), example.truth.masks
         x1, y1, x2, y2 = box
         # The box is tight around what is left of the mask.
         assert mask[y1:y2, x1:x2].any(0).all()
@@ -203,6 +224,55 @@ def test_a_crop_cuts_image_boxes_and_masks_at_one_place():
         assert mask.sum() == mask[y1:y2, x1:x2].sum()
         seen.add((x1, y1))
     assert len(seen) > 3  # the place is random
+
+
+def placed(given_sample, transform, rng):
+    """What a transform does, by the definition: with a mask for each thing and a semantic map, all resized alike."""
+    height, width = given_sample.truth.size
+    size = transform.size(height, width)
+    flips = rng.random() < transform.flip
+    factor = rng.uniform(*transform.scale_jitter)
+    scaled = [max(round(side * factor), 1) for side in size]
+    image = functional.resize(given_sample.image, scaled, InterpolationMode.BILINEAR, antialias=True)
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * (old / new)).long() for new, old in zip(scaled, (height, width), strict=True)
+    )
+    planes = [given_sample.truth.masks[:, rows][:, :, columns], given_sample.truth.semantic[rows][:, columns][None]]
+    boxes = given_sample.truth.boxes * torch.tensor([scaled[1] / width, scaled[0] / height] * 2)
+    top, left = (int(rng.integers(max(side - most, 0) + 1)) for side, most in zip(scaled, size, strict=True))
+    image, masks, semantic = (x[:, top : top + size[0], left : left + size[1]] for x in (image, *planes))
+    seen = masks.flatten(1).any(1)
+    if list(image.shape[1:]) != scaled:
+        boxes[seen] = tight(masks[seen]) if seen.any() else boxes[seen]
+    if flips:
+        image, masks, semantic = (x.flip(2) for x in (image, masks, semantic))
+        boxes = torch.stack([image.shape[2] - boxes[:, 2], boxes[:, 1], image.shape[2] - boxes[:, 0], boxes[:, 3]], 1)
+    return image, masks[seen], semantic[0], boxes[seen], given_sample.truth.labels[seen]
+
+
+@pytest.mark.parametrize("scale_jitter", [(1.0, 1.0), (0.4, 2.0)])
+@pytest.mark.parametrize(("short", "long"), [(None, None), (23, 41), (70, None)])
+def test_one_map_says_what_masks_and_a_semantic_map_say(short, long, scale_jitter):
+    transform = Transform(short, long, scale_jitter=scale_jitter)
+    for seed in range(6):
+        given_sample = sample(30, 44, seed, instances=40)
+        example = transform(given_sample, np.random.default_rng(seed))
+        image, masks, semantic, boxes, labels = placed(given_sample, transform, np.random.default_rng(seed))
+        assert torch.equal(example.image, image)
+        assert torch.equal(example.truth.masks, masks)
+        assert torch.equal(example.truth.semantic, semantic)
+        assert torch.equal(example.truth.boxes, boxes)
+        assert torch.equal(example.truth.labels, labels)
+        alone = transform.image(given_sample.image, 5, np.random.default_rng(seed))
+        assert torch.equal(alone.image, example.image)
+        assert (alone.image_id, alone.original_size) == (example.image_id, example.original_size)
+
+
+def test_images_one_pixel_wide_are_resized_in_bytes():
+    image = torch.tensor([0, 100, 201], dtype=torch.uint8).view(1, 3, 1).expand(3, 3, 1)
+    found = Transform(None, 6).image(image, 0, None)
+    assert found.image.dtype == torch.uint8
+    assert Transform(2, None).image(image, 0, None).image[0, :, 0].tolist() == [0, 25, 75, 125, 176, 201]
 
 
 def test_smaller_images_stay_small():

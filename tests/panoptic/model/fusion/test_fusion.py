@@ -4,6 +4,7 @@ from typing import Any
 import torch
 
 from autopanoptic.nas import LayerChoice
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.fusion.fusion import Fusion, FusionUnit, modulate, pool_true_pixels
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
@@ -42,7 +43,7 @@ def test_modulation_adds_the_attended_features_and_leaves_other_levels_out() -> 
 def test_one_choice_for_each_target_level(in_space: Callable[..., Any]) -> None:
     sources = {"p3": FeatureShape(8, 8), "p4": FeatureShape(8, 16)}
     targets = {"p2": FeatureShape(16, 4), "p3": FeatureShape(16, 8)}
-    fusion = in_space(lambda: Fusion("f2b", sources, targets, (4, 8, 16)))
+    fusion = in_space(lambda: Fusion("f2b", sources, targets, PanopticConfig()))
     choices = [m for m in fusion.modules() if isinstance(m, LayerChoice)]
     assert [c.label for c in choices] == ["f2b.p2", "f2b.p3"]
     assert [choices[0][name].squeeze.out_features for name in ("r4", "r8", "r16")] == [4, 2, 1]

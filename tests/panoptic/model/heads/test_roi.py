@@ -24,12 +24,12 @@ def pyramid() -> dict[str, torch.Tensor]:
 
 
 def test_losses_without_any_roi_are_zero_and_differentiable(
-    heads: PanopticRoIHeads, pyramid: dict[str, torch.Tensor]
+    heads: PanopticRoIHeads, pyramid: dict[str, torch.Tensor], things_on: Callable[..., Any]
 ) -> None:
     empty = {
         "boxes": torch.zeros(0, 4),
         "labels": torch.zeros(0, dtype=torch.long),
-        "masks": torch.zeros(0, 96, 96, dtype=torch.uint8),
+        "masks": things_on(torch.zeros(96, 96, dtype=torch.uint8), torch.zeros(0, 4)),
     }
     for features in pyramid.values():
         features.requires_grad_()
@@ -42,14 +42,14 @@ def test_losses_without_any_roi_are_zero_and_differentiable(
 
 @pytest.mark.parametrize("option", ["dw3", "df5", "at3"])
 def test_images_without_a_positive_roi_train_the_box_head(
-    heads: PanopticRoIHeads, pyramid: dict[str, torch.Tensor], option: str
+    heads: PanopticRoIHeads, pyramid: dict[str, torch.Tensor], things_on: Callable[..., Any], option: str
 ) -> None:
     for layer in heads.mask_head:
         layer[0]._dry_run_choice = option
     empty = {
         "boxes": torch.zeros(0, 4),
         "labels": torch.zeros(0, dtype=torch.long),
-        "masks": torch.zeros(0, 96, 96, dtype=torch.uint8),
+        "masks": things_on(torch.zeros(96, 96, dtype=torch.uint8), torch.zeros(0, 4)),
     }
     proposals = [torch.tensor([[1.0, 1, 30, 30], [5, 5, 60, 80]])] * 2
     losses, _ = heads.losses(pyramid, heads.sample(proposals, [empty] * 2), [(96, 96)] * 2, [empty] * 2)
@@ -79,15 +79,19 @@ def test_masks_are_those_of_the_detected_class(heads: PanopticRoIHeads, pyramid:
 
 @pytest.mark.parametrize("aligned", [True, False])
 def test_the_loss_of_a_perfect_mask_is_zero_where_targets_are_aligned(
-    config: PanopticConfig, in_space: Callable[..., Any], pyramid: dict[str, torch.Tensor], aligned: bool
+    config: PanopticConfig,
+    in_space: Callable[..., Any],
+    things_on: Callable[..., Any],
+    pyramid: dict[str, torch.Tensor],
+    aligned: bool,
 ) -> None:
     heads = in_space(lambda: PanopticRoIHeads(replace(config, mask_aligned=aligned), SHAPES))
     with torch.no_grad():
         heads.mask_predictor[2].weight.zero_()
         heads.mask_predictor[2].bias.fill_(20)  # the box is full of the thing
     box = torch.tensor([[10.0, 10, 50, 50]])
-    mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
-    mask[0, 10:50, 10:50] = 1
-    target = {"boxes": box, "labels": torch.tensor([1]), "masks": mask}
+    numbers = torch.zeros(96, 96, dtype=torch.uint8)
+    numbers[10:50, 10:50] = 1
+    target = {"boxes": box, "labels": torch.tensor([1]), "masks": things_on(numbers, box)}
     losses, _ = heads.losses(pyramid, heads.sample([box] * 2, [target] * 2), [(96, 96)] * 2, [target] * 2)
     assert (losses["mask"] < 1e-6) == aligned

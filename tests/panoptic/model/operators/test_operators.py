@@ -2,15 +2,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.operators.deformable import Deformable
 from autopanoptic.panoptic.model.operators.kernels import spread
-from autopanoptic.panoptic.model.operators.known import add_operator, operator_of
-from autopanoptic.panoptic.model.operators.operator import HeadOperator
 from autopanoptic.panoptic.model.operators.options import HEAD_OPTIONS
+from autopanoptic.panoptic.model.parts.kinds import HeadOperator
+from autopanoptic.panoptic.model.parts.registry import part_of
 
 # Depthwise k^2 C + C and pointwise C^2 + C; k^2 C^2 + C; the same and an offset convolution to 3 k^2.
 PARAMETERS = {"dw3": 68352, "dw5": 72448, "df3": 652315, "df5": 2118731, "at3": 590080, "at5": 1638656}
@@ -19,13 +18,13 @@ PARAMETERS = {"dw3": 68352, "dw5": 72448, "df3": 652315, "df5": 2118731, "at3": 
 @pytest.mark.parametrize("option", HEAD_OPTIONS)
 def test_parameters_at_256_channels(option: str) -> None:
     with torch.device("meta"):
-        layer = operator_of(option).build(256, 256)
+        layer = part_of(HeadOperator, option).build(256, 256)
     assert sum(p.numel() for p in layer.parameters()) == PARAMETERS[option]
 
 
 @pytest.mark.parametrize("option", HEAD_OPTIONS)
 def test_every_option_keeps_the_size_and_gets_gradients(option: str) -> None:
-    layer = operator_of(option).build(16, 32)
+    layer = part_of(HeadOperator, option).build(16, 32)
     x = torch.randn(2, 16, 7, 11, requires_grad=True)
     out = layer(x)
     assert out.shape == (2, 32, 7, 11)
@@ -45,7 +44,7 @@ def test_dilated_kernels_reach_twice_as_far() -> None:
     x = torch.zeros(1, 8, 15, 15)
     x[:, :, 7, 7] = 1
     for option, reach in (("dw3", 1), ("dw5", 2), ("at3", 2), ("at5", 4)):
-        layer = operator_of(option).build(8, 8)
+        layer = part_of(HeadOperator, option).build(8, 8)
         touched = (layer(x) - layer(torch.zeros_like(x))).abs().sum(dim=(0, 1)) > 1e-7
         rows = torch.where(touched.any(dim=1))[0]
         assert (rows.min().item(), rows.max().item()) == (7 - reach, 7 + reach)
@@ -57,24 +56,6 @@ def test_a_spread_kernel_agrees_on_linear_features() -> None:
     ramp = (2 * rows - 3 * columns + 1)[None, None].double()
     plain = functional.conv2d(ramp, kernel)[..., 1:-1, 1:-1]
     torch.testing.assert_close(functional.conv2d(ramp, spread(kernel), dilation=2), plain)
-
-
-def test_the_published_names_are_known() -> None:
-    assert tuple(operator_of(name).name for name in HEAD_OPTIONS) == HEAD_OPTIONS
-    assert PanopticConfig().head_operators == HEAD_OPTIONS
-
-
-def test_an_unknown_operator_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"there is no operator 'mlp', only dw3, .*; add_operator makes others known"):
-        operator_of("mlp")
-
-
-def test_a_name_belongs_to_one_operator() -> None:
-    add_operator(operator_of("dw3"))
-    with pytest.raises(ValueError, match="another operator named 'dw3'"):
-        add_operator(HeadOperator("dw3", lambda entering, leaving: nn.Identity(), lambda layer, trained: None))
-    with pytest.raises(ValueError, match=r"must not be empty or hold a dot, as 'a\.b' does"):
-        HeadOperator("a.b", lambda entering, leaving: nn.Identity(), lambda layer, trained: None)
 
 
 @pytest.mark.parametrize("names", [(), ("dw3", "dw3"), ("dw3", 5)])

@@ -145,3 +145,11 @@ def test_workers_load_no_torch():
     modules = ("cityscapes", "ade20k", "instances", "labelme", "coco")
     code = "import sys\n" + "".join(f"import autopanoptic.panoptic.data.converters.{name}\n" for name in modules)
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+def test_a_folder_that_was_claimed_when_the_program_was_killed_is_gone_on_with(splits, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".converted.json.partial").write_text('{"para')
+    write(splits, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "converted.json").read_text())["complete"]
+    assert not (tmp_path / "out" / ".converted.json.partial").exists()

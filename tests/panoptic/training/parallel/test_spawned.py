@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from autopanoptic.panoptic.training.processes import heard
+from autopanoptic.panoptic.training.parallel.spawned import heard
 
 
 def count(tell: Callable[[int], None]) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
+from autopanoptic.nas.executors.groups import end_with_parent
+from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
 
 
@@ -26,23 +26,15 @@ class SpawnedProcesses(DDPStrategy):
     """
 
     def __init__(self, threads: int) -> None:
-        super().__init__(start_method="spawn", find_unused_parameters=True)
+        super().__init__(start_method="spawn", find_unused_parameters=True, timeout=WAIT)
         self.threads = threads
 
     def setup_environment(self) -> None:
         """Let a process join the others."""
         silence()
         torch.set_num_threads(self.threads)
-        caller = multiprocessing.parent_process()
-        if caller is not None:
-            threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
+        end_with_parent()
         super().setup_environment()
-
-
-def _end_with(caller: BaseProcess) -> None:
-    """End this process with its caller, which may be killed: nobody would ever see what it trains."""
-    caller.join()
-    os._exit(1)
 
 
 @contextmanager

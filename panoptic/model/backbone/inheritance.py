@@ -1,53 +1,61 @@
-"""What the trained blocks of a backbone have learned, copied into the blocks' other options."""
+"""How a block begins with what the trained block of its place, a ``shuffle3``, has learned."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from autopanoptic.nas import LayerChoice
-from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleNetBlock
+from autopanoptic.panoptic.model.backbone.moments import Moments, rectified
 from autopanoptic.panoptic.model.operators.kernels import padded, spread
-from autopanoptic.panoptic.search.moments import Moments, rectified
 
 # Positions in a Xception branch of what stands at these positions in a shuffle branch.
 _XCEPTION_FROM_SHUFFLE = {0: 2, 1: 3, 3: 10, 4: 11, 5: 12, 6: 13}
 
 
-def inflate_backbone(backbone: Backbone, blocks: Container[str]) -> None:
-    """Fill the options of the blocks with these labels, following the channels' moments from the stem on."""
-    moments = rectified(norm_at(backbone.stem, 1))
-    choices = (module for module in backbone.modules() if isinstance(module, LayerChoice))
-    for choice in (choice for choice in choices if choice.label in blocks):
-        trained = choice["shuffle3"]
-        for name in choice.names:
-            if name.startswith("xception"):
-                _fill_xception(trained, choice[name], moments)
-            elif name != "shuffle3":
-                _fill_larger(trained, choice[name])
-        moments = _moments_after(trained, moments)
+@dataclass(frozen=True)
+class TrainedBlock:
+    """A trained ``shuffle3`` and what enters it.
+
+    Attributes:
+        block: With its batch-norm statistics.
+        entering: How each channel of its input is distributed.
+    """
+
+    block: ShuffleNetBlock
+    entering: Moments
+
+    def leaving(self) -> Moments:
+        """How each channel of its output is distributed."""
+        leaving = rectified(norm_at(self.block.branch, -2))
+        skip = self.block.projection
+        kept = _split(self.block, self.entering)[0] if skip is None else rectified(norm_at(skip, -2))
+        if isinstance(self.block, InterleavedBlock):
+            mean, variance = (torch.stack(pair, dim=1) for pair in _paired(kept, leaving))
+            return Moments(mean.flatten(), variance.flatten())
+        return Moments(*(torch.cat(pair) for pair in _paired(kept, leaving)))
 
 
-def _fill_larger(trained: ShuffleNetBlock, target: ShuffleNetBlock) -> None:
-    """Copy all but the depthwise kernels, which are padded."""
+def fill_larger(target: ShuffleNetBlock, trained: TrainedBlock) -> None:
+    """Copy all but the depthwise kernels, which are padded, into a block of larger kernels."""
     new = target.state_dict()
-    for name, tensor in trained.state_dict().items():
+    for name, tensor in trained.block.state_dict().items():
         new[name].copy_(padded(tensor, new[name]) if tensor.dim() == 4 else tensor)
 
 
-def _fill_xception(trained: ShuffleNetBlock, target: ShuffleNetBlock, entering: Moments) -> None:
-    """Two identity convolutions before the trained depthwise kernel, and one between.
+def fill_xception(target: ShuffleNetBlock, trained: TrainedBlock) -> None:
+    """Make two identity convolutions before the trained depthwise kernel, and one between.
 
     All identities but the first stand behind a ReLU, and pass its output unchanged.
     """
-    old, new = trained.branch, target.branch
-    strided = trained.projection is not None
+    block = trained.block
+    old, new = block.branch, target.branch
+    strided = block.projection is not None
     inner = rectified(norm_at(old, 1))
-    _make_identity(new, 0, entering if strided else _split(trained, entering)[1])
+    _make_identity(new, 0, trained.entering if strided else _split(block, trained.entering)[1])
     _make_identity(new, 5, inner)
     _make_identity(new, 7, inner)
     for start, end in _XCEPTION_FROM_SHUFFLE.items():
@@ -55,8 +63,8 @@ def _fill_xception(trained: ShuffleNetBlock, target: ShuffleNetBlock, entering: 
     if strided:
         kernel = convolution_at(new, 10).weight
         kernel.copy_(spread(kernel))
-    if trained.projection is not None and target.projection is not None:
-        target.projection.load_state_dict(trained.projection.state_dict())
+    if block.projection is not None and target.projection is not None:
+        target.projection.load_state_dict(block.projection.state_dict())
 
 
 def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
@@ -77,16 +85,6 @@ def _make_identity(branch: nn.Sequential, index: int, moments: Moments) -> None:
 def _split(block: ShuffleNetBlock, entering: Moments) -> tuple[Moments, Moments]:
     """What a block with stride 1 keeps, and what enters its branch."""
     return entering.pairs() if isinstance(block, InterleavedBlock) else entering.shuffled().halves()
-
-
-def _moments_after(block: ShuffleNetBlock, entering: Moments) -> Moments:
-    leaving = rectified(norm_at(block.branch, -2))
-    skip = block.projection
-    kept = _split(block, entering)[0] if skip is None else rectified(norm_at(skip, -2))
-    if isinstance(block, InterleavedBlock):
-        mean, variance = (torch.stack(pair, dim=1) for pair in _paired(kept, leaving))
-        return Moments(mean.flatten(), variance.flatten())
-    return Moments(*(torch.cat(pair) for pair in _paired(kept, leaving)))
 
 
 def _paired(kept: Moments, leaving: Moments) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

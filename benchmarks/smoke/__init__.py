@@ -1,0 +1,1 @@
+"""Every stage of a run, undisturbed and killed: do both end alike?"""

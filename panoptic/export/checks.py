@@ -1,0 +1,113 @@
+"""Exported graphs beside torch: whether they compute the same, and how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autopanoptic.nas.costs.latency import measure
+from autopanoptic.panoptic.export.plans import Inputs, Plan
+
+TOLERANCE = 1e-4
+"""By which an output may differ from torch's: absolutely up to values of 1, and as a part of larger ones."""
+WARMUP = 2
+
+Run = Callable[[Inputs], Inputs]
+"""Runs a graph: tensors by name, to tensors by name."""
+
+
+class ExportError(ValueError):
+    """A graph cannot be exported, or does not compute what the network does."""
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """A graph that was written, checked and timed.
+
+    Attributes:
+        file: In the export's folder.
+        size: Of the file, in bytes.
+        inputs: Shape of each input; names stand for lengths that may vary.
+        outputs: Names of the outputs.
+        difference: The largest difference of any output from torch's, see `TOLERANCE`.
+        milliseconds: Median time for one image.
+        torch_milliseconds: The same of the network in torch, on as many threads.
+    """
+
+    file: str
+    size: int
+    inputs: dict[str, list[int | str]]
+    outputs: list[str]
+    difference: float
+    milliseconds: float
+    torch_milliseconds: float
+
+
+def torch_of(plan: Plan) -> Run:
+    """Return what runs a graph in torch."""
+
+    def run(inputs: Inputs) -> Inputs:
+        with torch.inference_mode():
+            found: Inputs = plan.module(**inputs)
+        return found
+
+    return run
+
+
+def differences(found: Inputs, expected: Inputs) -> dict[str, float]:
+    """Return the largest difference of each output, divided by the expected value where that is above 1.
+
+    Raises:
+        ExportError: If outputs or their shapes are not those that are expected.
+    """
+    for name, tensor in expected.items():
+        if name not in found or found[name].shape != tensor.shape:
+            other = tuple(found[name].shape) if name in found else "missing"
+            raise ExportError(f"the output {name} is {other}, not {tuple(tensor.shape)}")
+    return {name: _difference(found[name], tensor) for name, tensor in expected.items()}
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if not expected.numel():
+        return 0.0
+    difference = (found.double() - expected.double()).abs() / expected.double().abs().clamp(min=1)
+    return float(difference.nan_to_num(nan=torch.inf).max())
+
+
+def expected_of(plan: Plan) -> tuple[Inputs, Inputs]:
+    """Return what torch gives for one and for two images."""
+    run = torch_of(plan)
+    return run(plan.one), run(plan.two)
+
+
+def largest_difference(plan: Plan, expected: tuple[Inputs, Inputs], run: Run, what: str) -> float:
+    """Return by how much a graph differs at most from what `expected_of` gives.
+
+    Raises:
+        ExportError: If that is more than `TOLERANCE`; names the output and the difference.
+    """
+    each: dict[str, float] = {}
+    for inputs, wanted in zip((plan.one, plan.two), expected, strict=True):
+        for name, value in differences(run(inputs), wanted).items():
+            each[name] = max(value, each.get(name, 0.0))
+    worst = max(each, key=each.__getitem__)
+    if each[worst] > TOLERANCE:
+        raise ExportError(f"{what}: its output {worst} differs by {each[worst]:.2g} from torch's, not by {TOLERANCE:g}")
+    return each[worst]
+
+
+def milliseconds(run: Run, inputs: Inputs, repeats: int) -> float:
+    """Return the median time of a graph for these inputs, on the CPU."""
+    return measure(lambda: run(inputs), device=torch.device("cpu"), warmup=WARMUP, repeats=repeats).median
+
+
+def shapes(plan: Plan) -> dict[str, list[Any]]:
+    """Return the shape of each input, with names for lengths that may vary."""
+    return {
+        name: [plan.axes.get(name, {}).get(axis, length) for axis, length in enumerate(tensor.shape)]
+        for name, tensor in plan.one.items()
+    }

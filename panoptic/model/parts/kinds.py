@@ -1,0 +1,132 @@
+"""What kinds of parts there are, each one object under a name; loads no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence  # noqa: F401 - in the types of `build`
+
+    from torch import nn
+
+    from autopanoptic.nas import Size  # noqa: F401
+    from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock  # noqa: F401
+    from autopanoptic.panoptic.model.config import PanopticConfig  # noqa: F401
+    from autopanoptic.panoptic.model.fusion.fusion import FusionUnit  # noqa: F401
+    from autopanoptic.panoptic.model.neck.fpn import FPN  # noqa: F401
+    from autopanoptic.panoptic.model.operators.kernels import TrainedKernel  # noqa: F401
+
+Build = TypeVar("Build", bound="Callable[..., nn.Module]")
+Learned = TypeVar("Learned")
+
+SEARCH = "search"
+"""What the config's ``neck`` says instead of a name, where it is a choice."""
+_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
+
+
+@dataclass(frozen=True)
+class Part(Generic[Build, Learned]):
+    """A part of the network under a name; `register` makes it known, and a config names it.
+
+    What `build` makes need not be drawn in any special way, and its parameters are trained as all others. It must run
+    on torch's meta device, on which costs are counted; `check_parts` tries that, and the shapes.
+
+    Attributes:
+        name: The option's name in an architecture: at most 32 letters, digits, ``-`` and ``_``, a letter first.
+        build: Makes the layer; what it is given and what the layer must do is said by each kind.
+        inherit: Takes a layer that `build` has made and what the plain option has learned, and copies that as well as
+            it can, so that a supernet of which one path has been trained begins with all options warm. None leaves the
+            layer as it was drawn.
+        elastic: Whether `build` takes sizes that are choices (`autopanoptic.nas.Width`), in the elastic space, as
+            elastic layers do. A part that does not is refused there.
+        flops: Floating-point operations of torch operators that torch's ``FlopCounterMode`` does not know, by operator,
+            as its ``custom_mapping`` takes them: two for a multiply-add. An operator that neither knows counts as 0.
+
+    Raises:
+        ValueError: If there can be no such name.
+    """
+
+    name: str
+    build: Build
+    inherit: Callable[[Any, Learned], None] | None = None
+    elastic: bool = False
+    flops: Mapping[Any, Callable[..., int]] = field(default_factory=dict, compare=False)
+
+    what: ClassVar[str] = "part"
+    """The kind, in words."""
+    shipped: ClassVar[tuple[str, ...]] = ()
+    """Names of those that ship."""
+    home: ClassVar[str] = ""
+    """The module that registers them."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(_NAME, self.name) or self.name == SEARCH:
+            raise ValueError(
+                f"the name of a {self.what} must be a letter and at most 31 more letters, digits, - or _, and not "
+                f"{SEARCH!r}; it is {self.name!r}"
+            )
+
+
+@dataclass(frozen=True)
+class HeadOperator(Part["Callable[[Size, Size], nn.Module]", "TrainedKernel"]):
+    """An operator of the mask head's and the segmentation branch's layers; the config's ``head_operators`` name it.
+
+    `build` takes the channels of input and output, and makes a layer (B, C_in, H, W) to (B, C_out, H, W), with a bias
+    and without norm or activation, which all options share. `inherit` gets the kernels of ``dw3``.
+    """
+
+    what = "head operator"
+    shipped = HEAD_OPTIONS
+    home = "autopanoptic.panoptic.model.operators.published"
+
+
+@dataclass(frozen=True)
+class BackboneBlock(Part["Callable[[Size, Size, int, PanopticConfig], nn.Module]", "TrainedBlock"]):
+    """An option of a backbone's block; the config's ``blocks``, in the elastic space ``elastic_blocks``, name it.
+
+    `build` takes the channels of input and output, the stride and the config, and makes a block (B, C_in, H, W) to
+    (B, C_out, H / stride, W / stride). With stride 1 both channels are the same, with stride 2, in the first block of a
+    stage, the output has more. Batch norms belong here; take `autopanoptic.panoptic.model.padding.batch_norm` and the
+    config's ``batch_norm_momentum``. `inherit` gets the trained ``shuffle3``.
+    """
+
+    what = "backbone block"
+    shipped = BLOCK_OPTIONS
+    home = "autopanoptic.panoptic.model.backbone.published"
+
+
+@dataclass(frozen=True)
+class PyramidNeck(Part["Callable[[Sequence[Size], Size, PanopticConfig], nn.Module]", "FPN"]):
+    """A neck; the config's ``neck`` names it, or ``necks`` do, where ``neck`` is ``"search"``.
+
+    `build` takes the channels of C2..C5, those of every level of the pyramid, and the config. The neck takes a
+    dictionary of ``"c2"`` to ``"c5"`` and gives one of ``"p2"`` to ``"p6"`` in that order, at strides 4, 8, 16, 32 and
+    64, where sizes are rounded up. `inherit` gets the trained ``fpn``.
+    """
+
+    what = "neck"
+    shipped = NECK_OPTIONS
+    home = "autopanoptic.panoptic.model.neck.published"
+
+
+@dataclass(frozen=True)
+class FusionOperator(Part["Callable[[Size, Size, PanopticConfig], nn.Module]", "FusionUnit"]):
+    """An option of a fusion unit between the branches; the config's ``fusion_units`` name it.
+
+    `build` takes the channels of the branch that speaks, of all levels together, and of a level of the one that
+    listens, and the config. The unit takes the first one's pooled features (B, C_in) and gives a factor a for each
+    channel of the second, (B, C_out), which is applied as x + a x. `inherit` gets the trained ``r4``.
+    """
+
+    what = "fusion unit"
+    shipped = FUSION_OPTIONS
+    home = "autopanoptic.panoptic.model.fusion.published"
+
+
+AnyPart = Part[Any, Any]
+KINDS: tuple[type[AnyPart], ...] = (HeadOperator, BackboneBlock, PyramidNeck, FusionOperator)

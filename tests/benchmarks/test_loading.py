@@ -1,0 +1,31 @@
+from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from benchmarks import loading
+
+
+def test_the_sample_in_place_of_cocos_is_sound_and_every_part_runs(tmp_path):
+    loading.write_sample(tmp_path, count=1)
+    dataset = CocoPanoptic(*(tmp_path / name for name in loading.NAMES))
+    check(dataset)
+    assert dataset.sizes.tolist() == [[480, 640]]
+    found = {name: work() for name, work in loading.parts_of(dataset, 0).items()}
+    assert found["sample, all together"].sizes == [(800, 1067)]
+    assert found["device: targets of 128 masks"].shape == (128, 28, 28)
+
+
+def test_decoders_that_are_not_installed_say_so(tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(f"no {name}")
+
+    monkeypatch.setattr(loading, "import_module", missing)
+    found = dict(loading.decoders())
+    assert found["kornia_rs"] == "not installed (no kornia_rs.io)"
+    assert [name for name, decode in found.items() if callable(decode)] == ["Pillow"]
+
+
+def test_rates_leave_out_the_first_batch(monkeypatch):
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr(loading.time, "perf_counter", lambda: next(clock))
+    used = []
+    assert loading.per_second([[0] * 9, [0, 0], [0, 0], [0]], 2, used.append) == 2.0
+    assert len(used) == 3
