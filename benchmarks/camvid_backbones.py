@@ -1,13 +1,12 @@
 """What a pretrained backbone is worth on CamVid, beside the small one from scratch, for equal CPU time.
 
-Run as ``python -m benchmarks.camvid_backbones --data DIR --folder DIR [--minutes N] [--json FILE]``, and again to go on
-where it was interrupted. Both arms have the config ``camvid`` (192x256): ``scratch`` searches its small backbone too,
-``pretrained`` has the ImageNet weights of EfficientNet-Lite0, with its stem, C2 and batch norms frozen, and searches
-the rest. An arm trains its supernet, searches it for quality within a limit on GFLOPs that is a tenth above its
-hand-made network, and trains the answer further from its path's weights. The minutes are those of the trainings: a
-third goes to the supernet, two thirds to the answer, by the CPU seconds that a pass takes here, which are measured
-before. At the end each is measured on the 233 test images, and pictures are drawn. ``--json FILE`` alone prints what
-was kept.
+Run as ``python -m benchmarks.camvid_backbones --data DIR --folder DIR [--json FILE]``, and again to go on where it was
+interrupted. Both arms have the config ``camvid`` (192x256): ``scratch`` searches its small backbone too, ``pretrained``
+has the ImageNet weights of EfficientNet-Lite0, with its stem, C2 and batch norms frozen, and searches the rest. An arm
+trains its supernet, searches it for quality within a limit on GFLOPs that is a tenth above its hand-made network, and
+trains the answer further from its path's weights. How many passes the trainings have is decided by
+``--supernet-minutes`` and ``--minutes`` and the CPU seconds that a pass takes here, which are measured before. At the
+end each is measured on the 233 test images, and pictures are drawn. ``--json FILE`` alone prints what was kept.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -59,8 +56,8 @@ COMMON: dict[str, Any] = {
     "machine.trainings": 1,
 }
 HEADROOM = 1.1
-SUPERNET, LARGEST = 1 / 3, 1 / 2
-"""Share of the minutes that goes to the supernet, and of that to its largest network, which is trained first."""
+LARGEST = 1 / 2
+"""Share of the supernet's minutes that goes to its largest network, which is trained first."""
 SHOWN = {"pq": "PQ", "pq_things": "PQ things", "pq_stuff": "PQ stuff", "box_ap": "box AP", "mask_ap": "mask AP",
     "miou": "mIoU"}  # fmt: skip
 PICTURES = 12
@@ -69,28 +66,25 @@ PICTURES = 12
 class Arm:
     """One of the two trainings, in a folder of its own."""
 
-    def __init__(self, name: str, data: str, folder: Path, minutes: float, seed: int) -> None:
-        self.name, self.folder, self.seconds = name, folder / name, 60 * minutes
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        self.name, self.folder, self.options = name, options.folder / name, options
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.datasets = find_splits(data).open(seed)
-        self.settings = load_config("camvid", {"data.path": data, "seed": seed, **COMMON, **ARMS[name]})
+        self.datasets = find_splits(options.data).open(options.seed)
+        own = {"data.path": options.data, "seed": options.seed}
+        self.settings = load_config("camvid", {**own, **COMMON, **ARMS[name]})
 
     def run(self) -> None:
         """Do what is not done yet."""
         plan = self._kept("plan.json", self._plan)
         settings = change_settings(self.settings, plan["changes"])
-        with self._clock("supernet"):
-            supernet = train_supernet(settings, self.datasets, self.folder / "supernet", progress=True)
-        with self._clock("search"):
-            found = self._kept("found.json", lambda: self._searched(settings, supernet))
+        supernet = train_supernet(settings, self.datasets, self.folder / "supernet", progress=True)
+        found = self._kept("found.json", lambda: self._searched(settings, supernet))
         architecture = Architecture(found["architecture"])
         passes = self._kept("passes.json", lambda: self._passes(settings, supernet, architecture))
         settings = change_settings(settings, {"retrain.passes": passes["passes"]})
-        with self._clock("retraining"):
-            network = retrain(
-                settings, architecture, self.datasets, self.folder / "network", self.folder / "supernet",
-                on_pass=self._tell,
-            )  # fmt: skip
+        network = retrain(
+            settings, architecture, self.datasets, self.folder / "network", self.folder / "supernet", on_pass=self._tell
+        )
         self._draw(settings, network)
 
     def _plan(self) -> dict[str, Any]:
@@ -102,8 +96,8 @@ class Arm:
             name: seconds_a_pass(network.subnet(one), self.settings, self.settings.supernet, self.datasets)
             for name, one in timed.items()
         }
-        first, paths = SUPERNET * LARGEST * self.seconds, self.settings.random_paths
-        rest = SUPERNET * self.seconds - first
+        minutes, paths = self.options.supernet_minutes, self.settings.random_paths
+        first, rest = 60 * LARGEST * minutes, 60 * (1 - LARGEST) * minutes
         changes = {
             "search.max_gflops": limit,
             "largest.passes": max(1, round(first / seconds["largest"])),
@@ -113,7 +107,7 @@ class Arm:
 
     def _passes(self, settings: Settings, supernet: Supernet, architecture: Architecture) -> dict[str, Any]:
         seconds = seconds_a_pass(supernet.subnet(architecture), settings, settings.retrain, self.datasets)
-        return {"seconds_a_pass": seconds, "passes": round((1 - SUPERNET) * self.seconds / seconds)}
+        return {"seconds_a_pass": seconds, "passes": round(60 * self.options.minutes / seconds)}
 
     def _drawn(self) -> Supernet:
         config = network_config(self.settings, self.datasets.train.categories)
@@ -149,14 +143,6 @@ class Arm:
             path.write_text(json.dumps(found, indent=1) + "\n")
         read: dict[str, Any] = json.loads(path.read_text())
         return read
-
-    @contextmanager
-    def _clock(self, stage: str) -> Iterator[None]:
-        """Add the CPU seconds of a stage to those before; what a killed call took is lost."""
-        path, start = self.folder / "cpu_seconds.json", time.process_time()
-        yield
-        known = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**known, stage: known.get(stage, 0.0) + time.process_time() - start}))
 
 
 def seconds_a_pass(network: Any, settings: Settings, recipe: Recipe, datasets: Datasets) -> float:
@@ -196,13 +182,24 @@ def summary(options: argparse.Namespace) -> dict[str, Any]:
         arms[name] = {
             "gflops": found["gflops"], "mparams": found["mparams"], "architecture": found["architecture"],
             "pq_on_nas_val_of_candidates": found["pq_on_nas_val"], "changes": read(name, "plan.json")["changes"],
-            "retrain_passes": read(name, "passes.json")["passes"], "cpu_seconds": read(name, "cpu_seconds.json"),
+            "retrain_passes": read(name, "passes.json")["passes"],
+            "training_cpu_seconds": _planned(read(name, "plan.json"), read(name, "passes.json")),
             "metrics": {key: one.metrics()[key] for key in SHOWN},
             "intervals": {key: asdict(one.estimates[key]) for key in SHOWN},
         }  # fmt: skip
     both = Evaluation("CamVid", "val", 233, find_splits(options.data).open(0).val.categories, networks)
     difference = {key: asdict(one) for key, one in both.differences["scratch"].items() if key in SHOWN}
-    return {"minutes": options.minutes, "seed": options.seed, "arms": arms, "pretrained_minus_scratch": difference}
+    return {"seed": options.seed, "arms": arms, "pretrained_minus_scratch": difference}
+
+
+def _planned(plan: dict[str, Any], answer: dict[str, Any]) -> dict[str, float]:
+    """Return the CPU seconds of each training by those of a pass, which others on the machine change less."""
+    seconds, passes = plan["seconds_a_pass"], plan["changes"]
+    return {
+        "largest": passes["largest.passes"] * seconds["largest"],
+        "supernet": passes["supernet.passes"] * seconds["hand-made"],
+        "answer": answer["passes"] * answer["seconds_a_pass"],
+    }
 
 
 def table(found: dict[str, Any]) -> Table:
@@ -215,7 +212,7 @@ def table(found: dict[str, Any]) -> Table:
         shown.add_row(heading, *(f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in cells))
     for heading, key in (("GFLOPs", "gflops"), ("M parameters", "mparams"), ("passes", "retrain_passes")):
         shown.add_row(heading, *(f"{found['arms'][name][key]:.3g}" for name in ARMS))
-    shown.add_row("CPU s", *(f"{sum(found['arms'][name]['cpu_seconds'].values()):.0f}" for name in ARMS))
+    shown.add_row("CPU s", *(f"{sum(found['arms'][name]['training_cpu_seconds'].values()):.0f}" for name in ARMS))
     return shown
 
 
@@ -225,7 +222,8 @@ def main() -> None:
     parser.add_argument("--data", help="folder of CamVid in COCO panoptic format")
     parser.add_argument("--folder", type=Path, help="where the trainings are, and go on")
     parser.add_argument("--arm", choices=list(ARMS), help="this one alone, so that two processes share the machine")
-    parser.add_argument("--minutes", type=float, default=60.0, help="CPU minutes of the trainings of each")
+    parser.add_argument("--supernet-minutes", type=float, default=20.0, help="CPU minutes of an arm's supernet")
+    parser.add_argument("--minutes", type=float, default=40.0, help="CPU minutes of the training of its answer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where the figures are kept")
     options = parser.parse_args()
@@ -236,7 +234,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     for name in [options.arm] if options.arm else ARMS:
-        Arm(name, options.data, options.folder, options.minutes, options.seed).run()
+        Arm(name, options).run()
     if options.arm:
         return
     found = summary(options)

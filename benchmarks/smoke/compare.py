@@ -1,4 +1,4 @@
-"""What must be alike in the folders of two walks: everything but times, logs and checkpoints."""
+"""What must be alike in the folders of two walks: everything but times, interruptions, logs and checkpoints."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 
 TIMES = ("seconds", "time", "latency_ms")
 """Keys of JSON that hold times."""
+BREAKS = ("interrupted", "restarted")
+"""Events of a journal that tell of one walk alone."""
 OWN = ("printed.txt", "seconds.json")
 """Files that tell of one walk alone."""
 
@@ -67,8 +69,10 @@ def _json(text: str) -> Any:
     return _timeless(json.loads(text))
 
 
-def _lines(text: str) -> list[Any]:
-    return [_timeless(json.loads(line)) for line in text.splitlines()]
+def _journal(text: str) -> list[str]:
+    """Return the events of a search but those of its interruptions, after which trials end in another order."""
+    events = (_timeless(json.loads(line)) for line in text.splitlines())
+    return sorted(json.dumps(event) for event in events if event["event"] not in BREAKS)
 
 
 def _timeless(value: Any) -> Any:
@@ -82,4 +86,4 @@ def _page(text: str) -> str:
     return re.sub(r"\d[\d.,]* ms\b", "ms", text)
 
 
-_READERS: dict[str, Callable[[str], Any]] = {".json": _json, ".jsonl": _lines, ".html": _page}
+_READERS: dict[str, Callable[[str], Any]] = {".json": _json, ".jsonl": _journal, ".html": _page}

@@ -14,8 +14,9 @@ from pathlib import Path
 
 MARK = "AUTOPANOPTIC_SMOKE"
 """A variable of the environment by which all processes are known that a program has started."""
-SECONDS_TO_END = 20.0
-"""What others than the killed process have, to notice it and end."""
+SECONDS_TO_END = 90.0
+"""What others than the killed process have to end: those that it has just begun import all they need before they see
+that it is gone, which takes long on a busy machine."""
 COMMAND = (str(Path(sys.executable).with_name("autopanoptic")), "panoptic")
 
 

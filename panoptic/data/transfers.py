@@ -16,7 +16,8 @@ def send(x: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the host to a device, through page-locked memory where it is a GPU, without a wait."""
     if device.type == "cuda" and x.device.type == "cpu":
         x = x.pin_memory()
-    return x.to(device, non_blocking=True)
+    # What comes to the host without a wait may be read before it is there.
+    return x.to(device, non_blocking=device.type == "cuda")
 
 
 def on_device(values: Any, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:

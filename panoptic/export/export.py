@@ -116,6 +116,10 @@ def export(
         check_opset(opset)
     name, folder = next(iter(find_networks(source, [network] if network else ()).items()))
     _require_free(out)
+    if out.resolve() == folder.resolve():
+        raise ValueError(
+            f"{out} is the network that is to be exported, which would be overwritten; give another folder"
+        )
     trained = load_trained(folder)
     divisor = trained.network.config.image_divisor
     fixed, size = size is not None, size or _usual_size(trained)

@@ -30,7 +30,7 @@ from autopanoptic.panoptic.model.neck.levels import LEVELS
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.results.json_files import read_object
-from autopanoptic.panoptic.results.saved import CONFIG
+from autopanoptic.panoptic.results.saved import CONFIG, read_config
 from autopanoptic.panoptic.results.usage import Usage
 
 
@@ -62,7 +62,7 @@ class OnnxNetwork:
             raise FileNotFoundError(f"{folder} holds no export to ONNX: {REPORT} or {DENSE}.onnx is missing")
         images = read_object(folder / REPORT)["images"]
         self.size: Size | None = (images["height"], images["width"]) if images["fixed"] else None
-        self.config = PanopticConfig.from_json(read_object(folder / CONFIG))
+        self.config = read_config(folder / CONFIG)
         self.usage = Usage.load(folder)
         names = (DENSE, BOXES, MASKS) if self.config.num_things else (DENSE,)
         self._graphs = {name: OnnxGraph(folder / f"{name}.onnx", threads, providers) for name in names}

@@ -56,8 +56,10 @@ def paste_masks(
         padded, placed = (probabilities[part], boxes[part]) if aligned else _expanded(probabilities[part], boxes[part])
         x1, y1, x2, y2 = placed.unbind(1)
         cells = padded.shape[-1]
-        pasted = weights(size[0], y1, y2, cells) @ padded @ weights(size[1], x1, x2, cells).transpose(1, 2)
-        masks[part] = pasted > threshold
+        rows, columns = weights(size[0], y1, y2, cells), weights(size[1], x1, x2, cells)
+        # Under autocast the products would have 8 bits, with which masks are others.
+        with torch.autocast(boxes.device.type, enabled=False):
+            masks[part] = rows @ padded.to(rows.dtype) @ columns.transpose(1, 2) > threshold
     return masks
 
 

@@ -186,7 +186,7 @@ def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
     from autopanoptic.panoptic.configs.config import resolve
     from autopanoptic.panoptic.configs.layers import change
     from autopanoptic.panoptic.pretraining.sources import decode, images_of, recipe_of
-    from autopanoptic.panoptic.pretraining.stages import check_backbone, check_bins
+    from autopanoptic.panoptic.pretraining.stages import backbone_config, check_backbone, check_bins
     from autopanoptic.panoptic.stages.checks import require_device, require_devices, require_logger, require_parts
     from autopanoptic.panoptic.training.record import RECORD
 
@@ -202,6 +202,7 @@ def _given(values: dict[str, Any], architecture: Architecture | None) -> _Given:
     recipe = recipe_of(values["recipe"] or ("small" if images is None else "imagenet"), fields, supernet=supernet)
     settings = resolve(values["config"], [*_config(values), *(one for one in changes if not _of_recipe(one))])
     require_parts(settings)
+    backbone_config(settings)
     require_device(settings)
     require_devices(settings, {"recipe.batch_size": recipe.batch_size})
     require_logger(settings)
@@ -221,9 +222,8 @@ def _require_alone(context: typer.Context, *allowed: str) -> None:
     """Refuse options that the config of a run takes the place of."""
     given = [one for one in context.params if one not in allowed and is_given(context, one)]
     if given:
-        option = {"changes": "set"}.get(given[0], given[0].replace("_", "-"))
         raise ValueError(
-            f"--name keeps the run's own settings, its sections pretraining among them; leave out --{option}"
+            f"--name keeps the run's own settings, its sections pretraining among them; leave out {flag_of(given[0])}"
         )
 
 

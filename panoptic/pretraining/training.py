@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,9 @@ def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder:
     sampler = portable(paths, recipe.passes) if paths is not None and several else paths
     fitting = _Fitting(classifier, training, sampler, measure, folder, last, title)
     if several and launched() is not None:
-        train_together(partial(_join, fitting, torch.get_num_threads()))
+        # The sampler's paths are drawn; their costs may not be sent to other processes.
+        theirs = replace(fitting, training=replace(training, paths=None))
+        train_together(partial(_join, theirs, torch.get_num_threads()))
     with quiet(), interruptible(), same_errors():
         fitting.run(progress=hardware.progress)
     classifier.to("cpu")

@@ -12,9 +12,8 @@ from autopanoptic.panoptic.report.blocks import Block, Cell, Code, Figure, Lacki
 from autopanoptic.panoptic.report.images import drawn
 from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.results.drawing import draw_network
-from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.outline import Layer, Outline
-from autopanoptic.panoptic.results.saved import CONFIG, WEIGHTS, new_network
+from autopanoptic.panoptic.results.saved import CONFIG, WEIGHTS, new_network, read_config
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.trained.networks import SEARCHED
 
@@ -50,7 +49,7 @@ def _config(run: Run) -> PanopticConfig:
     """Return the config of the found network: as it was saved, or as the settings say, where it is not trained yet."""
     saved = run.network_folder(SEARCHED) / CONFIG
     if saved.is_file():
-        return PanopticConfig.from_json(read_object(saved))
+        return read_config(saved)
     return network_config(run.settings, run.categories, searched=True)
 
 

@@ -58,7 +58,7 @@ def load_network(folder: str | Path) -> PanopticNetwork:
     for name in (CONFIG, ARCHITECTURE, WEIGHTS):
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name} is missing: a saved network is {CONFIG}, {ARCHITECTURE} and {WEIGHTS}")
-    config = _config(folder / CONFIG)
+    config = read_config(folder / CONFIG)
     try:
         network = new_network(config, Architecture.load(folder / ARCHITECTURE))
     except ValueError as error:
@@ -82,7 +82,12 @@ def _require_imported(path: Path, values: Mapping[str, Any]) -> None:
         )
 
 
-def _config(path: Path) -> PanopticConfig:
+def read_config(path: Path) -> PanopticConfig:
+    """Read the config of a saved network, without importing the modules that it names.
+
+    Raises:
+        ValueError: If it describes no network, or has parts of modules that are not imported.
+    """
     try:
         values = read_object(path)
         _require_imported(path, values)

@@ -49,13 +49,11 @@ def _file(given: str, names: tuple[str, ...]) -> Path:
 
 def _is_backbone(path: Path) -> bool:
     """Whether a file holds tensors of a backbone and of nothing else."""
-    from autopanoptic.panoptic.model.weights import read_tensors
-    from autopanoptic.panoptic.results.backbones import PREFIX, STATE
+    from autopanoptic.panoptic.model.weights import read_tensors, unwrapped
+    from autopanoptic.panoptic.results.backbones import PREFIX
 
-    found = read_tensors(path)
-    for key in (STATE, "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    names = list(map(str, found)) if isinstance(found, dict) else []
+    found = unwrapped(read_tensors(path))
+    # Files of several processes' trainings have their wrapper's name before each tensor's.
+    names = [str(name).removeprefix("module.") for name in found] if isinstance(found, dict) else []
     whole = any(name.startswith(PREFIX) for name in names) and any(not name.startswith(PREFIX) for name in names)
     return bool(names) and not whole

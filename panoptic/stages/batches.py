@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.coco.truths import Truths
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -53,6 +54,7 @@ def validation_of(settings: Settings, dataset: CocoPanoptic, divisor: int, *, re
         report_every=chunks_of(settings, dataset)[1] if reports else None,
         precision=settings.machine.precision,
         error_of=settings.search.objective,
+        truths=Truths(dataset, settings.machine.memory),
     )
 
 

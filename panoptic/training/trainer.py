@@ -70,8 +70,6 @@ def train(
             if the folder holds another training, naming what differs; if all its checkpoints are damaged.
     """
     recipe, paths, hardware = training.recipe, training.paths, training.hardware
-    if not hardware.on_gpu:
-        keep_memory()
     sampler = DrawnPaths(paths, recipe.passes) if paths is not None and hardware.devices > 1 else paths
     share_paths = hardware.devices > 1 and hardware.share_paths
     # Refuses what is wrong before the folder is touched.
@@ -101,6 +99,8 @@ def _fit(
     tell: Callable[[int], None] | None,
 ) -> None:
     config = cast("PanopticNetwork", module.network).config
+    if not training.hardware.on_gpu:
+        keep_memory()
     shared = module.paths.cycle if module.same_batch else 1
     data = TrainingData(training, config.image_divisor, shared, module.share_paths)
     callbacks = _callbacks(folder, training, title, tell, Speed(shared * training.recipe.batch_size))

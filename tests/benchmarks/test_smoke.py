@@ -34,7 +34,10 @@ def walks(tmp_path: Path) -> tuple[Path, Path]:
                 }
             )
         )
-        (folder / "search.jsonl").write_text(json.dumps({"event": "ended", "time": number}) + "\n")
+        events = [{"event": "completed", "trial": trial, "metrics": {"pq": 1.5}, "time": number} for trial in (0, 1)]
+        breaks = [{"event": "interrupted", "trials": [0]}, {"event": "restarted", "trial": 0}]
+        told = events if number else [*reversed(events), *breaks]
+        (folder / "search.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
         (folder / "report.html").write_text(PAGE.replace("7.2", f"{number}.5").replace("12", str(number)))
         (folder / "log" / "metrics.csv").write_text(str(number))
         (folder / "last.ckpt").write_text(str(number))
@@ -43,7 +46,7 @@ def walks(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "one", tmp_path / "other"
 
 
-def test_times_are_no_difference(walks: tuple[Path, Path]) -> None:
+def test_times_and_interruptions_are_no_difference(walks: tuple[Path, Path]) -> None:
     assert differences(*walks) == ([], 5)
 
 
@@ -51,7 +54,7 @@ def test_times_are_no_difference(walks: tuple[Path, Path]) -> None:
     ("name", "change"),
     [
         ("metrics.json", lambda path: path.write_text(path.read_text().replace("1.5", "1.6"))),
-        ("search.jsonl", lambda path: path.write_text(path.read_text() * 2)),
+        ("search.jsonl", lambda path: path.write_text(path.read_text().replace("1.5", "1.6"))),
         ("report.html", lambda path: path.write_text(path.read_text().replace("3.1", "3.2"))),
         ("a.png", lambda path: path.write_bytes(b"other")),
         ("weights.pt", lambda path: torch.save({"weights": torch.tensor([1.0, 0.0]), "passes": 3}, path)),

@@ -43,14 +43,13 @@ class FixedStrideAnchors(AnchorGenerator):
         self.strides = [[stride, stride] for stride in strides]
         self.cell_anchors: list[Tensor]
 
-    def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
-        """Have the anchors of a cell on a device."""
-        self.cell_anchors = [send(anchors.to(dtype), device) for anchors in self.cell_anchors]
-
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         """The same float32 anchors (A, 4), as x1, y1, x2, y2 in pixels, for every image."""
-        self.set_cell_anchors(torch.float32, feature_maps[0].device)
+        own, device = self.cell_anchors, feature_maps[0].device
+        # They are no buffers, which would follow the network to another device, so that its own stay where they are.
+        self.cell_anchors = [send(anchors.float(), device) for anchors in own]
         anchors = torch.cat(self.grid_anchors([x.shape[-2:] for x in feature_maps], self.strides))
+        self.cell_anchors = own
         return [anchors] * len(image_list.image_sizes)
 
 

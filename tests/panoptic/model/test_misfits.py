@@ -15,9 +15,9 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.misfits import STUFF, reason
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference
+from autopanoptic.panoptic.results import starting
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.architecture_files import load_shipped
-from autopanoptic.panoptic.stages import starts
 from autopanoptic.panoptic.stages.starts import check_start
 
 State = dict[str, Any]
@@ -107,18 +107,7 @@ def test_weights_of_another_width_are_refused_before_anything_is_trained(
 ) -> None:
     path = tmp_path / "w.pt"
     path.touch()
-    monkeypatch.setattr(starts, "read_tensors", lambda path: state(given))
+    monkeypatch.setattr(starting, "read_tensors", lambda path: state(given))
     settings = load_config("coco", {"width": width, "init": str(path), "init_part": part})
     with pytest.raises(ValueError, match=rf"init: .*w\.pt does not hold .*{message}"):
         check_start(settings, categories(80, 53))
-
-
-def test_weights_of_other_classes_are_refused_before_anything_is_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "w.pt"
-    path.touch()
-    monkeypatch.setattr(starts, "read_tensors", lambda path: state("300m"))
-    settings = load_config("coco", {"width": "300m", "init": str(path)})
-    with pytest.raises(ValueError, match=r"w\.pt .*they are of 80 thing classes, the data has 8 and of 53 stuff "):
-        check_start(settings, categories(8, 11))
