@@ -348,11 +348,7 @@ class PanopticNetwork(ModelSpace):
 
     def _features(self, images: Tensor, sizes: Sizes) -> tuple[Features, Tensor | None]:
         """The modulated pyramid and the segmentation logits at stride 4, in the published order of operations."""
-        # Convolutions are faster so on a CPU, by some 7% of a training step, and on a GPU's tensor cores, which read
-        # channels side by side and would reorder them in every layer of half precision.
-        device = images.device.type
-        if device == "cpu" or (device == "cuda" and torch.is_autocast_enabled(device)):
-            images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=_memory_format(images.device))
         pyramid = self.neck(self.backbone(blank(images)))
         if self.segmentation is None:
             return pyramid, None
@@ -392,3 +388,13 @@ class PanopticNetwork(ModelSpace):
             raise ValueError(f"images must be padded to multiples of {divisor}, not {height} x {width}")
         if len(sizes) != len(images) or any(not (0 < h <= height and 0 < w <= width) for h, w in sizes):
             raise ValueError(f"sizes {list(sizes)} do not fit {len(images)} images of {height} x {width}")
+
+
+def _memory_format(device: torch.device) -> torch.memory_format:
+    """How convolutions are fastest on a device.
+
+    With the channels of a pixel side by side a CPU takes some 7% off a training step, and a GPU's tensor cores read
+    half precision. In single precision a GPU's depthwise convolutions are written for the channels one after the other.
+    """
+    channels_last = device.type == "cpu" or (device.type == "cuda" and torch.is_autocast_enabled("cuda"))
+    return torch.channels_last if channels_last else torch.contiguous_format

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from autopanoptic.panoptic.data.transfers import on_device
 
 Channels = tuple[float, float, float]
 
@@ -40,14 +41,8 @@ class Normalization:
         width = pixels.shape[-2]
         # Rows of three numbers a pixel are computed at once; over three channels torch would loop pixel by pixel.
         rows = (pixels.flip(-1) if self.bgr else pixels).flatten(-2).to(torch.float32)
-        mean, std = (_on(values, images.device).repeat(width) for values in (self.mean, self.std))
+        mean, std = (on_device(values, images.device).repeat(width) for values in (self.mean, self.std))
         return rows.mul_(self.scale).sub_(mean).div_(std).view(pixels.shape).movedim(-1, -3)
-
-
-@lru_cache
-def _on(values: Channels, device: torch.device) -> Tensor:
-    """The values on a device, kept because a copy to a GPU would wait for it with each batch."""
-    return torch.tensor(values, device=device)
 
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -8,7 +8,6 @@ import torch
 
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batch import collate_labelled
-from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.training.chunks import TrainingData
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -19,11 +18,13 @@ from tests.pretended_gpu import GPU, PretendedGpu
 def test_a_batch_in_page_locked_memory_is_sent_without_a_wait(datasets: Datasets) -> None:
     transform = Transform(short_side=None)
     data: Any = TrainingData(Training(datasets.train, transform, Recipe(passes=1)), divisor=32)
-    batch = collate_labelled([transform(datasets.train[index]) for index in range(2)], 32, IMAGENET)
+    examples = [transform(datasets.train[index]) for index in range(2)]
+    batch = collate_labelled(examples, 32, transform.normalization)
     with PretendedGpu() as gpu:
         sent = data.transfer_batch_to_device(batch.pin_memory(), GPU, 0)
-        assert not gpu.waits
-        assert {sent.images.device, sent.semantic.device, sent.targets[0]["boxes"].device} == {GPU}
+        assert {one.device for one in (sent.images, sent.semantic, sent.targets[0]["boxes"])} == {GPU}
+        assert all(len(target["masks"]) == len(next(iter(target["masks"].windows())).masks) for target in sent.targets)
+        assert not +gpu.waits
         data.transfer_batch_to_device(batch, GPU, 0)
         assert gpu.waits.total() > 2  # of pageable memory
-    assert torch.equal(sent.images.inner, batch.images)
+    torch.testing.assert_close(sent.images.inner, batch.images)
