@@ -20,7 +20,7 @@ AT_ONCE = 2**26
 
 @dataclass(frozen=True, eq=False)
 class ThingMasks:
-    """The masks of the N things of an image of h x w pixels, which are made some at a time, in windows as large as the largest.
+    """The masks of the N things of an image of h x w pixels, made some at a time, in windows as large as the largest.
 
     Attributes:
         numbers: (h, w) each pixel's segment, integers.
