@@ -7,11 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 PAUSE = 0.01
 """Seconds between two looks at processes that are ending."""
+SECONDS_BETWEEN_LOOKS = 0.5
+"""While a process imports, how often it looks whether its parent is there."""
 
 
 def lead_group() -> None:
@@ -45,6 +48,30 @@ def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
         end()
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def ending_with_parent(parent: int) -> Iterator[None]:
+    """End this process when its parent does, for as long as this lasts; without a thread, which would forbid to fork.
+
+    Args:
+        parent: the process that has started this one.
+    """
+    if not hasattr(signal, "setitimer"):  # Windows has none
+        yield
+        return
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    former = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def end_groups(leaders: Collection[BaseProcess], seconds: float) -> None:

@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from autopanoptic.nas.executors.forks import why_not_fork
-from autopanoptic.nas.executors.groups import end_groups, kill_group
+from autopanoptic.nas.executors.groups import end_groups, ending_with_parent, kill_group
 from autopanoptic.nas.executors.worker import Settings, work
 
 
@@ -98,6 +98,7 @@ def _import(modules: Collection[str]) -> None:
 class _Server:
     def __init__(self, control: Connection, begin: Begin, seconds_to_end: float) -> None:
         self._control = control
+        self._driver = os.getppid()
         self._seconds_to_end = seconds_to_end
         self._workers: dict[int, tuple[int, BaseProcess]] = {}
         """By what becomes ready when the process ends: its number and the process."""
@@ -105,7 +106,9 @@ class _Server:
 
     def _begin(self, begin: Begin) -> None:
         self._settings = begin.settings
-        _import(begin.modules)
+        # Imports may take long, and a driver that is killed meanwhile is not heard.
+        with ending_with_parent(self._driver):
+            _import(begin.modules)
         obstacle = why_not_fork({self._control.fileno()})
         self._forks = obstacle is None
         context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
