@@ -19,6 +19,7 @@ from autopanoptic.panoptic.configs.spaces import with_fine_tuning, with_pretrain
 from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.stages.settings import Settings
 
 DERIVED = {
@@ -29,6 +30,7 @@ DERIVED = {
 }
 """Fields of `PanopticConfig` that no config gives, and where they come from."""
 RETRAINED = "retrained_network"
+OF_SEARCHED = ": the published widths are those of the searched backbone"
 NO_WIDTH = (
     ": the published widths are those of search.space auto-panoptic; in elastic channels and depths are choices, "
     "network.c2_widths and so on. Leave one of the two out"
@@ -83,6 +85,9 @@ def settings_of(layer: Layer) -> Settings:
     found = _validated(layer, {**values, **filled}) if filled else found
     if found.search.space == "elastic" and (WIDTH,) in layer.places:
         _refuse([_problem(layer, (WIDTH,), NO_WIDTH)])
+    for backbone in (found.backbone(), found.backbone(retrained=True)):
+        if backbone != SEARCHED_BACKBONE and (WIDTH,) in layer.places:
+            _refuse([_problem(layer, (WIDTH,), f"{OF_SEARCHED}, not of {backbone}. Leave one of the two out")])
     return found
 
 

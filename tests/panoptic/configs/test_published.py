@@ -101,3 +101,11 @@ def test_the_schedule_of_cityscapes_is_upsnets() -> None:
     assert [1024 * factor for factor in recipe.scale_jitter] == [800, 1024]
     assert found.network.segmentation_loss_weight == found.network_for(8, 11, retrained=True).segmentation_loss_weight
     assert found.supernet.passes % 12 == 0
+
+
+@pytest.mark.parametrize("section", ["network", "retrained_network"])
+def test_a_width_is_that_of_the_searched_backbone(section: str) -> None:
+    changes = {f"{section}.backbone": "resnet50"}
+    assert load_config("coco", changes).backbone(retrained=section != "network") == "resnet50"
+    with pytest.raises(ConfigError, match=r"width: .* those of the searched backbone, not of resnet50\. Leave one"):
+        load_config("coco", {**changes, "width": "3.8g"})
