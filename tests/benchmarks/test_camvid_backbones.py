@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +35,16 @@ def test_the_table_has_every_figure_with_its_interval() -> None:
     assert "60.0 [59.0, 61.0]" in text
     assert text.count("-3.0 [-4.0, -2.0]") == len(SHOWN)
     assert "300" in text
+
+
+def test_the_guide_has_the_figures_that_were_kept() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks/results/camvid_backbones.json").read_text())
+    page = (root / "docs/guide/backbones.md").read_text()
+    for key, heading in SHOWN.items():
+        three = [found["arms"][name]["intervals"][key] for name in ARMS] + [found["pretrained_minus_scratch"][key]]
+        cells = " | ".join(f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in three)
+        assert f"| {heading} | {cells} |" in page
 
 
 def test_the_arms_differ_in_the_backbone_alone() -> None:
