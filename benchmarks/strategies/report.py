@@ -25,7 +25,7 @@ DRAWN = (
 DRAWN_FRONT = ("random", "regularized-evolution", "evolution", "nsga2", "optuna-random", "optuna-tpe", "optuna-nsga2")
 INTRODUCTION = """# Benchmarks of the strategies
 
-<!-- Written by `python -m benchmarks.strategies report` from benchmarks/results/*.json. Do not edit. -->
+<!-- Written by `python -m benchmarks.strategies report` from benchmarks/results/strategies. Do not edit. -->
 
 What a strategy is worth shows on a table in which every architecture of a space has been trained: there a search costs
 milliseconds, and can be repeated with many seeds. Each run drives the strategy through `Search.ask` and `Search.tell`,
@@ -42,7 +42,7 @@ python -m benchmarks.strategies report
 ```
 
 `--help` lists the commands, and the options of each. A command adds its contestants to the results in
-`benchmarks/results`; interrupted, it goes on where it was. `--merged` makes isomorphic cells of NAS-Bench-201 one
+`benchmarks/results/strategies`; interrupted, it goes on where it was. `--merged` makes isomorphic cells of NAS-Bench-201 one
 architecture.
 
 `benchmarks.strategies.convert.from_nats_bench` makes a table of the official API object of NATS-Bench or NAS-Bench-201.

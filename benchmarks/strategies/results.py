@@ -18,7 +18,7 @@ import typer
 from benchmarks.strategies.contestants import CONTESTANTS
 from benchmarks.strategies.table import Table
 
-FOLDER = Path("benchmarks/results")
+FOLDER = Path("benchmarks/results/strategies")
 PACKAGES = ("autopanoptic", "numpy", "scipy", "optuna", "nni", "nas-bench-graph")
 Entry = dict[str, Any]
 

@@ -39,7 +39,7 @@ def test_the_table_has_every_figure_with_its_interval() -> None:
 
 def test_the_guide_has_the_figures_that_were_kept() -> None:
     root = Path(__file__).resolve().parents[2]
-    found = json.loads((root / "benchmarks/results/camvid_backbones.json").read_text())
+    found = json.loads((root / "benchmarks/results/backbones/camvid.json").read_text())
     page = (root / "docs/guide/backbones.md").read_text()
     for key, heading in SHOWN.items():
         three = [found["arms"][name]["intervals"][key] for name in ARMS] + [found["pretrained_minus_scratch"][key]]

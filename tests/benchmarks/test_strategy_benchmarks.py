@@ -292,7 +292,7 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_documentation_is_that_of_the_results(tmp_path: Path) -> None:
-    page = report.write(ROOT / "benchmarks" / "results", tmp_path)
+    page = report.write(ROOT / "benchmarks" / "results" / "strategies", tmp_path)
     assert page.read_text() == (ROOT / "docs" / "benchmarks.md").read_text(), (
         "run python -m benchmarks.strategies report"
     )
