@@ -92,9 +92,9 @@ def plainly_merged(given, rules=RULES, original=ORIGINAL):
         if given.scores[i].item() > 0.6 and not hidden and len(chosen) < 100:
             chosen.append(i)
     taken, instances = {1: set(), 2: set()}, []
+    pasted = paste_masks(given.masks.sigmoid(), given.boxes, PIXELS, 0.5, aligned=True)
     for i in chosen:
-        mask = paste_masks(given.masks[i : i + 1].sigmoid(), given.boxes[i : i + 1], PIXELS, 0.5, aligned=True)[0]
-        pixels, label = set(map(tuple, mask.nonzero().tolist())), int(given.labels[i])
+        pixels, label = set(map(tuple, pasted[i].nonzero().tolist())), int(given.labels[i])
         if pixels and len(pixels & taken[label]) <= 0.3 * len(pixels):
             instances.append(i)
             taken[label] |= pixels
@@ -102,12 +102,12 @@ def plainly_merged(given, rules=RULES, original=ORIGINAL):
     segmented = [np.zeros(CELLS)] if not instances else []
     for i in instances:
         segmented.append(np.zeros(CELLS))
-        pasted = np.zeros(CELLS)
+        logits = np.zeros(CELLS)
         class_, mask = given.semantic[STUFF + int(given.labels[i]) - 1].tolist(), given.masks[i].tolist()
         for y, x, down, along in cells_of(boxes[i]):
             segmented[-1][y, x] = class_[y][x]
-            pasted[y, x] = read(mask, down, along)
-        scores.append(segmented[-1] + pasted)
+            logits[y, x] = read(mask, down, along)
+        scores.append(segmented[-1] + logits)
     scores.append(given.semantic[STUFF:].numpy().max(0) - np.max(segmented, axis=0))
     channels = np.argmax([enlarged(one) for one in scores], axis=0).tolist()
     semantic = np.argmax([enlarged(one.numpy()) for one in given.semantic], axis=0).tolist()
