@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
+from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.export import export as exporting
 from autopanoptic.panoptic.export import onnx_graphs
@@ -256,3 +257,11 @@ def test_the_command(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     done = CliRunner().invoke(program, arguments)
     assert done.exit_code == 0, done.output
     assert done.output == "Exported: mine to out\n"
+
+
+def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Path], tmp_path: Path) -> None:
+    network = saved(**MODELS["upsnet"].parts)
+    with pytest.raises(ExportError, match=r"the panoptic head 'upsnet' is not exported: .*--format state-dict"):
+        export(network, tmp_path / "out", formats=("onnx",))
+    assert not (tmp_path / "out" / "export.json").exists()
+    assert export(network, tmp_path / "out", formats=("state-dict",)).graphs == {}
