@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,26 @@ def to_pixels(logits: Tensor) -> Tensor:
     return functional.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
 
 
+class _Pixels(torch.autograd.Function):
+    """`to_pixels`, back by two matrix products; torch's derivative adds pixel by pixel where channels are few."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        ctx.size, ctx.dtype = logits.shape[-2:], logits.dtype
+        return to_pixels(logits)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows, columns = (_upsampling(side).to(ctx.dtype) for side in ctx.size)
+        # Image by image, whose pixels the processor's cache holds.
+        return torch.stack([rows @ image @ columns.T for image in gradient])
+
+
+def _upsampling(cells: int) -> Tensor:
+    """How much each cell of an axis counts in each of its pixels, (cells, 4 cells)."""
+    return functional.interpolate(torch.eye(cells)[None], scale_factor=4.0, mode="linear", align_corners=False)[0]
+
+
 def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
     """Cross-entropy per labelled pixel; zero when no pixel is labelled.
 
@@ -74,8 +95,9 @@ def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
         semantic: Labels 0..S (B, H, W), 255 where there is none (void and padding).
     """
     target = semantic.long()
-    pixels = to_pixels(logits).float()
-    if pixels.device.type == "cpu" and pixels.shape[1] >= MANY:
+    on_cpu, many = logits.device.type == "cpu", logits.shape[1] >= MANY
+    pixels: Tensor = (_Pixels.apply(logits) if on_cpu and not many else to_pixels(logits)).float()
+    if on_cpu and many:
         pixels, target = pixels.movedim(1, -1).flatten(0, 2), target.flatten()
     total = functional.cross_entropy(pixels, target, ignore_index=VOID, reduction="sum")
     return total / (target != VOID).sum().clamp(min=1)
@@ -104,8 +126,7 @@ def _cells_of_pixels(cells: int, pixels: int, original: int) -> tuple[Tensor, Te
 
     Both resizings are linear, so that one step does what the two do; a pixel has two neighbours, and they three cells.
     """
-    upsampled = functional.interpolate(torch.eye(cells)[None], scale_factor=4.0, mode="linear", align_corners=False)
-    true = upsampled[:, :, :pixels]
+    true = _upsampling(cells)[None, :, :pixels]
     if pixels != original:
         true = functional.interpolate(true, size=original, mode="linear", align_corners=False)
     weights, read = true[0].T.topk(min(3, cells), dim=1)
