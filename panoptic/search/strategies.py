@@ -77,8 +77,8 @@ def family(space: SearchSpace) -> list[Architecture]:
 
 
 GENERATIONS = 5
-"""Of NSGA-II. In an elastic space the first of few trials is the family, with which a search begins, and no random draws
-beside it, whose operators hardly ever are worth their cost: what is bred from the family differs from it in sizes."""
+"""Of NSGA-II. In an elastic space the first of few trials is the family, with which a search begins, and no random
+draws beside it, whose operators hardly ever are worth their cost: what is bred from the family differs in sizes."""
 FINE = 24
 """Steps from the smallest to the largest network, of which those are different ones that move a size."""
 _PLAIN: Mapping[type[AnyPart], str] = {
