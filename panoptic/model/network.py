@@ -281,9 +281,9 @@ class PanopticNetwork(ModelSpace):
         """What the losses of the batch whose anchors were drawn last are means over."""
         counts = {"pixels": (semantic != VOID).sum(dtype=torch.float32)}
         if self.rpn is not None and regions is not None:
-            labels = torch.cat(regions.labels)
-            counts["anchors"] = counts["pixels"].new_tensor(self.rpn.fg_bg_sampler.chosen)
-            counts["rois"] = counts["pixels"].new_tensor(len(labels))
+            labels, number = torch.cat(regions.labels), counts["pixels"].new_full  # unlike new_tensor, without a copy
+            counts["anchors"] = number((), self.rpn.fg_bg_sampler.chosen)
+            counts["rois"] = number((), len(labels))
             counts["positives"] = (labels > 0).sum(dtype=torch.float32)
         return counts
 
