@@ -15,7 +15,7 @@ THINGS, STUFF = "roi_heads.box_predictor.classes.weight", "segmentation.score.we
 _OPTIONS = {*BLOCK_OPTIONS, *HEAD_OPTIONS, *FUSION_OPTIONS}
 _BLOCK = re.compile(r"(?:backbone\.)?stages\.c2\.(?:blocks\.)?\d+\.(\w+)\.")
 _FIRST_BLOCK = re.compile(r"(?:backbone\.)?stages\.c2\.0\.(?:\w+\.)?(branch|projection)\.")
-_FIXED = {"resnet50": "conv1", "efficientnet-lite0": "depthwise"}
+_FIXED = {"resnet50": {"conv1", "bn1", "conv2", "bn2", "conv3", "bn3"}, "efficientnet-lite0": {"depthwise", "project"}}
 """Layers that tell the blocks of a fixed backbone from others."""
 
 
@@ -37,7 +37,7 @@ def reason(own: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
 def _backbone(state: Mapping[str, Any]) -> str | None:
     """Return the config's word for the backbone that a state dict has; None where it has none that is known."""
     layers = {found[1] for name in state if (found := _BLOCK.match(str(name)))}
-    fixed = (name for name, layer in _FIXED.items() if layer in layers)
+    fixed = (name for name, wanted in _FIXED.items() if wanted <= layers)
     return next(fixed, SEARCHED_BACKBONE) if layers else None
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import COUNTER, difference, read_tensors, unwrapped, with_own_classes
@@ -46,6 +47,7 @@ class Wanted:
         architecture: Of the network.
         categories: What its classes stand for; None where that is not known.
         backbone: Whether the backbone alone is asked for; None for the whole where the file has it, and else that.
+        normalization: Of the images that it will see, to which weights of the published code are fitted.
         key: That names the file, for messages.
     """
 
@@ -54,6 +56,7 @@ class Wanted:
     architecture: Architecture | None = None
     categories: Categories | None = None
     backbone: bool | None = False
+    normalization: Normalization = IMAGENET
     key: str = "init"
 
 
@@ -106,7 +109,9 @@ def _published(path: Path, state: dict[str, Any], wanted: Wanted) -> StartingWei
     if layout is not None and not layout.options and wanted.architecture is None:
         raise ValueError(f"{wanted.key}: {path}: {_ONE_ARCHITECTURE}")
     try:
-        given = from_reference(state, own, network.config.stage_depths, wanted.architecture)
+        given = from_reference(
+            state, own, network.config.stage_depths, wanted.architecture, wanted.normalization
+        )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{wanted.key}: {path}: {error}") from error
     given = _backbone_of(given) if wanted.backbone else given

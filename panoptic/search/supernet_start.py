@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.backbones import PREFIX
 from autopanoptic.panoptic.results.given import require_file
@@ -22,20 +23,26 @@ SCRATCH = "scratch"
 _KEY = "supernet_init"
 
 
-def begin(network: PanopticNetwork, given: str, categories: Categories | None = None) -> PanopticNetwork:
+def begin(
+    network: PanopticNetwork,
+    given: str,
+    categories: Categories | None = None,
+    normalization: Normalization = IMAGENET,
+) -> PanopticNetwork:
     """Give a supernet that is drawn from the seed the weights with which its training begins, and return it.
 
     Args:
         network: The supernet.
         given: ``"scratch"`` or a file.
         categories: Of the data; None where they are not known.
+        normalization: Of its images.
 
     Raises:
         FileNotFoundError: If the file is missing.
         ValueError: If it is damaged or holds no weights of this supernet, naming what differs.
     """
     if given != SCRATCH:
-        taken = _taken(network, given, categories)
+        taken = _taken(network, given, categories, normalization)
         (network.backbone if taken.backbone else network).load_state_dict(taken.state)
     return network
 
@@ -50,10 +57,10 @@ def describe_start(network: PanopticNetwork, given: str, categories: Categories 
     """
     if given == SCRATCH:
         return "The supernet begins with weights that are drawn from the seed"
-    taken = _taken(network, given, categories)
+    taken = _taken(network, given, categories, IMAGENET)
     layers = tuple(f"{layer}." for layer in taken.left_out)
     names = [f"{PREFIX}{name}" if taken.backbone else name for name in taken.state]
-    names = [name for name in names if not name.startswith(layers or ("\n",))]
+    names = [name for name in names if not name.startswith(layers)]
     drawn = network.state_dict().keys() - set(names)
     parts = [f"The supernet begins with {len(names)} tensors of {given} ({_parts(names)})"]
     if taken.left_out:
@@ -80,9 +87,12 @@ def start_is_there(given: str) -> bool:
     return given == SCRATCH or Path(given).is_file()
 
 
-def _taken(network: PanopticNetwork, given: str, categories: Categories | None) -> StartingWeights:
+def _taken(
+    network: PanopticNetwork, given: str, categories: Categories | None, normalization: Normalization
+) -> StartingWeights:
     require_start(given)
-    return starting_weights(Path(given), Wanted(network, categories=categories, backbone=None, key=_KEY))
+    wanted = Wanted(network, categories=categories, backbone=None, normalization=normalization, key=_KEY)
+    return starting_weights(Path(given), wanted)
 
 
 def _parts(names: Iterable[str]) -> str:

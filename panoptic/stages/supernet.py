@@ -86,7 +86,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
 def _begun(settings: Settings, config: PanopticConfig, categories: Categories, folder: Path) -> PanopticNetwork:
     """Return the supernet as its training begins: drawn from the seed, but for what is given or pretrained."""
     drawn = pretrained(build(config, settings.seed), settings.backbone())
-    network = begin(drawn, settings.supernet_init, categories)
+    network = begin(drawn, settings.supernet_init, categories, settings.data.normalization)
     if settings.pretraining.supernet is not None:
         load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
     return network
