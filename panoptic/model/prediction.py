@@ -99,7 +99,7 @@ def _weights_at_centres(pixels: int, start: Tensor, end: Tensor, cells: int) -> 
     # A box without extent covers no pixel's centre.
     extent = (end - start).clamp(min=torch.finfo(start.dtype).eps)
     place = (centres - start[:, None]) / extent[:, None] * cells - 0.5
-    return _hats(place, cells)
+    return hats(place, cells)
 
 
 def _weights_of_whole_pixels(pixels: int, first: Tensor, last: Tensor, cells: int) -> Tensor:
@@ -108,8 +108,9 @@ def _weights_of_whole_pixels(pixels: int, first: Tensor, last: Tensor, cells: in
     extent = (last - first + 1).clamp(min=1)
     place = (pixel - first[:, None] + 0.5) * (cells / extent)[:, None] - 0.5
     inside = (pixel >= first[:, None]) & (pixel < (first + extent)[:, None])
-    return _hats(place.clamp(0, cells - 1), cells) * inside[:, :, None]
+    return hats(place.clamp(0, cells - 1), cells) * inside[:, :, None]
 
 
-def _hats(place: Tensor, cells: int) -> Tensor:
+def hats(place: Tensor, cells: int) -> Tensor:
+    """How much each of some cells counts at each place: (N, places) in cells to (N, places, cells)."""
     return (1 - (place[:, :, None] - torch.arange(cells, device=place.device)).abs()).clamp(min=0)
