@@ -67,7 +67,7 @@ class PretrainingModule(SupernetModule):
 
     def _split(self, network: nn.Module, batch: ImageBatch) -> list[_Part]:
         """Return what this device has of a batch in parts, whose losses add up to their mean."""
-        images, labels = batch
+        images, labels = batch.images, batch.labels
         count, rank, world = len(labels), self.global_rank, self.trainer.world_size
         size = count if self.batch_size is None else self.batch_size
         places = range(rank, rank + world * count, world)
