@@ -12,6 +12,7 @@ from autopanoptic.panoptic.model import config_checks
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
 from autopanoptic.panoptic.model.parts.imports import import_modules
 from autopanoptic.panoptic.model.parts.kinds import (
+    COMPONENTS,
     SEARCH,
     AnyPart,
     BackboneBlock,
@@ -61,6 +62,9 @@ class PanopticConfig:
         neck: ``"fpn"``, ``"panet"``, ``"bifpn"`` or one of your own (see `PyramidNeck`); or ``"search"``, which makes
             the neck a choice.
         necks: Among these, where ``neck`` is ``"search"``.
+        semantic_head: Name of the background branch; see `SemanticHead`.
+        mask_head: Name of the mask head's layers; see `MaskHead`.
+        fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -152,6 +156,9 @@ class PanopticConfig:
     backbone_init: str = "published"
     neck: str = "fpn"
     necks: tuple[str, ...] = NECK_OPTIONS
+    semantic_head: str = "searched"
+    mask_head: str = "searched"
+    fusion: str = "attention"
     pyramid_channels: int = 256
     norm_groups: int = 32
     segmentation_channels: int = 128
@@ -254,11 +261,16 @@ class PanopticConfig:
         return "head_operators" if kind is HeadOperator else "fusion_units"
 
     def parts(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
-        """Yield each kind of parts with the names of those that the network has."""
+        """Yield each kind of parts of which a choice has several, with the names of those that the network has."""
         yield BackboneBlock, self.block_options
         yield PyramidNeck, self.neck_options
         yield HeadOperator, self.head_operators
         yield FusionOperator, self.fusion_units
+
+    def components(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
+        """Yield each kind of parts of which a network has one, with its name."""
+        for field, kind in COMPONENTS.items():
+            yield kind, (getattr(self, field),)
 
     @classmethod
     def coco(cls, num_things: int = 80, num_stuff: int = 53, *, searched: bool = False) -> PanopticConfig:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from autopanoptic.panoptic.model.parts.fitting import component_problems
 from autopanoptic.panoptic.model.parts.imports import name_problem
 from autopanoptic.panoptic.model.parts.kinds import (
     SEARCH,
@@ -82,6 +83,7 @@ def problems(config: PanopticConfig) -> Iterator[str]:
     if not unusable:
         yield from _shape_problems(config)
         yield from _backbone_problems(config)
+        yield from component_problems(config)
         yield from _published_problems(config) if config.space == "auto-panoptic" else _elastic_problems(config)
         yield from _threshold_problems(config)
 

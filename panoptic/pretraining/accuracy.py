@@ -129,7 +129,7 @@ class MeasureEvery(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Measure, where it is time."""
         module = cast("PretrainingModule", pl_module)
-        if int(module.passes) % self.every:
+        if module.passes % self.every:
             return
         if trainer.is_global_zero:
             found = self.measure(cast("Classifier", module.network))
