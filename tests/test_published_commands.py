@@ -17,13 +17,20 @@ ALONE = "autopanoptic panoptic run --name coco "
 """Is given instead of the rows, for the same run."""
 
 
-def made(root: Path) -> set[str]:
+def missing(root: Path) -> set[str]:
     wanted = (
-        "coco/nas/panoptic_nas_val2017.json", "coco/annotations/PanopticAnnotation/val2017",
-        "runs/imagenet/found/backbone.pt", "runs/coco/networks/found/weights.pt", "runs/published/networks/coco_3.8g/weights.pt", LOG, "reference.jsonl",
-        "runs/again/report.html", "ade20k/annotations/panoptic_val.json",
-        "cityscapes_panoptic/annotations/panoptic_val.json", "runs/small/networks/found/weights.pt",
-    )  # fmt: skip
+        "coco/nas/panoptic_nas_val2017.json",
+        "coco/annotations/PanopticAnnotation/val2017",
+        "runs/imagenet/found/backbone.pt",
+        "runs/coco/networks/found/weights.pt",
+        LOG,
+        "runs/published/networks/coco_3.8g/weights.pt",
+        "reference.jsonl",
+        "runs/again/report.html",
+        "ade20k/annotations/panoptic_val.json",
+        "cityscapes_panoptic/annotations/panoptic_val.json",
+        "runs/small/networks/found/weights.pt",
+    )
     return {one for one in wanted if not (root / one).exists()}
 
 
@@ -39,6 +46,6 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path, monkeypatch: pytes
             given = given.replace("--name coco", "--name whole")
         done = CliRunner().invoke(app, in_small(given, tmp_path))
         assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
-    assert not made(tmp_path)
+    assert not missing(tmp_path)
     networks = json.loads((tmp_path / "runs" / "again" / "metrics.json").read_text())["networks"]
     assert set(networks) == {"searched", "random", "hand-made"}
