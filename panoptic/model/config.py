@@ -12,6 +12,7 @@ from autopanoptic.panoptic.model import config_checks
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
 from autopanoptic.panoptic.model.parts.imports import import_modules
 from autopanoptic.panoptic.model.parts.kinds import (
+    COMPONENTS,
     SEARCH,
     AnyPart,
     BackboneBlock,
@@ -44,9 +45,11 @@ class PanopticConfig:
             has written, whose architecture and widths it then has.
         backbone_blocks: The operators of a fixed backbone that `pretrain` has written, in their order.
         backbone_freeze_at: How many parts of a fixed backbone are not trained: 0 none, 1 the stem, 2 C2 as well, and
-            so on to 5, all.
+            so on to 5, all; None for 2. Not for the searched one, which is trained as a whole.
         backbone_frozen_norms: Whether the batch norms of a fixed backbone keep their statistics, scales and shifts;
-            those of the parts that are not trained do in any case.
+            those of the parts that are not trained do in any case. None for true; not for the searched one.
+        backbone_stride_in_1x1: Whether the first 1x1 convolution of a ``resnet50``'s blocks has the stride instead of
+            the 3x3 one, as in the ResNets of He et al. 2016 and in weights that Caffe has trained.
         stem_width: Channels after the stem (stride 2).
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
@@ -59,6 +62,9 @@ class PanopticConfig:
         neck: ``"fpn"``, ``"panet"``, ``"bifpn"`` or one of your own (see `PyramidNeck`); or ``"search"``, which makes
             the neck a choice.
         necks: Among these, where ``neck`` is ``"search"``.
+        semantic_head: Name of the background branch; see `SemanticHead`.
+        mask_head: Name of the mask head's layers; see `MaskHead`.
+        fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -139,8 +145,9 @@ class PanopticConfig:
     imports: tuple[str, ...] = ()
     backbone: str = config_checks.SEARCHED_BACKBONE
     backbone_blocks: tuple[str, ...] = ()
-    backbone_freeze_at: int = 2
-    backbone_frozen_norms: bool = True
+    backbone_freeze_at: int | None = None
+    backbone_frozen_norms: bool | None = None
+    backbone_stride_in_1x1: bool = False
     stem_width: int = 48
     stage_widths: tuple[int, int, int, int] = (96, 240, 480, 960)
     stage_depths: tuple[int, int, int, int] = (8, 8, 16, 8)
@@ -149,6 +156,9 @@ class PanopticConfig:
     backbone_init: str = "published"
     neck: str = "fpn"
     necks: tuple[str, ...] = NECK_OPTIONS
+    semantic_head: str = "searched"
+    mask_head: str = "searched"
+    fusion: str = "attention"
     pyramid_channels: int = 256
     norm_groups: int = 32
     segmentation_channels: int = 128
@@ -221,6 +231,18 @@ class PanopticConfig:
             raise ValueError("PanopticConfig: " + "; ".join(problems))
 
     @property
+    def frozen_parts(self) -> int:
+        """How many parts of the backbone are not trained, the stem and C2 to C5; 0 for the searched one."""
+        if self.backbone == config_checks.SEARCHED_BACKBONE:
+            return 0
+        return 2 if self.backbone_freeze_at is None else self.backbone_freeze_at
+
+    @property
+    def has_frozen_norms(self) -> bool:
+        """Whether all batch norms of the backbone are frozen; those of the searched one never are."""
+        return self.backbone != config_checks.SEARCHED_BACKBONE and self.backbone_frozen_norms is not False
+
+    @property
     def block_options(self) -> tuple[str, ...]:
         """Names of the blocks of the config's space."""
         return self.elastic_blocks if self.space == "elastic" else self.blocks
@@ -239,11 +261,16 @@ class PanopticConfig:
         return "head_operators" if kind is HeadOperator else "fusion_units"
 
     def parts(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
-        """Yield each kind of parts with the names of those that the network has."""
+        """Yield each kind of parts of which a choice has several, with the names of those that the network has."""
         yield BackboneBlock, self.block_options
         yield PyramidNeck, self.neck_options
         yield HeadOperator, self.head_operators
         yield FusionOperator, self.fusion_units
+
+    def components(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
+        """Yield each kind of parts of which a network has one, with its name."""
+        for field, kind in COMPONENTS.items():
+            yield kind, (getattr(self, field),)
 
     @classmethod
     def coco(cls, num_things: int = 80, num_stuff: int = 53, *, searched: bool = False) -> PanopticConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,51 +14,26 @@ from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.nas.supernet.training.losses import detached
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
-from autopanoptic.panoptic.data.transfers import on_device
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
-from autopanoptic.panoptic.model.fusion.fusion import Fusion, modulate
+from autopanoptic.panoptic.model.fusion.connections import Connections
+from autopanoptic.panoptic.model.fusion.fusion import modulate
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
 from autopanoptic.panoptic.model.heads.sampling import Generators
-from autopanoptic.panoptic.model.heads.segmentation import SegmentationHead, label_pixels, segmentation_loss
+from autopanoptic.panoptic.model.heads.segmentation import label_pixels
+from autopanoptic.panoptic.model.inputs import memory_format, require_images, require_truth
 from autopanoptic.panoptic.model.neck.neck import Neck
+from autopanoptic.panoptic.model.outputs import DenseMaps, DenseOutputs
 from autopanoptic.panoptic.model.padding import blank, extend, padded
-from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
+from autopanoptic.panoptic.model.parts.registry import component
+from autopanoptic.panoptic.model.prediction import Prediction, things_at
+from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
 from autopanoptic.panoptic.model.shapes import Features, Sizes
 from autopanoptic.panoptic.model.shares import Counts, Drawn, Shares, shared
-
-
-class DenseOutputs(NamedTuple):
-    """Raw outputs for a fixed number of RoIs per image; see `PanopticNetwork.forward`.
-
-    Those of a branch that the network lacks are empty lists and None.
-    """
-
-    objectness: list[Tensor]
-    anchor_deltas: list[Tensor]
-    class_logits: Tensor | None
-    box_deltas: Tensor | None
-    mask_logits: Tensor | None
-    segmentation: Tensor | None
-
-
-class DenseMaps(NamedTuple):
-    """Of whole images; see `PanopticNetwork.dense`.
-
-    Attributes:
-        pyramid: The modulated P2..P6, (B, C, H / s, W / s) at stride s.
-        objectness: Logits (B, A, H / s, W / s) of the anchors of each of P2..P6; none without thing classes.
-        anchor_deltas: Their boxes (B, 4 A, H / s, W / s).
-        segmentation: Logits (B, 1 + S, H / 4, W / 4), None without stuff classes.
-    """
-
-    pyramid: Features
-    objectness: list[Tensor]
-    anchor_deltas: list[Tensor]
-    segmentation: Tensor | None
+from autopanoptic.panoptic.model.truth import Truth
 
 
 class PanopticNetwork(ModelSpace):
@@ -82,14 +56,14 @@ class PanopticNetwork(ModelSpace):
         self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        self.segmentation = SegmentationHead(config, pyramid) if config.num_stuff else None
-        self.foreground_to_background: Fusion | None = None
-        self.background_to_foreground: Fusion | None = None
-        if self.segmentation is not None and config.num_things:
-            background = self.segmentation.output_shape
-            above_p2 = {level: shape for level, shape in pyramid.items() if level != "p2"}
-            self.foreground_to_background = Fusion("f2b", above_p2, background, config)
-            self.background_to_foreground = Fusion("b2f", background, pyramid, config)
+        self.segmentation: SegmentationBranch | None = None
+        between = Connections()
+        if config.num_stuff:
+            self.segmentation = component("semantic_head", config, pyramid)
+            if config.num_things:
+                between = component("fusion", config, pyramid, self.segmentation.output_shape)
+        self.foreground_to_background = between.foreground_to_background
+        self.background_to_foreground = between.background_to_foreground
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
         self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
 
@@ -154,7 +128,8 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together.
         """
-        losses, _ = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
+        truth = Truth(sizes, targets, semantic)
+        losses, _ = self._losses_and_logits(images, truth, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}
 
     @torch.no_grad()
@@ -171,13 +146,13 @@ class PanopticNetwork(ModelSpace):
 
         It takes a forward pass up to the proposals, which leaves the running statistics of batch norms as they are.
         """
-        regions = None
+        regions, truth = None, Truth(sizes, targets, semantic)
         if self.rpn is not None and self.roi_heads is not None:
-            self._require_training(images, sizes, targets, semantic)
+            self._require_training(images, truth)
             with statistics_kept(self), self._padded(images, sizes):
                 proposals, _ = self._propose(images, sizes, self._features(images, sizes)[0], targets, generator)
             regions = self._sample(proposals, targets, generator)
-        return Drawn(regions, self._counts(regions, semantic))
+        return Drawn(regions, self._counts(regions, truth))
 
     def teach(
         self,
@@ -191,7 +166,8 @@ class PanopticNetwork(ModelSpace):
         shares: Shares | None = None,
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """The same as `losses`, and what another path can `learn` from the active one's logits, without gradient."""
-        losses, own = self._losses_and_logits(images, sizes, targets, semantic, generator, regions, shares)
+        truth = Truth(sizes, targets, semantic)
+        losses, own = self._losses_and_logits(images, truth, generator, regions, shares)
         return {**losses, "total": self._sum(losses)}, detached(own)
 
     def learn(
@@ -228,25 +204,20 @@ class PanopticNetwork(ModelSpace):
             RuntimeError: The network is in eval mode.
             ValueError: The batch's parts do not fit together, or the weight is out of range.
         """
-        true, own = self._losses_and_logits(images, sizes, targets, semantic, generator, knowledge.regions, shares)
+        truth = Truth(sizes, targets, semantic)
+        true, own = self._losses_and_logits(images, truth, generator, knowledge.regions, shares)
         soft = soft_losses(own, knowledge, semantic)
         if shares is not None:
-            soft = shared(soft, shares(self._counts(knowledge.regions, semantic)))
+            soft = shared(soft, shares(self._counts(knowledge.regions, truth)))
         total = self._sum(between(true, soft, weight))
         return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
 
     def _losses_and_logits(
-        self,
-        images: Tensor,
-        sizes: Sizes,
-        targets: Sequence[Target],
-        semantic: Tensor,
-        generator: Generators,
-        regions: Regions | None,
-        shares: Shares | None,
+        self, images: Tensor, truth: Truth, generator: Generators, regions: Regions | None, shares: Shares | None
     ) -> tuple[dict[str, Tensor], Knowledge]:
         """Losses by the truth, unweighted, at these RoIs or sampled ones, and the logits that they are of."""
-        self._require_training(images, sizes, targets, semantic)
+        self._require_training(images, truth)
+        sizes, targets = truth.sizes, truth.targets
         with self._padded(images, sizes):
             pyramid, logits = self._features(images, sizes)
             proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
@@ -256,35 +227,33 @@ class PanopticNetwork(ModelSpace):
             regions = regions or self._sample(proposals, targets, generator)
             found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
             losses |= found
-        if logits is not None:
-            losses["segmentation"] = segmentation_loss(logits, semantic)
+        if self.segmentation is not None and logits is not None:
+            losses |= self.segmentation.losses(logits, truth)
         if shares is not None:
-            losses = shared(losses, shares(self._counts(regions, semantic)))
+            losses = shared(losses, shares(self._counts(regions, truth)))
         return losses, Knowledge(regions, things, logits)
 
-    def _require_training(self, images: Tensor, sizes: Sizes, targets: Sequence[Target], semantic: Tensor) -> None:
+    def _require_training(self, images: Tensor, truth: Truth) -> None:
         if not self.training:
             raise RuntimeError("losses need the network in training mode: call network.train() first")
-        self._check(images, sizes)
-        if len(targets) != len(images) or semantic.shape != (len(images), *images.shape[-2:]):
-            raise ValueError(
-                f"images {tuple(images.shape)} need as many targets, not {len(targets)}, and a semantic map of "
-                f"their batch, height and width, not {tuple(semantic.shape)}"
-            )
+        require_images(images, truth.sizes, self.config.image_divisor)
+        require_truth(images, truth)
 
     def _sample(self, proposals: list[Tensor], targets: Sequence[Target], generator: Generators) -> Regions:
         assert self.roi_heads is not None
         self.roi_heads.fg_bg_sampler.generator = generator
         return self.roi_heads.sample(proposals, targets)
 
-    def _counts(self, regions: Regions | None, semantic: Tensor) -> Counts:
+    def _counts(self, regions: Regions | None, truth: Truth) -> Counts:
         """What the losses of the batch whose anchors were drawn last are means over."""
-        counts = {"pixels": (semantic != VOID).sum(dtype=torch.float32)}
+        counts = {"pixels": (truth.semantic != VOID).sum(dtype=torch.float32)}
         if self.rpn is not None and regions is not None:
-            labels = torch.cat(regions.labels)
-            counts["anchors"] = counts["pixels"].new_tensor(self.rpn.fg_bg_sampler.chosen)
-            counts["rois"] = counts["pixels"].new_tensor(len(labels))
+            labels, number = torch.cat(regions.labels), counts["pixels"].new_full  # unlike new_tensor, without a copy
+            counts["anchors"] = number((), self.rpn.fg_bg_sampler.chosen)
+            counts["rois"] = number((), len(labels))
             counts["positives"] = (labels > 0).sum(dtype=torch.float32)
+        if self.segmentation is not None:
+            counts |= self.segmentation.counts(truth)
         return counts
 
     def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -328,7 +297,7 @@ class PanopticNetwork(ModelSpace):
         """
         if self.training:
             raise RuntimeError("predict needs the network in eval mode: call network.eval() first")
-        self._check(images, sizes)
+        require_images(images, sizes, self.config.image_divisor)
         if len(original_sizes) != len(images):
             raise ValueError(f"{len(images)} images need as many original sizes, not {len(original_sizes)}")
         with self._padded(images, sizes):
@@ -336,19 +305,26 @@ class PanopticNetwork(ModelSpace):
             proposals, _ = self._propose(images, sizes, pyramid)
             pyramid = {level: extend(x) for level, x in pyramid.items()}
         detections = self._detect(images, sizes, pyramid, proposals, least_score)
-        each = zip(detections, sizes, original_sizes, strict=True)
-        things = [self._things_at(found, size, original) for found, size, original in each]
-        semantics = [
-            torch.zeros(original, dtype=torch.int64, device=images.device)
-            if logits is None
-            else label_pixels(logits[index].float(), size, original)
-            for index, (size, original) in enumerate(zip(sizes, original_sizes, strict=True))
+        each = enumerate(zip(detections, sizes, original_sizes, strict=True))
+        return [
+            Prediction(
+                *things_at(found, size, original, self.config),
+                self._semantic_at(None if logits is None else logits[index], size, original, images.device),
+            )
+            for index, (found, size, original) in each
         ]
-        return [Prediction(*found, semantic) for found, semantic in zip(things, semantics, strict=True)]
+
+    def _semantic_at(
+        self, logits: Tensor | None, size: tuple[int, int], original_size: tuple[int, int], device: torch.device
+    ) -> Tensor:
+        """Labels 0..S of one image at its original size, which are 0 without stuff."""
+        if self.segmentation is None or logits is None:
+            return torch.zeros(original_size, dtype=torch.int64, device=device)
+        return self.segmentation.semantic(label_pixels(logits.float(), size, original_size))
 
     def _features(self, images: Tensor, sizes: Sizes) -> tuple[Features, Tensor | None]:
         """The modulated pyramid and the segmentation logits at stride 4, in the published order of operations."""
-        images = images.contiguous(memory_format=_memory_format(images.device))
+        images = images.contiguous(memory_format=memory_format(images.device))
         pyramid = self.neck(self.backbone(blank(images)))
         if self.segmentation is None:
             return pyramid, None
@@ -369,32 +345,3 @@ class PanopticNetwork(ModelSpace):
             return [Detections.none(images.device) for _ in sizes]
         found: list[Detections] = self.roi_heads(pyramid, proposals, sizes, least_score)
         return found
-
-    def _things_at(
-        self, found: Detections, size: tuple[int, int], original_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Boxes, scores, labels and masks of one image at its original size."""
-        (height, width), (original_height, original_width) = size, original_size
-        scale = (original_width / width, original_height / height) * 2
-        boxes = found.boxes * on_device(scale, found.boxes.device, found.boxes.dtype)
-        config = self.config
-        masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
-        return boxes, found.scores, found.labels, masks
-
-    def _check(self, images: Tensor, sizes: Sizes) -> None:
-        divisor = self.config.image_divisor
-        height, width = images.shape[-2:]
-        if height % divisor or width % divisor:
-            raise ValueError(f"images must be padded to multiples of {divisor}, not {height} x {width}")
-        if len(sizes) != len(images) or any(not (0 < h <= height and 0 < w <= width) for h, w in sizes):
-            raise ValueError(f"sizes {list(sizes)} do not fit {len(images)} images of {height} x {width}")
-
-
-def _memory_format(device: torch.device) -> torch.memory_format:
-    """How convolutions are fastest on a device.
-
-    With the channels of a pixel side by side a CPU takes some 7% off a training step, and a GPU's tensor cores read
-    half precision. In single precision a GPU's depthwise convolutions are written for the channels one after the other.
-    """
-    channels_last = device.type == "cpu" or (device.type == "cuda" and torch.is_autocast_enabled("cuda"))
-    return torch.channels_last if channels_last else torch.contiguous_format

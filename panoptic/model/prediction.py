@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import expand_boxes, expand_masks
 
+from autopanoptic.panoptic.data.transfers import on_device
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.roi import Detections
 from autopanoptic.panoptic.model.precision import in_full_precision
 
 PASTE_CHUNK = 8
@@ -30,6 +33,24 @@ class Prediction:
     labels: Tensor
     masks: Tensor
     semantic: Tensor
+
+
+def things_at(
+    found: Detections, size: tuple[int, int], original_size: tuple[int, int], config: PanopticConfig
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Boxes, scores, labels and masks of one image's things at its original size.
+
+    Args:
+        found: In pixels of the resized image.
+        size: The resized image's height and width without padding.
+        original_size: The original image's.
+        config: Of the network.
+    """
+    (height, width), (original_height, original_width) = size, original_size
+    scale = (original_width / width, original_height / height) * 2
+    boxes = found.boxes * on_device(scale, found.boxes.device, found.boxes.dtype)
+    masks = paste_masks(found.masks, boxes, original_size, config.mask_threshold, aligned=config.mask_aligned)
+    return boxes, found.scores, found.labels, masks
 
 
 def paste_masks(

@@ -64,7 +64,7 @@ def _check_supernet(run: Run, datasets: Datasets) -> None:
         return
     with torch.device("meta"):
         network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
-    run.say(describe_start(network, given))
+    run.say(describe_start(network, given, datasets.train.categories))
 
 
 def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:
@@ -83,8 +83,8 @@ def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:
 
 
 def _frozen(network: PanopticConfig) -> str:
-    parts = ("", "the stem", *(f"the stem to C{level}" for level in range(2, 6)))[network.backbone_freeze_at]
-    norms = "all batch norms" if network.backbone_frozen_norms else ""
+    parts = ("", "the stem", *(f"the stem to C{level}" for level in range(2, 6)))[network.frozen_parts]
+    norms = "all batch norms" if network.has_frozen_norms else ""
     return f"frozen are {' and '.join(filter(None, (parts, norms)))}" if parts or norms else "nothing of it is frozen"
 
 

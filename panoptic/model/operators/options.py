@@ -11,3 +11,12 @@ NECK_OPTIONS = ("fpn", "panet", "bifpn")
 
 FUSION_OPTIONS = ("r4", "r8", "r16")
 """Options of a fusion unit: the reduction of its hidden layer."""
+
+SEMANTIC_HEADS = ("searched",)
+"""Background branches: the searched layers of Auto-Panoptic."""
+
+MASK_HEADS = ("searched",)
+"""Mask heads: the searched layers of Auto-Panoptic."""
+
+FUSIONS = ("attention", "none")
+"""What connects the branches: Auto-Panoptic's attention, or nothing."""

@@ -7,21 +7,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
+from autopanoptic.panoptic.model.operators.options import (
+    BLOCK_OPTIONS,
+    FUSION_OPTIONS,
+    FUSIONS,
+    HEAD_OPTIONS,
+    MASK_HEADS,
+    NECK_OPTIONS,
+    SEMANTIC_HEADS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence  # noqa: F401 - in the types of `build`
 
-    from torch import nn
+    from torch import nn  # noqa: F401 - in the types of `build`
 
     from autopanoptic.nas import Size  # noqa: F401
     from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock  # noqa: F401
     from autopanoptic.panoptic.model.config import PanopticConfig  # noqa: F401
+    from autopanoptic.panoptic.model.fusion.connections import Connections  # noqa: F401
     from autopanoptic.panoptic.model.fusion.fusion import FusionUnit  # noqa: F401
     from autopanoptic.panoptic.model.neck.fpn import FPN  # noqa: F401
     from autopanoptic.panoptic.model.operators.kernels import TrainedKernel  # noqa: F401
+    from autopanoptic.panoptic.model.semantic.head import SegmentationBranch  # noqa: F401
+    from autopanoptic.panoptic.model.shapes import FeatureShape  # noqa: F401
 
-Build = TypeVar("Build", bound="Callable[..., nn.Module]")
+Build = TypeVar("Build", bound=Callable[..., Any])
 Learned = TypeVar("Learned")
 
 SEARCH = "search"
@@ -128,5 +139,74 @@ class FusionOperator(Part["Callable[[Size, Size, PanopticConfig], nn.Module]", "
     home = "autopanoptic.panoptic.model.fusion.published"
 
 
+STUFF_SCORES = "scores of stuff and of any thing"
+CLASS_SCORES = "scores of every class"
+LEVEL_FEATURES = "features of stuff at P2 to P5"
+"""What a component may give and need."""
+
+
+COMPONENTS_HOME = "autopanoptic.panoptic.model.parts.components"
+
+
+@dataclass(frozen=True)
+class Component(Part[Build, Any]):
+    """A part of which a network has one, beside those of the other kinds.
+
+    Attributes:
+        gives: What others may need of it.
+        needs: What others must give.
+    """
+
+    gives: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SemanticHead(Component["Callable[[PanopticConfig, Mapping[str, FeatureShape]], SegmentationBranch]"]):
+    """The background branch; the config's ``semantic_head`` names it.
+
+    `build` takes the config and the shapes of P2..P6, and makes a `SegmentationBranch`.
+    """
+
+    what = "semantic head"
+    shipped = SEMANTIC_HEADS
+    home = COMPONENTS_HOME
+
+
+@dataclass(frozen=True)
+class MaskHead(Component["Callable[[PanopticConfig, Size, Size], nn.Module]"]):
+    """The layers of the mask head before its predictor; the config's ``mask_head`` names it.
+
+    `build` takes the config and the channels of input and output, and makes a module (N, C_in, M, M) to (N, C, M, M),
+    whose children are its layers.
+    """
+
+    what = "mask head"
+    shipped = MASK_HEADS
+    home = COMPONENTS_HOME
+
+
+@dataclass(frozen=True)
+class BranchFusion(
+    Component["Callable[[PanopticConfig, Mapping[str, FeatureShape], Mapping[str, FeatureShape]], Connections]"]
+):
+    """What connects the branches of things and of stuff; the config's ``fusion`` names it.
+
+    `build` takes the config, the shapes of P2..P6 and those of the semantic head's features, and makes `Connections`.
+    """
+
+    what = "fusion"
+    shipped = FUSIONS
+    home = COMPONENTS_HOME
+
+
 AnyPart = Part[Any, Any]
-KINDS: tuple[type[AnyPart], ...] = (HeadOperator, BackboneBlock, PyramidNeck, FusionOperator)
+COMPONENTS: dict[str, type[Component[Any]]] = {
+    "semantic_head": SemanticHead,
+    "mask_head": MaskHead,
+    "fusion": BranchFusion,
+}
+"""The config's fields that name a component, and their kinds."""
+OPERATORS: tuple[type[AnyPart], ...] = (HeadOperator, BackboneBlock, PyramidNeck, FusionOperator)
+"""Kinds of which a choice has several."""
+KINDS: tuple[type[AnyPart], ...] = (*OPERATORS, *COMPONENTS.values())

@@ -15,12 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from autopanoptic.panoptic.model.parts.imports import import_modules
-from autopanoptic.panoptic.model.parts.kinds import KINDS, AnyPart
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS, KINDS, AnyPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch import nn
 
     from autopanoptic.panoptic.model.config import PanopticConfig
 
@@ -81,7 +79,7 @@ def unknown(kind: type[AnyPart], name: object) -> str:
     return f"there is no {kind.what} {name!r}, only {', '.join(names_of(kind))}. {HOW}"
 
 
-def built(kind: type[AnyPart], names: tuple[str, ...], config: PanopticConfig, *site: Any) -> dict[str, nn.Module]:
+def built(kind: type[AnyPart], names: tuple[str, ...], config: PanopticConfig, *site: Any) -> dict[str, Any]:
     """Build the parts with these names for a place in the network, in whatever process that is.
 
     Args:
@@ -98,6 +96,18 @@ def built(kind: type[AnyPart], names: tuple[str, ...], config: PanopticConfig, *
     for part in parts.values():
         require_sizes(part, config)
     return {name: part.build(*site) for name, part in parts.items()}
+
+
+def component(field: str, config: PanopticConfig, *site: Any) -> Any:
+    """Build the component that a field of the config names; errors as of `built`.
+
+    Args:
+        field: One of `COMPONENTS`.
+        config: Of the network.
+        site: What the kind's ``build`` takes behind the config.
+    """
+    name: str = getattr(config, field)
+    return built(COMPONENTS[field], (name,), config, config, *site)[name]
 
 
 def require_sizes(part: AnyPart, config: PanopticConfig) -> None:
@@ -119,7 +129,7 @@ def flop_formulas(config: PanopticConfig) -> dict[Any, Callable[..., int]]:
     import_modules(config.imports)
     return {
         operator: formula
-        for kind, names in config.parts()
+        for kind, names in (*config.parts(), *config.components())
         for name in names
         for operator, formula in part_of(kind, name).flops.items()
     }

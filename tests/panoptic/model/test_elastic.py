@@ -16,9 +16,10 @@ from autopanoptic.nas import ElasticLayer, FlopCount, ParameterCount, Supernet, 
 from autopanoptic.nas.supernet.elastic.chosen import Chosen
 from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, split_pairs
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.network import DenseOutputs, PanopticNetwork
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.model.outputs import DenseOutputs
 from autopanoptic.panoptic.search.strategies import family, hand_made
 
 TINY = replace(

@@ -105,8 +105,9 @@ def test_losses_and_accuracy_on_the_way_are_logged(
 def test_a_loss_that_is_not_finite_names_the_path(
     images: ImageClasses, recipe: PretrainingRecipe, tmp_path: Path
 ) -> None:
+    broken = torch.tensor(math.nan, requires_grad=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PretrainingModule, "_cross_entropy", lambda self, network, batch: torch.tensor(math.nan))
+        patch.setattr(PretrainingModule, "_cross_entropy", lambda self, network, batch: broken * 1)
         with pytest.raises(FloatingPointError, match=r"The loss of pass 0 is nan, on path .*backbone\.0"):
             pretrain_supernet(settings(), images, tmp_path, recipe)
 

@@ -1,0 +1,56 @@
+"""The components that ship, with what each gives and needs; what they are made of is loaded when they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from autopanoptic.panoptic.model.parts.kinds import (
+    LEVEL_FEATURES,
+    STUFF_SCORES,
+    BranchFusion,
+    MaskHead,
+    SemanticHead,
+)
+from autopanoptic.panoptic.model.parts.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from autopanoptic.nas import Size
+    from autopanoptic.panoptic.model.config import PanopticConfig
+    from autopanoptic.panoptic.model.fusion.connections import Connections
+    from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
+    from autopanoptic.panoptic.model.shapes import FeatureShape
+
+    Shapes = Mapping[str, FeatureShape]
+
+
+def _searched_semantics(config: PanopticConfig, pyramid: Shapes) -> SegmentationBranch:
+    from autopanoptic.panoptic.model.semantic.searched import SegmentationHead
+
+    return SegmentationHead(config, pyramid)
+
+
+def _searched_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.mask import mask_head
+
+    return mask_head(config, in_channels, channels)
+
+
+def _attention(config: PanopticConfig, pyramid: Shapes, background: Shapes) -> Connections:
+    from autopanoptic.panoptic.model.fusion.connections import attention
+
+    return attention(config, pyramid, background)
+
+
+def _unconnected(*_: object) -> Connections:
+    from autopanoptic.panoptic.model.fusion.connections import Connections
+
+    return Connections()
+
+
+register(SemanticHead("searched", _searched_semantics, elastic=True, gives=(STUFF_SCORES, LEVEL_FEATURES)))
+register(MaskHead("searched", _searched_masks, elastic=True))
+register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
+register(BranchFusion("none", _unconnected, elastic=True))

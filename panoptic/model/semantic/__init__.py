@@ -1,0 +1,1 @@
+"""The background branch: what every pixel is."""
