@@ -42,8 +42,8 @@ python -m benchmarks.strategies report
 ```
 
 `--help` lists the commands, and the options of each. A command adds its contestants to the results in
-`benchmarks/results/strategies`; interrupted, it goes on where it was. `--merged` makes isomorphic cells of NAS-Bench-201 one
-architecture.
+`benchmarks/results/strategies`; interrupted, it goes on where it was. `--merged` makes isomorphic cells of
+NAS-Bench-201 one architecture.
 
 `benchmarks.strategies.convert.from_nats_bench` makes a table of the official API object of NATS-Bench or NAS-Bench-201.
 

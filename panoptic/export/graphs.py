@@ -39,9 +39,9 @@ class DenseGraph(nn.Module):
     def __init__(self, network: PanopticNetwork, normalization: Normalization, size: tuple[int, int] | None) -> None:
         super().__init__()
         self.network, self.size = network, size
-        self.bgr, self.scale = normalization.bgr, normalization.scale
+        self.bgr = normalization.order == "bgr"
         for name, values in (("mean", normalization.mean), ("deviation", normalization.std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that is said of whole images.
@@ -54,7 +54,7 @@ class DenseGraph(nn.Module):
             objectness_p6, logits (B, A, H / s, W / s); and deltas_p2 to deltas_p6, (B, 4 A, H / s, W / s). With stuff
             classes segmentation, logits (B, 1 + S, H / 4, W / 4).
         """
-        pixels = (images.flip(1) if self.bgr else images) * self.scale
+        pixels = images.flip(1) if self.bgr else images
         images, sizes = self._padded((pixels - self.mean) / self.deviation)
         maps = self.network.dense(images, sizes)
         found: dict[str, Tensor] = {}

@@ -45,9 +45,11 @@ class PanopticConfig:
             has written, whose architecture and widths it then has.
         backbone_blocks: The operators of a fixed backbone that `pretrain` has written, in their order.
         backbone_freeze_at: How many parts of a fixed backbone are not trained: 0 none, 1 the stem, 2 C2 as well, and
-            so on to 5, all.
+            so on to 5, all; None for 2. Not for the searched one, which is trained as a whole.
         backbone_frozen_norms: Whether the batch norms of a fixed backbone keep their statistics, scales and shifts;
-            those of the parts that are not trained do in any case.
+            those of the parts that are not trained do in any case. None for true; not for the searched one.
+        backbone_stride_in_1x1: Whether the first 1x1 convolution of a ``resnet50``'s blocks has the stride instead of
+            the 3x3 one, as in the ResNets of He et al. 2016 and in weights that Caffe has trained.
         stem_width: Channels after the stem (stride 2).
         stage_widths: Channels of C2..C5, even numbers.
         stage_depths: Blocks in each of the four stages; each block is a choice.
@@ -147,8 +149,9 @@ class PanopticConfig:
     imports: tuple[str, ...] = ()
     backbone: str = config_checks.SEARCHED_BACKBONE
     backbone_blocks: tuple[str, ...] = ()
-    backbone_freeze_at: int = 2
-    backbone_frozen_norms: bool = True
+    backbone_freeze_at: int | None = None
+    backbone_frozen_norms: bool | None = None
+    backbone_stride_in_1x1: bool = False
     stem_width: int = 48
     stage_widths: tuple[int, int, int, int] = (96, 240, 480, 960)
     stage_depths: tuple[int, int, int, int] = (8, 8, 16, 8)
@@ -234,6 +237,18 @@ class PanopticConfig:
             problems = list(config_checks.problems(self))
         if problems:
             raise ValueError("PanopticConfig: " + "; ".join(problems))
+
+    @property
+    def frozen_parts(self) -> int:
+        """How many parts of the backbone are not trained, the stem and C2 to C5; 0 for the searched one."""
+        if self.backbone == config_checks.SEARCHED_BACKBONE:
+            return 0
+        return 2 if self.backbone_freeze_at is None else self.backbone_freeze_at
+
+    @property
+    def has_frozen_norms(self) -> bool:
+        """Whether all batch norms of the backbone are frozen; those of the searched one never are."""
+        return self.backbone != config_checks.SEARCHED_BACKBONE and self.backbone_frozen_norms is not False
 
     @property
     def block_options(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.parts.fitting import component_problems
 from autopanoptic.panoptic.model.parts.imports import name_problem
 from autopanoptic.panoptic.model.parts.kinds import (
@@ -35,6 +34,8 @@ KNOWN_BACKBONES = ("resnet50", "efficientnet-lite0")
 
 FOUND_BACKBONES = ("shufflenet", "interleaved")
 """What a file of a backbone that a search has found holds: the blocks of the published space, or of the elastic one."""
+
+_NO_RESNET = (SEARCHED_BACKBONE, "efficientnet-lite0", *FOUND_BACKBONES)
 
 INITS = ("published", "fan_in")
 """How kernels are drawn: as the published code does, or by their fan-in."""
@@ -90,7 +91,9 @@ def problems(config: PanopticConfig) -> Iterator[str]:
 def _number_problems(config: PanopticConfig) -> Iterator[str]:
     """Every field alone: its type, length and sign."""
     for field in fields(config):
-        value = getattr(config, field.name)
+        value, kind = getattr(config, field.name), str(field.type).removesuffix(" | None")
+        if value is None and kind != field.type:
+            continue
         least = 0 if field.name in _MAY_BE_ZERO else 1
         if field.name in PARTS:
             yield from _part_problems(field.name, value)
@@ -98,11 +101,11 @@ def _number_problems(config: PanopticConfig) -> Iterator[str]:
             continue
         elif field.name in SEQUENCES:
             yield from _sequence_problems(field.name, value)
-        elif field.type == "int" and not _is_count(value, least):
+        elif kind == "int" and not _is_count(value, least):
             yield f"{field.name} must be an integer of at least {least}, not {value!r}"
-        elif field.type == "bool" and not isinstance(value, bool):
+        elif kind == "bool" and not isinstance(value, bool):
             yield f"{field.name} must be true or false, not {value!r}"
-        elif field.type == "float" and not _is_number(value):
+        elif kind == "float" and not _is_number(value):
             yield f"{field.name} must be a finite number, not {value!r}"
 
 
@@ -159,17 +162,37 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
 def _backbone_problems(config: PanopticConfig) -> Iterator[str]:
     if not isinstance(config.backbone, str) or not config.backbone.strip():
         yield f"backbone must be search, resnet50, efficientnet-lite0 or a file of weights, not {config.backbone!r}"
-    if config.backbone_freeze_at > 5:
+    if config.backbone_freeze_at is not None and config.backbone_freeze_at > 5:
         yield f"backbone_freeze_at counts the stem and C2 to C5, so it is 0 to 5, not {config.backbone_freeze_at}"
+    for name in ("backbone_freeze_at", "backbone_frozen_norms"):
+        if config.backbone == SEARCHED_BACKBONE and getattr(config, name) is not None:
+            yield (
+                f"{name} is for a fixed backbone, and the searched one is trained as a whole; leave it out, or take "
+                f"backbone: {', '.join(KNOWN_BACKBONES)} or a file of weights"
+            )
+    if config.backbone_stride_in_1x1 and config.backbone in _NO_RESNET:
+        yield (
+            f"backbone_stride_in_1x1 is for the blocks of a resnet50, and the backbone is {config.backbone}; leave it "
+            "out"
+        )
+    yield from _block_problems(config)
+
+
+def _block_problems(config: PanopticConfig) -> Iterator[str]:
     blocks, needed = config.backbone_blocks, sum(config.stage_depths)
     if config.backbone not in FOUND_BACKBONES:
         if blocks:
             yield f"backbone_blocks are for {' and '.join(FOUND_BACKBONES)}, not for the backbone {config.backbone}"
-    elif len(blocks) != needed or any(block not in BLOCK_OPTIONS for block in blocks):
+        return
+    known = names_of(BackboneBlock)
+    if len(blocks) != needed or not all(isinstance(block, str) for block in blocks):
         yield (
             f"backbone_blocks must hold an operator for each of the {needed} blocks of a {config.backbone}, some of "
-            f"{', '.join(BLOCK_OPTIONS)}, not {list(blocks)}; give the file that pretrain has written as the backbone"
+            f"{', '.join(known)}, not {list(blocks)}; give the file that pretrain has written as the backbone"
         )
+        return
+    odd = (block for block in dict.fromkeys(blocks) if block not in known)
+    yield from (f"backbone_blocks: {unknown(BackboneBlock, block)}" for block in odd)
 
 
 def _published_problems(config: PanopticConfig) -> Iterator[str]:

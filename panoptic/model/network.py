@@ -124,7 +124,7 @@ class PanopticNetwork(ModelSpace):
 
         Returns:
             objectness, rpn_box, classification, box, mask (where there are thing classes), segmentation (where there
-            are stuff classes), and total.
+            are stuff classes), what else the semantic and the panoptic head bring, and total.
 
         Raises:
             RuntimeError: The network is in eval mode.
@@ -265,9 +265,9 @@ class PanopticNetwork(ModelSpace):
         """What the losses of the batch whose anchors were drawn last are means over."""
         counts = {"pixels": (truth.semantic != VOID).sum(dtype=torch.float32)}
         if self.rpn is not None and regions is not None:
-            labels = torch.cat(regions.labels)
-            counts["anchors"] = counts["pixels"].new_tensor(self.rpn.fg_bg_sampler.chosen)
-            counts["rois"] = counts["pixels"].new_tensor(len(labels))
+            labels, number = torch.cat(regions.labels), counts["pixels"].new_full  # unlike new_tensor, without a copy
+            counts["anchors"] = number((), self.rpn.fg_bg_sampler.chosen)
+            counts["rois"] = number((), len(labels))
             counts["positives"] = (labels > 0).sum(dtype=torch.float32)
         if self.segmentation is not None:
             counts |= self.segmentation.counts(truth)

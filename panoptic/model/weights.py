@@ -131,12 +131,18 @@ def with_own_classes(
     return state, tuple(left_out)
 
 
+WRAPPER = "module."
+"""Stands before the names that a training on several devices has written."""
+
+
 def unwrapped(found: Any) -> Any:
-    """Return the state dict of a file that may hold it under ``state_dict`` or ``model``."""
+    """Return the state dict of a file, which may hold it under ``state_dict`` or ``model``, or ``module.`` in names."""
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
-            return found[key]
-    return found
+            found = found[key]
+    if not isinstance(found, dict):
+        return found
+    return {name.removeprefix(WRAPPER) if isinstance(name, str) else name: value for name, value in found.items()}
 
 
 SHOWN = 5

@@ -14,6 +14,7 @@ from torch import nn
 
 from autopanoptic.nas import Architecture, Supernet, recalibrated
 from autopanoptic.nas.supernet.state import evaluating
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.precision import computing
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
@@ -51,11 +52,11 @@ def accuracy(network: nn.Module, batches: Iterable[ImageBatch], precision: str =
     device = next(network.parameters()).device
     right, seen = torch.zeros(2, dtype=torch.int64), 0
     with evaluating(network), torch.no_grad(), computing(precision, device):
-        for images, labels in batches:
-            logits = network(images.to(device)).float().cpu()
-            best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+        for batch in batches:
+            logits = network(batch.to(device).images).float().cpu()
+            best = logits.topk(min(5, logits.shape[1]), dim=1).indices == batch.labels[:, None]
             right += torch.stack((best[:, 0].sum(), best.any(dim=1).sum()))
-            seen += len(labels)
+            seen += len(batch)
     if not seen:
         raise ValueError("there are no images to measure a classifier on")
     top1, top5 = (100 * right / seen).tolist()
@@ -73,6 +74,7 @@ class Measure:
         paths: Of a supernet; empty for a classifier without choices.
         workers: Processes that load images.
         precision: In which classifiers compute, also for their statistics.
+        normalization: Of the images.
     """
 
     images: ImageClasses
@@ -81,6 +83,7 @@ class Measure:
     paths: Sequence[Architecture] = ()
     workers: int = 0
     precision: str = "32-true"
+    normalization: Normalization = IMAGENET
 
     def __call__(self, classifier: Classifier) -> list[Accuracy]:
         """Return the accuracy of each path, with batch-norm statistics of its own, or of the classifier itself."""
@@ -92,7 +95,9 @@ class Measure:
         active = supernet.active
         device = next(supernet.module.parameters()).device
         count = self.recipe.recalibration_batches
-        batches = random_batches(self.images.train, self.recipe, self.seed, 0, count, workers=self.workers)
+        batches = random_batches(
+            self.images.train, self.recipe, self.seed, 0, count, workers=self.workers, normalization=self.normalization
+        )  # fmt: skip
         try:
             supernet.activate(path)
             with recalibrated(supernet, batches, partial(self._run, device)):
@@ -103,10 +108,10 @@ class Measure:
 
     def _run(self, device: torch.device, network: nn.Module, batch: ImageBatch) -> None:
         with computing(self.precision, device):
-            network(batch[0].to(device))
+            network(batch.to(device).images)
 
     def _val(self) -> Iterable[ImageBatch]:
-        return ordered_batches(self.images.val, self.recipe, self.workers)
+        return ordered_batches(self.images.val, self.recipe, self.workers, self.normalization)
 
 
 class MeasureEvery(Callback):
@@ -124,7 +129,7 @@ class MeasureEvery(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Measure, where it is time."""
         module = cast("PretrainingModule", pl_module)
-        if int(module.passes) % self.every:
+        if module.passes % self.every:
             return
         if trainer.is_global_zero:
             found = self.measure(cast("Classifier", module.network))

@@ -67,7 +67,7 @@ class PretrainingModule(SupernetModule):
 
     def _split(self, network: nn.Module, batch: ImageBatch) -> list[_Part]:
         """Return what this device has of a batch in parts, whose losses add up to their mean."""
-        images, labels = batch
+        images, labels = batch.images, batch.labels
         count, rank, world = len(labels), self.global_rank, self.trainer.world_size
         size = count if self.batch_size is None else self.batch_size
         places = range(rank, rank + world * count, world)
@@ -83,15 +83,15 @@ class PretrainingModule(SupernetModule):
         ]
 
     def _cross_entropy(self, network: nn.Module, part: _Part) -> Tensor:
-        rate = self.recipe.learning_rate * self.recipe.factor(int(self.passes))
-        self.log("learning_rate", rate)
+        rate = self.recipe.learning_rate * self.recipe.factor(self.passes)
+        self.note("learning_rate", rate)
         logits = network(part.images, self._generators(part))
         loss = functional.cross_entropy(logits, part.labels, label_smoothing=self.recipe.label_smoothing)
         return loss * part.share
 
     def _generators(self, part: _Part) -> list[torch.Generator]:
         device = part.images.device
-        seeds = [np.random.SeedSequence([self.seed, int(self.passes), place]) for place in part.places]
+        seeds = [np.random.SeedSequence([self.seed, self.passes, place]) for place in part.places]
         return [torch.Generator(device).manual_seed(int(seed.generate_state(1)[0])) for seed in seeds]
 
 

@@ -71,7 +71,10 @@ def pretrain_supernet(
     # Of another seed, so that they are no paths of the training.
     fixed = BinnedPaths(paths.space, paths.cost, paths.edges, settings.seed + 1)
     measured = [fixed.path(step) for step in range(recipe.validated_paths)]
-    training = Pretraining(images, recipe, hardware(settings, progress=progress), settings.seed, paths)
+    how = hardware(settings, progress=progress)
+    training = Pretraining(
+        images, recipe, how, settings.seed, paths, normalization=settings.data.normalization
+    )  # fmt: skip
     return _pretrained(classifier, training, measured, settings, folder, "pretraining, supernet")
 
 
@@ -101,7 +104,10 @@ def pretrain(
     part = backbone_part(architecture)
     with seeded(settings.seed):
         classifier = _found_classifier(settings, part, *_head(images, recipe))
-    training = Pretraining(images, recipe, hardware(settings, progress=progress), settings.seed, architecture=part)
+    how = hardware(settings, progress=progress)
+    training = Pretraining(
+        images, recipe, how, settings.seed, architecture=part, normalization=settings.data.normalization
+    )  # fmt: skip
     return _pretrained(classifier, training, (), settings, folder, "pretraining, found backbone")
 
 
@@ -140,7 +146,8 @@ def backbone_config(settings: Settings, *, retrained: bool = False) -> PanopticC
     config = settings.network_for(1, 1, retrained=retrained)
     if config.backbone != SEARCHED_BACKBONE:
         raise ValueError(
-            f"network.backbone is {config.backbone}: only the searched backbone is pretrained here; leave it out"
+            f"network.backbone is {config.backbone}, which brings its weights: only the searched backbone is "
+            "pretrained here; leave it out, or go on with `autopanoptic panoptic run`, which needs no pretraining then"
         )
     return config
 
@@ -165,7 +172,8 @@ def _pretrained(
         return Pretrained(backbone, _read_accuracies(folder / ACCURACY), len(training.images.classes))
     machine = training.hardware
     measure = Measure(
-        training.images, training.recipe, training.seed, paths, machine.workers, machine.precision
+        training.images, training.recipe, training.seed, paths, machine.workers, machine.precision,
+        training.normalization,
     )  # fmt: skip
     with threads_of_torch(settings.machine.threads):
         fit(classifier, training, measure, folder, title=title)

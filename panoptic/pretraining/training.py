@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from autopanoptic.nas import Architecture, BinnedPaths, PathSampler
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.pretraining.accuracy import Measure, MeasureEvery
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
@@ -42,6 +43,7 @@ class Pretraining:
         seed: Of order and augmentation; not negative.
         paths: Names the path of each pass of a supernet; None for a classifier without choices.
         architecture: Whose backbone it is; None for a supernet.
+        normalization: Of the images.
     """
 
     images: ImageClasses
@@ -50,6 +52,7 @@ class Pretraining:
     seed: int = 0
     paths: BinnedPaths | None = None
     architecture: Architecture | None = None
+    normalization: Normalization = IMAGENET
 
 
 def fit(classifier: Classifier, training: Pretraining, measure: Measure, folder: Path, *, title: str) -> None:
@@ -101,7 +104,7 @@ class _Fitting:
         module = PretrainingModule(
             self.classifier, recipe, self.sampler, training.seed, batch_size=hardware.batch_size
         )  # fmt: skip
-        data = ImageBatches(training.images.train, recipe, hardware, training.seed)
+        data = ImageBatches(training.images.train, recipe, hardware, training.seed, training.normalization)
         speed = Speed(recipe.batch_size)
         callbacks: list[Callback] = [speed]
         if recipe.validate_every:
@@ -137,6 +140,7 @@ def record_of(classifier: Classifier, training: Pretraining) -> dict[str, Any]:
         STARTING_WEIGHTS: projections(classifier),
         "images": {"count": len(training.images.train.samples), "names": samples.hexdigest()[:16]},
         "classes": training.images.classes,
+        "normalization": json.loads(json.dumps(asdict(training.normalization))),
         "recipe": training.recipe.to_json(),
         "paths": None if training.paths is None else describe_paths(training.paths, training.recipe.passes),
         "seed": training.seed,

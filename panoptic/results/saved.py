@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
-from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.nas import Architecture, Option, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.imports import missing_modules
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
+from autopanoptic.panoptic.results.backbones import PREFIX
 from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.results.usage import Usage
 
@@ -25,11 +27,24 @@ def new_network(config: PanopticConfig, architecture: Architecture) -> PanopticN
     Raises:
         ValueError: If the architecture is not of the config's space.
     """
+    if problem := chosen_beside(config, architecture):
+        raise ValueError(problem)
     with torch.device("meta"):
         supernet = Supernet(PanopticNetwork(config))
     network = supernet.subnet(architecture, inherit=False)
     assert isinstance(network, PanopticNetwork)
     return network
+
+
+def chosen_beside(config: PanopticConfig, architecture: Mapping[str, Option]) -> str | None:
+    """Say that an architecture chooses a backbone's blocks where the backbone is fixed; None where it does not."""
+    blocks = [label for label in architecture if label.startswith(PREFIX)]
+    if config.backbone == SEARCHED_BACKBONE or not blocks:
+        return None
+    return (
+        f"it chooses the blocks of a searched backbone ({len(blocks)} choices, such as {blocks[0]}), but the backbone "
+        f"is {config.backbone}; take --backbone search, or an architecture that was searched beside a fixed backbone"
+    )
 
 
 def save_network(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.results.json_files import write_object
@@ -25,17 +26,19 @@ class Usage:
         short_side: Images are resized to it, in pixels; None keeps their size.
         long_side: The longer side is at most this, in pixels; None for no limit.
         rules: How instances and stuff are merged.
+        normalization: From pixels to what the network sees.
     """
 
     categories: Categories
     short_side: int | None = None
     long_side: int | None = None
     rules: MergeRules = field(default_factory=MergeRules)
+    normalization: Normalization = IMAGENET
 
     @property
     def transform(self) -> Transform:
         """What is done to images before the network sees them."""
-        return Transform(self.short_side, self.long_side, flip=0.0)
+        return Transform(self.short_side, self.long_side, flip=0.0, normalization=self.normalization)
 
     def save(self, folder: Path) -> None:
         """Write ``usage.json`` into a network's folder."""
@@ -44,6 +47,7 @@ class Usage:
             "short_side": self.short_side,
             "long_side": self.long_side,
             "merge": asdict(self.rules),
+            "normalization": asdict(self.normalization),
         }
         write_object(folder / USAGE, values)
 
@@ -67,12 +71,17 @@ class Usage:
     def _of(cls, values: Mapping[str, Any]) -> Usage:
         if not isinstance(values, Mapping):
             raise ValueError(f"it must hold a JSON object, not {values!r:.80}")
-        if missing := [key for key in ("categories", "short_side", "long_side", "merge") if key not in values]:
+        if missing := [
+            key for key in ("categories", "short_side", "long_side", "merge", "normalization") if key not in values
+        ]:
             raise ValueError(f"it lacks {', '.join(missing)}")
         for key in ("short_side", "long_side"):
             if values[key] is not None and type(values[key]) is not int:
                 raise ValueError(f"{key} must be pixels or null, not {values[key]!r}")
         categories = Categories.from_json(values["categories"])
-        usage = cls(categories, values["short_side"], values["long_side"], MergeRules(**values["merge"]))
+        given: Mapping[str, Any] = values["normalization"]
+        seen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}
+        rules, normalization = MergeRules(**values["merge"]), Normalization(**seen)
+        usage = cls(categories, values["short_side"], values["long_side"], rules, normalization)
         usage.transform  # noqa: B018 - refuses sides that are out of range
         return usage

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from autopanoptic.panoptic.results.given import RUNS
 from autopanoptic.panoptic.run.options import DESCRIBING, KEYS, flag_of
 from autopanoptic.panoptic.run.weights import network_weights, supernet_weights
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.stages.settings import Settings
-
-RUNS = Path("runs")
 
 
 def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settings:

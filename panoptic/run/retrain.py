@@ -178,5 +178,6 @@ def _require_fitting(run: Run, architecture: Architecture) -> None:
             new_network(config, architecture)
     except ValueError as error:
         raise ValueError(
-            f"the architecture is none of the networks of {run.folder}, whose search.space is {config.space}: {error}"
+            f"the architecture is none of the networks of {run.folder} (search.space {config.space}, backbone "
+            f"{config.backbone}): {error}"
         ) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-RUNS = Path("runs")
+from autopanoptic.panoptic.results.given import RUNS
+
 SUPERNETS = ("supernet/supernet.pt", "supernet/backbone.pt", "supernet.pt", "backbone.pt")
 """Where a run, a pretraining or a stage's folder has the weights of every option."""
 NETWORKS = ("found/backbone.pt", *SUPERNETS)
@@ -53,7 +54,6 @@ def _is_backbone(path: Path) -> bool:
     from autopanoptic.panoptic.results.backbones import PREFIX
 
     found = unwrapped(read_tensors(path))
-    # Files of several processes' trainings have their wrapper's name before each tensor's.
-    names = [str(name).removeprefix("module.") for name in found] if isinstance(found, dict) else []
+    names = list(map(str, found)) if isinstance(found, dict) else []
     whole = any(name.startswith(PREFIX) for name in names) and any(not name.startswith(PREFIX) for name in names)
     return bool(names) and not whole

@@ -18,6 +18,7 @@ from autopanoptic.nas import Architecture
 from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.configs.widths import WIDTHS
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
 _OPTIONS = {"backbone": BLOCK_OPTIONS, "head": HEAD_OPTIONS, "inter": FUSION_OPTIONS}
@@ -97,6 +98,8 @@ def read_records(path: str | Path, keys: str) -> list[Any]:
         FileNotFoundError: There is no such file.
         ValueError: The file holds something else, or nothing.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
     try:
         records = json.loads(Path(path).read_text())
     except ValueError as error:
@@ -170,6 +173,11 @@ def _index(part: str, label: str, option: object) -> int:
 
 def _labels(config: PanopticConfig) -> dict[str, list[str]]:
     """Labels of the choices in each published part, in the published order."""
+    if config.backbone != SEARCHED_BACKBONE:
+        raise ValueError(
+            f"the published format is that of networks whose backbone is searched, and the backbone is "
+            f"{config.backbone}; take --backbone search"
+        )
     if not config.num_things or not config.num_stuff:
         raise ValueError(
             f"the published format is that of networks for things and stuff, not for {config.num_things} thing and "

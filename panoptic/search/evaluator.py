@@ -135,7 +135,7 @@ def predict(
     Things of a score below `least_score` are left out.
     """
     device = next(network.parameters()).device
-    batch = batch.to(device, non_blocking=True)
+    batch = batch.to(device)
     with computing(precision, device):
         return network.predict(batch.images, batch.sizes, batch.original_sizes, least_score=least_score)
 

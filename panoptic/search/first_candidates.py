@@ -9,6 +9,7 @@ from pathlib import Path
 from autopanoptic.nas import Architecture, PathPriority, SearchSpace, Strategy, warm_start
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.results.saved import chosen_beside
 from autopanoptic.panoptic.search.architecture_files import read_architecture_file, read_published
 from autopanoptic.panoptic.search.reference_logs import PARTS, read_log
 
@@ -59,7 +60,10 @@ def _architectures(path: Path, space: SearchSpace, config: PanopticConfig, *, in
     if config.space == "elastic" and isinstance(found, list):
         raise ValueError(f"{path} is of the published space, but search.space is elastic; take auto-panoptic")
     if not isinstance(found, list):
-        return [_in_space(read_architecture_file(path), space, path)]
+        one = read_architecture_file(path)
+        if problem := chosen_beside(config, one):
+            raise ValueError(f"{path}: {problem}")
+        return [_in_space(one, space, path)]
     if not any(isinstance(one, dict) and set(one) & set(PARTS) for one in found):
         return [_in_space(one, space, path) for one in read_published(path, config)]
     candidates = read_log(path, config)

@@ -19,8 +19,9 @@ Each option of a head's layer has a group norm of its own there, and all share o
 architecture at a time, but not all of it at once; of the backbone all. Weights from the classification on ImageNet are
 the body alone, without a prefix. Left out are the lateral level of the stem, which nothing reads, and the anchors.
 
-The first convolution is made one of this package's images: RGB normalised by ImageNet's mean and deviation, where there
-it sees BGR from 0 to 255, minus a mean in panoptic networks. They differ where the convolution reads beyond the border.
+The first convolution is made one of the images that it will see: by default RGB normalised by ImageNet's mean and
+deviation, where there it sees BGR from 0 to 255, minus a mean in panoptic networks. They differ where the convolution
+reads beyond the border, unless the images are normalised as there.
 The fusion's third option divides by 6 there: take ``fusion_reductions`` (4, 8, 6).
 """
 
@@ -34,7 +35,7 @@ import torch
 from torch import Tensor
 
 from autopanoptic.nas import Option
-from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, IMAGENET
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, IMAGENET, Normalization
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 from autopanoptic.panoptic.model.weights import COUNTER, difference
 
@@ -98,6 +99,7 @@ def from_reference(
     own: Mapping[str, Any],
     depths: Sequence[int],
     architecture: Mapping[str, Option] | None = None,
+    normalization: Normalization = IMAGENET,
 ) -> dict[str, Any]:
     """Return the tensors of a state dict of the published code under this package's names.
 
@@ -107,6 +109,7 @@ def from_reference(
             the backbone of a supernet, whose names still begin with ``backbone.``.
         depths: Blocks in each stage of the backbone.
         architecture: Of the network; None for a supernet's backbone, whose names here tell the options.
+        normalization: Of the images that it will see.
 
     Returns:
         A tensor for each name of ``own``, of whatever shape it was found; counters of batch norms are those of ``own``.
@@ -126,7 +129,7 @@ def from_reference(
     if problem:
         raise ValueError(f"under the names of Auto-Panoptic's published code, {problem}")
     state = {name: names[theirs[name]] if name in theirs else own[name] for name in own}
-    _adapt_stem(state, layout)
+    _adapt_stem(state, layout, normalization)
     return state
 
 
@@ -216,13 +219,14 @@ def _option(layout: Layout, options: Sequence[str], option: str) -> str:
     return f".{options.index(option)}" if layout.options else ""
 
 
-def _adapt_stem(state: dict[str, Any], layout: Layout) -> None:
-    """Make a first convolution of BGR from 0 to 255 one of RGB that is normalised by ImageNet's mean and deviation."""
+def _adapt_stem(state: dict[str, Any], layout: Layout, normalization: Normalization) -> None:
+    """Make a first convolution of BGR from 0 to 255 one of images that are normalised otherwise."""
     weight, bias = state.get("backbone.stem.0.weight"), state.get("backbone.stem.0.bias")
     if not isinstance(weight, Tensor) or not isinstance(bias, Tensor) or weight.dim() != 4 or weight.shape[1] != 3:
         return  # refused with the shapes
-    rgb = weight.flip(1)
-    mean, deviation = (255 * torch.tensor(values) for values in (IMAGENET.mean, IMAGENET.std))
-    subtracted = torch.zeros(3) if layout.classifier else torch.tensor(CAFFE_BGR.mean).flip(0)
-    state["backbone.stem.0.weight"] = rgb * deviation[:, None, None]
-    state["backbone.stem.0.bias"] = bias + (rgb.sum(dim=(2, 3)) * (mean - subtracted)).sum(dim=1)
+    subtracted = torch.zeros(3) if layout.classifier else torch.tensor(CAFFE_BGR.mean)
+    if normalization.order != CAFFE_BGR.order:
+        weight, subtracted = weight.flip(1), subtracted.flip(0)
+    mean, deviation = (torch.tensor(values, dtype=torch.float32) for values in (normalization.mean, normalization.std))
+    state["backbone.stem.0.weight"] = weight * deviation[:, None, None]
+    state["backbone.stem.0.bias"] = bias + (weight.sum(dim=(2, 3)) * (mean - subtracted)).sum(dim=1)

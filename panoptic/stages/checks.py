@@ -14,6 +14,7 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.parts.check import check_parts
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+from autopanoptic.panoptic.results.given import require_file
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.search.inflate import require_source
 from autopanoptic.panoptic.stages.machine import device_of, devices_here, devices_of
@@ -41,8 +42,8 @@ def check_settings(settings: Settings) -> None:
     require_devices(settings, _batches(settings))
     require_logger(settings)
     _require_backbones(settings)
-    if settings.init not in STARTS and not Path(settings.init).is_file():
-        raise FileNotFoundError(f"init: {settings.init} is none of {', '.join(STARTS)}, nor a file of weights")
+    if settings.init not in STARTS:
+        require_file("init", settings.init, STARTS)
     images = settings.pretraining.images
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"pretraining.images: there is no folder {images}")
@@ -103,6 +104,17 @@ def _batches(settings: Settings) -> dict[str, int]:
     }
     recipes |= {f"pretraining.{name}": getattr(settings.pretraining, name) for name in ("supernet", "found")}
     return {f"{name}.batch_size": recipe.batch_size for name, recipe in recipes.items() if recipe is not None}
+
+
+def require_warm_start(settings: Settings) -> None:
+    """Refuse a search that is to begin with the candidates of a file that is not there.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = settings.search.warm_start
+    if path is not None and not Path(path).is_file():
+        raise FileNotFoundError(f"search.warm_start: {path}: there is no such file")
 
 
 def require_logger(settings: Settings) -> None:

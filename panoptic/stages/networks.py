@@ -31,7 +31,8 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
 
 def usage_of(settings: Settings, categories: Categories) -> Usage:
     """Return how the networks of a run are used, for data of these categories."""
-    return Usage(categories, settings.data.short_side, settings.data.long_side, settings.merge)
+    data = settings.data
+    return Usage(categories, data.short_side, data.long_side, settings.merge, data.normalization)
 
 
 def build(config: PanopticConfig, seed: int) -> PanopticNetwork:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args, get_type_hints
 
 from autopanoptic.panoptic.data.coco.images import Orientation
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.merge.rules import MergeRules
@@ -66,6 +67,7 @@ class DataSettings:
             (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.
         short_side: Images are resized to it, in pixels, at least 32; None keeps their size.
         long_side: The longer side is at most this, in pixels, at least 32; None for no limit.
+        normalization: What networks see of a pixel; by default RGB, normalised by ImageNet's mean and deviation.
     """
 
     path: str | None = None
@@ -73,6 +75,7 @@ class DataSettings:
     orientation: Orientation | None = None
     short_side: int | None = None
     long_side: int | None = None
+    normalization: Normalization = IMAGENET
 
     def __post_init__(self) -> None:
         _require_options(self)
@@ -286,7 +289,8 @@ class Settings:
         """Return what is done to images, for a training or for evaluation."""
         from autopanoptic.panoptic.data.loading.transforms import Transform
 
-        plain = Transform(self.data.short_side, self.data.long_side, flip=0.0)
+        data = self.data
+        plain = Transform(data.short_side, data.long_side, flip=0.0, normalization=data.normalization)
         return plain if recipe is None else recipe.augmented(plain)
 
     def network_for(self, things: int, stuff: int, *, retrained: bool = False) -> PanopticConfig:
@@ -343,17 +347,29 @@ def _require_pretraining(settings: Settings) -> None:
             f"supernet_init is {settings.supernet_init}, but pretraining.supernet says what the supernet begins with; "
             "set one of them to scratch or null"
         )
+    found = settings.backbone(retrained=True)
+    if settings.init == "pretrained" and found != SEARCHED_BACKBONE:
+        raise ValueError(
+            f"init is pretrained, but the backbone is {found}, which brings its weights, and only the searched "
+            "backbone is pretrained here; set init to scratch, which begins with those weights, or the backbone to "
+            "search"
+        )
     for name, retrained in (("supernet", False), ("found", True)):
         backbone = settings.backbone(retrained=retrained)
         if getattr(settings.pretraining, name) is not None and backbone != SEARCHED_BACKBONE:
             raise ValueError(
-                f"pretraining.{name}: only the searched backbone is pretrained here, but the backbone is {backbone}"
+                f"pretraining.{name}: only the searched backbone is pretrained here, but the backbone is {backbone}, "
+                f"which brings its weights; set pretraining.{name} to null, or the backbone to search"
             )
     if settings.init == "pretrained" and settings.pretraining.found is None:
-        raise ValueError("init is pretrained, but pretraining.found is null: it says how backbones are trained")
+        raise ValueError(
+            "init is pretrained, but pretraining.found is null: it says how backbones are trained. Set it to {} for "
+            "the usual recipe, or init to scratch"
+        )
     if settings.init != "pretrained" and settings.pretraining.found is not None:
         raise ValueError(
-            f"pretraining.found is for networks that start from it: set init to pretrained, not {settings.init}"
+            f"pretraining.found is for networks that start from it: set init to pretrained, not {settings.init}, or "
+            "pretraining.found to null"
         )
 
 

@@ -27,8 +27,9 @@ import torch
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, load_weights
 from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
@@ -74,7 +75,7 @@ def started(
             load_weights(network, supernet)
         return _path_of(network, architecture)
     found = _path_of(network, architecture)
-    wanted = Wanted(network, found, architecture, categories, backbone=settings.init_part == "backbone")
+    wanted = _wanted(settings, network, found, architecture, categories)
     given = starting_weights(Path(settings.init), wanted)
     chosen = found if given.alone else network
     (chosen.backbone if wanted.backbone else chosen).load_state_dict(given.state)
@@ -112,7 +113,7 @@ def check_start(
         supernet = PanopticNetwork(network_config(settings, categories))
     if settings.init != "supernet":
         alone = None if architecture is None else _on_meta(config, architecture)
-        wanted = Wanted(network, alone, architecture, categories, backbone=settings.init_part == "backbone")
+        wanted = _wanted(settings, network, alone, architecture, categories)
         return starting_weights(Path(settings.init), wanted).left_out
     problem = difference(network.state_dict(), supernet.state_dict())
     if problem:
@@ -121,6 +122,19 @@ def check_start(
             f"shapes them otherwise: {problem}. Take init: scratch, or leave out what differs in retrained_network"
         )
     return ()
+
+
+def _wanted(
+    settings: Settings,
+    supernet: PanopticNetwork,
+    network: PanopticNetwork | None,
+    architecture: Architecture | None,
+    categories: Categories | None,
+) -> Wanted:
+    return Wanted(
+        supernet, network, architecture, categories, backbone=settings.init_part == "backbone",
+        normalization=settings.data.normalization,
+    )  # fmt: skip
 
 
 def _on_meta(config: PanopticConfig, architecture: Architecture) -> PanopticNetwork:
@@ -136,7 +150,18 @@ def _require_backbones(settings: Settings, categories: Categories) -> None:
     for retrained in dict.fromkeys((False, settings.retrained_network is not None)):
         source = settings.backbone(retrained=retrained)
         if source != SEARCHED_BACKBONE:
-            require_backbone(source, network_config(settings, categories, searched=retrained))
+            config = network_config(settings, categories, searched=retrained)
+            require_backbone(source, config)
+            _require_images(settings, source, config.backbone)
+
+
+def _require_images(settings: Settings, source: str, kind: str) -> None:
+    """Refuse images that are normalised otherwise than those that weights are known to be of."""
+    if settings.data.normalization != IMAGENET and (source in KNOWN_BACKBONES or kind == "efficientnet-lite0"):
+        raise ValueError(
+            f"data.normalization is not ImageNet's, by which the images of the backbone {source} are normalised; leave "
+            "it out, or give a file of weights that are of such images as the backbone"
+        )
 
 
 def start_of(settings: Settings) -> str:

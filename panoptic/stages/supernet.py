@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
 from autopanoptic.nas.evaluation.evaluator import Metrics
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -59,7 +60,8 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     config = network_config(settings, datasets.train.categories)
     weights = folder / SUPERNET
     trained = weights.exists()
-    network = build(config, settings.seed) if trained else _begun(settings, config, folder)
+    begun = partial(_begun, settings, config, datasets.train.categories, folder)
+    network = build(config, settings.seed) if trained else begun()
     supernet = Supernet(network)
     parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
@@ -67,7 +69,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
         with read_from(weights):
             load_weights(network, weights)
         known = start_is_there(settings.supernet_init)
-        fresh = _begun(settings, config, folder) if known else network
+        fresh = begun() if known else network
         for part, training in zip(parts, trainings, strict=True):
             # What the last part began with is what the first has ended with.
             require_training(fresh, training, part.folder, any_start=not known or part is not parts[0])
@@ -81,9 +83,10 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     return supernet
 
 
-def _begun(settings: Settings, config: PanopticConfig, folder: Path) -> PanopticNetwork:
+def _begun(settings: Settings, config: PanopticConfig, categories: Categories, folder: Path) -> PanopticNetwork:
     """Return the supernet as its training begins: drawn from the seed, but for what is given or pretrained."""
-    network = begin(pretrained(build(config, settings.seed), settings.backbone()), settings.supernet_init)
+    drawn = pretrained(build(config, settings.seed), settings.backbone())
+    network = begin(drawn, settings.supernet_init, categories, settings.data.normalization)
     if settings.pretraining.supernet is not None:
         load_backbone(network.backbone, pretraining_folder(folder.parent) / BACKBONE)
     return network

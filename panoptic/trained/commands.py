@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.console import Console
 
+from autopanoptic.panoptic.results.given import RUNS
+
 if TYPE_CHECKING:
     from autopanoptic.panoptic.data.coco.images import Orientation
     from autopanoptic.panoptic.model.precision import Precision
-
-RUNS = Path("runs")
 
 Source = Annotated[
     str,

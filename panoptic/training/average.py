@@ -4,12 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from itertools import chain
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+class Average(AveragedModel):
+    """Torch's average, which counts its updates on the host: torch reads them from the device at each.
+
+    Args:
+        module: What is averaged.
+        decay: See `AveragedWeights`.
+        device: Where the average lies.
+    """
+
+    def __init__(self, module: nn.Module, decay: float, device: torch.device) -> None:
+        super().__init__(module, device, use_buffers=True)
+        self.decay = decay
+        self.n_averaged: Tensor = self.n_averaged.cpu()
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards the current values; counters are only copied."""
+        updates = int(self.n_averaged)
+        pairs = list(zip(_values(self.module), _values(model), strict=True))
+        moved = [pair for pair in pairs if updates and pair[0].is_floating_point()]
+        copied = [pair for pair in pairs if not (updates and pair[0].is_floating_point())]
+        if moved:
+            old, new = zip(*moved, strict=True)
+            torch._foreach_lerp_(old, new, 1 - decay_of(self.decay, updates))
+        if copied:
+            old, new = zip(*copied, strict=True)
+            torch._foreach_copy_(old, new)
+        self.n_averaged += 1
+
+
+def _values(module: nn.Module) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())
 
 
 class AveragedWeights(WeightAveraging):
@@ -24,13 +59,14 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(multi_avg_fn=partial(_average, decay))
+        super().__init__()
+        self.decay = decay
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Begin the average."""
-        # At this point the module is still on the CPU, where an average of a GPU's weights would be slow.
-        self._device = trainer.strategy.root_device
-        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            # At this point the module is still on the CPU, where an average of a GPU's weights would be slow.
+            self._average_model = Average(pl_module, self.decay, trainer.strategy.root_device)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Give the average to the network, also where the training had ended before."""
@@ -49,13 +85,3 @@ class AveragedWeights(WeightAveraging):
 def decay_of(decay: float, updates: int) -> float:
     """Return the decay of an average after so many updates."""
     return min(decay, (1 + updates) / (10 + updates))
-
-
-def _average(decay: float, averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-    """Move the average towards the current values, which are of one type; counters are only copied."""
-    if averaged[0].is_floating_point():
-        move = get_ema_multi_avg_fn(decay_of(decay, int(updates)))  # type: ignore[no-untyped-call]
-        move(averaged, current, updates)
-        return
-    for old, new in zip(averaged, current, strict=True):
-        old.copy_(new)

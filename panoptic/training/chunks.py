@@ -48,9 +48,3 @@ class TrainingData(lightning.LightningDataModule):
         stop = min(start + self.chunk, self.batches)
         rank, world = (0, 1) if self.whole else (trainer.global_rank, trainer.world_size)
         return self.make(start=start, stop=stop, rank=rank, world=world)
-
-    def transfer_batch_to_device(
-        self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
-    ) -> LabelledBatch:
-        """Send a batch from page-locked memory without a wait for the device; Lightning would wait for each part."""
-        return batch.to(device, non_blocking=True)

@@ -92,7 +92,9 @@ class PanopticModule(SupernetModule):
         concerns float16 alone.
         """
         if gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+            # Of the optimizer, because the network would look for them in all its modules at every step.
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def _split(self, network: nn.Module, batch: LabelledBatch) -> list[BatchPart]:
         """Return the parts of what this device has of a batch, whose losses add up to its share of the batch's."""
@@ -111,28 +113,29 @@ class PanopticModule(SupernetModule):
         losses = cast("PanopticNetwork", network).losses(
             *_arguments(part.batch), generator=self._generators(part), regions=part.regions, shares=part.shares
         )
-        return self._logged(losses, part)
+        return self._noted(losses, part)
 
     def _generators(self, part: BatchPart) -> list[torch.Generator]:
         """Return what draws the anchors and RoIs of each image: the same numbers for all paths that share a batch."""
         device = part.batch.images.device
-        seeds = [np.random.SeedSequence([self.seed, int(self.passes), place]) for place in part.places]
+        seeds = [np.random.SeedSequence([self.seed, self.passes, place]) for place in part.places]
         return [torch.Generator(device).manual_seed(int(seed.generate_state(1)[0])) for seed in seeds]
 
-    def _logged(self, losses: dict[str, Tensor], part: BatchPart) -> Tensor:
+    def _noted(self, losses: dict[str, Tensor], part: BatchPart) -> Tensor:
         for name, loss in losses.items():
             before = self._shown.get(name)
             self._shown[name] = loss.detach() if before is None else before + loss.detach()
         if part.last:
-            shown = {name: loss for name, loss in self._shown.items() if name != "total"}
+            for name, loss in self._shown.items():
+                if name != "total":
+                    self.note(name, loss)
             self._shown = {}
-            self.log_dict(shown, sync_dist=self._reduces)
-            self.log("learning_rate", self._learning_rate())
+            self.note("learning_rate", self._learning_rate())
         return losses["total"]
 
     def _learning_rate(self) -> float:
         """The highest learning rate at this pass, before factors by the kind and the uses of a parameter."""
-        cycle, passes = self.paths.cycle, int(self.passes)
+        cycle, passes = self.paths.cycle, self.passes
         update = passes // cycle if self.recipe.accumulate or self.same_batch else passes
         updates = self.recipe.updates(cycle, same_batch=self.same_batch)
         return self.recipe.learning_rate * self.recipe.factor(update, updates)
@@ -152,14 +155,14 @@ class _Distillation:
         losses, knowledge = cast("PanopticNetwork", network).teach(
             *arguments, generator=generators, regions=batch.regions, shares=batch.shares
         )
-        return self.module._logged(losses, batch), knowledge
+        return self.module._noted(losses, batch), knowledge
 
     def learn(self, network: nn.Module, batch: BatchPart, knowledge: Knowledge) -> Tensor:
         generators, weight = self.module._generators(batch), self.module.recipe.distillation
         losses = cast("PanopticNetwork", network).learn(
             *_arguments(batch.batch), knowledge, weight=weight, generator=generators, shares=batch.shares
         )
-        return self.module._logged(losses, batch)
+        return self.module._noted(losses, batch)
 
 
 def _arguments(batch: LabelledBatch) -> tuple[Tensor, Sizes, Sequence[Target], Tensor]:

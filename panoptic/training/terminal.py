@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from rich import get_console
 from torch.multiprocessing.spawn import ProcessRaisedException
@@ -39,7 +40,7 @@ class PassCounter(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Tell it."""
         if trainer.is_global_zero:
-            self.on_pass(int(cast("PanopticModule", pl_module).passes))
+            self.on_pass(cast("PanopticModule", pl_module).passes)
 
 
 class Speed(Callback):
@@ -63,7 +64,9 @@ class Speed(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Log it."""
-        pl_module.log("images_per_second", self.batch_size / max(time.monotonic() - self._since, 1e-9))
+        rate = self.batch_size / max(time.monotonic() - self._since, 1e-9)
+        # A tensor of the host: Lightning puts bare numbers on the device, and waits for them there.
+        pl_module.log("images_per_second", torch.tensor(rate))
         self.restart()
 
 
@@ -102,7 +105,7 @@ class PassProgress(Callback):
 
     def _show(self, module: lightning.LightningModule) -> None:
         if self._move is not None:
-            self._move(int(cast("PanopticModule", module).passes), self.passes)
+            self._move(cast("PanopticModule", module).passes, self.passes)
 
     def _close(self) -> None:
         self._open.close()

@@ -99,8 +99,6 @@ def _fit(
     tell: Callable[[int], None] | None,
 ) -> None:
     config = cast("PanopticNetwork", module.network).config
-    if not training.hardware.on_gpu:
-        keep_memory()
     shared = module.paths.cycle if module.same_batch else 1
     data = TrainingData(training, config.image_divisor, shared, module.share_paths)
     callbacks = _callbacks(folder, training, title, tell, Speed(shared * training.recipe.batch_size))
@@ -200,7 +198,7 @@ def _callbacks(
 def make_trainer(
     folder: Path, epochs: int, hardware: Hardware, callbacks: list[Callback], *, own_statistics: bool
 ) -> lightning.Trainer:
-    """Make what runs a training.
+    """Make what runs a training, in a process that keeps its memory where that is on a CPU.
 
     Args:
         folder: For the log.
@@ -209,6 +207,8 @@ def make_trainer(
         callbacks: What happens after each step, in this order.
         own_statistics: Whether batch norms on several GPUs take each its own part's statistics.
     """
+    if not hardware.on_gpu:
+        keep_memory()
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,

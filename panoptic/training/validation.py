@@ -95,7 +95,7 @@ class ValidateEvery(Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Find how far the training is, and the best so far."""
-        self._seen = int(cast("PanopticModule", pl_module).passes)
+        self._seen = cast("PanopticModule", pl_module).passes
         if trainer.is_global_zero:
             best = _best_so_far(self.folder)
             self._best_pq = -1.0 if best is None else best.pq
@@ -103,7 +103,7 @@ class ValidateEvery(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Measure, where it is time."""
         module = cast("PanopticModule", pl_module)
-        passes, seen = int(module.passes), self._seen
+        passes, seen = module.passes, self._seen
         self._seen = passes
         # A cycle of paths on one batch is several passes.
         if passes // self.every == seen // self.every and passes != self.last:

@@ -200,7 +200,7 @@ def test_resume_takes_the_latest_run_and_its_settings(runs: Path, monkeypatch: p
         (["--warmup-passes", "0"], "--warmup-passes: warmup.passes must be at least 1, not 0"),
         (
             ["--retrain-init", "nowhere.pt"],
-            "init: nowhere.pt is none of scratch, supernet, pretrained, nor a file of weights",
+            "init: nowhere.pt is neither scratch, supernet, pretrained nor a file of weights",
         ),
         (["--resume", "--set", "seed=1"], "leave out --set"),
         (["--resume", "--config", "coco"], "leave out --config"),

@@ -16,6 +16,7 @@ from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.paths import PathSampler
 from autopanoptic.nas.supernet.supernet import Supernet
 from autopanoptic.nas.supernet.training.losses import DistillingLoss, Loss, detached
+from autopanoptic.nas.supernet.training.numbers import StepNumbers, require_finite
 from autopanoptic.nas.supernet.training.ranking import PairwiseRanking
 from autopanoptic.nas.supernet.training.rates import PathRate, factors_of, scaled_rates
 from autopanoptic.nas.supernet.training.sharing import (
@@ -130,8 +131,9 @@ class SupernetModule(lightning.LightningModule):
         self.share_paths = share_paths
         self.split = split
         self._places = places_of_parameters(supernet.module) if divide_rates else None
-        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
-        self.passes: Tensor
+        # On the host, which looks at it at every step and would wait for a buffer on the device.
+        self.passes = 0
+        self._numbers = StepNumbers()
         self._loaded_gradients: dict[str, Tensor] = {}
 
     @property
@@ -146,11 +148,29 @@ class SupernetModule(lightning.LightningModule):
             split_groups(optimizer, self._places)
         return optimizer if self.scheduler is None else ([optimizer], [self.scheduler(optimizer)])
 
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}passes"] = torch.tensor(self.passes)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        # What is no parameter and no buffer would be reported as unexpected.
+        self.passes = int(state_dict.pop(f"{prefix}passes"))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def note(self, name: str, value: Tensor | float) -> None:
+        """Log a number at the end of the training step, as `log` would, but together with the step's others.
+
+        Args:
+            name: of the number; a later one of the same step takes its place.
+            value: a scalar. Where several processes share the images of a batch, tensors are averaged over them.
+        """
+        self._numbers.note(name, value)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the gradients that wait for the end of a cycle."""
         if self.accumulate and not self.same_batch:
             # Each process has those of its own images until the cycle ends; a checkpoint is of all of them.
-            waiting = self._reduces and bool(int(self.passes) % self._cycle)
+            waiting = self._reduces and bool(self.passes % self._cycle)
             named = dict(self.network.named_parameters())
             found = mean_gradients(named) if waiting else {name: one.grad for name, one in named.items()}
             checkpoint["cycle_gradients"] = {name: one.clone() for name, one in found.items() if one is not None}
@@ -165,9 +185,9 @@ class SupernetModule(lightning.LightningModule):
         Raises:
             ValueError: when a training that trains whole cycles would go on inside of one.
         """
-        if self.same_batch and int(self.passes) % self._cycle:
+        if self.same_batch and self.passes % self._cycle:
             raise ValueError(
-                f"The training stands at pass {int(self.passes)}, inside of a cycle of {self._cycle} paths, which "
+                f"The training stands at pass {self.passes}, inside of a cycle of {self._cycle} paths, which "
                 "same_batch=True trains as one. Go on as it began, or begin anew."
             )
         parameters = dict(self.network.named_parameters())
@@ -178,6 +198,8 @@ class SupernetModule(lightning.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Train one path on one batch, or with ``same_batch`` a cycle of paths.
 
+        The host waits for the device once, behind the last backward pass.
+
         Raises:
             FloatingPointError: when the loss is not finite; names the pass and the path.
         """
@@ -187,16 +209,18 @@ class SupernetModule(lightning.LightningModule):
             self._train_path(batch)
 
     def _train_path(self, batch: Any) -> None:
-        step = int(self.passes)
+        step = self.passes
         path = self.supernet.activate(self.paths.path(step))
         first = step - step % self._cycle
         parts, losses = self._parts(batch), []
         for part in parts:
-            loss = _finite(self.loss(self.network, part), step, path)
+            loss = self.loss(self.network, part)
             losses.append(loss.detach())
             last = step + 1 == first + self._cycle and len(losses) == len(parts)
             self._backward(loss * self._weights(first)[step - first], reduced=last)
-        self.log("loss", torch.stack(losses).sum(), prog_bar=True, sync_dist=self._reduces)
+        whole = torch.stack(losses).sum()
+        self.note("loss", whole)
+        self._tell([(step, path, whole)])
         self.passes += 1
         if step + 1 == first + self._cycle:
             self._update(first)
@@ -204,7 +228,7 @@ class SupernetModule(lightning.LightningModule):
     def _train_cycle(self, batch: Any) -> None:
         # The passes are counted at the end: where an error or Ctrl-C ends the step, none of the cycle counts. Lightning
         # drops the gradients that it leaves when the next training starts.
-        first = int(self.passes)
+        first = self.passes
         weights = self._weights(first)
         done: dict[int, tuple[Architecture, Tensor]] = {}
         penalties: list[Tensor] = []
@@ -220,7 +244,6 @@ class SupernetModule(lightning.LightningModule):
             for number, part in enumerate(parts):
                 loss, knowledge = self._loss_of(part, place, known[number] if place and known else None)
                 known += [knowledge] if self.distillation and not place else []
-                loss = _finite(loss, first + place, path)
                 losses.append(loss.detach())
                 if self.ranking is not None and place > self.distillation:
                     penalties.append(
@@ -233,7 +256,8 @@ class SupernetModule(lightning.LightningModule):
         totals = {place: loss for place, (_, loss) in done.items()}
         if shared:
             sum_gradients(self.network.parameters())
-        self._log_cycle(sum_losses(totals, self._cycle, self.device) if shared else list(totals.values()), penalties)
+        self._note_cycle(sum_losses(totals, self._cycle, self.device) if shared else list(totals.values()), penalties)
+        self._tell([(first + place, path, loss) for place, (path, loss) in done.items()])
         self.passes += self._cycle
         self._update(first)
 
@@ -261,14 +285,27 @@ class SupernetModule(lightning.LightningModule):
         loss, found = distilling.teach(self.network, batch)
         return loss, detached(found)
 
-    def _log_cycle(self, losses: list[Tensor], penalties: list[Tensor]) -> None:
-        self.log("loss", torch.stack(losses).mean(), prog_bar=True, sync_dist=self._reduces)
+    def _note_cycle(self, losses: list[Tensor], penalties: list[Tensor]) -> None:
+        self.note("loss", torch.stack(losses).mean())
         roles: tuple[str, ...] = getattr(self.paths, "roles", None) or ()
         for role in dict.fromkeys(roles):
             own = [loss for loss, other in zip(losses, roles, strict=True) if other == role]
-            self.log(f"loss_{role}", torch.stack(own).mean(), sync_dist=self._reduces)
+            self.note(f"loss_{role}", torch.stack(own).mean())
         if penalties:
-            self.log("ranking", torch.stack(penalties).detach().mean(), sync_dist=self._reduces)
+            self.note("ranking", torch.stack(penalties).detach().mean())
+
+    def _tell(self, losses: Sequence[tuple[int, Architecture, Tensor]]) -> None:
+        """Log what the step has noted, and refuse losses that are not finite, before they change a weight."""
+        values, numbers = self._numbers.take([loss for _, _, loss in losses], self._mean if self._reduces else None)
+        for (step, path, _), value in zip(losses, values, strict=True):
+            require_finite(value, step, path)
+        for name, number in numbers.items():
+            # A tensor of the host: Lightning puts bare numbers on the device, and waits for them there.
+            self.log(name, torch.tensor(number), prog_bar=name == "loss")
+
+    def _mean(self, values: Tensor) -> Tensor:
+        mean: Tensor = self.trainer.strategy.reduce(values, reduce_op="mean")
+        return mean
 
     def _weights(self, first: int) -> list[float]:
         """Return what multiplies the gradient of each path of the cycle that begins at pass ``first``."""
@@ -306,12 +343,3 @@ class SupernetModule(lightning.LightningModule):
             if self.rate is not None:
                 rates.enter_context(scaled_rates(optimizer, sum(self._factors(first)) / self._cycle))
             return rates.pop_all()
-
-
-def _finite(loss: Tensor, step: int, path: Architecture) -> Tensor:
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"The loss of pass {step} is {loss.item()}, on path {path.id} ({dict(path)}). "
-            "Lower the learning rate or clip the gradient."
-        )
-    return loss

@@ -66,17 +66,10 @@ class Batch:
             image[:, :height, width:].zero_()
         return images
 
-    def to(self: BatchT, device: torch.device | str, non_blocking: bool | None = None) -> BatchT:
-        """Returns the batch with all tensors on a device.
-
-        Args:
-            device: Where to.
-            non_blocking: Whether not to wait for the copies; None for where the device is a GPU, whose later work
-                waits for them.
-        """
+    def to(self: BatchT, device: torch.device | str) -> BatchT:
+        """Returns the batch with all tensors on a device; waits for no copy to a GPU, whose later work does."""
         device = torch.device(device)
-        waits_not = device.type == "cuda" if non_blocking is None else non_blocking
-        return self._map(lambda tensor: tensor.to(device, non_blocking=waits_not))
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
 
     def pin_memory(self: BatchT) -> BatchT:
         """Returns the batch in page-locked memory; loaders call this."""

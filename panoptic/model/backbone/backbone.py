@@ -25,7 +25,7 @@ class Backbone(nn.Module):
         self.output_shape = output_shape
 
     def forward(self, images: Tensor) -> Features:
-        """Images (B, 3, H, W), normalised by ImageNet's mean and deviation, H and W multiples of 32, to C2..C5."""
+        """Images (B, 3, H, W), normalised as the data say, H and W multiples of 32, to C2..C5."""
         x = self.stem(images)
         features = {}
         for name, stage in self.stages.items():

@@ -34,8 +34,7 @@ def build_backbone(config: PanopticConfig) -> Backbone:
             f"of {', '.join(_KINDS)} it holds"
         )
     backbone = _KINDS[config.backbone](config)
-    if config.backbone != SEARCHED_BACKBONE:
-        _freeze(backbone, config.backbone_freeze_at, norms=config.backbone_frozen_norms)
+    _freeze(backbone, config.frozen_parts, norms=config.has_frozen_norms)
     return backbone
 
 

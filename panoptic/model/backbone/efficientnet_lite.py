@@ -19,7 +19,7 @@ from autopanoptic.panoptic.model.shapes import FeatureShape
 
 EPSILON = 1e-3
 """Of the batch norms of the TensorFlow models."""
-OWN_MEAN, OWN_STD = 127 / 255, 128 / 255
+OWN_MEAN, OWN_STD = 127, 128
 """The weights were trained with (x - 127) / 128 of pixels in 0..255."""
 
 

@@ -11,9 +11,11 @@ from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.blocks import InterleavedBlock, ShuffleBlock
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import FOUND_BACKBONES
+from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.padding import batch_norm
+from autopanoptic.panoptic.model.parts.imports import import_modules
 from autopanoptic.panoptic.model.parts.kinds import BackboneBlock
-from autopanoptic.panoptic.model.parts.registry import built
+from autopanoptic.panoptic.model.parts.registry import built, part_of
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.model.sizes import stack, stage_depth, stage_width
 
@@ -54,7 +56,7 @@ class FoundBackbone(Backbone):
     """
 
     def __init__(self, config: PanopticConfig) -> None:
-        block, operators = _BLOCKS[config.backbone], iter(config.backbone_blocks)
+        operators = iter(config.backbone_blocks)
         stem = _stem(config.stem_width, config.batch_norm_momentum)
         stages: dict[str, nn.Module] = {}
         shape: dict[str, FeatureShape] = {}
@@ -63,11 +65,20 @@ class FoundBackbone(Backbone):
             blocks: list[nn.Module] = []
             for position in range(depth):
                 ends = (width, width, 1) if position else (entering, width, 2)
-                blocks.append(block(*ends, next(operators), config.batch_norm_momentum, config.backbone_init))
+                blocks.append(_block(config, next(operators), *ends))
             name = f"c{stage + 2}"
             stages[name], shape[name] = nn.Sequential(*blocks), FeatureShape(width, 4 * 2**stage)
             entering = width
         super().__init__(stem, stages, shape)
+
+
+def _block(config: PanopticConfig, operator: str, entering: int, leaving: int, stride: int) -> nn.Module:
+    """Build a block of fixed sizes, which those of one's own take in either space."""
+    if operator in BLOCK_OPTIONS:
+        block = _BLOCKS[config.backbone]
+        return block(entering, leaving, stride, operator, config.batch_norm_momentum, config.backbone_init)
+    import_modules(config.imports)
+    return part_of(BackboneBlock, operator).build(entering, leaving, stride, config)
 
 
 def _stem(width: int, momentum: float) -> nn.Sequential:

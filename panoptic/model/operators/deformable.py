@@ -67,8 +67,8 @@ def deformable(name: str, kernel: int) -> HeadOperator:
 
 
 def _inherit(layer: Deformable, trained: TrainedKernel) -> None:
-    # A new deformable convolution weighs every tap by sigmoid(0) = 1/2.
-    layer.weight.copy_(2 * padded(trained.dense, layer.weight))
+    # A new modulated convolution weighs every tap by sigmoid(0) = 1/2.
+    layer.weight.copy_((2 if layer.modulated else 1) * padded(trained.dense, layer.weight))
     layer.bias.copy_(trained.bias)
     layer.offset.weight.zero_()
     bias_of(layer.offset).zero_()

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from autopanoptic.nas.executors.groups import end_with_parent
+from autopanoptic.panoptic.training.hardware import keep_memory
 from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
 
@@ -35,6 +36,8 @@ class SpawnedProcesses(DDPStrategy):
         torch.set_num_threads(self.threads)
         end_with_parent()
         super().setup_environment()
+        if self.root_device.type == "cpu":
+            keep_memory()
 
 
 @contextmanager

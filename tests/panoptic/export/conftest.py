@@ -12,6 +12,7 @@ import torch
 from autopanoptic.nas import SearchSpace
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -25,9 +26,16 @@ TINY = {
 }  # fmt: skip
 
 
-def write_network(folder: Path, categories: Categories, option: str = "df3", **changes: object) -> Path:
+def write_network(
+    folder: Path,
+    categories: Categories,
+    option: str = "df3",
+    normalization: Normalization = IMAGENET,
+    **changes: object,
+) -> Path:
     """A network whose choices take the option where they have it."""
-    usage = Usage(categories, rules=MergeRules(score_threshold=0.11, stuff_area=16))
+    rules = MergeRules(score_threshold=0.11, stuff_area=16)
+    usage = Usage(categories, rules=rules, normalization=normalization)
     config = PanopticConfig.scenes(len(usage.categories.things), len(usage.categories.stuff))
     config = replace(config, **{**TINY, **changes})  # type: ignore[arg-type]
     with torch.device("meta"):

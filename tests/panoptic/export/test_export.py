@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR
 from autopanoptic.panoptic.export import export as exporting
 from autopanoptic.panoptic.export import onnx_graphs
 from autopanoptic.panoptic.export.checks import TOLERANCE, ExportError
@@ -22,6 +23,7 @@ from autopanoptic.panoptic.export.onnx_graphs import OnnxGraph
 from autopanoptic.panoptic.export.programs import Program
 from autopanoptic.panoptic.export.runtime import OnnxNetwork
 from autopanoptic.panoptic.results.saved import load_network
+from autopanoptic.panoptic.trained.images import batch_of
 from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.trained.predict import recognise
 
@@ -265,3 +267,19 @@ def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Pat
         export(network, tmp_path / "out", formats=("onnx",))
     assert not (tmp_path / "out" / "export.json").exists()
     assert export(network, tmp_path / "out", formats=("state-dict",)).graphs == {}
+
+
+def test_a_network_of_bgr_images_sees_them_wherever_it_runs(saved: Callable[..., Path], tmp_path: Path) -> None:
+    """Saved, read again, used on a picture and exported; its graphs take RGB as all others do."""
+    pytest.importorskip("onnxruntime")
+    trained = load_trained(saved(things=False, normalization=CAFFE_BGR))
+    assert trained.usage.normalization == CAFFE_BGR
+    image = torch.randint(0, 256, (3, *SIZE), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    batch = batch_of(image.permute(1, 2, 0).numpy(), trained.usage.transform, 32)
+    seen = image.flip(0).float() - torch.tensor(CAFFE_BGR.mean).view(3, 1, 1)
+    torch.testing.assert_close(batch.images[0, :, : SIZE[0], : SIZE[1]], seen)
+    exported = export(trained.folder, tmp_path / "out", formats=("onnx", "torch", "state-dict"), size=SIZE, repeats=1)
+    assert load_trained(exported.folder).usage.normalization == CAFFE_BGR
+    expected = trained.network.dense(batch.images, [SIZE]).segmentation
+    graph = OnnxGraph(exported.folder / "dense.onnx")({"images": image[None].float()})["segmentation"]
+    torch.testing.assert_close(graph, expected, atol=TOLERANCE, rtol=TOLERANCE)

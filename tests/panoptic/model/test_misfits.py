@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,37 @@ def test_a_width_of_no_name_is_said_by_its_channels() -> None:
     assert told is not None
     assert "another width (20 channels in the stem), the network is of width 1.3g" in told
     assert told.endswith("take other weights")
+
+
+def test_widths_are_those_of_the_published_space_alone() -> None:
+    """A stem of 16 channels is that of the width 300m, and of many other backbones."""
+    config = load_config("scenes").network_for(80, 53)
+    with torch.device("meta"):
+        narrow, wide = (PanopticNetwork(replace(config, stem_width=stem)).state_dict() for stem in (8, 16))
+    told = str(reason(dict(narrow), dict(wide)))
+    assert "another width (16 channels in the stem), the network is of another width (8 channels in the stem)" in told
+    assert told.endswith("; take other weights")
+    told = str(reason(dict(narrow), state("300m")))
+    assert "they are of width 300m (16 channels in the stem)" in told
+    assert told.endswith("; take other weights")  # there is no --width in this space
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        ("resnet50", "search", "they are of a searched backbone, the network has resnet50; take --backbone search, or"),
+        ("search", "resnet50", "they are of resnet50, the network has a searched backbone; take --backbone resnet50"),
+        ("resnet50", "efficientnet-lite0", "they are of efficientnet-lite0, the network has resnet50; take --backbone"),
+    ],
+)
+def test_stems_of_other_backbones_are_no_widths(mine: str, theirs: str, told: str) -> None:
+    states = {}
+    with torch.device("meta"):
+        for name in (mine, theirs):
+            config = replace(PanopticConfig.scenes(3, 2), backbone=name)
+            states[name] = dict(PanopticNetwork(config).state_dict())
+    assert str(reason(states[mine], states[theirs])).startswith(told)
+    assert str(difference(states[mine], states[theirs])).startswith(told)
 
 
 def test_classes_are_counted() -> None:

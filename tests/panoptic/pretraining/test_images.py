@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, IMAGENET, Normalization
 from autopanoptic.panoptic.data.loading.sampler import Draw
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.pretraining.images import ImageClasses, check_images, open_images
-from autopanoptic.panoptic.pretraining.loading import ordered_batches, random_batches
+from autopanoptic.panoptic.pretraining.loading import ImageBatches, ordered_batches, random_batches
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+from autopanoptic.panoptic.training.hardware import Hardware
 from tests.panoptic.pretraining.conftest import CLASSES, write_image, write_set
+from tests.pretended_gpu import GPU, PretendedGpu
 
 
 @pytest.fixture
@@ -90,15 +93,15 @@ def test_corrupt_images_are_named(folder: Path, recipe: PretrainingRecipe) -> No
 def test_a_batch_depends_on_seed_and_step_alone(images: ImageClasses, recipe: PretrainingRecipe) -> None:
     whole = list(random_batches(images.train, recipe, 3, 0, 4))
     late = list(random_batches(images.train, recipe, 3, 2, 4, workers=1))
-    for (a, b), (c, d) in zip(whole[2:], late, strict=True):
-        assert torch.equal(a, c)
-        assert torch.equal(b, d)
-    assert whole[0][0].shape == (6, 3, 32, 32)
-    assert sorted(torch.cat([labels for _, labels in whole[:3]]).tolist()) == [0] * 6 + [1] * 6 + [2] * 6
+    for one, same in zip(whole[2:], late, strict=True):
+        assert torch.equal(one.images, same.images)
+        assert torch.equal(one.labels, same.labels)
+    assert whole[0].images.shape == (6, 3, 32, 32)
+    assert sorted(torch.cat([batch.labels for batch in whole[:3]]).tolist()) == [0] * 6 + [1] * 6 + [2] * 6
     other = list(random_batches(images.train, recipe, 4, 0, 4))
-    assert not any(torch.equal(a, b) for (a, _), (b, _) in zip(whole, other, strict=True))
+    assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(whole, other, strict=True))
     parts = [next(iter(random_batches(images.train, recipe, 3, 0, 1, rank=rank, world=2))) for rank in (0, 1)]
-    assert torch.equal(torch.stack([part[0] for part in parts], dim=1).flatten(0, 1), whole[0][0])
+    assert torch.equal(torch.stack([part.pixels for part in parts], dim=1).flatten(0, 1), whole[0].pixels)
 
 
 def test_augmentation_leaves_the_global_generator_alone(images: ImageClasses, recipe: PretrainingRecipe) -> None:
@@ -112,7 +115,25 @@ def test_augmentation_leaves_the_global_generator_alone(images: ImageClasses, re
 
 def test_val_is_seen_once_in_order_and_the_same_each_time(images: ImageClasses, recipe: PretrainingRecipe) -> None:
     first, again = (list(ordered_batches(images.val, replace(recipe, batch_size=5))) for _ in range(2))
-    assert torch.cat([labels for _, labels in first]).tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True))
-    blue = torch.cat([pixels for pixels, _ in first])[:4].mean(dim=(0, 2, 3))
+    assert torch.cat([batch.labels for batch in first]).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert all(torch.equal(a.images, b.images) for a, b in zip(first, again, strict=True))
+    blue = torch.cat([batch.images for batch in first])[:4].mean(dim=(0, 2, 3))
     assert blue.argmax() == 2
+
+
+@pytest.mark.parametrize("normalization", [IMAGENET, CAFFE_BGR])
+def test_bytes_travel_and_are_normalised_on_the_device(
+    normalization: Normalization, images: ImageClasses, recipe: PretrainingRecipe
+) -> None:
+    drawn = random_batches(images.train, recipe, 3, 0, 1, normalization=normalization)
+    batch = next(iter(drawn))
+    assert (batch.pixels.dtype, len(batch)) == (torch.uint8, 6)
+    pixels = batch.pixels.flip(1).float() if normalization is CAFFE_BGR else batch.pixels.float()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (normalization.mean, normalization.std))
+    torch.testing.assert_close(batch.images, (pixels - mean) / std)
+    with PretendedGpu() as gpu:
+        data = ImageBatches(images.train, recipe, Hardware(), 0)
+        sent = data.transfer_batch_to_device(batch.pin_memory(), GPU, 0)
+        assert {one.device for one in (sent.pixels, sent.labels, sent.images)} == {GPU}
+        assert not +gpu.waits
+    torch.testing.assert_close(sent.images.inner, batch.images)

@@ -85,6 +85,13 @@ def test_the_command_writes_them_and_refuses_widths(run: Path) -> None:
     )
     assert not (run / "reference").exists()
     searched(run, PathPriority(cycles=2), "path-priority")
+    own = load_config(run / "config.yaml")
+    save_config(change_settings(own, {"network.backbone": "resnet50"}), run / "config.yaml")
+    refused = CliRunner().invoke(app, ["panoptic", "report", str(run), "--format", "reference"])
+    assert refused.exit_code == 1
+    assert "the backbone is resnet50; take --backbone search" in " ".join(refused.output.split())
+    assert not (run / "reference").exists()
+    save_config(own, run / "config.yaml")
     told = CliRunner().invoke(app, ["panoptic", "report", str(run), "--format", "reference"])
     assert told.exit_code == 0, told.output
     assert told.output.strip().endswith("reference")

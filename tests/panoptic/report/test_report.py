@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -330,3 +332,27 @@ def test_a_difference_of_nothing_has_no_minus(run: Path) -> None:
     tables = [block for block in networks_section(known, Measured({}, [])).blocks if isinstance(block, Table)]
     (cells,) = [cells for name, cells in tables[1].rows if name == "searched minus random"]
     assert [cell.text for cell in cells] == ["+0.0", "+0.0 to +0.2", "no difference beyond the images"]
+
+
+def test_the_best_is_bold_where_networks_differ(run: Path) -> None:
+    path = run / "metrics.json"
+    values = json.loads(path.read_text())
+    for number, one in enumerate(values["networks"].values()):
+        one |= {"pq": 10.0 + number, "sq": 0.0}
+    path.write_text(json.dumps(values))
+    table = next(one for one in networks_section(Run.read(run), Measured({}, [])).blocks if isinstance(one, Table))
+    bold = {column: [cells[index].best for _, cells in table.rows] for index, column in enumerate(table.columns[1:])}
+    assert bold["PQ"] == [False] * (len(table.rows) - 1) + [True]
+    assert not any(bold["SQ"])
+
+
+def test_what_is_copied_from_the_page_names_the_run_as_a_shell_and_python_read_it(run: Path) -> None:
+    folder = run.rename(run.parent / "it's a run")
+    (_, python, _, shell) = use_section(Run.read(folder)).blocks
+    (call,) = [line for line in python.text.splitlines() if "load_trained(" in line]
+    assert ast.literal_eval(call.partition("load_trained(")[2].removesuffix(")")) == str(
+        folder / "networks" / "searched"
+    )
+    predict, evaluate = (shlex.split(line) for line in shell.text.splitlines())
+    assert predict[predict.index("--run") + 1] == str(folder / "networks" / "searched")
+    assert evaluate[-1] == str(folder)

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 from torchvision.transforms.v2.functional import center_crop, resize
 
-from autopanoptic.nas import Architecture, ModelSpace, Supernet
+from autopanoptic.nas import Architecture, ElasticConv2d, ModelSpace, Size, Supernet
 from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.parts.kinds import BackboneBlock
+from autopanoptic.panoptic.model.parts.registry import own_parts, register
 from autopanoptic.panoptic.results import pretrained
 from autopanoptic.panoptic.results.backbones import save_backbone
 from autopanoptic.panoptic.results.pretrained import load_pretrained, read_weights, weights_of, with_known_backbone
@@ -128,6 +130,44 @@ def test_a_found_backbone_is_rebuilt_from_its_file_alone(space: str, tmp_path: P
     with torch.no_grad():
         for level, x in network.backbone(images).items():  # type: ignore[operator]
             torch.testing.assert_close(again(images)[level], x)
+
+
+class Plain(nn.Module):
+    """A block of one's own, of which no name tells the channels."""
+
+    def __init__(self, in_channels: Size, out_channels: Size, stride: int, config: PanopticConfig) -> None:
+        super().__init__()
+        self.only = ElasticConv2d(in_channels, out_channels, 3, stride, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.only(x)
+        return found
+
+
+@pytest.mark.parametrize("space", ["auto-panoptic", "elastic"])
+def test_blocks_of_ones_own_are_rebuilt_where_they_are_known_and_else_named(space: str, tmp_path: Path) -> None:
+    path = tmp_path / "backbone.pt"
+    with own_parts():
+        register(BackboneBlock("plain", Plain, elastic=True))
+        names = ("shuffle3", "plain")
+        config = replace(CONFIG, space=space, blocks=names, elastic_blocks=names)
+        supernet = Supernet(BackboneSpace(config))
+        first = "backbone.0" if space == "auto-panoptic" else "backbone.c2.0"
+        architecture = Architecture({**hand_made(supernet.space), first: "plain"})
+        network = supernet.subnet(architecture).eval()
+        save_backbone(network.backbone, path, architecture)  # type: ignore[arg-type]
+        known = with_known_backbone(replace(CONFIG, space=space, backbone=str(path)))
+        assert known.backbone_blocks[0] == "plain"
+        again = build_backbone(known).eval()
+        load_pretrained(again, str(path))
+        images = torch.randn(1, 3, 64, 64)
+        with torch.no_grad():
+            torch.testing.assert_close(again(images)["c5"], network.backbone(images)["c5"])  # type: ignore[operator]
+    path.touch()  # what is known of a file is read anew
+    with pytest.raises(ValueError, match=r"backbone\.pt has blocks .* no backbone block 'plain', .* --import MODULE"):
+        with_known_backbone(replace(CONFIG, space=space, backbone=str(path)))
+    with pytest.raises(ValueError, match="no backbone block 'plain'"):
+        PanopticConfig.from_json(known.to_json())
 
 
 def test_misfits_are_refused_by_name(tmp_path: Path) -> None:

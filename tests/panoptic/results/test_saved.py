@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from autopanoptic.nas import Architecture, SearchSpace
+from autopanoptic.nas import Architecture, RandomSearch, SearchSpace
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import load_network, new_network, save_network
+from autopanoptic.panoptic.search.first_candidates import first_candidates
 
 Damage = Callable[[bytes], bytes]
 FILES = ("config.json", "architecture.json", "weights.pt")
@@ -87,6 +89,19 @@ def test_weights_of_another_shape_are_named(copy: Path) -> None:
     torch.save(state, copy / "weights.pt")
     with pytest.raises(ValueError, match=r"rpn\.head\.conv\.0\.0\.weight is \(3,\), not \(48, 48, 3, 3\)"):
         load_network(copy)
+
+
+def test_an_architecture_with_a_backbone_fits_no_fixed_one(saved: Path) -> None:
+    architecture, fixed = Architecture.load(saved / "architecture.json"), PanopticConfig.scenes(2, 2)
+    beside = (
+        r"chooses the blocks of a searched backbone \(6 choices, such as backbone\.0\), but the backbone is resnet50"
+    )
+    with pytest.raises(ValueError, match=beside):
+        new_network(replace(fixed, backbone="resnet50"), architecture)
+    with torch.device("meta"):
+        space = SearchSpace.from_module(PanopticNetwork(replace(fixed, backbone="resnet50")))
+    with pytest.raises(ValueError, match=f"{beside}; take --backbone search"):
+        first_candidates(saved / "architecture.json", space, replace(fixed, backbone="resnet50"), RandomSearch())
 
 
 def test_a_saved_network_is_loaded(copy: Path) -> None:

@@ -117,8 +117,11 @@ def test_a_pretrained_backbone_learns_more_slowly_unless_the_config_says_otherwi
 
 
 def test_a_fixed_backbone_is_not_pretrained_here(backbone: Path) -> None:
-    with pytest.raises(ValueError, match=r"pretraining\.found: only the searched backbone is pretrained here"):
+    with pytest.raises(ValueError, match=r"init is pretrained, but the backbone is .*; set init to scratch, .* or the"):
         settings(backbone, init="pretrained")
+    for name in ("supernet", "found"):
+        with pytest.raises(ValueError, match=rf"pretraining\.{name}: only .*; set pretraining\.{name} to null, or the"):
+            settings(backbone, **{f"pretraining.{name}": {}, "init": "scratch"})
 
 
 def test_what_is_no_backbone_is_refused_before_anything_is_trained(backbone: Path, tmp_path: Path) -> None:

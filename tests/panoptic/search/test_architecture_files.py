@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,16 @@ def test_reading_architectures_loads_no_torch() -> None:
 def test_networks_of_one_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="not for 0 thing and 5 stuff classes"):
         to_published({}, PanopticConfig.scenes(0, 5))
+
+
+def test_networks_with_a_fixed_backbone_are_refused(tmp_path: Path) -> None:
+    beside = replace(PanopticConfig.coco(), backbone="resnet50")
+    path = tmp_path / "folder" / "model_0"
+    with pytest.raises(
+        ValueError, match="networks whose backbone is searched, and the backbone is resnet50; take --back"
+    ):
+        write_published(path, [load_shipped("coco_3.8g")], beside)
+    assert not path.parent.exists()
+    write_published(path, [load_shipped("coco_3.8g")])
+    with pytest.raises(ValueError, match=r"model_0: the published format .* the backbone is resnet50; take --backbone"):
+        read_published(path, beside)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR, Normalization
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import new_network
@@ -276,6 +277,19 @@ def test_the_first_convolution_sees_the_same_pixels(
     )
     seen = functional.conv2d(ours, found["backbone.stem.0.weight"], found["backbone.stem.0.bias"], stride=2)
     torch.testing.assert_close(seen, wanted, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("normalization", [CAFFE_BGR, replace(CAFFE_BGR, std=(57.0, 58.0, 59.0))])
+def test_images_as_there_need_no_other_first_convolution(
+    normalization: Normalization, network: PanopticNetwork
+) -> None:
+    state = {**drawn(body("backbone.body.", [[kind] for kind in BLOCKS], options=False))}
+    own = {name: value for name, value in network.state_dict().items() if name.startswith("backbone.")}
+    found = from_reference(state, own, DEPTHS, ARCHITECTURE, normalization)
+    weight, bias = (state[f"backbone.body.first_conv.conv.{part}"] for part in ("weight", "bias"))
+    std = torch.tensor(normalization.std)[:, None, None]
+    assert torch.equal(found["backbone.stem.0.weight"], weight * std)
+    assert torch.equal(found["backbone.stem.0.bias"], bias)
 
 
 def test_misfits_are_named_as_they_are_called_there(network: PanopticNetwork) -> None:

@@ -16,14 +16,18 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
+from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.weights import network_weights, supernet_weights
+from autopanoptic.panoptic.search.reference_weights import from_reference
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.search.supernet_start import begin as begin_with
-from autopanoptic.panoptic.search.supernet_start import describe_start
+from autopanoptic.panoptic.search.supernet_start import describe_start, require_start
 from autopanoptic.panoptic.stages import supernet
+from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.training import Training
+from tests.panoptic.search.test_reference_weights import DEPTHS, STEM, WIDTHS, single, whole_supernet
 
 SCENES = load_config("scenes")
 
@@ -42,7 +46,7 @@ def begin(how: Settings, config: PanopticConfig) -> PanopticNetwork:
 
 
 def check_supernet_start(how: Settings, categories: Categories) -> str:
-    return describe_start(build(network_config(how, categories), 0), how.supernet_init)
+    return describe_start(build(network_config(how, categories), 0), how.supernet_init, categories)
 
 
 def taken(found: PanopticNetwork, other: PanopticNetwork, prefix: str) -> bool:
@@ -63,11 +67,28 @@ def test_a_whole_supernet_is_taken(other: PanopticNetwork, datasets: Datasets, t
     assert "drawn" not in said
 
 
-def test_of_other_classes_the_backbone_is_taken_and_the_rest_is_named(
+def test_of_other_classes_all_is_taken_but_their_layers_which_are_named(
     other: PanopticNetwork, datasets: Datasets, tmp_path: Path
 ) -> None:
-    foreign = build(SCENES.network_for(9, 4), seed=5)
+    foreign = build(SCENES.network_for(9, other.config.num_stuff), seed=5)
     save_weights(foreign, tmp_path / "w.pt")
+    how = settings(tmp_path / "w.pt")
+    found, drawn = begin(how, other.config).state_dict(), build(other.config, SCENES.seed).state_dict()
+    layers = ["roi_heads.box_predictor.classes", "roi_heads.box_predictor.boxes", "roi_heads.mask_predictor.2"]
+    for name, value in found.items():
+        own = name.rpartition(".")[0] in layers
+        assert torch.equal(value, (drawn if own else foreign.state_dict())[name]), name
+    said = check_supernet_start(how, datasets.train.categories)
+    assert f"begins with {len(found) - 6} tensors of {tmp_path / 'w.pt'} (backbone " in said
+    assert f"; it is of other classes: left out of it are {', '.join(layers)}; drawn from the seed are 6 " in said
+
+
+def test_of_other_heads_the_backbone_is_taken_and_the_rest_is_named(
+    other: PanopticNetwork, datasets: Datasets, tmp_path: Path
+) -> None:
+    foreign = build(load_config("scenes", {"network.mask_layers": 1, "search.space": "elastic",
+        "network.box_hidden": 32}).network_for(9, 4), seed=5)  # fmt: skip
+    torch.save({"model": {f"module.{name}": value for name, value in foreign.state_dict().items()}}, tmp_path / "w.pt")
     how = settings(tmp_path / "w.pt")
     found = begin(how, other.config)
     assert taken(found, foreign, "backbone.")
@@ -79,6 +100,31 @@ def test_of_other_classes_the_backbone_is_taken_and_the_rest_is_named(
     )
     assert f"roi_heads {heads}" in said
     assert "; drawn from the seed are " in said
+
+
+def test_a_supernets_backbone_is_taken_under_the_published_codes_names(datasets: Datasets, tmp_path: Path) -> None:
+    depths = {"network.stage_depths": list(DEPTHS), "network.stem_width": STEM, "network.stage_widths": list(WIDTHS)}
+    how = settings(tmp_path / "w.pth", **{"search.space": "auto-panoptic"}, **depths)
+    config = network_config(how, datasets.train.categories)
+    theirs = whole_supernet()
+    torch.save({"model": {f"module.{name}": value for name, value in theirs.items()}}, tmp_path / "w.pth")
+    found = begin(how, config).state_dict()
+    drawn = build(config, how.seed).state_dict()
+    backbone = {name: value for name, value in drawn.items() if name.startswith("backbone.")}
+    for name, value in from_reference(theirs, backbone, DEPTHS).items():
+        assert torch.equal(found[name], value), name
+    assert all(torch.equal(found[name], value) for name, value in drawn.items() if name not in backbone)
+    said = check_supernet_start(how, datasets.train.categories)
+    assert f"begins with {len(backbone)} tensors of {tmp_path / 'w.pth'} (backbone {len(backbone)}); left out" in said
+    torch.save(single(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"supernet_init: .*w\.pth: it holds .* one architecture alone.*whole"):
+        check_supernet_start(how, datasets.train.categories)
+    how = settings(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"supernet_init: .* published code, .* but search\.space is elastic; take"):
+        check_supernet_start(how, datasets.train.categories)
+    how = settings(tmp_path / "w.pth", **{"search.space": "auto-panoptic", "network.backbone": "resnet50"})
+    with pytest.raises(ValueError, match=r"supernet_init: .* but the backbone is resnet50; take"):
+        check_supernet_start(how, datasets.train.categories)
 
 
 def test_a_pretrained_backbone_is_taken_from_its_file(other: PanopticNetwork, tmp_path: Path) -> None:
@@ -99,12 +145,32 @@ def test_what_does_not_fit_is_refused_by_name(other: PanopticNetwork, datasets: 
     refused("holds the backbone of one architecture alone")
     save_weights(other, path)
     refused(r"search\.space auto-panoptic\): \d+ missing", **{"search.space": "auto-panoptic"})
-    refused(r"\d+ of another shape.* backbone\.stem", **{"network.stem_width": 8})
+    refused(
+        r"width \(16 .* width \(8 .*; take other weights\. 13 of another shape.* stem\.0", **{"network.stem_width": 8}
+    )
     torch.save([1], path)
-    refused("holds a list, not a state dict")
+    refused("it is a list, not a state dict")
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"supernet_init: .*w\.pt is neither scratch nor a file"):
         check_supernet_start(settings(path), datasets.train.categories)
+
+
+def test_what_is_not_there_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    neither = rf"there is neither {tmp_path}/nosuch nor a run {tmp_path}/runs/nosuch$"
+    with pytest.raises(FileNotFoundError, match=f"^supernet_init: nosuch is neither scratch nor a file.*: {neither}"):
+        require_start("nosuch")
+    with pytest.raises(FileNotFoundError, match=rf"^init: nosuch is neither scratch, supernet, .*: {neither}"):
+        check_settings(load_config("scenes", {"init": "nosuch"}))
+    none = rf"there is no {tmp_path}/nosuch$"
+    with pytest.raises(FileNotFoundError, match=rf"^backbone: nosuch is neither search, resnet50, .*: {none}"):
+        weights_of("nosuch")
+    (tmp_path / "runs" / "nosuch" / "supernet").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=rf"but the folder {tmp_path}/runs/nosuch; which holds no \*\.pt$"):
+        require_start("nosuch")
+    (tmp_path / "runs" / "nosuch" / "supernet" / "supernet.pt").touch()
+    with pytest.raises(FileNotFoundError, match=r"runs/nosuch; give a file in it, such as supernet/supernet\.pt$"):
+        require_start("nosuch")
 
 
 def test_a_trained_supernet_outlives_the_file_that_it_began_with(

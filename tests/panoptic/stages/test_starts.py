@@ -14,13 +14,15 @@ from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.results.saved import save_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.stages import starts
 from autopanoptic.panoptic.stages.checks import check_settings
-from autopanoptic.panoptic.stages.networks import build, network_config
+from autopanoptic.panoptic.stages.networks import build, network_config, usage_of
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start, start_of, started
 
@@ -128,6 +130,31 @@ def test_networks_that_are_made_otherwise_cannot_start_from_the_supernet(dataset
     check_start(settings(init="supernet", retrained_network={"mask_threshold": 0.4}), datasets.train.categories)
 
 
+BGR: dict[str, Any] = {"order": "bgr", "mean": [103.53, 116.28, 123.675], "std": [1.0, 1.0, 1.0]}
+
+
+def test_images_are_normalised_as_the_config_says_from_the_training_to_the_saved_network(datasets: Datasets) -> None:
+    how = settings(**{"data.normalization": BGR, "data.short_side": 64})
+    expected = Normalization((103.53, 116.28, 123.675), (1.0, 1.0, 1.0), "bgr")
+    usage = usage_of(how, datasets.train.categories)
+    assert how.transform(how.retrain).normalization == usage.transform.normalization == expected
+    assert settings().transform().normalization == IMAGENET
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "efficientnet-lite0"])
+def test_known_weights_of_other_images_are_refused(
+    backbone: str, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starts, "require_backbone", lambda *_: None)
+    how = settings(**{"data.normalization": BGR, "network.backbone": backbone})
+    with pytest.raises(ValueError, match=rf"data\.normalization is not ImageNet's, .* backbone {backbone} .*; leave"):
+        check_start(how, datasets.train.categories)
+    with pytest.raises(ValueError, match=r"data\.normalization\.mean \[123.* but order is bgr: give mean and std"):
+        settings(**{"data.normalization": {"order": "bgr"}})
+    with pytest.raises(ValueError, match=r"data\.normalization.*std must hold positive numbers, not \[1\.0, 0\.0"):
+        settings(**{"data.normalization": {**BGR, "std": [1.0, 0.0, 1.0]}})
+
+
 def test_titles_say_how_they_began() -> None:
     assert start_of(settings(init="scratch")) == "from scratch"
     assert start_of(settings(init="supernet")) == "from the supernet's weights"
@@ -138,7 +165,7 @@ def test_titles_say_how_they_began() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is none of scratch, supernet, pretrained, nor a file of weights"),
+        ({"init": "nowhere.pt"}, r"init: nowhere\.pt is neither scratch, supernet, pretrained nor a file of weights: "),
         ({"data.path": "nowhere"}, "nowhere: there is no such folder"),
         ({"data.scenes": None}, r"data\.path is missing"),
     ],

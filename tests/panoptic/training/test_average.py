@@ -85,7 +85,7 @@ def test_an_interrupted_average_resumes_exactly(
     total = PanopticModule._total
 
     def broken(self: PanopticModule, net: Any, batch: Any) -> Tensor:
-        if int(self.passes) == 3:  # within a cycle
+        if self.passes == 3:  # within a cycle
             raise RuntimeError("power cut")
         return total(self, net, batch)
 

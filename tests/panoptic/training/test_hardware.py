@@ -5,8 +5,13 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from autopanoptic.panoptic.pretraining import training as pretraining
+from autopanoptic.panoptic.training import trainer
+from autopanoptic.panoptic.training.hardware import Hardware
 
 COUNT = """
 import resource
@@ -33,3 +38,16 @@ def test_freed_memory_is_kept() -> None:
     given_back, kept = map(int, found.stdout.split())
     assert given_back > 100  # pages, of whatever size they are
     assert 0 <= kept < given_back / 3
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
+def test_every_training_on_a_cpu_keeps_its_memory(
+    accelerator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainings of panoptic networks and of classifiers have their trainer from one function."""
+    kept: list[str] = []
+    monkeypatch.setattr(trainer, "keep_memory", lambda: kept.append(accelerator))
+    monkeypatch.setattr(trainer.lightning, "Trainer", lambda **_: None)
+    assert pretraining.make_trainer is trainer.make_trainer
+    trainer.make_trainer(tmp_path, 1, Hardware(accelerator), [], own_statistics=True)
+    assert kept == (["cpu"] if accelerator == "cpu" else [])

@@ -47,7 +47,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Architecture, tuple[int,
     total = PanopticModule._total
 
     def noted(self: PanopticModule, module: Any, batch: Any) -> Tensor:
-        found.append((self.supernet.active, tuple(batch.batch.image_ids), int(self.passes)))
+        found.append((self.supernet.active, tuple(batch.batch.image_ids), self.passes))
         if self.__dict__.get("power_cut") == len(found):
             raise RuntimeError("power cut")
         return total(self, module, batch)

@@ -53,7 +53,7 @@ def test_equals_a_loop_by_hand(batches: list[Tensor], tmp_path: Path, accumulate
     training = module(accumulate=accumulate, clip=clip)
     before = copy.deepcopy(training.network)
     trainer = fit(training, batches, tmp_path)
-    assert int(training.passes) == 24
+    assert training.passes == 24
     assert trainer.global_step == (4 if accumulate else 24)
     assert_same(training.network, by_hand(batches, accumulate, clip).module)
     assert not torch.equal(training.network.get_parameter("a.x.weight"), before.get_parameter("a.x.weight"))
@@ -146,19 +146,19 @@ def test_resumed_training_equals_the_uninterrupted_one(
     trainer.save_checkpoint(tmp_path / "cut.ckpt")
     second = module(accumulate=accumulate)
     fit(second, batches[stop:], tmp_path, resume=tmp_path / "cut.ckpt", max_epochs=2)
-    assert int(second.passes) == 24
+    assert second.passes == 24
     assert_same(second.network, by_hand(batches, accumulate).module)
 
 
 def test_loss_that_is_not_finite_names_the_pass_and_the_path(batches: list[Tensor], tmp_path: Path) -> None:
     def diverging(network: nn.Module, batch: Any) -> Tensor:
-        return loss(network, batch) * (float("nan") if int(training.passes) == 5 else 1)
+        return loss(network, batch) * (float("nan") if training.passes == 5 else 1)
 
     training = module(loss=diverging)
     with pytest.raises(FloatingPointError, match=r"loss of pass 5 is nan, on path .*Lower the learning rate"):
         fit(training, batches, tmp_path)
     assert training.paths.path(5).id
-    assert int(training.passes) == 5
+    assert training.passes == 5
 
 
 def test_training_learns_for_every_path(tmp_path: Path) -> None:

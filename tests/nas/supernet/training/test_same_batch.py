@@ -72,7 +72,7 @@ def test_a_step_takes_the_gradients_of_all_paths_on_one_batch(tmp_path: Path, re
     training, reference = module(plain, reduction=reduction), module(plain)
     batches = new_batches(3)
     trainer = fit(training, batches, tmp_path)
-    assert int(training.passes) == 12
+    assert training.passes == 12
     assert trainer.global_step == 3
     for number, x in enumerate(batches):
         each = gradients_by_hand(reference, x, 4 * number)
@@ -89,7 +89,7 @@ def test_a_cycle_on_one_batch_is_not_a_cycle_of_batches(tmp_path: Path) -> None:
     batches = new_batches(4)
     fit(one, batches[:1], tmp_path)
     fit(several, batches, tmp_path)
-    assert int(one.passes) == int(several.passes) == 4
+    assert one.passes == several.passes == 4
     with pytest.raises(AssertionError):
         assert_same(one.network, several.network)
     same = module(same_batch=False, accumulate=True)
@@ -115,7 +115,7 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(
     trainer = fit(first, batches[:stop], tmp_path)
     trainer.save_checkpoint(tmp_path / "cut.ckpt")
     fit(second, batches[stop:], tmp_path, resume=tmp_path / "cut.ckpt", max_epochs=2)
-    assert int(second.passes) == int(whole.passes) == 32
+    assert second.passes == whole.passes == 32
     assert_same(second.network, whole.network, exactly=True)
 
 
@@ -221,7 +221,7 @@ def test_loss_that_is_not_finite_names_its_path_and_nothing_of_the_cycle_counts(
     path = training.paths.path(6)
     with pytest.raises(FloatingPointError, match=rf"loss of pass 6 is nan, on path {path.id} .*Lower the learning"):
         fit(training, new_batches(2), tmp_path)
-    assert int(training.passes) == 4
+    assert training.passes == 4
     # Half a cycle's gradients are left; going on with the same batch does not count them.
     fit(training, new_batches(2)[1:], tmp_path)
     fit(clean, new_batches(2)[:1], tmp_path)

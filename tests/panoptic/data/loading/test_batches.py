@@ -102,7 +102,7 @@ def test_endless_training_and_batches_larger_than_the_set(dataset):
 
 def test_moving_a_batch_moves_every_tensor(dataset):
     batch = next(iter(training(dataset)))
-    moved = batch.to("meta", non_blocking=True)
+    moved = batch.to("meta")
     tensors = [value for one in fields(moved) if torch.is_tensor(value := getattr(moved, one.name))]
     assert len(tensors) == 6
     assert all(tensor.is_meta for tensor in tensors)

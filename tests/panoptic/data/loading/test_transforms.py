@@ -86,7 +86,7 @@ def test_without_resizing_nothing_changes():
 def test_normalisation_is_by_channel_in_any_shape(normalization):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7), dtype=np.uint8))
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (normalization.mean, normalization.std))
-    expected = ((images.flip(1) if normalization.bgr else images) * normalization.scale - mean) / std
+    expected = ((images.flip(1) if normalization.order == "bgr" else images) - mean) / std
     for same in (images, images.contiguous(memory_format=torch.channels_last)):
         found = normalization(same)
         assert torch.equal(found, expected)
@@ -178,8 +178,22 @@ def test_bad_options(arguments, message):
 
 
 def test_bad_normalisation():
-    with pytest.raises(ValueError, match="must be positive"):
-        Normalization((0, 0, 0), (1, 0, 1))
+    for arguments, message in (
+        (((0, 0, 0), (1, 0, 1)), r"std must hold positive numbers, not \[1, 0, 1\]"),
+        (((0, 0), (1, 1, 1)), r"must hold 3 numbers each, not \[0, 0\]"),
+        (((0, 0, 0), (1, 1, 1), "gbr"), "order must be one of rgb, bgr, not 'gbr'"),
+        ((IMAGENET.mean, (1, 1, 1), "bgr"), r"order is bgr: give mean and std .* such as \[103\.53, 116\.28, 123"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Normalization(*arguments)
+
+
+def test_normalised_floats_leave_their_images_as_they_are():
+    images = torch.rand(3, 4, 5).contiguous(memory_format=torch.contiguous_format).permute(1, 2, 0).contiguous()
+    images = images.permute(2, 0, 1)
+    before = images.clone()
+    IMAGENET(images)
+    assert torch.equal(images, before)
 
 
 @settings(max_examples=40, deadline=None)

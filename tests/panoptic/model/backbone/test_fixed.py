@@ -74,6 +74,22 @@ def test_operations_are_those_that_the_guide_says(kind: str, gmacs: float) -> No
     assert FlopCount(supernet, torch.empty(1, 3, 224, 224), unit=1e9)({}) == pytest.approx(gmacs, abs=0.0005)
 
 
+def test_caffes_resnet_halves_in_its_first_convolutions() -> None:
+    config = fixed(RESNET, backbone_stride_in_1x1=True)
+    with torch.device("meta"):
+        here, there = build_backbone(config), build_backbone(fixed(RESNET))
+        features = here(torch.zeros(1, 3, 64, 64))
+    assert [tuple(x.shape[-2:]) for x in features.values()] == [(16, 16), (8, 8), (4, 4), (2, 2)]
+    for level in ("c3", "c4", "c5"):
+        strides = [
+            [getattr(backbone.stages[level][place], f"conv{n}").stride[0] for n in (1, 2, 3)]  # type: ignore[index]
+            for backbone in (here, there)
+            for place in (0, 1)
+        ]
+        assert strides == [[2, 1, 1], [1, 1, 1], [1, 2, 1], [1, 1, 1]]
+    assert here.state_dict().keys() == there.state_dict().keys()
+
+
 def test_same_padding_is_tensorflows() -> None:
     """It needs 1 pixel more for 6 by a kernel of 3 and stride 2, and 3 for one of 5: the odd one at the end."""
     for kernel, sums in ((3, [1 + 2 + 3, 3 + 4 + 5, 5 + 6]), (5, [1 + 2 + 3 + 4, 2 + 3 + 4 + 5 + 6, 4 + 5 + 6])):
@@ -155,7 +171,17 @@ def test_a_config_says_what_is_wrong_with_its_backbone() -> None:
         ({"backbone_freeze_at": -1}, "backbone_freeze_at must be an integer of at least 0"),
         ({"backbone_blocks": ("shuffle3",)}, "backbone_blocks are for shufflenet and interleaved"),
         ({"backbone": "shufflenet"}, "an operator for each of the 6 blocks of a shufflenet"),
-        ({"backbone": "shufflenet", "backbone_blocks": ("shuffle4",) * 6}, "not .*shuffle4"),
+        ({"backbone": "shufflenet", "backbone_blocks": ("shuffle4",) * 5}, "for each of the 6 blocks.*not .*shuffle4"),
+        (
+            {"backbone": "shufflenet", "backbone_blocks": ("shuffle4",) * 6},
+            "backbone_blocks: there is no backbone block 'shuffle4', only shuffle3, .* --import MODULE",
+        ),
+        (
+            {"backbone": "search", "backbone_freeze_at": 3},
+            "backbone_freeze_at is for a fixed backbone, .*; leave it out",
+        ),
+        ({"backbone": "search", "backbone_frozen_norms": True}, "backbone_frozen_norms is for a fixed backbone"),
+        ({"backbone": LITE, "backbone_stride_in_1x1": True}, "backbone_stride_in_1x1 .* is efficientnet-lite0; leave"),
     ):
         with pytest.raises(ValueError, match=message):
             replace(PanopticConfig.scenes(3, 2), **changes)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from autopanoptic.panoptic.model.heads.deformable_segmentation import (
 from autopanoptic.panoptic.model.heads.roi_align import roi_align
 from autopanoptic.panoptic.model.padding import padded
 from autopanoptic.panoptic.model.shapes import FeatureShape
+from tests.pretended_gpu import PretendedGpu, on_gpu
 
 LEVELS = {f"p{level}": FeatureShape(8, 2**level) for level in range(2, 7)}
 PUBLISHED = {f"p{level}": FeatureShape(256, 2**level) for level in range(2, 7)}
@@ -153,3 +154,18 @@ def test_half_precision_runs(head):
         [torch.tensor([[0.0, 0, 9, 9]])] * 2,
     )
     assert loss.item() == pytest.approx(plain.item(), rel=0.02)
+
+
+def test_a_gpu_needs_no_wait_for_the_loss():
+    logits = torch.randn(2, 5, 16, 24, generator=torch.Generator().manual_seed(0))
+    classes = torch.randint(0, 5, (2, 64, 96), generator=torch.Generator().manual_seed(2))
+    boxes = [torch.tensor([[3.0, 5, 50.5, 40]]), torch.tensor([[10.0, 20, 20, 60]])]
+    with PretendedGpu() as gpu:
+        found = region_loss(on_gpu(logits), on_gpu(classes), on_gpu(boxes))
+    assert gpu.waits.total() == 0
+    torch.testing.assert_close(found.inner, region_loss(logits, classes, boxes))
+
+
+def test_no_shape_depends_on_values(head):
+    pyramid = {level: x.to("meta") for level, x in a_pyramid().items()}
+    assert head.to("meta").classify(head(pyramid)).shape == (2, 5, 16, 24)
