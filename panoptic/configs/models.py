@@ -62,6 +62,12 @@ MODELS: dict[str, Model] = {
         merge={"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3},
         source="Yang et al. 2020",
     ),
+    "bgrnet": Model(
+        {"semantic_head": "upsnet", "mask_head": "plain", "fusion": "graph", "panoptic_head": "merge"},
+        network={"segmentation_loss_weight": 0.5, "roi_segmentation_loss_weight": 0.0, "box_norm": False},
+        merge={"order": "score", "score_threshold": 0.5, "overlap_threshold": 0.5},
+        source="after Wu et al. 2020, BGRNet",
+    ),
 }
 """Each model by its name."""
 

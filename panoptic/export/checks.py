@@ -54,6 +54,11 @@ def require_graphs(network: PanopticNetwork) -> None:
     Raises:
         ExportError: Naming the part.
     """
+    if network.graph is not None:
+        raise ExportError(
+            f"the fusion {network.config.fusion!r} is not exported: its graphs see regions and pixels together. Export "
+            "the state dict alone (--format state-dict)"
+        )
     if network.panoptic is not None:
         raise ExportError(
             f"the panoptic head {network.config.panoptic_head!r} is not exported: outside of torch things and stuff "

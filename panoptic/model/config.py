@@ -266,6 +266,8 @@ class PanopticConfig:
         return {
             "segmentation": self.segmentation_loss_weight,
             "roi_segmentation": self.roi_segmentation_loss_weight,
+            "first_segmentation": self.segmentation_loss_weight,
+            "first_roi_segmentation": self.roi_segmentation_loss_weight,
             "panoptic": self.panoptic_loss_weight,
             "relation": self.relation_loss_weight,
         }

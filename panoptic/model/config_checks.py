@@ -255,5 +255,5 @@ def _threshold_problems(config: PanopticConfig) -> Iterator[str]:
     if not 0 < config.batch_norm_momentum <= 1:
         yield f"batch_norm_momentum must lie in (0, 1], not {config.batch_norm_momentum}"
     for name, weight in config.loss_weights.items():
-        if weight < 0:
+        if weight < 0 and not name.startswith("first_"):
             yield f"{name}_loss_weight must not be negative, not {weight}"

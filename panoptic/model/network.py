@@ -19,10 +19,11 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
 from autopanoptic.panoptic.model.fusion.connections import Connections
 from autopanoptic.panoptic.model.fusion.fusion import modulate
+from autopanoptic.panoptic.model.graph.reasoning import Reasoning
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
-from autopanoptic.panoptic.model.heads.sampling import Generators
+from autopanoptic.panoptic.model.heads.sampling import Generators, apart
 from autopanoptic.panoptic.model.heads.segmentation import label_pixels
 from autopanoptic.panoptic.model.inputs import memory_format, require_images, require_truth
 from autopanoptic.panoptic.model.neck.neck import Neck
@@ -65,8 +66,10 @@ class PanopticNetwork(ModelSpace):
                 between = component("fusion", config, pyramid, self.segmentation.output_shape)
         self.foreground_to_background = between.foreground_to_background
         self.background_to_foreground = between.background_to_foreground
+        self.graph = between.graph
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
-        self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
+        predicted = None if self.graph is None else self.graph.out_channels
+        self.roi_heads = PanopticRoIHeads(config, pyramid, predicted) if config.num_things else None
         self.panoptic: PanopticLogits | None = component("panoptic_head", config)
 
     def forward(self, images: Tensor) -> DenseOutputs:
@@ -79,13 +82,13 @@ class PanopticNetwork(ModelSpace):
             images: (B, 3, H, W), H and W multiples of the config's ``image_divisor``.
         """
         batch, _, height, width = images.shape
-        pyramid, segmentation = self._features(images, [(height, width)] * batch)
+        pyramid, segmentation, reasoning = self._features(images, [(height, width)] * batch)
         if self.rpn is None or self.roi_heads is None:
             return DenseOutputs([], [], None, None, None, segmentation)
         objectness, anchor_deltas = self.rpn.head(list(pyramid.values()))
         config = self.config
-        regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image)
-        return DenseOutputs(objectness, anchor_deltas, *regions, segmentation)
+        regions = self.roi_heads.dense(pyramid, config.rpn_post_nms_test, config.detections_per_image, reasoning)
+        return DenseOutputs(objectness, anchor_deltas, *regions, reasoning.logits if reasoning else segmentation)
 
     def dense(self, images: Tensor, sizes: Sizes) -> DenseMaps:
         """What `predict` computes of whole images, before there is a proposal; no shape depends on values.
@@ -95,7 +98,7 @@ class PanopticNetwork(ModelSpace):
             sizes: Height and width of each image without padding; or of all of them, if they are equal.
         """
         with self._padded(images, sizes):
-            pyramid, segmentation = self._features(images, sizes)
+            pyramid, segmentation, _ = self._features(images, sizes)
             objectness, deltas = ([], []) if self.rpn is None else self.rpn.head(list(pyramid.values()))
             pyramid = {level: extend(x) for level, x in pyramid.items()}
         return DenseMaps(pyramid, objectness, deltas, segmentation)
@@ -221,14 +224,18 @@ class PanopticNetwork(ModelSpace):
         self._require_training(images, truth)
         sizes, targets = truth.sizes, truth.targets
         with self._padded(images, sizes):
-            pyramid, logits = self._features(images, sizes)
+            pyramid, logits, reasoning = self._features(images, sizes, generator)
             proposals, losses = self._propose(images, sizes, pyramid, targets, generator)
             pyramid = {level: extend(x) for level, x in pyramid.items()}
         things: RegionLogits | None = None
         if self.roi_heads is not None:
             regions = regions or self._sample(proposals, targets, generator)
-            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets)
+            found, things = self.roi_heads.losses(pyramid, regions, sizes, targets, reasoning)
             losses |= found
+        if self.segmentation is not None and reasoning is not None:
+            first = self.segmentation.losses(reasoning.scores, truth)
+            losses |= {f"first_{name}": loss for name, loss in first.items()}
+            logits = reasoning.logits
         if self.segmentation is not None and logits is not None:
             losses |= self.segmentation.losses(logits, truth)
             losses |= self._panoptic_losses(pyramid, logits, truth, generator)
@@ -320,10 +327,11 @@ class PanopticNetwork(ModelSpace):
         if len(original_sizes) != len(images):
             raise ValueError(f"{len(images)} images need as many original sizes, not {len(original_sizes)}")
         with self._padded(images, sizes):
-            pyramid, logits = self._features(images, sizes)
+            pyramid, logits, reasoning = self._features(images, sizes)
             proposals, _ = self._propose(images, sizes, pyramid)
             pyramid = {level: extend(x) for level, x in pyramid.items()}
-        detections = self._detect(images, sizes, pyramid, proposals, least_score)
+        detections = self._detect(images, sizes, pyramid, proposals, least_score, reasoning)
+        logits = reasoning.logits if reasoning else logits
         each = enumerate(zip(detections, sizes, original_sizes, strict=True))
         return [self._prediction(None if logits is None else logits[index], *one, images.device) for index, one in each]
 
@@ -350,26 +358,38 @@ class PanopticNetwork(ModelSpace):
             return torch.zeros(original_size, dtype=torch.int64, device=device)
         return self.segmentation.semantic(label_pixels(logits.float(), size, original_size))
 
-    def _features(self, images: Tensor, sizes: Sizes) -> tuple[Features, Tensor | None]:
-        """The modulated pyramid and the segmentation logits at stride 4, in the published order of operations."""
+    def _features(
+        self, images: Tensor, sizes: Sizes, generator: Generators = None
+    ) -> tuple[Features, Tensor | None, Reasoning | None]:
+        """The modulated pyramid, the segmentation logits at stride 4, and what is reasoned when regions are known."""
         images = images.contiguous(memory_format=memory_format(images.device))
         pyramid = self.neck(self.backbone(blank(images)))
         if self.segmentation is None:
-            return pyramid, None
+            return pyramid, None, None
         background = self.segmentation(pyramid)
         if self.foreground_to_background is not None and self.background_to_foreground is not None:
             to_background = self.foreground_to_background(pyramid, sizes)
             to_foreground = self.background_to_foreground(background, sizes)
             background, pyramid = modulate(background, to_background), modulate(pyramid, to_foreground)
-        return pyramid, self.segmentation.classify(background)
+        logits = self.segmentation.classify(background)
+        if self.graph is None:
+            return pyramid, logits, None
+        pixels, own = self.segmentation.joined(background), apart(generator)
+        return pyramid, logits, Reasoning(self.graph, pixels, logits, logits, lambda: self._padded(images, sizes), own)
 
     def _padded(self, images: Tensor, sizes: Sizes) -> AbstractContextManager[None]:
         return padded(images, sizes) if self.config.padding_ignored else nullcontext()
 
     def _detect(
-        self, images: Tensor, sizes: Sizes, pyramid: Features, proposals: list[Tensor], least_score: float
+        self,
+        images: Tensor,
+        sizes: Sizes,
+        pyramid: Features,
+        proposals: list[Tensor],
+        least_score: float,
+        reasoning: Reasoning | None,
     ) -> list[Detections]:
         if self.roi_heads is None:
             return [Detections.none(images.device) for _ in sizes]
-        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes, least_score)
+        found: list[Detections] = self.roi_heads(pyramid, proposals, sizes, least_score, reasoning)
         return found

@@ -18,6 +18,8 @@ OVER = {
     "mask": "positives",
     "segmentation": "pixels",
     "roi_segmentation": "cells",
+    "first_segmentation": "pixels",
+    "first_roi_segmentation": "cells",
     "panoptic": "images",
     "relation": "images",
 }

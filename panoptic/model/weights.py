@@ -78,7 +78,7 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"its part {changed} has changed since it was written")
 
 
-THING_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.2.")
+THING_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.2.", "panoptic.relation.")
 STUFF_LAYERS = ("segmentation.score.",)
 """Layers whose outputs are the classes."""
 

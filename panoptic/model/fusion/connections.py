@@ -9,6 +9,7 @@ from torch import nn
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.fusion.fusion import Fusion
+from autopanoptic.panoptic.model.graph.reasoning import GraphReasoning
 from autopanoptic.panoptic.model.shapes import FeatureShape
 
 
@@ -19,10 +20,12 @@ class Connections(NamedTuple):
         foreground_to_background: Takes P2..P6 and the images' sizes, and gives an attention a for each of the semantic
             head's features, (B, C, 1, 1), which is applied as x + a x.
         background_to_foreground: The same from the semantic head's features to P2..P6.
+        graph: Reasons with regions and classes, when the box head has looked at the regions.
     """
 
     foreground_to_background: nn.Module | None = None
     background_to_foreground: nn.Module | None = None
+    graph: GraphReasoning | None = None
 
 
 def attention(

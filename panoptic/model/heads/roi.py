@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,6 +28,10 @@ from autopanoptic.panoptic.model.sizes import mask_width
 
 SMALLEST = 1e-2
 """Pixels that a detection is wide and high at least."""
+
+
+Reason: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
+"""Takes the box head's features of all images' regions (N, C) and how many each image has, and gives (N, C')."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +65,19 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
     Args:
         config: Widths, thresholds and sample counts.
         input_shape: Channels and strides of the pyramid; P2..P5 are pooled.
+        predicted: Channels of a region's features for the box predictor, where they are not the box head's.
     """
 
-    def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
+    def __init__(
+        self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape], predicted: int | None = None
+    ) -> None:
         pooled_shape = {level: shape for level, shape in input_shape.items() if level != "p6"}
         num_classes, masks = config.num_things + 1, mask_width(config)
         channels = next(iter(pooled_shape.values())).channels
         super().__init__(
             PyramidRoIAlign(config, pooled_shape, config.box_roi_size),
             box_head(config, channels),
-            BoxPredictor(config.box_hidden, num_classes),
+            BoxPredictor(predicted or config.box_hidden, num_classes),
             fg_iou_thresh=config.box_foreground_iou,
             bg_iou_thresh=config.box_background_iou,
             batch_size_per_image=config.box_samples,
@@ -88,7 +96,12 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         self.mask_aligned = config.mask_aligned
 
     def forward(
-        self, features: Features, proposals: list[Tensor], image_shapes: Sizes, least_score: float = 0.0
+        self,
+        features: Features,
+        proposals: list[Tensor],
+        image_shapes: Sizes,
+        least_score: float = 0.0,
+        reason: Reason | None = None,
     ) -> list[Detections]:
         """Detect things in the proposals of each image.
 
@@ -97,8 +110,10 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             proposals: Boxes (N, 4) of each image.
             image_shapes: Height and width of each image without padding.
             least_score: Detections of a lower score are left out.
+            reason: Changes the box head's features.
         """
-        logits, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
+        pooled = self.box_roi_pool(features, proposals, image_shapes)
+        logits, deltas = self._predict_boxes(pooled, [len(found) for found in proposals], reason)
         found = self.postprocess_detections(logits, deltas, proposals, image_shapes, least_score)
         boxes, _, labels = found
         mask_logits = self._mask_logits(features, boxes, image_shapes)
@@ -163,7 +178,12 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         return Regions(boxes, things, labels, self.box_coder.encode(matched, boxes), positive)
 
     def losses(
-        self, features: Features, regions: Regions, image_shapes: Sizes, targets: Sequence[Target]
+        self,
+        features: Features,
+        regions: Regions,
+        image_shapes: Sizes,
+        targets: Sequence[Target],
+        reason: Reason | None = None,
     ) -> tuple[dict[str, Tensor], RegionLogits]:
         """Classification, box and mask losses of sampled RoIs; finite also where an image has no thing.
 
@@ -174,7 +194,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             classification, box and mask; and the logits that they are of.
         """
         pooled = self.box_roi_pool(features, regions.boxes, image_shapes)
-        classes, offsets = self.box_predictor(self.box_head(pooled))
+        classes, offsets = self._predict_boxes(pooled, [len(one) for one in regions.boxes], reason)
         labels, deltas = torch.cat(regions.labels), torch.cat(regions.deltas)
         classification, box = box_losses(classes, offsets, labels, deltas, _over_the_batch(regions))
         boxes = [image[chosen] for image, chosen in zip(regions.boxes, regions.positive, strict=True)]
@@ -196,12 +216,20 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         of_classes = of_class(self._mask_logits(features, boxes, image_shapes), torch.cat(labels))
         return _by_image(of_classes, labels)
 
-    def dense(self, features: Features, num_boxes: int, num_masks: int) -> tuple[Tensor, Tensor, Tensor]:
+    def dense(
+        self, features: Features, num_boxes: int, num_masks: int, reason: Reason | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits, box deltas and mask logits of a fixed number of RoIs per image."""
         pooled = self.box_roi_pool.pool_fixed(features, num_boxes)
-        logits, deltas = self.box_predictor(self.box_head(pooled))
+        logits, deltas = self._predict_boxes(pooled, [num_boxes] * (len(pooled) // num_boxes), reason)
         masks = self._predict_masks(self.mask_roi_pool.pool_fixed(features, num_masks))
         return logits, deltas, masks
+
+    def _predict_boxes(self, pooled: Tensor, counts: Sequence[int], reason: Reason | None) -> tuple[Tensor, Tensor]:
+        """Class logits and box deltas of pooled regions, of which each image has so many."""
+        x = self.box_head(pooled)
+        found: tuple[Tensor, Tensor] = self.box_predictor(x if reason is None else reason(x, counts))
+        return found
 
     def _mask_logits(self, features: Features, boxes: list[Tensor], image_shapes: Sizes) -> Tensor:
         return self._predict_masks(self.mask_roi_pool(features, boxes, image_shapes)).float()

@@ -65,3 +65,10 @@ def _draw(mask: Tensor, count: int, most: int, generator: torch.Generator | None
     device = torch.device("cpu") if generator is None else generator.device
     order = torch.randperm(count, generator=generator, device=device)[:most]
     return places(mask, count)[send(order, mask.device)].sort().values
+
+
+def apart(generator: Generators) -> Generators:
+    """Other generators of the images, whose numbers do not depend on how many these have given; one of all as it is."""
+    if not isinstance(generator, Sequence):
+        return generator
+    return [torch.Generator(one.device).manual_seed((one.initial_seed() + 1) % 2**63) for one in generator]

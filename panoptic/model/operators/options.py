@@ -21,5 +21,5 @@ MASK_HEADS = ("searched", "plain")
 PANOPTIC_HEADS = ("merge", "upsnet", "sognet")
 """From things and stuff to a map: merged by rules, or by the panoptic logits of UPSNet or SOGNet."""
 
-FUSIONS = ("attention", "none")
-"""What connects the branches: Auto-Panoptic's attention, or nothing."""
+FUSIONS = ("attention", "none", "graph")
+"""What connects the branches: Auto-Panoptic's attention, nothing, or graph reasoning after BGRNet."""

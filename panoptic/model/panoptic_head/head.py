@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.roi import Detections
-from autopanoptic.panoptic.model.heads.sampling import Generators
+from autopanoptic.panoptic.model.heads.sampling import Generators, apart
 from autopanoptic.panoptic.model.panoptic_head.logits import panoptic_logits
 from autopanoptic.panoptic.model.panoptic_head.pruning import (
     STRIDE,
@@ -37,7 +37,8 @@ class PanopticLogits(nn.Module):
 
     def kept(self, truth: Truth, generator: Generators) -> list[Tensor]:
         """Draw the instances of each image that the loss sees, as places (K,)."""
-        each = map(_own, generator) if isinstance(generator, Sequence) else [generator] * len(truth.targets)
+        own = apart(generator)
+        each = own if isinstance(own, Sequence) else [own] * len(truth.targets)
         return [
             kept_instances(len(target["labels"]), one).to(target["labels"].device)
             for target, one in zip(truth.targets, each, strict=True)
@@ -103,8 +104,3 @@ class PanopticLogits(nn.Module):
             quartered(semantic), quartered(numbers), kept, len(target["labels"]), self.num_stuff, unknown=self.unknown
         )
         return panoptic_loss(logits, wanted)
-
-
-def _own(generator: torch.Generator) -> torch.Generator:
-    """Another generator of an image, so that what is kept does not depend on how many numbers others have drawn."""
-    return torch.Generator(generator.device).manual_seed((generator.initial_seed() + 1) % 2**63)

@@ -9,6 +9,7 @@ from autopanoptic.panoptic.model.parts.kinds import (
     BOTH,
     CLASS_SCORES,
     LEVEL_FEATURES,
+    PIXEL_FEATURES,
     STUFF_SCORES,
     BranchFusion,
     MaskHead,
@@ -72,6 +73,13 @@ def _unconnected(*_: object) -> Connections:
     return Connections()
 
 
+def _graph(config: PanopticConfig, _: Shapes, background: Shapes) -> Connections:
+    from autopanoptic.panoptic.model.fusion.connections import Connections
+    from autopanoptic.panoptic.model.graph.reasoning import GraphReasoning
+
+    return Connections(graph=GraphReasoning(config, background))
+
+
 def _merged(_: PanopticConfig) -> None:
     return None
 
@@ -90,11 +98,16 @@ def _sognet(config: PanopticConfig) -> PanopticLogits:
 
 register(SemanticHead("searched", _searched_semantics, elastic=True, gives=(STUFF_SCORES, LEVEL_FEATURES)))
 register(SemanticHead("panoptic-fpn", _panoptic_fpn, elastic=True, gives=(STUFF_SCORES,)))
-register(SemanticHead("upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES), needs=(BOTH,)))
+register(
+    SemanticHead(
+        "upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES, PIXEL_FEATURES), needs=(BOTH,)
+    )
+)
 register(MaskHead("searched", _searched_masks, elastic=True))
 register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))
+register(BranchFusion("graph", _graph, needs=(CLASS_SCORES, PIXEL_FEATURES)))
 register(PanopticHead("merge", _merged, elastic=True))
 register(PanopticHead("upsnet", _upsnet, elastic=True, needs=(CLASS_SCORES,)))
 register(PanopticHead("sognet", _sognet, elastic=True, needs=(CLASS_SCORES,)))

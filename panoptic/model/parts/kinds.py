@@ -144,6 +144,7 @@ class FusionOperator(Part["Callable[[Size, Size, PanopticConfig], nn.Module]", "
 STUFF_SCORES = "scores of stuff and of any thing"
 CLASS_SCORES = "scores of every class"
 LEVEL_FEATURES = "features of stuff at P2 to P5"
+PIXEL_FEATURES = "features of pixels side by side"
 BOTH = "classes of things and of stuff"
 """What a component may give and need."""
 

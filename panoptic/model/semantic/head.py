@@ -32,6 +32,10 @@ class SegmentationBranch(nn.Module):
         """Logits (B, 1 + S, H / 4, W / 4) of the (modulated) features."""
         raise NotImplementedError
 
+    def joined(self, features: Features) -> Tensor:
+        """All features side by side at P2's size, where the head gives features of pixels."""
+        raise NotImplementedError
+
     def losses(self, logits: Tensor, truth: Truth) -> dict[str, Tensor]:
         """Losses of what `classify` gives, each a scalar, unweighted."""
         return {"segmentation": segmentation_loss(logits, truth.semantic)}

@@ -138,7 +138,7 @@ def test_shares_of_a_count_of_zero_are_finite() -> None:
     assert of_whole(whole, 1)({"pixels": torch.tensor(0.0), "rois": torch.tensor(2.0)}) == {"pixels": 0.0, "rois": 0.25}
 
 
-@pytest.mark.parametrize("name", ["panoptic-fpn", "upsnet", "sognet"])
+@pytest.mark.parametrize("name", ["panoptic-fpn", "upsnet", "sognet", "bgrnet"])
 def test_so_are_those_of_other_models(datasets: Datasets, batch: LabelledBatch, name: str) -> None:
     categories, model = datasets.train.categories, MODELS[name]
     plain = PanopticConfig.scenes(len(categories.things), len(categories.stuff))
