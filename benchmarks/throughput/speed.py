@@ -94,7 +94,7 @@ def _timed(
     taken = []
     for _ in range(steps + 1):
         start = clock()
-        step(images.to(device, non_blocking=True))
+        step(images.to(device))
         if on_gpu:
             torch.cuda.synchronize(device)
         taken.append(clock() - start)
