@@ -79,7 +79,8 @@ class Usage:
             if values[key] is not None and type(values[key]) is not int:
                 raise ValueError(f"{key} must be pixels or null, not {values[key]!r}")
         categories = Categories.from_json(values["categories"])
-        seen = {key: tuple(one) if isinstance(one, list) else one for key, one in values["normalization"].items()}
+        given: Mapping[str, Any] = values["normalization"]
+        seen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}
         rules, normalization = MergeRules(**values["merge"]), Normalization(**seen)
         usage = cls(categories, values["short_side"], values["long_side"], rules, normalization)
         usage.transform  # noqa: B018 - refuses sides that are out of range

@@ -1,4 +1,4 @@
-"""The searched mask head (He et al. 2017): its layers, targets and loss."""
+"""The mask head (He et al. 2017): its layers, searched or plain, targets and loss."""
 
 from __future__ import annotations
 
@@ -23,6 +23,31 @@ def mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.M
 
     def layer(index: int) -> nn.Module:
         return head_layer(channels if index else in_channels, channels, config, f"mask.{index}")
+
+    return stack(layer, mask_depth(config), "mask.depth")
+
+
+class PlainLayer(nn.Sequential):
+    """A 3x3 convolution and ReLU, without norm.
+
+    Attributes:
+        operator: How pictures of a network call it.
+    """
+
+    operator = "conv3"
+
+    def __init__(self, in_channels: Size, channels: Size) -> None:
+        convolution = ElasticConv2d(in_channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        super().__init__(convolution, nn.ReLU(inplace=True))
+
+
+def plain_mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
+    """The layers of Mask R-CNN (He et al. 2017, figure 4): plain convolutions, (N, C_in, M, M) to (N, C, M, M)."""
+
+    def layer(index: int) -> nn.Module:
+        return PlainLayer(channels if index else in_channels, channels)
 
     return stack(layer, mask_depth(config), "mask.depth")
 
