@@ -28,7 +28,7 @@ BOUND = """The last row but one is what a network would reach if everything but 
 took no time; the last compares that with Mask R-CNN's own rate. torch's depthwise convolutions do a fraction of the
 work that dense ones do in the same time, and products of few channels less than those of many: where the last row is
 below 1, no code around torch's operators can reach Mask R-CNN's rate. So it stands, by the processor's seconds of the
-table above:"""
+table above, which vary by some 2% from one run to another:"""
 SPEED = """## Training and evaluation
 
 Random weights, random pixels, 10 things an image; training steps with AdamW, evaluation with no least score, until the

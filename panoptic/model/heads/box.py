@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from autopanoptic.nas import ElasticLinear, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.products import linear
+from autopanoptic.panoptic.model.heads.kernels.products import linear
 
 
 class BoxPredictor(nn.Module):

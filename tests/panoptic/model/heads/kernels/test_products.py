@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from autopanoptic.panoptic.model.heads import products
+from autopanoptic.panoptic.model.heads.kernels import products
 
 
 @pytest.mark.parametrize("is_amd", [True, False])

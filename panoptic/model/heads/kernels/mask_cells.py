@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autopanoptic.panoptic.model.heads.products import product
+from autopanoptic.panoptic.model.heads.kernels.products import product
 
 AT_ONCE = 2**19
 """Hidden values (2 MiB) that are computed at a time: what follows finds them in the processor's cache."""
