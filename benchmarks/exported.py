@@ -2,8 +2,8 @@
 
 Run as ``python -m benchmarks.exported [--architecture coco_3.8g] [--size 480x640] [--repeats 3]``. The network is a
 published one with drawn weights, on which neither depends much. Its graphs are written, read back, compared with torch
-and timed as ``autopanoptic panoptic export`` does it, but in seconds of the processor, on one thread, so that other work
-on the machine counts little.
+and timed as ``autopanoptic panoptic export`` does it, but in seconds of the processor, on one thread, so that other
+work on the machine counts little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from autopanoptic.nas.supernet.state import seeded
-from autopanoptic.panoptic.data.loading.normalization import Normalization
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.export.checks import Run, expected_of, largest_difference, torch_of
 from autopanoptic.panoptic.export.onnx_graphs import OnnxGraph, write_onnx
 from autopanoptic.panoptic.export.plans import Inputs, Plan, plans_of
@@ -73,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     height, width = map(int, given.size.split("x"))
-    plans = plans_of(published(given.architecture), Normalization(), (height, width), fixed=True)
+    plans = plans_of(published(given.architecture), IMAGENET, (height, width), fixed=True)
     print(f"{given.architecture}, {given.size}, torch {torch.__version__}\n\n{HEAD}", flush=True)
     with TemporaryDirectory() as folder:
         for row in rows(plans, Path(folder), given.repeats):

@@ -95,6 +95,8 @@ def _explained(problem: BaseException, command: str | None) -> str:
     task = _tasks().get(command or "")
     if isinstance(problem, ImportError) and not isinstance(problem, TaskError) and task is not None:
         return f"{problem}. {_remedy(task)}"
+    if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}"  # which Python writes with a number
     return str(problem) or type(problem).__name__
 
 

@@ -13,6 +13,7 @@ from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
+from autopanoptic.panoptic.stages.checks import require_warm_start
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
@@ -38,9 +39,11 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
             search or the trainings of the settings no way to begin.
     """
     with run.stage("data"), run.refusable():
+        begun = (run.folder / JOURNAL).exists()
+        if architecture is None and not begun:
+            require_warm_start(run.settings)  # before scenes are generated
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
-        begun = (run.folder / JOURNAL).exists()
         left_out = check_feasible(run.settings, datasets, architecture, begun=begun)
         _describe_weights(run, left_out)
         if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():

@@ -98,6 +98,8 @@ def read_records(path: str | Path, keys: str) -> list[Any]:
         FileNotFoundError: There is no such file.
         ValueError: The file holds something else, or nothing.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
     try:
         records = json.loads(Path(path).read_text())
     except ValueError as error:

@@ -106,6 +106,17 @@ def _batches(settings: Settings) -> dict[str, int]:
     return {f"{name}.batch_size": recipe.batch_size for name, recipe in recipes.items() if recipe is not None}
 
 
+def require_warm_start(settings: Settings) -> None:
+    """Refuse a search that is to begin with the candidates of a file that is not there.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = settings.search.warm_start
+    if path is not None and not Path(path).is_file():
+        raise FileNotFoundError(f"search.warm_start: {path}: there is no such file")
+
+
 def require_logger(settings: Settings) -> None:
     """Refuse a logger that is not installed.
 

@@ -74,8 +74,20 @@ def make_scheduler(recipe: Recipe, cycle: int, optimizer: Optimizer, *, same_bat
 
 def _make(recipe: OptimizerRecipe, groups: list[dict[str, Any]], *, fused: bool) -> Optimizer:
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused)
+        return _with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused))
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
+
+
+def _with_momentum(optimizer: Optimizer) -> Optimizer:
+    """Give each parameter the momentum 0, with which a first step is what it is without any.
+
+    Torch's fused SGD fails where some parameters have had gradients before and others have them for the first time, as
+    the options of a supernet do.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:

@@ -172,6 +172,12 @@ def test_errors_are_one_clean_line(tmp_path: Path, content: str | None, message:
     assert result.stderr.count("\n") == 1
 
 
+def test_errors_of_the_system_name_the_file(journal: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("show", str(journal), "--plots", str(tmp_path / "file" / "plots"))
+    assert (result.exit_code, result.stderr) == (1, f"Error: {tmp_path / 'file' / 'plots'}: Not a directory\n")
+
+
 def test_a_folder_is_refused_by_the_journals_in_it(tmp_path: Path) -> None:
     (tmp_path / "search.jsonl").touch()
     result = run("show", str(tmp_path))

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -81,10 +81,16 @@ def read_stored(path: Path) -> StoredImage:
     except _RefusedMode as refused:
         raise ValueError(f"{path}: has the mode {refused} ({_why(str(refused))}); convert it to 8-bit RGB") from None
     except DECODING_ERRORS as error:
-        raise ValueError(f"{path}: cannot be decoded ({error}); the file is damaged or not an image") from error
+        raise undecodable(path, error) from error
     if before is not None and before != after:
         return StoredImage(np.ascontiguousarray(_turn_back(pixels, before)), before)
     return StoredImage(pixels, after)
+
+
+def undecodable(path: Path, error: Exception) -> ValueError:
+    """Return the error of a file that Pillow has failed to read, which it may name by its own objects."""
+    why = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+    return ValueError(f"{path}: cannot be decoded ({why}); the file is damaged or not an image")
 
 
 class _RefusedMode(Exception):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from deflate import DeflateError, zlib_decompress
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS
+from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS, undecodable
 from autopanoptic.panoptic.data.segments import rgb_to_id
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -126,7 +126,7 @@ def _colors(content: bytes, path: Path) -> npt.NDArray[np.uint8]:
             fault = _fault(image, content)
             colors = np.zeros((0, 0, 3), np.uint8) if fault else np.array(image.convert("RGB"))
     except DECODING_ERRORS as error:
-        raise ValueError(f"{path}: cannot be decoded ({error}); the file is damaged or not an image") from error
+        raise undecodable(path, error) from error
     if fault:
         raise ValueError(f"{path}: {fault}; a panoptic PNG is RGB of 8 bits, with id = R + 256 G + 256^2 B")
     return colors

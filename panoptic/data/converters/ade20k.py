@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS
+from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS, undecodable
 from autopanoptic.panoptic.data.converters.ade20k_classes import CLASSES, OF_NUMBER, THINGS, categories
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
 from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing, write_dataset
@@ -214,7 +214,7 @@ def _read(path: Path, dimensions: int) -> npt.NDArray[Any]:
         with Image.open(path) as image:
             values = np.array(image)
     except DECODING_ERRORS as error:
-        raise ValueError(f"{path}: cannot be decoded ({error}); the file is damaged or not an image") from error
+        raise undecodable(path, error) from error
     if values.dtype != np.uint8 or values.ndim != dimensions or values.shape[2:] not in ((), (3,)):
         kind = "grey" if dimensions == 2 else "RGB"
         raise ValueError(f"{path}: is {values.dtype} of shape {values.shape}, where {kind} of 8 bits is distributed")

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS
+from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS, undecodable
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.converters.cityscapes_labels import IGNORED, LABELS, categories
 from autopanoptic.panoptic.data.converters.cityscapes_panoptic import read_panoptic_json
@@ -142,7 +142,7 @@ def _read_values(path: Path) -> Any:
         with Image.open(path) as image:
             values = np.array(image)
     except DECODING_ERRORS as error:
-        raise ValueError(f"{path}: cannot be decoded ({error}); the file is damaged or not an image") from error
+        raise undecodable(path, error) from error
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"{path}: an instanceIds PNG is grey with 16 bits, not {values.dtype} of shape {values.shape}")
     return values.astype(np.int64)

@@ -243,3 +243,11 @@ def test_a_run_compares_with_what_it_is_asked_to(staged: Path, tmp_path: Path) -
     assert "The best of them is the searched network; the hand-made one is trained once." in texts["hand_made",]
     assert "searched - " not in texts[()]
     assert "searched - random" in texts["random_draws",]
+
+
+def test_a_missing_warm_start_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
+    run = Run(change_settings(SETTINGS, {"search.warm_start": str(tmp_path / "log.json")}), tmp_path / "run", quiet())
+    with pytest.raises(FileNotFoundError, match=r"^search\.warm_start: .*log\.json: there is no such file$"):
+        prepare(run)
+    assert not (tmp_path / "run" / "data").exists()
+    assert not (tmp_path / "run" / "config.yaml").exists()

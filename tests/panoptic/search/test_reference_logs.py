@@ -26,7 +26,7 @@ from autopanoptic.nas import (
 from autopanoptic.nas.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.search.architecture_files import load_shipped, to_published, write_published
+from autopanoptic.panoptic.search.architecture_files import load_shipped, read_published, to_published, write_published
 from autopanoptic.panoptic.search.first_candidates import BEST, first_candidates
 from autopanoptic.panoptic.search.reference_logs import Candidate, log_to_journal, read_log, space_of, write_log
 
@@ -215,3 +215,9 @@ def test_what_cannot_begin_a_search_is_refused(
     refused(tmp_path / "config.yaml", r"config\.yaml.* It must be a journal, a search log or result file of Auto-Pan")
     load_shipped("coco_3.8g").save(tmp_path / "architecture.json")
     refused(tmp_path / "architecture.json", r"architecture\.json: .*backbone\.6")
+
+
+@pytest.mark.parametrize("read", [read_log, read_published])
+def test_a_missing_file_is_named(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"^{tmp_path}/nowhere\.json: there is no such file$"):
+        read(tmp_path / "nowhere.json")

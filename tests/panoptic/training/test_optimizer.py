@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
+from torch import nn
 
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -78,3 +79,27 @@ def test_where_torch_has_no_fused_optimizer_the_log_says_so(
     optimizer = make_optimizer(Recipe(passes=1), network)
     assert not any(group["fused"] for group in optimizer.param_groups)
     assert "not fused, so that its steps take longer: `fused=True` requires" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_parameters_may_have_their_first_gradients_at_different_steps(kind: Literal["sgd", "adamw"]) -> None:
+    """As the options of a supernet do: what they come to is what torch's plain optimizers give."""
+    recipe = Recipe(passes=1, optimizer=kind, learning_rate=0.1, weight_decay=0.01)
+    layers, plain = (nn.ModuleList(nn.Linear(3, 3) for _ in range(3)) for _ in range(2))
+    plain.load_state_dict(layers.state_dict())
+    optimizer = make_optimizer(recipe, layers)
+    groups = [{**group, "params": []} for group in optimizer.param_groups]
+    twins = dict(zip(layers.parameters(), plain.parameters(), strict=True))
+    for group, found in zip(groups, optimizer.param_groups, strict=True):
+        group |= {"params": [twins[one] for one in found["params"]], "fused": False, "foreach": False}
+    expected = type(optimizer)(groups)
+    for used in ((0, 1), (1, 2), (0,), (0, 1, 2)):
+        for network, stepped in ((layers, optimizer), (plain, expected)):
+            x = torch.linspace(-1, 1, 6).view(2, 3)
+            for index in used:
+                x = network[index](x)
+            x.square().sum().backward()
+            stepped.step()
+            stepped.zero_grad(set_to_none=True)
+    for one, other in twins.items():
+        torch.testing.assert_close(one, other)

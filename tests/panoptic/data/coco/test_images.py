@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,11 @@ def test_images_too_large_to_be_honest_are_named(tmp_path, monkeypatch):
 def test_missing_file():
     with pytest.raises(FileNotFoundError, match=r"none\.png: there is no such file"):
         read_image(Path("none.png"))
+
+
+def test_a_text_is_refused_in_words(tmp_path):
+    path = tmp_path / "text.jpg"
+    path.write_text("hello")
+    said = f"{path}: cannot be decoded (of no known format); the file is damaged or not an image"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        read_image(path)
