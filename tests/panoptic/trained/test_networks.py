@@ -13,6 +13,7 @@ from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.results.usage import USAGE, Usage
 from autopanoptic.panoptic.trained import evaluate as evaluating
+from autopanoptic.panoptic.trained.commands import folder_of
 from autopanoptic.panoptic.trained.networks import find_networks, load_trained, precision_of, run_of
 
 
@@ -112,3 +113,14 @@ def test_networks_compute_in_the_precision_of_their_run(
         with pytest.raises(Stop):
             evaluating.evaluate(run, networks=["random"], precision=precision, device="cpu")  # type: ignore[arg-type]
     assert seen == ["bf16-mixed", "32-true"]
+
+
+def test_a_run_is_found_beside_a_folder_of_data_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("coco", "annotations").mkdir(parents=True)
+    assert folder_of("coco") == Path("coco")  # which is refused by what it lacks
+    Path("runs", "coco").mkdir(parents=True)
+    assert folder_of("coco") == Path("runs/coco")
+    assert folder_of("runs/coco") == Path("runs/coco")
+    Path("coco", "config.json").touch()
+    assert folder_of("coco") == Path("coco")
