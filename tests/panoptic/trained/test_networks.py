@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,7 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "no categories": lambda text: text.replace("categories", "classes"),
     "a side": lambda text: text.replace('"short_side": null', '"short_side": "large"'),
     "a side of 0": lambda text: text.replace('"short_side": null', '"short_side": 0'),
+    "a normalization": lambda text: re.sub(r'"normalization": {[^}]*}', '"normalization": "imagenet"', text),
     "a rule": lambda text: text.replace("stuff_area", "staff_area"),
     "a rule's value": lambda text: text.replace('"score_threshold": 0.11', '"score_threshold": 5'),
 }
