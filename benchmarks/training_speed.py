@@ -87,13 +87,13 @@ class Training:
     """A network in training."""
 
     def __init__(self, network: nn.Module, losses: Losses) -> None:
-        self.network, self.losses = network, losses
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+        self.parameters, self.losses = list(network.parameters()), losses
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4, fused=True)
 
     def step(self, batch: LabelledBatch) -> None:
         """Take one training step."""
         self.losses(batch).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(self.parameters, CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 

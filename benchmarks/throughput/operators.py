@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -16,7 +17,8 @@ from torch.utils.flop_counter import flop_registry
 OTHERS = "everything else"
 KINDS = ("convolution 3x3 and larger", "convolution 1x1", "depthwise convolution", "transposed convolution",
          "matrix product", OTHERS)  # fmt: skip
-PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
+PRODUCTS = {"mm": "mm", "addmm": "addmm", "addmm_": "addmm", "bmm": "bmm", "baddbmm": "baddbmm"}
+"""Their operators, and by which of them torch's counter counts each."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ def _kind_and_work(func: Any, args: Any, kwargs: Any, out: Any) -> tuple[str, fl
         # One product for the gradient of the input, one for that of the weight.
         return _kind_of(weight, transposed, groups), sum(wanted[:2]) * _work(x, weight, gradient, transposed)
     if name in PRODUCTS:
-        count: Callable[..., int] = flop_registry[func._overloadpacket]
+        count: Callable[..., int] = flop_registry[getattr(torch.ops.aten, PRODUCTS[name])]
         return "matrix product", count(*args, **kwargs, out_val=out) / 2
     return OTHERS, 0.0
 

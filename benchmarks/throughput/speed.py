@@ -55,14 +55,14 @@ def measure(
 
 
 def _training(contestant: Contestant, precision: str) -> Callable[[LabelledBatch], None]:
-    network = contestant.network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    parameters = list(contestant.network.train().parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
 
     def step(batch: LabelledBatch) -> None:
         with computing(precision, batch.images.device):
             loss = contestant.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from autopanoptic.panoptic.configs.models import MODEL, NETWORK, with_model
 from autopanoptic.panoptic.configs.widths import NETWORKS, WIDTH, spelled_out
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, read
 
@@ -148,17 +149,17 @@ def _layer_of(path: Path) -> Layer:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values, not {values!r:.60}")
     places = {keys: f"{_short(path)}, line {line}" for keys, line in document.lines.items()}
-    return _with_widths(Layer(values, places, _short(path)))
+    return _without_names(Layer(values, places, _short(path)))
 
 
-def _with_widths(layer: Layer) -> Layer:
-    """Return a layer with channels and depths in place of widths' names; their places stay."""
+def _without_names(layer: Layer) -> Layer:
+    """Return a layer with what widths and models stand for in place of their names; their places stay."""
     try:
-        values = spelled_out(layer.values)
+        values = spelled_out(with_model(layer.values))
         if isinstance(values.get(QUICK), Mapping):
-            values[QUICK] = spelled_out(values[QUICK])
+            values[QUICK] = spelled_out(with_model(values[QUICK]))
     except ValueError as error:
-        keys = [(WIDTH,), *((one, WIDTH) for one in NETWORKS)]
+        keys = [(WIDTH,), *((one, WIDTH) for one in NETWORKS), (NETWORK, MODEL)]
         place = layer.latest([*keys, *((QUICK, *key) for key in keys)]) or layer.source
         raise ConfigError(f"{f'{place}: ' if place else ''}{error}") from error
     return Layer(values, layer.places, layer.source)
@@ -212,7 +213,7 @@ def layer_of_changes(changes: Iterable[tuple[str, Any, str]]) -> Layer:
         for name in reversed(path):
             nested = {name: nested}
         found = Layer(nested, dict.fromkeys(_paths(value, path), place)).over(found)
-    return _with_widths(found)
+    return _without_names(found)
 
 
 def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:

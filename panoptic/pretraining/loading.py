@@ -49,8 +49,8 @@ class ImageBatch:
     def to(self, device: torch.device | str) -> ImageBatch:
         """Returns the batch on a device; waits for no copy to a GPU, whose later work does."""
         waits_not = torch.device(device).type == "cuda"
-        moved = (one.to(device, non_blocking=waits_not) for one in (self.pixels, self.labels))
-        return ImageBatch(*moved, self.normalization)
+        pixels, labels = (one.to(device, non_blocking=waits_not) for one in (self.pixels, self.labels))
+        return ImageBatch(pixels, labels, self.normalization)
 
     def pin_memory(self) -> ImageBatch:
         """Returns the batch in page-locked memory; loaders call this."""

@@ -81,7 +81,8 @@ class Usage:
         if not isinstance(values["normalization"], Mapping):
             raise ValueError(f"normalization must be an object, not {values['normalization']!r}")
         categories = Categories.from_json(values["categories"])
-        seen = {key: tuple(one) if isinstance(one, list) else one for key, one in values["normalization"].items()}
+        given: Mapping[str, Any] = values["normalization"]
+        seen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}
         rules, normalization = MergeRules(**values["merge"]), Normalization(**seen)
         usage = cls(categories, values["short_side"], values["long_side"], rules, normalization)
         usage.transform  # noqa: B018 - refuses sides that are out of range

@@ -143,14 +143,13 @@ def retrain(
     """Train what the search of a run has found, or any architecture, by the run's recipe.
 
     The run is that of --name, or the latest. Options that describe a run make a new one, or must be its own.
-    Without --architecture the finalists of the search are trained, and the best of them is `searched`.
+    Without --architecture the finalists of the search are trained, and the best of them is `searched`; where nothing is
+    searched, because the parts of --model and its --backbone are fixed, that network is trained, named as its model.
     With it --init is that network's own, such as the folder of `pretrain` of the same architecture.
     """
     from autopanoptic.panoptic.run import retrain as stage
 
     with _told(context, ""):  # before a new run has a folder
-        if architecture is None and network is not None:
-            raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
         # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
         start: str | None = values["retrain_init"] if architecture is not None else None
         apart = () if start is None else ("retrain_init",)
@@ -162,6 +161,10 @@ def retrain(
     with _stage(context, "retrain", name, values, own=own, apart=apart) as run:
         if start is not None:
             run.start_from(start)
+        if chosen is None:
+            stem, chosen = stage.fixed_network(run.settings) or (None, None)
+        if chosen is None and network is not None:
+            raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.configs.models import name_of
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.finalists import names_of, qualities
@@ -24,6 +25,8 @@ from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, usage_of
 from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
+from autopanoptic.panoptic.stages.search import the_network
+from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 
 
@@ -47,7 +50,8 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
     """Train a network by the run's recipe into ``networks/<name>/``, going on from its last checkpoint.
 
     Without an architecture that is the run's answer, ``searched``: its best ``search.finalists`` candidates are
-    trained, and the one that is then the best on nas_val is taken, as the whole run does.
+    trained, and the one that is then the best on nas_val is taken, as the whole run does. Where every part of the
+    network is fixed it is that one, see `fixed_network`.
 
     Args:
         run: The run. Its data are prepared first; without an architecture it must have ended its search, and where
@@ -60,10 +64,15 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         ValueError: If the architecture is none of the run's networks, the name is no folder's or is kept for what the
             run finds, or the folder holds another training.
     """
+    if architecture is None and (fixed := fixed_network(run.settings)) is not None:
+        name, architecture = name or fixed[0], fixed[1]
     with run.refusable():
         _require_trainable(run, architecture, name)
     if architecture is not None:
         assert name is not None
+        if run.settings.init == "supernet" and the_network(run.settings) is not None:
+            run.say("Nothing is searched here, so there is no supernet to start from: weights are drawn from the seed.")
+            run.start_from("scratch")
         with run.stage("retraining"):
             return _train(run, {name: architecture})[name]
     finalists = finalists_of(run, *finished_search(run))
@@ -72,6 +81,12 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
         trained = train_finalists(run, finalists, {})
     trained.architectures[SEARCHED].save(run.folder / ARCHITECTURE)
     return trained.networks[SEARCHED]
+
+
+def fixed_network(settings: Settings) -> tuple[str, Architecture] | None:
+    """Return the one network there is where nothing is searched, named as its model; None where there are choices."""
+    architecture = the_network(settings)
+    return None if architecture is None else (name_of(vars(settings.network)) or "network", architecture)
 
 
 def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str, Architecture]) -> Trained:
@@ -133,7 +148,7 @@ def _require_trainable(run: Run, architecture: Architecture | None, name: str | 
         _require_free(name)
     else:
         require_finished_search(run)
-    if run.settings.init == "supernet":
+    if run.settings.init == "supernet" and the_network(run.settings) is None:
         require_supernet(run)
     if run.datasets is None:
         prepare(run, architecture)

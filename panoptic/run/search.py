@@ -16,7 +16,7 @@ from autopanoptic.panoptic.search.evaluator import error_name
 from autopanoptic.panoptic.search.strategies import answer_of, family, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.prepare import NETWORKS
-from autopanoptic.panoptic.stages.search import JOURNAL, Candidates, searched_space
+from autopanoptic.panoptic.stages.search import JOURNAL, Candidates, require_choices, searched_space
 
 TRIALS = "search.json"
 """All trials of a run's search, once it has ended."""
@@ -34,8 +34,9 @@ def search(run: Run) -> Result:
 
     Raises:
         FileNotFoundError: If the supernet is not trained.
-        ValueError: If it was trained otherwise or the data are others, naming what differs.
+        ValueError: If it was trained otherwise or the data are others, naming what differs, or there is no choice.
     """
+    require_choices(run.settings)
     require_supernet(run)
     prepared(run)
     with run.stage("search"), candidates_of(run) as candidates:

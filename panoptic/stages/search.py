@@ -29,6 +29,7 @@ from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.pretrained import with_known_backbone
 from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.first_candidates import first_candidates
@@ -77,8 +78,12 @@ def check_feasible(
             raise ValueError(
                 f"objective={settings.search.objective!r}, but {datasets.train.source} has no category of {kind}"
             )
+    if architecture is None:
+        require_choices(settings)
     left_out = check_start(settings, categories, architecture)
     space = searched_space(settings, datasets)
+    if not space.choices:  # one network, which is trained
+        return left_out
     objectives = [Objective(name, direction) for name, direction in objectives_of(settings).items()]
     strategy_of(settings.search.strategy, settings.search.trials, space).check(space, objectives)
     stopper = stopper_of(settings, datasets)
@@ -90,6 +95,27 @@ def check_feasible(
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
     return left_out
+
+
+def require_choices(settings: Settings) -> None:
+    """Refuse a search where every part of the network is fixed.
+
+    Raises:
+        ValueError: Saying how the network is trained.
+    """
+    if the_network(settings) is not None:
+        raise ValueError(
+            "there is nothing to search: in search.space auto-panoptic the network has no choice, with "
+            f"network.backbone {settings.network.backbone}, semantic_head {settings.network.semantic_head} and "
+            f"mask_head {settings.network.mask_head}; `autopanoptic panoptic retrain` trains it, without a search"
+        )
+
+
+def the_network(settings: Settings) -> Architecture | None:
+    """Return the one architecture there is where every part of the network is fixed; else None."""
+    with torch.device("meta"):
+        space = Supernet(PanopticNetwork(with_known_backbone(settings.network_for(1, 1)))).space
+    return None if space.choices else space.canonical({})
 
 
 def searched_space(settings: Settings, datasets: Datasets) -> SearchSpace:

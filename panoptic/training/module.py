@@ -92,7 +92,9 @@ class PanopticModule(SupernetModule):
         concerns float16 alone.
         """
         if gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+            # Of the optimizer, because the network would look for them in all its modules at every step.
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def _split(self, network: nn.Module, batch: LabelledBatch) -> list[BatchPart]:
         """Return the parts of what this device has of a batch, whose losses add up to its share of the batch's."""

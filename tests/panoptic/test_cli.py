@@ -16,6 +16,7 @@ from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.models import MODEL, NETWORK
 from autopanoptic.panoptic.configs.schema import all_keys
 from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.data.scenes.files import write_scenes
@@ -101,7 +102,7 @@ def test_a_warm_up_needs_its_passes_alone(runs: Path, tmp_path: Path, config: st
 def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     helps = {parameter.name: parameter.help for parameter in command.params}
-    paths = {".".join(path) for path in all_keys()} | {WIDTH}
+    paths = {".".join(path) for path in all_keys()} | {WIDTH, f"{NETWORK}.{MODEL}"}
     for option, key in KEYS.items():
         assert key in paths
         assert helps[option].startswith(f"{key}: "), option

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Channels = tuple[float, float, float]
+_MEAN = (123.675, 116.28, 103.53)
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,18 @@ class Normalization:
     """How the pixels of an image, 0 to 255, become what a network takes: (x - mean) / std, channel by channel.
 
     Attributes:
-        mean: What is subtracted from each channel, in steps of 255 and in the order of `order`.
-        std: What each is divided by then, likewise; positive.
+        mean: What is subtracted from each channel, in values of 0 to 255 and in the order of `order`; by default
+            ImageNet's of red, green and blue, 0.485, 0.456 and 0.406 of 255.
+        std: What each is divided by then, likewise; positive. By default 0.229, 0.224 and 0.225 of 255.
         order: Of the channels, as the network takes them: ``"rgb"``, or ``"bgr"`` for weights of Caffe's and
             Detectron's kind.
 
     Raises:
-        ValueError: If the order is neither, or a deviation is not positive.
+        ValueError: If the order is neither, a deviation is not positive, or the default mean is in the wrong order.
     """
 
-    mean: Channels
-    std: Channels
+    mean: Channels = _MEAN
+    std: Channels = (58.395, 57.12, 57.375)
     order: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
@@ -36,6 +38,11 @@ class Normalization:
             raise ValueError(f"mean and std must hold 3 numbers each, not {list(self.mean)} and {list(self.std)}")
         if min(self.std) <= 0:
             raise ValueError(f"std must hold positive numbers, not {list(self.std)}")
+        if self.order == "bgr" and tuple(self.mean) == _MEAN:
+            raise ValueError(
+                f"mean {list(self.mean)} is ImageNet's of red, green and blue, but order is bgr: give mean and std in "
+                f"that order, such as {list(reversed(self.mean))}"
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns float32 (..., 3, H, W), in `order`, for RGB (..., 3, H, W) in 0..255, on the same device.
@@ -54,7 +61,7 @@ class Normalization:
         return rows.sub_(mean).div_(std).view(pixels.shape).movedim(-1, -3)
 
 
-IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-"""Of torchvision's ImageNet models: RGB; in 0 to 1 the means are 0.485, 0.456, 0.406 and the deviations 0.229, ..."""
+IMAGENET = Normalization()
+"""Of torchvision's ImageNet models."""
 CAFFE_BGR = Normalization((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), "bgr")
 """Of Detectron's and the Auto-Panoptic reference's models: BGR minus the mean."""

@@ -26,6 +26,18 @@ class BoxPredictor(nn.Module):
         return self.classes(x).float(), self.boxes(x).float()
 
 
+class VectorGroupNorm(nn.GroupNorm):
+    """torch's group norm over vectors, for which a CPU takes twice as long as for layer norm over their groups."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C) to the same shape."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        groups = x.unflatten(1, (self.num_groups, -1))  # type: ignore[no-untyped-call]
+        normed = functional.layer_norm(groups, groups.shape[2:], eps=self.eps).flatten(1)
+        return torch.addcmul(self.bias, normed, self.weight)
+
+
 class BoxHead(nn.Sequential):
     """Hidden layers over the pooled features, of which the first is linear in all their cells."""
 
@@ -56,7 +68,7 @@ def box_head(config: PanopticConfig, channels: Size) -> BoxHead:
     for _ in range(2):
         linear = ElasticLinear(entering, config.box_hidden, bias=not config.box_norm)
         nn.init.kaiming_uniform_(linear.weight, a=1)
-        norm = [nn.GroupNorm(config.norm_groups, config.box_hidden)] if config.box_norm else []
+        norm = [VectorGroupNorm(config.norm_groups, config.box_hidden)] if config.box_norm else []
         layers += [linear, *norm, nn.ReLU(inplace=True)]
         entering = config.box_hidden
     return BoxHead(*layers)

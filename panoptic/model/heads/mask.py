@@ -1,4 +1,4 @@
-"""The searched mask head (He et al. 2017): its layers, targets and loss."""
+"""The mask head (He et al. 2017): its layers, searched or plain, targets and loss."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torchvision.ops import roi_align
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.data.loading.masks import ThingMasks
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.mask_cells import mask_cells
 from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
 from autopanoptic.panoptic.model.sizes import active, largest, mask_depth, stack
@@ -22,6 +23,31 @@ def mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.M
 
     def layer(index: int) -> nn.Module:
         return head_layer(channels if index else in_channels, channels, config, f"mask.{index}")
+
+    return stack(layer, mask_depth(config), "mask.depth")
+
+
+class PlainLayer(nn.Sequential):
+    """A 3x3 convolution and ReLU, without norm.
+
+    Attributes:
+        operator: How pictures of a network call it.
+    """
+
+    operator = "conv3"
+
+    def __init__(self, in_channels: Size, channels: Size) -> None:
+        convolution = ElasticConv2d(in_channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        super().__init__(convolution, nn.ReLU(inplace=True))
+
+
+def plain_mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
+    """The layers of Mask R-CNN (He et al. 2017, figure 4): plain convolutions, (N, C_in, M, M) to (N, C, M, M)."""
+
+    def layer(index: int) -> nn.Module:
+        return PlainLayer(channels if index else in_channels, channels)
 
     return stack(layer, mask_depth(config), "mask.depth")
 
@@ -38,9 +64,15 @@ class MaskPredictor(nn.Sequential):
         # times as fast. What follows looks at one cell at a time, so that they are put in their places last.
         upsampling, _, score = self
         kernel = active(upsampling, "weight").permute(2, 3, 1, 0).flatten(0, 2)
-        cells = functional.linear(x.permute(0, 2, 3, 1), kernel, active(upsampling, "bias").repeat(4)).relu_()
-        cells = cells.view(*cells.shape[:3], 2, 2, cells.shape[3] // 4)
-        found = functional.linear(cells, active(score, "weight").flatten(1), active(score, "bias"))
+        bias = active(upsampling, "bias").repeat(4)
+        scores, score_bias = active(score, "weight").flatten(1), active(score, "bias")
+        cells = x.permute(0, 2, 3, 1)
+        if torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
+            found = mask_cells(cells.flatten(0, 2), kernel, bias, scores, score_bias)
+        else:
+            hidden = functional.linear(cells, kernel, bias).relu_()
+            found = functional.linear(hidden.view(*cells.shape[:3], 4, scores.shape[1]), scores, score_bias)
+        found = found.view(*cells.shape[:3], 2, 2, len(scores))
         return found.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 

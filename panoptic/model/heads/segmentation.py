@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,10 +11,33 @@ from torch.nn import functional
 from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.transfers import send
 
+MANY = 16
+"""Classes that fill a vector of a CPU: from there on it is faster where those of a pixel lie side by side."""
+
 
 def to_pixels(logits: Tensor) -> Tensor:
     """Logits at stride 4 to logits at every pixel: (B, K, H / 4, W / 4) to (B, K, H, W)."""
     return functional.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+class _Pixels(torch.autograd.Function):
+    """`to_pixels`, back by two matrix products; torch's derivative adds pixel by pixel where channels are few."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        ctx.size, ctx.dtype = logits.shape[-2:], logits.dtype
+        return to_pixels(logits)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows, columns = (_upsampling(side).to(ctx.dtype) for side in ctx.size)
+        # Image by image, whose pixels the processor's cache holds.
+        return torch.stack([rows @ image @ columns.T for image in gradient])
+
+
+def _upsampling(cells: int) -> Tensor:
+    """How much each cell of an axis counts in each of its pixels, (cells, 4 cells)."""
+    return functional.interpolate(torch.eye(cells)[None], scale_factor=4.0, mode="linear", align_corners=False)[0]
 
 
 def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
@@ -23,7 +48,11 @@ def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
         semantic: Labels 0..S (B, H, W), 255 where there is none (void and padding).
     """
     target = semantic.long()
-    total = functional.cross_entropy(to_pixels(logits).float(), target, ignore_index=VOID, reduction="sum")
+    on_cpu, many = logits.device.type == "cpu", logits.shape[1] >= MANY
+    pixels: Tensor = (_Pixels.apply(logits) if on_cpu and not many else to_pixels(logits)).float()
+    if on_cpu and many:
+        pixels, target = pixels.movedim(1, -1).flatten(0, 2), target.flatten()
+    total = functional.cross_entropy(pixels, target, ignore_index=VOID, reduction="sum")
     return total / (target != VOID).sum().clamp(min=1)
 
 
@@ -50,8 +79,7 @@ def _cells_of_pixels(cells: int, pixels: int, original: int) -> tuple[Tensor, Te
 
     Both resizings are linear, so that one step does what the two do; a pixel has two neighbours, and they three cells.
     """
-    upsampled = functional.interpolate(torch.eye(cells)[None], scale_factor=4.0, mode="linear", align_corners=False)
-    true = upsampled[:, :, :pixels]
+    true = _upsampling(cells)[None, :, :pixels]
     if pixels != original:
         true = functional.interpolate(true, size=original, mode="linear", align_corners=False)
     weights, read = true[0].T.topk(min(3, cells), dim=1)

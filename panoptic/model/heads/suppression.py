@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, nms
+from torchvision.ops import nms
 
 
 def kept_in_groups(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
@@ -21,10 +22,29 @@ def kept_in_groups(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor,
         The places of the kept ones, best first, int64 (K,).
     """
     if boxes.device.type == "cpu":
-        chosen = valid.nonzero()[:, 0]
-        kept: Tensor = chosen[batched_nms(boxes[chosen], scores[chosen], groups[chosen], threshold)]
-        return kept
+        return kept_by_kernel(boxes, scores, groups, valid, threshold)
     return kept_at_once(boxes, scores, groups, valid, threshold)
+
+
+def kept_by_kernel(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
+    """As `kept_in_groups`, on the CPU by a compiled kernel, which sees all groups."""
+    # Loaded here, because numba takes its time, and a GPU does without.
+    from autopanoptic.panoptic.model.heads.suppression_kernel import suppress
+
+    order = scores.argsort(descending=True, stable=True)
+    order = order[valid[order]]
+    grouped = groups[order].argsort(stable=True)
+    own = groups[order[grouped]]
+    edges = torch.cat((torch.ones(1, dtype=torch.bool), own[1:] != own[:-1])).nonzero()[:, 0] if len(own) else own
+    corners = boxes[order[grouped]].detach().float().T.contiguous()
+    kept = suppress(corners.numpy(), np.append(edges.numpy(), len(own)), _rounded_down(threshold))
+    return order[grouped[torch.from_numpy(kept)].sort().values]
+
+
+def _rounded_down(threshold: float) -> np.float32:
+    """The largest float32 up to a number: what exceeds the one exceeds the other."""
+    nearest = np.float32(threshold)
+    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf))
 
 
 def kept_at_once(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution (Zhu et al. 2019, "Deformable ConvNets v2"), quick on CPU and GPU."""
+"""Deformable convolution, modulated (Zhu et al. 2019, "Deformable ConvNets v2") or not, quick on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def one_operator() -> Iterator[None]:
         _ONE_OPERATOR.reset(token)
 
 
-def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with stride 1 and "same" padding at displaced, weighted taps.
 
     On a GPU, and inside of `one_operator`, this is torchvision's operator. Elsewhere (CPU, meta) the taps are
@@ -41,7 +41,8 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
         x: Features, (B, C, H, W).
         offset: Displacement of every tap in pixels, (B, 2 k^2, H, W); channels 2t and 2t + 1 are tap t's
             y and x.
-        modulation: Factor on every tap, (B, k^2, H, W).
+        modulation: Factor on every tap, (B, k^2, H, W); None for 1 (Dai et al. 2017, "Deformable Convolutional
+            Networks").
         weight: Kernel, (C_out, C, k, k) with odd k.
         bias: (C_out,).
 
@@ -59,9 +60,11 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
     return _sampled_conv2d(*arguments)
 
 
-def _sampled_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _sampled_conv2d(x: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
     batch, _, height, width = x.shape
-    taps = _sample_taps(x, offset, weight.shape[-1]) * modulation.flatten(1, 2)[:, None]
+    taps = _sample_taps(x, offset, weight.shape[-1])
+    if modulation is not None:
+        taps = taps * modulation.flatten(1, 2)[:, None]
     flat = weight.flatten(1)
     columns = taps.reshape(batch, flat.shape[1], height * width)
     out = torch.baddbmm(bias[None, :, None], flat.expand(batch, -1, -1), columns)

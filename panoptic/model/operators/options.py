@@ -12,11 +12,11 @@ NECK_OPTIONS = ("fpn", "panet", "bifpn")
 FUSION_OPTIONS = ("r4", "r8", "r16")
 """Options of a fusion unit: the reduction of its hidden layer."""
 
-SEMANTIC_HEADS = ("searched",)
-"""Background branches: the searched layers of Auto-Panoptic."""
+SEMANTIC_HEADS = ("searched", "panoptic-fpn")
+"""Background branches: the searched layers of Auto-Panoptic, the stacks of Panoptic FPN."""
 
-MASK_HEADS = ("searched",)
-"""Mask heads: the searched layers of Auto-Panoptic."""
+MASK_HEADS = ("searched", "plain")
+"""Mask heads: the searched layers of Auto-Panoptic, or plain convolutions."""
 
 FUSIONS = ("attention", "none")
 """What connects the branches: Auto-Panoptic's attention, or nothing."""

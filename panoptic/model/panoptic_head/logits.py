@@ -48,7 +48,7 @@ def panoptic_logits(
         (S + n, H, W), with the unknown's channel one more.
 
     Raises:
-        ValueError: When shapes do not fit, or ``chunk`` is not positive.
+        ValueError: When shapes do not fit, ``chunk`` is not positive, or, on a CPU, a label stands for no class.
     """
     _check(semantic, boxes, labels, masks, num_stuff, overlaps, chunk)
     semantic = semantic.to(torch.promote_types(semantic.dtype, torch.float32))
@@ -103,7 +103,7 @@ def _check(
             f"semantic scores must be (S + T, H, W) with S = {num_stuff} stuff classes and at least one thing class, "
             f"not {tuple(semantic.shape)}"
         )
-    count = len(boxes)
+    count, things = len(boxes), len(semantic) - num_stuff
     if boxes.shape != (count, 4) or labels.shape != (count,) or masks.ndim != 3 or len(masks) != count:
         raise ValueError(
             f"n instances need boxes (n, 4), labels (n,) and masks (n, m, m), not {tuple(boxes.shape)}, "
@@ -111,5 +111,8 @@ def _check(
         )
     if overlaps is not None and overlaps.shape != (count, count):
         raise ValueError(f"overlaps of {count} instances must be ({count}, {count}), not {tuple(overlaps.shape)}")
+    # On a GPU the host would have to wait to know them.
+    if labels.device.type == "cpu" and count and not 1 <= int(labels.min()) <= int(labels.max()) <= things:
+        raise ValueError(f"thing labels {int(labels.min())} to {int(labels.max())} are not in 1..{things}")
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1 instance, not {chunk}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from autopanoptic.panoptic.model.precision import in_full_precision
 
 
 class Relation(nn.Module):
@@ -22,7 +23,6 @@ class Relation(nn.Module):
 
     def __init__(self, num_things: int, classes: int = 256, boxes: int = 128) -> None:
         super().__init__()
-        self.num_things = num_things
         self.subject = nn.Linear(num_things, classes, bias=False)
         self.object = nn.Linear(num_things, classes, bias=False)
         self.geometry = nn.Linear(4, boxes)
@@ -43,11 +43,13 @@ class Relation(nn.Module):
 
     def logits(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """Return R before its sigmoid, (n, n)."""
-        one_hot = functional.one_hot(labels - 1, self.num_things).to(boxes.dtype)
-        subject, other = self.subject(one_hot).relu(), self.object(one_hot).relu()
+        # A layer's image of a one-hot vector is a column of its weight.
+        subject, other = (layer.weight.T[labels - 1].relu() for layer in (self.subject, self.object))
         of_classes, of_boxes = torch.split(self.score.weight[0], [subject.shape[1], self.geometry.out_features])
-        # The score is linear, so that of the product of two embeddings is a product of matrices.
-        scores: Tensor = (subject * of_classes) @ other.T + self.geometry(offsets(boxes)).relu() @ of_boxes
+        # O is a difference of probabilities, of which 8 bits would leave little.
+        with in_full_precision(boxes.device):
+            # The score is linear, so that of the product of two embeddings is a product of matrices.
+            scores: Tensor = (subject * of_classes) @ other.T + self.geometry(offsets(boxes)).relu() @ of_boxes
         return scores
 
 

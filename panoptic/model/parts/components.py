@@ -32,10 +32,22 @@ def _searched_semantics(config: PanopticConfig, pyramid: Shapes) -> Segmentation
     return SegmentationHead(config, pyramid)
 
 
+def _panoptic_fpn(config: PanopticConfig, pyramid: Shapes) -> SegmentationBranch:
+    from autopanoptic.panoptic.model.semantic.panoptic_fpn import PanopticFPNHead
+
+    return PanopticFPNHead(config, pyramid)
+
+
 def _searched_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
     from autopanoptic.panoptic.model.heads.mask import mask_head
 
     return mask_head(config, in_channels, channels)
+
+
+def _plain_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.mask import plain_mask_head
+
+    return plain_mask_head(config, in_channels, channels)
 
 
 def _attention(config: PanopticConfig, pyramid: Shapes, background: Shapes) -> Connections:
@@ -51,6 +63,8 @@ def _unconnected(*_: object) -> Connections:
 
 
 register(SemanticHead("searched", _searched_semantics, elastic=True, gives=(STUFF_SCORES, LEVEL_FEATURES)))
+register(SemanticHead("panoptic-fpn", _panoptic_fpn, elastic=True, gives=(STUFF_SCORES,)))
 register(MaskHead("searched", _searched_masks, elastic=True))
+register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))

@@ -33,17 +33,18 @@ def plan_of(layer: nn.Module) -> Plan:
     return Plan("layer", Layer(layer).eval(), {"x": one}, {"x": two}, {"x": {0: Dim("images")}})
 
 
+@pytest.mark.parametrize("modulated", [True, False])
 @pytest.mark.parametrize(
     ("opset", "operator", "other"), [(20, "DeformConv", "GridSample"), (18, "GridSample", "DeformConv")]
 )
 def test_deformable_convolutions_are_the_operator_of_the_opset(
-    tmp_path: Path, opset: int, operator: str, other: str
+    tmp_path: Path, opset: int, operator: str, other: str, modulated: bool
 ) -> None:
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        layer = Deformable(4, 6, 3)
+        layer = Deformable(4, 6, 3, modulated=modulated)
         nn.init.normal_(layer.offset.weight, std=1.0)
     plan, path = plan_of(layer), tmp_path / "layer.onnx"
     write_onnx(plan, ["y"], path, opset)

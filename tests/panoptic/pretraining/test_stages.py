@@ -15,11 +15,13 @@ from torch import Tensor
 from autopanoptic.nas import Architecture, FlopCount, Supernet
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.pretraining import stages
 from autopanoptic.panoptic.pretraining.accuracy import accuracy
 from autopanoptic.panoptic.pretraining.classifier import Classifier
 from autopanoptic.panoptic.pretraining.images import ImageClasses
+from autopanoptic.panoptic.pretraining.loading import ImageBatch
 from autopanoptic.panoptic.pretraining.module import PretrainingModule
 from autopanoptic.panoptic.pretraining.paths import OptionCosts, binned_paths
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
@@ -209,7 +211,8 @@ def test_accuracy_counts_the_five_highest() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.arange(8.0).repeat(len(images), 1) * self.scale
 
-    batches = [(torch.zeros(2, 3, 1, 1), torch.tensor([7, 3])), (torch.zeros(2, 3, 1, 1), torch.tensor([2, 0]))]
+    pixels = torch.zeros((2, 3, 1, 1), dtype=torch.uint8)
+    batches = [ImageBatch(pixels, torch.tensor(labels), IMAGENET) for labels in ([7, 3], [2, 0])]
     found = accuracy(Logits(), batches)
     assert (found.top1, found.top5) == (25.0, 50.0)
     with pytest.raises(ValueError, match="there are no images"):

@@ -134,3 +134,23 @@ def test_what_is_no_backbone_is_refused_before_anything_is_trained(backbone: Pat
         prepare(run)
     with pytest.raises(ValueError, match=r"network\.backbone_blocks comes from the file that is the backbone"):
         load_config("scenes", {"network.backbone_blocks": ["shuffle3"]})
+
+
+def test_a_model_without_choices_is_trained_and_not_searched(backbone: Path, tmp_path: Path) -> None:
+    how = settings(backbone, **PUBLISHED, **{"network.model": "panoptic-fpn"})
+    assert how.init == "supernet"
+    run = Run(how, tmp_path / "run", quiet())
+    for stage in (prepare, train_supernet, search):
+        with pytest.raises(ValueError, match=r"there is nothing to search: .* semantic_head panoptic-fpn .* retrain` tr"):
+            stage(run)
+    retrain(run)
+    assert "no supernet to start from" in run.console.file.getvalue()  # type: ignore[attr-defined]
+    folder = run.folder / "networks" / "panoptic-fpn"
+    assert Architecture.load(folder / "architecture.json") == {}
+    assert load_network(folder).config.semantic_head == "panoptic-fpn"
+    assert evaluate(folder, data=run.folder / "data").images == 1
+    image = tmp_path / "image.png"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(image)
+    assert len(predict([image], folder, tmp_path / "pictures")) == 1
+    retrain(run, name="again")
+    assert (run.folder / "networks" / "again" / "weights.pt").exists()

@@ -149,7 +149,7 @@ def test_known_weights_of_other_images_are_refused(
     how = settings(**{"data.normalization": BGR, "network.backbone": backbone})
     with pytest.raises(ValueError, match=rf"data\.normalization is not ImageNet's, .* backbone {backbone} .*; leave"):
         check_start(how, datasets.train.categories)
-    with pytest.raises(ValueError, match=r"data\.normalization\.mean is missing"):
+    with pytest.raises(ValueError, match=r"data\.normalization\.mean \[123.* but order is bgr: give mean and std"):
         settings(**{"data.normalization": {"order": "bgr"}})
     with pytest.raises(ValueError, match=r"data\.normalization.*std must hold positive numbers, not \[1\.0, 0\.0"):
         settings(**{"data.normalization": {**BGR, "std": [1.0, 0.0, 1.0]}})

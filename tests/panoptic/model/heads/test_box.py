@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.box import box_head, box_losses
+from autopanoptic.panoptic.model.heads.box import VectorGroupNorm, box_head, box_losses
 
 
 def test_box_losses_are_averaged_over_all_rois() -> None:
@@ -32,3 +32,17 @@ def test_features_with_their_channels_side_by_side_give_the_same(config: Panopti
     gradients = torch.autograd.grad(found.square().sum(), [x, head[1].weight])
     for one, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_vectors_are_normed_as_by_torch() -> None:
+    norm, own = nn.GroupNorm(4, 24), VectorGroupNorm(4, 24)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    own.load_state_dict(norm.state_dict())
+    x = torch.randn(5, 24, requires_grad=True)
+    torch.testing.assert_close(own(x), norm(x))
+    wanted = torch.autograd.grad(norm(x).square().sum(), [x, *norm.parameters()])
+    found = torch.autograd.grad(own(x).square().sum(), [x, *own.parameters()])
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert own(x[:0]).shape == (0, 24)

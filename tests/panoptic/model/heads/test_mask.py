@@ -14,6 +14,7 @@ from autopanoptic.panoptic.data.loading import masks as loading
 from autopanoptic.panoptic.data.loading.masks import ThingMasks, window_of
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
+from autopanoptic.panoptic.model.heads import mask_cells
 from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 
@@ -130,7 +131,11 @@ def test_masks_are_made_inside_boxes() -> None:
     assert window.corners.tolist() == [[512, 256], [0, 256]]
 
 
-def test_the_predictor_is_a_transposed_convolution_a_relu_and_a_convolution() -> None:
+@pytest.mark.parametrize("at_once", [2**19, 64 * 100])
+def test_the_predictor_is_a_transposed_convolution_a_relu_and_a_convolution(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask_cells, "AT_ONCE", at_once)  # values of 245 cells, 64 each
     predictor = mask_predictor(16, 4)
     for layer in (predictor[0], predictor[2]):
         nn.init.normal_(layer.bias)
@@ -143,3 +148,6 @@ def test_the_predictor_is_a_transposed_convolution_a_relu_and_a_convolution() ->
     for one, other in zip(torch.autograd.grad(found.square().sum(), inputs), wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
     assert predictor(x[:0]).shape == (0, 4, 14, 14)
+    with torch.no_grad():
+        torch.testing.assert_close(predictor(x), expected)
+        assert predictor(x[:0]).shape == (0, 4, 14, 14)

@@ -14,6 +14,18 @@ def test_the_loss_is_the_mean_over_labelled_pixels() -> None:
     torch.testing.assert_close(segmentation_loss(logits, semantic), expected)
 
 
+@pytest.mark.parametrize("classes", [3, 20])
+def test_the_loss_of_few_and_of_many_classes_is_torchs(classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, classes, 4, 5, generator=generator).requires_grad_()
+    semantic = torch.randint(classes, (2, 16, 20), generator=generator)
+    semantic[0, :5] = 255
+    expected = functional.cross_entropy(to_pixels(logits), semantic, ignore_index=255)
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in (segmentation_loss(logits, semantic), expected)]
+    torch.testing.assert_close(segmentation_loss(logits, semantic), expected)
+    torch.testing.assert_close(*gradients)
+
+
 def test_the_loss_without_a_labelled_pixel_is_zero_and_differentiable() -> None:
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     loss = segmentation_loss(logits, torch.full((1, 16, 16), 255, dtype=torch.uint8))

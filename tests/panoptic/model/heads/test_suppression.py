@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.ops import nms
 
-from autopanoptic.panoptic.model.heads.suppression import kept_at_once, kept_in_groups
+from autopanoptic.panoptic.model.heads.suppression import kept_at_once, kept_by_kernel, kept_in_groups
 
 
 def boxes_of(count: int, side: float) -> tuple[torch.Tensor, ...]:
@@ -46,3 +46,11 @@ def test_boxes_that_take_no_part_are_never_kept(function: type) -> None:
     assert function(boxes, torch.zeros(30), groups, one, 0.5).tolist() == [7]  # type: ignore[call-arg]
     empty = boxes[:0], scores[:0], groups[:0], none[:0]
     assert function(*empty, 0.5).tolist() == []  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7])
+def test_the_compiled_kernel_keeps_what_torchvision_keeps(threshold: float) -> None:
+    """Also where whole pixels make overlaps that lie at the threshold, and boxes without an area."""
+    boxes, scores, groups, valid = boxes_of(900, 30.0)
+    arguments = (boxes.round(), scores, groups, valid)
+    assert kept_by_kernel(*arguments, threshold).tolist() == group_by_group(*arguments, threshold)

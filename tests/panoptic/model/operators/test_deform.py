@@ -38,6 +38,20 @@ def test_equals_torchvision_forward_and_backward(monkeypatch: pytest.MonkeyPatch
         torch.testing.assert_close(our, their, rtol=1e-9, atol=1e-9)
 
 
+def test_without_modulation_every_tap_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, offset, modulation, weight, bias = arguments(3, torch.float64)
+    theirs = torchvision_deform_conv2d(x, offset, weight, bias, padding=1)
+    for large in (deform.LARGE, 0):
+        monkeypatch.setattr(deform, "LARGE", large)
+        ours = deform_conv2d(x, offset, None, weight, bias)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+        ones = deform_conv2d(x, offset, torch.ones_like(modulation), weight, bias)
+        torch.testing.assert_close(ours, ones, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad(out.sin().sum(), (x, offset, weight, bias)) for out in (ours, theirs)]
+    for our, their in zip(*gradients, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-9, atol=1e-9)
+
+
 def test_single_precision_is_close() -> None:
     x, offset, modulation, weight, bias = (t.detach() for t in arguments(3, torch.float32))
     theirs = torchvision_deform_conv2d(x, offset, weight, bias, padding=1, mask=modulation)

@@ -33,10 +33,13 @@ def test_every_option_keeps_the_size_and_gets_gradients(option: str) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
 
 
-def test_a_new_deformable_convolution_is_half_a_plain_one() -> None:
-    layer = Deformable(4, 6, 3)
+@pytest.mark.parametrize(("modulated", "share"), [(True, 0.5), (False, 1.0)])
+def test_a_new_deformable_convolution_is_half_a_plain_one_and_unmodulated_a_whole(
+    modulated: bool, share: float
+) -> None:
+    layer = Deformable(4, 6, 3, modulated=modulated)
     x = torch.randn(2, 4, 8, 9)
-    expected = functional.conv2d(x, layer.weight, padding=1) / 2
+    expected = functional.conv2d(x, layer.weight, padding=1) * share
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -195,6 +195,8 @@ def test_no_shape_depends_on_values():
         ({"labels": torch.ones(5, dtype=torch.int64)}, r"labels \(n,\)"),
         ({"masks": torch.zeros(2, 5, 6, 6)}, r"masks \(n, m, m\)"),
         ({"overlaps": torch.zeros(3, 3)}, r"must be \(2, 2\)"),
+        ({"labels": torch.tensor([0, 1])}, r"thing labels 0 to 1 are not in 1\.\.4"),
+        ({"labels": torch.tensor([2, 5])}, r"thing labels 2 to 5"),
         ({"chunk": 0}, "chunk must be at least 1"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from autopanoptic.panoptic.model.panoptic_head.relation import Relation, offsets
+from tests.pretended_gpu import PretendedGpu, on_gpu
 
 BOXES = torch.tensor([[0.0, 0, 4, 2], [2.0, 1, 4, 5]])
 
@@ -75,3 +76,16 @@ def test_gradients_reach_every_parameter_and_no_instance_is_fine():
     (found + found.T - 1).square().mean().backward()
     assert all(parameter.grad.any() for parameter in relation.parameters())
     assert relation(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)).shape == (0, 0)
+
+
+def test_half_precision_compares_in_single_and_a_gpu_needs_no_wait():
+    relation, labels = Relation(num_things=3), torch.tensor([1, 2, 3, 2])
+    boxes = torch.cat((BOXES, BOXES * 3))
+    with torch.no_grad():
+        expected = relation(boxes, labels)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(relation(boxes, labels), expected)
+        with PretendedGpu() as gpu:
+            found = on_gpu(relation)(on_gpu(boxes), on_gpu(labels))
+    assert gpu.waits.total() == 0
+    torch.testing.assert_close(found.inner, expected)

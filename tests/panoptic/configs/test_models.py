@@ -1,0 +1,68 @@
+"""The published systems by name: what each name stands for, and what stands beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autopanoptic.panoptic.configs.config import load_config, values_of
+from autopanoptic.panoptic.configs.layers import ConfigError
+from autopanoptic.panoptic.configs.models import MODELS, name_of
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
+
+
+def test_the_networks_that_are_searched_anyway_are_auto_panoptics() -> None:
+    for config in ("scenes", "coco", "cityscapes"):
+        assert load_config(config, {"network.model": "Auto-Panoptic"}) == load_config(config)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str) -> None:
+    model = MODELS[name]
+    assert set(model.parts) == set(COMPONENTS)
+    for config in ("scenes", "coco"):
+        found, plain = load_config(config, {"network.model": name}), values_of(load_config(config))
+        values = values_of(found)
+        expected = {"network": {**model.parts, **model.network}, "merge": model.merge}
+        for section, given in expected.items():
+            assert values[section] == {**plain[section], **given}
+        assert "model" not in values["network"]
+        assert name_of(values["network"]) == name
+        if found.retrained_network is not None:
+            assert name_of(vars(found.retrained_network)) == name
+
+
+def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "base: scenes\nnetwork: {model: panoptic-fpn, segmentation_loss_weight: 2.5}\nmerge: {score_threshold: 0.3}\n"
+    )
+    found = load_config(file)
+    assert (found.network.segmentation_loss_weight, found.network.box_norm) == (2.5, False)
+    assert (found.merge.score_threshold, found.merge.stuff_area) == (0.3, 64)
+    again = load_config(file, {"network.model": "panoptic-fpn", "merge.order": "reference"})
+    assert (again.network.segmentation_loss_weight, again.merge.order) == (0.5, "reference")
+    assert name_of({**MODELS["panoptic-fpn"].parts, "mask_head": "searched"}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "network: {model: panoptic-fp}",
+            "mine.yaml, line 2: network.model must be one of auto-panoptic, .*did you me",
+        ),
+        ("network: {model: 3}", "line 2: network.model must be one of auto-panoptic, panoptic-fpn.*, not 3"),
+        ("quick: {network: {model: x}}", "line 2: network.model must be one of"),
+        ("retrained_network: {model: panoptic-fpn}", "retrained_network.model: unknown key"),
+        (
+            "network: {model: panoptic-fpn, fusion: attention}",
+            "the fusion 'attention' needs features of stuff at P2 to P5, which the semantic head 'panoptic-fpn' does",
+        ),
+    ],
+)
+def test_what_is_no_model_is_refused_by_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"base: scenes\n{text}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path / "mine.yaml")
