@@ -160,7 +160,7 @@ def test_images_of_any_size_in_onnx(saved: Callable[..., Path], tmp_path: Path, 
         {"option": "dw5", "neck": "panet", "padding_ignored": False, "stuff": False},
         {"option": "df3", "space": "elastic"},
         {"option": "dw3", "backbone": "resnet50"},
-        {"option": "dw3", "backbone": "efficientnet-lite0"},
+        {"option": "df3", "backbone": "efficientnet-lite0"},
         {"option": "dw3", "image_divisor": 64, "roi_aligned": True},
     ],
 )
