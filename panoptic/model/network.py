@@ -124,7 +124,7 @@ class PanopticNetwork(ModelSpace):
 
         Returns:
             objectness, rpn_box, classification, box, mask (where there are thing classes), segmentation (where there
-            are stuff classes), and total.
+            are stuff classes), what else the semantic and the panoptic head bring, and total.
 
         Raises:
             RuntimeError: The network is in eval mode.

@@ -161,7 +161,7 @@ def test_images_of_any_size_in_onnx(saved: Callable[..., Path], tmp_path: Path, 
         {"option": "dw5", "neck": "panet", "padding_ignored": False, "stuff": False},
         {"option": "df3", "space": "elastic"},
         {"option": "dw3", "backbone": "resnet50"},
-        {"option": "df3", "backbone": "efficientnet-lite0"},
+        {"option": "dw3", "backbone": "efficientnet-lite0"},
         {"option": "dw3", "image_divisor": 64, "roi_aligned": True},
     ],
 )
@@ -261,6 +261,14 @@ def test_the_command(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert done.output == "Exported: mine to out\n"
 
 
+def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Path], tmp_path: Path) -> None:
+    network = saved(**MODELS["upsnet"].parts)
+    with pytest.raises(ExportError, match=r"the panoptic head 'upsnet' is not exported: .*--format state-dict"):
+        export(network, tmp_path / "out", formats=("onnx",))
+    assert not (tmp_path / "out" / "export.json").exists()
+    assert export(network, tmp_path / "out", formats=("state-dict",)).graphs == {}
+
+
 def test_a_network_of_bgr_images_sees_them_wherever_it_runs(saved: Callable[..., Path], tmp_path: Path) -> None:
     """Saved, read again, used on a picture and exported; its graphs take RGB as all others do."""
     pytest.importorskip("onnxruntime")
@@ -275,11 +283,3 @@ def test_a_network_of_bgr_images_sees_them_wherever_it_runs(saved: Callable[...,
     expected = trained.network.dense(batch.images, [SIZE]).segmentation
     graph = OnnxGraph(exported.folder / "dense.onnx")({"images": image[None].float()})["segmentation"]
     torch.testing.assert_close(graph, expected, atol=TOLERANCE, rtol=TOLERANCE)
-
-
-def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Path], tmp_path: Path) -> None:
-    network = saved(**MODELS["upsnet"].parts)
-    with pytest.raises(ExportError, match=r"the panoptic head 'upsnet' is not exported: .*--format state-dict"):
-        export(network, tmp_path / "out", formats=("onnx",))
-    assert not (tmp_path / "out" / "export.json").exists()
-    assert export(network, tmp_path / "out", formats=("state-dict",)).graphs == {}
