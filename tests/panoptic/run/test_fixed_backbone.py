@@ -141,7 +141,9 @@ def test_a_model_without_choices_is_trained_and_not_searched(backbone: Path, tmp
     assert how.init == "supernet"
     run = Run(how, tmp_path / "run", quiet())
     for stage in (prepare, train_supernet, search):
-        with pytest.raises(ValueError, match=r"there is nothing to search: .* semantic_head panoptic-fpn .* retrain` tr"):
+        with pytest.raises(
+            ValueError, match=r"there is nothing to search: .* semantic_head panoptic-fpn .* retrain` tr"
+        ):
             stage(run)
     retrain(run)
     assert "no supernet to start from" in run.console.file.getvalue()  # type: ignore[attr-defined]
