@@ -33,16 +33,34 @@ class Model:
     source: str = ""
 
 
+_UPSNET = {
+    "segmentation_loss_weight": 0.2,
+    "roi_segmentation_loss_weight": 0.04,
+    "panoptic_loss_weight": 0.1,
+    "box_norm": False,
+}
 MODELS: dict[str, Model] = {
     "auto-panoptic": Model(
-        {"semantic_head": "searched", "mask_head": "searched", "fusion": "attention"},
+        {"semantic_head": "searched", "mask_head": "searched", "fusion": "attention", "panoptic_head": "merge"},
         source="Wu et al. 2020",
     ),
     "panoptic-fpn": Model(
-        {"semantic_head": "panoptic-fpn", "mask_head": "plain", "fusion": "none"},
+        {"semantic_head": "panoptic-fpn", "mask_head": "plain", "fusion": "none", "panoptic_head": "merge"},
         network={"segmentation_loss_weight": 0.5, "box_norm": False},
         merge={"order": "score", "score_threshold": 0.5, "overlap_threshold": 0.5},
         source="Kirillov et al. 2019, Panoptic feature pyramid networks",
+    ),
+    "upsnet": Model(
+        {"semantic_head": "upsnet", "mask_head": "plain", "fusion": "none", "panoptic_head": "upsnet"},
+        network=_UPSNET,
+        merge={"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3},
+        source="Xiong et al. 2019",
+    ),
+    "sognet": Model(
+        {"semantic_head": "upsnet", "mask_head": "plain", "fusion": "none", "panoptic_head": "sognet"},
+        network={**_UPSNET, "relation_loss_weight": 1.0},
+        merge={"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3},
+        source="Yang et al. 2020",
     ),
 }
 """Each model by its name."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autopanoptic.nas.costs.latency import measure
 from autopanoptic.panoptic.export.plans import Inputs, Plan
+from autopanoptic.panoptic.model.network import PanopticNetwork
 
 TOLERANCE = 1e-4
 """By which an output may differ from torch's: absolutely up to values of 1, and as a part of larger ones."""
@@ -45,6 +46,20 @@ class GraphReport:
     difference: float
     milliseconds: float
     torch_milliseconds: float
+
+
+def require_graphs(network: PanopticNetwork) -> None:
+    """Refuse a network of which graphs would say less than it does.
+
+    Raises:
+        ExportError: Naming the part.
+    """
+    if network.panoptic is not None:
+        raise ExportError(
+            f"the panoptic head {network.config.panoptic_head!r} is not exported: outside of torch things and stuff "
+            "are merged by rules, which would give other maps. Export the state dict alone (--format state-dict), or a "
+            "network whose network.panoptic_head is merge"
+        )
 
 
 def torch_of(plan: Plan) -> Run:

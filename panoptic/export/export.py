@@ -17,7 +17,7 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.export import checks, onnx_graphs
-from autopanoptic.panoptic.export.checks import ExportError, GraphReport, Run
+from autopanoptic.panoptic.export.checks import ExportError, GraphReport, Run, require_graphs
 from autopanoptic.panoptic.export.onnx_graphs import OPSET, OnnxGraph, check_opset, require, write_onnx
 from autopanoptic.panoptic.export.plans import GRAPHS, Inputs, Plan, Size, least_side, plans_of
 from autopanoptic.panoptic.export.programs import Program, write_program
@@ -128,6 +128,8 @@ def export(
     divisor = trained.network.config.image_divisor
     fixed, size = size is not None, size or _usual_size(trained)
     kinds = [one for one in SUFFIXES if one in formats]
+    if kinds:
+        require_graphs(trained.network)
     normalization = trained.usage.transform.normalization
     plans = plans_of(trained.network, normalization, size, fixed=fixed) if kinds else []
     with _replacing(out) as made:

@@ -25,7 +25,7 @@ from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.heads.roi import Detections
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
 from autopanoptic.panoptic.model.heads.segmentation import label_pixels
-from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.neck.levels import LEVELS
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import FeatureShape
@@ -76,7 +76,7 @@ class OnnxNetwork:
         resized = functional.resize(pixels, list(self._seen(height, width)), antialias=True)
         rules = self.usage.rules
         (found,) = self.predict(resized, [(height, width)], least_score=rules.score_threshold)
-        panoptic = merge(found.scores, found.labels, found.masks, found.semantic, self.usage.categories, rules)
+        panoptic = map_of(found, self.usage.categories, rules)
         return replace(panoptic, ids=panoptic.numpy())
 
     def predict(self, images: Tensor, original_sizes: Sequence[Size], *, least_score: float = 0.0) -> list[Prediction]:

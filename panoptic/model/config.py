@@ -65,6 +65,7 @@ class PanopticConfig:
         semantic_head: Name of the background branch; see `SemanticHead`.
         mask_head: Name of the mask head's layers; see `MaskHead`.
         fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
+        panoptic_head: Name of what makes a map of things and stuff; see `PanopticHead`.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -72,7 +73,10 @@ class PanopticConfig:
         segmentation_layers: Searched layers of the segmentation branch (shared over P2..P5).
         segmentation_align_corners: Whether the coarser levels' scores are upsampled so that the corners' centres fall
             on each other, as in the published code; then they shift with the size of the padded batch.
-        segmentation_loss_weight: Weight of the segmentation loss in the total; the other losses weigh 1.
+        segmentation_loss_weight: Weight of the segmentation loss in the total; losses of things weigh 1.
+        roi_segmentation_loss_weight: The same of UPSNet's loss of pixels within the boxes of things.
+        panoptic_loss_weight: The same of the loss of panoptic logits.
+        relation_loss_weight: The same of SOGNet's loss of relations.
         fusion_units: Names of the fusion units among which each chooses; see `FusionOperator`.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
@@ -159,12 +163,16 @@ class PanopticConfig:
     semantic_head: str = "searched"
     mask_head: str = "searched"
     fusion: str = "attention"
+    panoptic_head: str = "merge"
     pyramid_channels: int = 256
     norm_groups: int = 32
     segmentation_channels: int = 128
     segmentation_layers: int = 3
     segmentation_align_corners: bool = False
     segmentation_loss_weight: float = 0.3
+    roi_segmentation_loss_weight: float = 0.04
+    panoptic_loss_weight: float = 0.1
+    relation_loss_weight: float = 1.0
     fusion_units: tuple[str, ...] = FUSION_OPTIONS
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     head_operators: tuple[str, ...] = HEAD_OPTIONS
@@ -251,6 +259,16 @@ class PanopticConfig:
     def neck_options(self) -> tuple[str, ...]:
         """Names of the necks: several where the neck is a choice."""
         return self.necks if self.neck == SEARCH else (self.neck,)
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weights in the total of the losses that do not weigh 1."""
+        return {
+            "segmentation": self.segmentation_loss_weight,
+            "roi_segmentation": self.roi_segmentation_loss_weight,
+            "panoptic": self.panoptic_loss_weight,
+            "relation": self.relation_loss_weight,
+        }
 
     def field_of(self, kind: type[AnyPart]) -> str:
         """Return the name of the field that names the parts of a kind."""

@@ -254,5 +254,6 @@ def _threshold_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"{part}_background_iou {low} must not exceed {part}_foreground_iou {high}"
     if not 0 < config.batch_norm_momentum <= 1:
         yield f"batch_norm_momentum must lie in (0, 1], not {config.batch_norm_momentum}"
-    if config.segmentation_loss_weight < 0:
-        yield f"segmentation_loss_weight must not be negative, not {config.segmentation_loss_weight}"
+    for name, weight in config.loss_weights.items():
+        if weight < 0:
+            yield f"{name}_loss_weight must not be negative, not {weight}"

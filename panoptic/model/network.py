@@ -28,6 +28,7 @@ from autopanoptic.panoptic.model.inputs import memory_format, require_images, re
 from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.outputs import DenseMaps, DenseOutputs
 from autopanoptic.panoptic.model.padding import blank, extend, padded
+from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
 from autopanoptic.panoptic.model.parts.registry import component
 from autopanoptic.panoptic.model.prediction import Prediction, things_at
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
@@ -66,6 +67,7 @@ class PanopticNetwork(ModelSpace):
         self.background_to_foreground = between.background_to_foreground
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
         self.roi_heads = PanopticRoIHeads(config, pyramid) if config.num_things else None
+        self.panoptic: PanopticLogits | None = component("panoptic_head", config)
 
     def forward(self, images: Tensor) -> DenseOutputs:
         """Run every layer once, with as many RoIs as at test time but fixed ones.
@@ -229,9 +231,24 @@ class PanopticNetwork(ModelSpace):
             losses |= found
         if self.segmentation is not None and logits is not None:
             losses |= self.segmentation.losses(logits, truth)
+            losses |= self._panoptic_losses(pyramid, logits, truth, generator)
         if shares is not None:
             losses = shared(losses, shares(self._counts(regions, truth)))
         return losses, Knowledge(regions, things, logits)
+
+    def _panoptic_losses(
+        self, pyramid: Features, logits: Tensor, truth: Truth, generator: Generators
+    ) -> dict[str, Tensor]:
+        """Losses of the panoptic logits, at true boxes."""
+        if self.panoptic is None or self.roi_heads is None:
+            return {}
+        kept = self.panoptic.kept(truth, generator)
+        boxes, labels = (
+            [target[key][chosen] for target, chosen in zip(truth.targets, kept, strict=True)]
+            for key in ("boxes", "labels")
+        )
+        masks = self.roi_heads.masks_in(pyramid, boxes, labels, truth.sizes)
+        return self.panoptic.losses(logits, masks, kept, truth)
 
     def _require_training(self, images: Tensor, truth: Truth) -> None:
         if not self.training:
@@ -254,12 +271,14 @@ class PanopticNetwork(ModelSpace):
             counts["positives"] = (labels > 0).sum(dtype=torch.float32)
         if self.segmentation is not None:
             counts |= self.segmentation.counts(truth)
+        if self.panoptic is not None:
+            counts |= self.panoptic.counts(truth)
         return counts
 
     def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
-        weighted = [loss for name, loss in losses.items() if name != "segmentation"]
-        if "segmentation" in losses:
-            weighted.insert(0, self.config.segmentation_loss_weight * losses["segmentation"])
+        weights = self.config.loss_weights
+        weighted = [weight * losses[name] for name, weight in weights.items() if name in losses]
+        weighted += [loss for name, loss in losses.items() if name not in weights]
         return sum(weighted[1:], start=weighted[0])
 
     def _propose(
@@ -306,13 +325,22 @@ class PanopticNetwork(ModelSpace):
             pyramid = {level: extend(x) for level, x in pyramid.items()}
         detections = self._detect(images, sizes, pyramid, proposals, least_score)
         each = enumerate(zip(detections, sizes, original_sizes, strict=True))
-        return [
-            Prediction(
-                *things_at(found, size, original, self.config),
-                self._semantic_at(None if logits is None else logits[index], size, original, images.device),
-            )
-            for index, (found, size, original) in each
-        ]
+        return [self._prediction(None if logits is None else logits[index], *one, images.device) for index, one in each]
+
+    def _prediction(
+        self,
+        logits: Tensor | None,
+        found: Detections,
+        size: tuple[int, int],
+        original_size: tuple[int, int],
+        device: torch.device,
+    ) -> Prediction:
+        """What is said of one image."""
+        things = things_at(found, size, original_size, self.config)
+        semantic = self._semantic_at(logits, size, original_size, device)
+        if self.panoptic is None or logits is None:
+            return Prediction(*things, semantic)
+        return Prediction(*things, semantic, self.panoptic.scores(logits.float(), found, size, original_size))
 
     def _semantic_at(
         self, logits: Tensor | None, size: tuple[int, int], original_size: tuple[int, int], device: torch.device

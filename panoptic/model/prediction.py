@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from autopanoptic.panoptic.data.transfers import on_device
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.roi import Detections
 from autopanoptic.panoptic.model.precision import in_full_precision
+
+if TYPE_CHECKING:
+    from autopanoptic.panoptic.model.panoptic_head.scores import PanopticScores
 
 PASTE_CHUNK = 8
 
@@ -26,6 +30,7 @@ class Prediction:
         labels: int64 (N,), 1..T.
         masks: bool (N, H, W).
         semantic: int64 (H, W), 0 for any thing, 1..S for stuff.
+        panoptic: What a panoptic head of the network's own makes a map of; None where things and semantics are merged.
     """
 
     boxes: Tensor
@@ -33,6 +38,7 @@ class Prediction:
     labels: Tensor
     masks: Tensor
     semantic: Tensor
+    panoptic: PanopticScores | None = None
 
 
 def things_at(

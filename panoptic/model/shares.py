@@ -17,11 +17,14 @@ OVER = {
     "box": "rois",
     "mask": "positives",
     "segmentation": "pixels",
+    "roi_segmentation": "cells",
+    "panoptic": "images",
+    "relation": "images",
 }
 """What each loss is a mean over; the soft ones are means over the same."""
 
 Counts: TypeAlias = dict[str, Tensor]
-"""How many sampled anchors, RoIs, positive RoIs and labelled pixels there are, each a float32 scalar."""
+"""How many sampled anchors, RoIs, positive RoIs, labelled pixels and so on there are, each a float32 scalar."""
 Shares: TypeAlias = Callable[[Counts], Counts]
 """Takes a part's counts and returns by what to multiply the means over them."""
 

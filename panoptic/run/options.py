@@ -31,7 +31,7 @@ class Shorthand(NamedTuple):
 SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
     "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
-    "model": Shorthand("network.model", str, "NAME", "auto-panoptic, or panoptic-fpn.", None),
+    "model": Shorthand("network.model", str, "NAME", "auto-panoptic, panoptic-fpn, upsnet or sognet.", None),
     "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
     "backbone": Shorthand(
         "network.backbone", str, "NAME|FILE", "search; or fixed: resnet50, efficientnet-lite0, a file.", "Search"

@@ -19,7 +19,7 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
-from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.precision import computing
@@ -119,7 +119,7 @@ class Validation:
             )
 
     def _merge(self, found: Prediction) -> PanopticMap:
-        return merge(found.scores, found.labels, found.masks, found.semantic, self.dataset.categories, self.rules)
+        return map_of(found, self.dataset.categories, self.rules)
 
 
 def error_name(metric: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Pixels
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
-from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.search.evaluator import predict as predict_batch
 from autopanoptic.panoptic.trained.evaluate import device_named, require_folder
@@ -137,7 +137,7 @@ def recognise(trained: TrainedNetwork, image: Pixels, precision: Precision = "32
     batch = batch_of(image, usage.transform, trained.network.config.image_divisor)
     with torch.no_grad():
         (found,) = predict_batch(trained.network, batch, precision, usage.rules.score_threshold)
-    panoptic = merge(found.scores, found.labels, found.masks, found.semantic, usage.categories, usage.rules)
+    panoptic = map_of(found, usage.categories, usage.rules)
     return replace(panoptic, ids=panoptic.numpy())
 
 

@@ -107,11 +107,16 @@ def region_loss(
     if not len(rois):
         return logits.sum() * 0
     scores = roi_align(logits, rois, SIDE, logits.shape[-1] / classes.shape[-1], sampling_ratio, aligned)
-    image, x1, y1, x2, y2 = rois.unbind(1)
-    rows, columns = _middles(y1, y2, classes.shape[1]), _middles(x1, x2, classes.shape[2])
-    wanted = classes[image.long()[:, None, None], rows[:, :, None], columns[:, None, :]].long()
+    wanted = region_classes(classes, boxes)
     total = functional.cross_entropy(scores, wanted, ignore_index=VOID, reduction="sum")
     return total / (wanted != VOID).sum().clamp(min=1)
+
+
+def region_classes(classes: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+    """The classes of pixels in the middles of the cells of boxes, int64 (N, 28, 28); arguments as of `region_loss`."""
+    image, x1, y1, x2, y2 = convert_boxes_to_roi_format(list(boxes)).unbind(1)
+    rows, columns = _middles(y1, y2, classes.shape[1]), _middles(x1, x2, classes.shape[2])
+    return classes[image.long()[:, None, None], rows[:, :, None], columns[:, None, :]].long()
 
 
 def _layer(in_channels: Size, out_channels: Size) -> nn.Sequential:

@@ -38,12 +38,14 @@ class Detections:
         scores: float32 (N,), 0 to 1.
         labels: int64 (N,), 1..T.
         masks: Probabilities inside each box, float32 (N, M, M).
+        logits: Theirs, float32 (N, M, M); none where a graph has given the probabilities alone.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     masks: Tensor
+    logits: Tensor | None = None
 
     @classmethod
     def none(cls, device: torch.device) -> Detections:
@@ -99,9 +101,12 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         logits, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
         found = self.postprocess_detections(logits, deltas, proposals, image_shapes, least_score)
         boxes, _, labels = found
-        masks = roi_heads.maskrcnn_inference(self._mask_logits(features, boxes, image_shapes), labels)
+        mask_logits = self._mask_logits(features, boxes, image_shapes)
+        masks = roi_heads.maskrcnn_inference(mask_logits, labels)
+        own = _by_image(of_class(mask_logits, torch.cat(labels)), labels)
         return [
-            Detections(box, score, label, mask[:, 0]) for box, score, label, mask in zip(*found, masks, strict=True)
+            Detections(box, score, label, mask[:, 0], one)
+            for box, score, label, mask, one in zip(*found, masks, own, strict=True)
         ]
 
     def postprocess_detections(
@@ -184,6 +189,13 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         losses = {"classification": classification, "box": box, "mask": mask_loss(logits, chosen, torch.cat(wanted))}
         return losses, RegionLogits(classes, of_class(logits, chosen))
 
+    def masks_in(
+        self, features: Features, boxes: list[Tensor], labels: list[Tensor], image_shapes: Sizes
+    ) -> Sequence[Tensor]:
+        """Mask logits (N, M, M) of the classes (N,) of each image's boxes (N, 4)."""
+        of_classes = of_class(self._mask_logits(features, boxes, image_shapes), torch.cat(labels))
+        return _by_image(of_classes, labels)
+
     def dense(self, features: Features, num_boxes: int, num_masks: int) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits, box deltas and mask logits of a fixed number of RoIs per image."""
         pooled = self.box_roi_pool.pool_fixed(features, num_boxes)
@@ -197,6 +209,11 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
     def _predict_masks(self, pooled: Tensor) -> Tensor:
         masks: Tensor = self.mask_predictor(self.mask_head(pooled))
         return masks
+
+
+def _by_image(masks: Tensor, labels: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Masks of all images, as those of each."""
+    return torch.split_with_sizes(masks, [len(one) for one in labels])
 
 
 def _over_the_batch(regions: Regions) -> Tensor:

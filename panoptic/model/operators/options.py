@@ -12,11 +12,14 @@ NECK_OPTIONS = ("fpn", "panet", "bifpn")
 FUSION_OPTIONS = ("r4", "r8", "r16")
 """Options of a fusion unit: the reduction of its hidden layer."""
 
-SEMANTIC_HEADS = ("searched", "panoptic-fpn")
-"""Background branches: the searched layers of Auto-Panoptic, the stacks of Panoptic FPN."""
+SEMANTIC_HEADS = ("searched", "panoptic-fpn", "upsnet")
+"""Background branches: Auto-Panoptic's searched layers, Panoptic FPN's stacks, UPSNet's deformable layers."""
 
 MASK_HEADS = ("searched", "plain")
 """Mask heads: the searched layers of Auto-Panoptic, or plain convolutions."""
+
+PANOPTIC_HEADS = ("merge", "upsnet", "sognet")
+"""From things and stuff to a map: merged by rules, or by the panoptic logits of UPSNet or SOGNet."""
 
 FUSIONS = ("attention", "none")
 """What connects the branches: Auto-Panoptic's attention, or nothing."""

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from autopanoptic.panoptic.model.parts.kinds import (
+    BOTH,
+    CLASS_SCORES,
     LEVEL_FEATURES,
     STUFF_SCORES,
     BranchFusion,
     MaskHead,
+    PanopticHead,
     SemanticHead,
 )
 from autopanoptic.panoptic.model.parts.registry import register
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas import Size
     from autopanoptic.panoptic.model.config import PanopticConfig
     from autopanoptic.panoptic.model.fusion.connections import Connections
+    from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
     from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
     from autopanoptic.panoptic.model.shapes import FeatureShape
 
@@ -36,6 +40,12 @@ def _panoptic_fpn(config: PanopticConfig, pyramid: Shapes) -> SegmentationBranch
     from autopanoptic.panoptic.model.semantic.panoptic_fpn import PanopticFPNHead
 
     return PanopticFPNHead(config, pyramid)
+
+
+def _upsnet_semantics(config: PanopticConfig, pyramid: Shapes) -> SegmentationBranch:
+    from autopanoptic.panoptic.model.semantic.upsnet import UPSNetHead
+
+    return UPSNetHead(config, pyramid)
 
 
 def _searched_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
@@ -62,9 +72,29 @@ def _unconnected(*_: object) -> Connections:
     return Connections()
 
 
+def _merged(_: PanopticConfig) -> None:
+    return None
+
+
+def _upsnet(config: PanopticConfig) -> PanopticLogits:
+    from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
+
+    return PanopticLogits(config)
+
+
+def _sognet(config: PanopticConfig) -> PanopticLogits:
+    from autopanoptic.panoptic.model.panoptic_head.sognet import SOGNetHead
+
+    return SOGNetHead(config)
+
+
 register(SemanticHead("searched", _searched_semantics, elastic=True, gives=(STUFF_SCORES, LEVEL_FEATURES)))
 register(SemanticHead("panoptic-fpn", _panoptic_fpn, elastic=True, gives=(STUFF_SCORES,)))
+register(SemanticHead("upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES), needs=(BOTH,)))
 register(MaskHead("searched", _searched_masks, elastic=True))
 register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))
+register(PanopticHead("merge", _merged, elastic=True))
+register(PanopticHead("upsnet", _upsnet, elastic=True, needs=(CLASS_SCORES,)))
+register(PanopticHead("sognet", _sognet, elastic=True, needs=(CLASS_SCORES,)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.panoptic.model.parts.kinds import COMPONENTS, Component
+from autopanoptic.panoptic.model.parts.kinds import BOTH, COMPONENTS, Component
 from autopanoptic.panoptic.model.parts.registry import names_of, part_of, unknown
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def component_problems(config: PanopticConfig) -> Iterator[str]:
 def _misfits(config: PanopticConfig) -> Iterator[str]:
     parts = {field: part_of(kind, getattr(config, field)) for field, kind in COMPONENTS.items()}
     given = {one for part in parts.values() for one in part.gives}
+    if config.num_things and config.num_stuff:
+        given.add(BOTH)
     for field, part in parts.items():
         for need in part.needs:
             if need not in given:
@@ -36,6 +38,8 @@ def _misfits(config: PanopticConfig) -> Iterator[str]:
 
 def _who_gives(need: str, parts: dict[str, Component[Any]]) -> str:
     """Say which component lacks something, and which others have it."""
+    if need == BOTH:
+        return "and the data have classes of one kind alone"
     for field, kind in COMPONENTS.items():
         givers = [name for name in names_of(kind) if need in part_of(kind, name).gives]
         if givers:

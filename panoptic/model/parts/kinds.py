@@ -14,6 +14,7 @@ from autopanoptic.panoptic.model.operators.options import (
     HEAD_OPTIONS,
     MASK_HEADS,
     NECK_OPTIONS,
+    PANOPTIC_HEADS,
     SEMANTIC_HEADS,
 )
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from autopanoptic.panoptic.model.fusion.fusion import FusionUnit  # noqa: F401
     from autopanoptic.panoptic.model.neck.fpn import FPN  # noqa: F401
     from autopanoptic.panoptic.model.operators.kernels import TrainedKernel  # noqa: F401
+    from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits  # noqa: F401
     from autopanoptic.panoptic.model.semantic.head import SegmentationBranch  # noqa: F401
     from autopanoptic.panoptic.model.shapes import FeatureShape  # noqa: F401
 
@@ -142,6 +144,7 @@ class FusionOperator(Part["Callable[[Size, Size, PanopticConfig], nn.Module]", "
 STUFF_SCORES = "scores of stuff and of any thing"
 CLASS_SCORES = "scores of every class"
 LEVEL_FEATURES = "features of stuff at P2 to P5"
+BOTH = "classes of things and of stuff"
 """What a component may give and need."""
 
 
@@ -200,11 +203,24 @@ class BranchFusion(
     home = COMPONENTS_HOME
 
 
+@dataclass(frozen=True)
+class PanopticHead(Component["Callable[[PanopticConfig], PanopticLogits | None]"]):
+    """What makes one map of things and stuff; the config's ``panoptic_head`` names it.
+
+    `build` takes the config, and makes `PanopticLogits`, or None where they are merged by rules.
+    """
+
+    what = "panoptic head"
+    shipped = PANOPTIC_HEADS
+    home = COMPONENTS_HOME
+
+
 AnyPart = Part[Any, Any]
 COMPONENTS: dict[str, type[Component[Any]]] = {
     "semantic_head": SemanticHead,
     "mask_head": MaskHead,
     "fusion": BranchFusion,
+    "panoptic_head": PanopticHead,
 }
 """The config's fields that name a component, and their kinds."""
 OPERATORS: tuple[type[AnyPart], ...] = (HeadOperator, BackboneBlock, PyramidNeck, FusionOperator)

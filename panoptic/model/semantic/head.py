@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
 
 from autopanoptic.panoptic.model.heads.segmentation import segmentation_loss
@@ -23,7 +21,7 @@ class SegmentationBranch(nn.Module):
         layers: Its layers, as they are drawn.
     """
 
-    output_shape: Mapping[str, FeatureShape]
+    output_shape: dict[str, FeatureShape]
     layers: nn.Module
 
     def forward(self, pyramid: Features) -> Features:

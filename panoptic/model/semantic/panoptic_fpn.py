@@ -25,10 +25,12 @@ class PanopticFPNHead(SegmentationBranch):
     ``segmentation_channels``, 128 in the paper, in the elastic space ``segmentation.width``.
     """
 
+    layers: nn.ModuleDict
+
     def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
         super().__init__()
         channels, finest = segmentation_width(config), input_shape[FINEST].stride
-        self.output_shape: dict[str, FeatureShape] = {}
+        self.output_shape = {}
         self.layers = nn.ModuleDict()
         for level, shape in input_shape.items():
             if level != "p6":

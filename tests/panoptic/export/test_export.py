@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from autopanoptic.nas.cli import app as program
+from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR
 from autopanoptic.panoptic.export import export as exporting
@@ -160,7 +161,7 @@ def test_images_of_any_size_in_onnx(saved: Callable[..., Path], tmp_path: Path, 
         {"option": "dw5", "neck": "panet", "padding_ignored": False, "stuff": False},
         {"option": "df3", "space": "elastic"},
         {"option": "dw3", "backbone": "resnet50"},
-        {"option": "dw3", "backbone": "efficientnet-lite0"},
+        {"option": "df3", "backbone": "efficientnet-lite0"},
         {"option": "dw3", "image_divisor": 64, "roi_aligned": True},
     ],
 )
@@ -274,3 +275,11 @@ def test_a_network_of_bgr_images_sees_them_wherever_it_runs(saved: Callable[...,
     expected = trained.network.dense(batch.images, [SIZE]).segmentation
     graph = OnnxGraph(exported.folder / "dense.onnx")({"images": image[None].float()})["segmentation"]
     torch.testing.assert_close(graph, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Path], tmp_path: Path) -> None:
+    network = saved(**MODELS["upsnet"].parts)
+    with pytest.raises(ExportError, match=r"the panoptic head 'upsnet' is not exported: .*--format state-dict"):
+        export(network, tmp_path / "out", formats=("onnx",))
+    assert not (tmp_path / "out" / "export.json").exists()
+    assert export(network, tmp_path / "out", formats=("state-dict",)).graphs == {}

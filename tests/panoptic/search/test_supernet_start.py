@@ -213,6 +213,7 @@ def test_runs_and_pretrainings_are_found_by_their_names(
     assert supernet_weights("pets") == {"supernet_init": str(run / "supernet" / "supernet.pt")}
     assert supernet_weights("runs/pretraining") == {"supernet_init": str(pretraining / "supernet" / "backbone.pt")}
     assert supernet_weights("scratch") == {"supernet_init": "scratch"}
+    Path("pets", "images").mkdir(parents=True)  # data of the run's name
     assert network_weights("pets") == {"init": str(run / "supernet" / "supernet.pt")}
     (tmp_path / "supernet").mkdir()
     assert network_weights("supernet") == {"init": "supernet"}

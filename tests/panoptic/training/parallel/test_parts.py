@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from autopanoptic.nas.supernet.batch_norm import statistics_kept
+from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batch import LabelledBatch
 from autopanoptic.panoptic.data.loading.batches import training_batches
@@ -135,3 +136,18 @@ def test_places_are_those_of_the_whole_batch(batch: LabelledBatch) -> None:
 def test_shares_of_a_count_of_zero_are_finite() -> None:
     whole = {"pixels": torch.tensor(0.0), "rois": torch.tensor(8.0)}
     assert of_whole(whole, 1)({"pixels": torch.tensor(0.0), "rois": torch.tensor(2.0)}) == {"pixels": 0.0, "rois": 0.25}
+
+
+@pytest.mark.parametrize("name", ["panoptic-fpn", "upsnet", "sognet"])
+def test_so_are_those_of_other_models(datasets: Datasets, batch: LabelledBatch, name: str) -> None:
+    categories, model = datasets.train.categories, MODELS[name]
+    plain = PanopticConfig.scenes(len(categories.things), len(categories.stuff))
+    config = PanopticConfig.from_json({**plain.to_json(), **model.parts, **model.network})
+    network = without_batch_norm(build(config, seed=0)).train()
+
+    def total(module: PanopticModule, part: Any) -> Tensor:
+        return module._total(network, part)
+
+    (whole, wanted), (parts, found) = (gradients(network, batch, size, total) for size in (None, 2))
+    torch.testing.assert_close(parts, whole)
+    assert_close(wanted, found)

@@ -1,0 +1,68 @@
+"""UPSNet's semantic head as a component (Xiong et al. 2019, section 3.2): its layers, labels and both losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from autopanoptic.panoptic.data.categories import VOID
+from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.deformable_segmentation import (
+    DeformableSegmentation,
+    all_classes,
+    region_classes,
+    region_loss,
+)
+from autopanoptic.panoptic.model.heads.segmentation import segmentation_loss
+from autopanoptic.panoptic.model.panoptic_head.pruning import instance_numbers
+from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
+from autopanoptic.panoptic.model.shapes import FeatureShape
+from autopanoptic.panoptic.model.shares import Counts
+from autopanoptic.panoptic.model.sizes import segmentation_width
+from autopanoptic.panoptic.model.truth import Truth
+
+
+class UPSNetHead(DeformableSegmentation, SegmentationBranch):
+    """Scores of all classes: channel s - 1 is stuff s, channel S + t - 1 is thing t.
+
+    ``segmentation_layers`` deformable layers, the first as wide as the pyramid, the others as
+    ``segmentation_channels``: 256, 128 and 128 in the paper.
+    """
+
+    layers: nn.Sequential
+    output_shape: dict[str, FeatureShape]
+
+    def __init__(self, config: PanopticConfig, input_shape: Mapping[str, FeatureShape]) -> None:
+        further = [segmentation_width(config)] * (config.segmentation_layers - 1)
+        widths = (input_shape["p2"].channels, *further)
+        super().__init__(input_shape, config.num_stuff + config.num_things, widths)
+        self.num_stuff = config.num_stuff
+        self.sampling_ratio, self.aligned = config.roi_sampling_ratio, config.roi_aligned
+
+    def losses(self, logits: Tensor, truth: Truth) -> dict[str, Tensor]:
+        """Cross-entropy of all pixels, and of the cells in the boxes of the true things (``roi_segmentation``)."""
+        classes, boxes = self._classes(truth), [target["boxes"] for target in truth.targets]
+        regions = region_loss(logits.float(), classes, boxes, sampling_ratio=self.sampling_ratio, aligned=self.aligned)
+        return {"segmentation": segmentation_loss(logits, classes), "roi_segmentation": regions}
+
+    def counts(self, truth: Truth) -> Counts:
+        """The pixels and the regions' cells that have a class."""
+        classes = self._classes(truth)
+        cells = region_classes(classes, [target["boxes"] for target in truth.targets])
+        return {name: (one != VOID).sum(dtype=torch.float32) for name, one in (("pixels", classes), ("cells", cells))}
+
+    def semantic(self, labels: Tensor) -> Tensor:
+        """Classes among all, to labels: 0 for any thing, 1..S for stuff."""
+        return torch.where(labels < self.num_stuff, labels + 1, 0)
+
+    def _classes(self, truth: Truth) -> Tensor:
+        """The class of each pixel among all, int64 (B, H, W), 255 where there is none."""
+        found = torch.full(truth.semantic.shape, VOID, dtype=torch.int64, device=truth.semantic.device)
+        for classes, target, semantic, (height, width) in zip(
+            found, truth.targets, truth.semantic, truth.sizes, strict=True
+        ):
+            numbers = instance_numbers(target["masks"])[:height, :width]
+            classes[:height, :width] = all_classes(semantic[:height, :width], numbers, target["labels"], self.num_stuff)
+        return found
