@@ -26,7 +26,8 @@ def measure(
     height: Annotated[int, typer.Option(min=64, help="Of the images.")] = 800,
     width: Annotated[int, typer.Option(min=64, help="Of the images.")] = 1333,
     batch: Annotated[list[int], typer.Option(help="Images in a batch, 2 at least; once for each.")] = [2, 8],  # noqa: B006
-    steps: Annotated[int, typer.Option(min=1, help="Steps measured of each kind.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Steps measured of each kind, in a round.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, in which the networks take turns.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     only: Annotated[list[str] | None, typer.Option(help="Networks; by default all that can be had.")] = None,
@@ -43,7 +44,7 @@ def measure(
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     if device == "cuda" and chosen.type != "cuda":
         raise typer.BadParameter(f"torch {torch.__version__} can use no GPU of this machine; take auto or cpu")
-    found = measure_all(wanted, (height, width), batch, steps, chosen, precision)
+    found = measure_all(wanted, (height, width), batch, steps, chosen, precision, rounds)
     name = re.sub(r"\W+", "-", f"{found['device']} {height}x{width} {precision}").lower()
     _write(results / f"speed-{name}.json", found)
     typer.echo("\n".join(page.speed(found)))

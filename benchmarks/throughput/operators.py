@@ -65,6 +65,9 @@ def _kind_and_work(func: Any, args: Any, kwargs: Any, out: Any) -> tuple[str, fl
         gradient, x, weight, *_, transposed, _, groups, wanted = args
         # One product for the gradient of the input, one for that of the weight.
         return _kind_of(weight, transposed, groups), sum(wanted[:2]) * _work(x, weight, gradient, transposed)
+    if name == "_linear_pointwise":  # oneDNN's, which torch's counter does not know
+        x, weight, *_ = args
+        return "matrix product", float(x.numel() * len(weight))
     if name in PRODUCTS:
         count: Callable[..., int] = flop_registry[getattr(torch.ops.aten, PRODUCTS[name])]
         return "matrix product", count(*args, **kwargs, out_val=out) / 2

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.throughput.operators import KINDS, OTHERS
 
+DENSE = [kind for kind in KINDS if kind != OTHERS]
 PAGE = "throughput.md"
 REFERENCE = "Mask R-CNN"
 INTRODUCTION = """# Throughput
@@ -26,7 +27,8 @@ that all operators take."""
 BOUND = """The last row but one is what a network would reach if everything but its convolutions and matrix products
 took no time; the last compares that with Mask R-CNN's own rate. torch's depthwise convolutions do a fraction of the
 work that dense ones do in the same time, and products of few channels less than those of many: where the last row is
-below 1, no code around torch's operators can reach Mask R-CNN's rate."""
+below 1, no code around torch's operators can reach Mask R-CNN's rate. So it stands, by the processor's seconds of the
+table above, which vary by some 2% from one run to another:"""
 SPEED = """## Training and evaluation
 
 Random weights, random pixels, 10 things an image; training steps with AdamW, evaluation with no least score, until the
@@ -38,7 +40,7 @@ COMMANDS = """## Run them
 ```bash
 python -m benchmarks.throughput operators
 python -m benchmarks.throughput measure --batch 2 --batch 8 --precision bf16-mixed
-python -m benchmarks.throughput measure --height 256 --width 320 --batch 2 --steps 3 --device cpu
+python -m benchmarks.throughput measure --height 256 --width 320 --batch 2 --steps 3 --rounds 3 --device cpu
 python -m benchmarks.throughput report
 ```
 
@@ -61,7 +63,8 @@ def write(results: Path, docs: Path) -> Path:
     source = results / "operators.json"
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}: run `python -m benchmarks.throughput operators` first")
-    parts = [INTRODUCTION, OPERATORS, "\n".join(operators(json.loads(source.read_text()))), BOUND]
+    found = json.loads(source.read_text())
+    parts = [INTRODUCTION, OPERATORS, "\n".join(operators(found)), BOUND, "\n".join(reached(found))]
     if speeds := sorted(results.glob("speed-*.json")):
         parts += [SPEED, *("\n".join(speed(json.loads(path.read_text()))) for path in speeds)]
     page = docs / PAGE
@@ -84,10 +87,21 @@ def operators(found: Mapping[str, Any]) -> Iterator[str]:
     for kind in KINDS:
         yield _row(kind, *(_cell(row["operators"], kind) for row in networks.values()))
     whole = {name: rate(row["operators"], KINDS) for name, row in networks.items()}
-    dense = {name: rate(row["operators"], [kind for kind in KINDS if kind != OTHERS]) for name, row in networks.items()}
+    dense = {name: rate(row["operators"], DENSE) for name, row in networks.items()}
     yield _row("all", *(f"{one:.1f}" for one in whole.values()))
     yield _row(f"all but {OTHERS}", *(f"{one:.1f}" for one in dense.values()))
     yield _row(f"the same by {REFERENCE}'s own rate", *(f"{one / whole[REFERENCE]:.2f}" for one in dense.values()))
+
+
+def reached(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each of our networks: what it reaches of the reference's rate, and what it could."""
+    networks = found["networks"]
+    whole = rate(networks[REFERENCE]["operators"], KINDS)
+    for name, row in networks.items():
+        if name != REFERENCE:
+            most = rate(row["operators"], DENSE) / whole
+            compared = "as fast as" if row["ratio"] >= 1 else "slower than"
+            yield f"- {name}: {row['ratio']:.2f} of {REFERENCE}'s rate, so {compared} it; {most:.2f} at most."
 
 
 def rate(spent: Mapping[str, Any], kinds: Any) -> float:
@@ -100,7 +114,8 @@ def speed(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the table of one device."""
     height, width = found["size"]
     yield f"{found['device']}, {height} x {width} pixels, {found['precision']}, torch {found['torch']}:\n"
-    yield from _head("network", "batch", "", "GFLOPs an image", "images/s", "GFLOPs/s", f"by {REFERENCE}'s", "MiB")
+    yield from _head("network", "batch", "", "GFLOPs an image", "images/s", "slowest to fastest", "GFLOPs/s",
+                     f"by {REFERENCE}'s", "MiB")  # fmt: skip
     for batch, networks in found["batches"].items():
         for name, row in networks.items():
             for kind, one in row.items():
@@ -108,8 +123,8 @@ def speed(found: Mapping[str, Any]) -> Iterator[str]:
                 done = one["images_per_second"] * one["gflops"]
                 ratio = f"{done / (reference['images_per_second'] * reference['gflops']):.2f}" if reference else ""
                 yield _row(
-                    name, batch, kind, f"{one['gflops']:.1f}", f"{one['images_per_second']:.3g}", f"{done:.3g}",
-                    ratio, f"{one['memory']:.0f}",
+                    name, batch, kind, f"{one['gflops']:.1f}", f"{one['images_per_second']:.3g}",
+                    f"{one['slowest']:.3g} to {one['fastest']:.3g}", f"{done:.3g}", ratio, f"{one['memory']:.0f}",
                 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def _timed(
     taken = []
     for _ in range(steps + 1):
         start = clock()
-        step(images.to(device, non_blocking=True))
+        step(images.to(device))
         if on_gpu:
             torch.cuda.synchronize(device)
         taken.append(clock() - start)
@@ -108,19 +108,38 @@ def _resident() -> float:
 
 
 def measure_all(
-    names: list[str], size: tuple[int, int], batches: list[int], steps: int, device: torch.device, precision: str
+    names: list[str],
+    size: tuple[int, int],
+    batches: list[int],
+    steps: int,
+    device: torch.device,
+    precision: str,
+    rounds: int = 1,
 ) -> dict[str, Any]:
-    """Return the figures of networks one after the other, each in a process of its own; see `measure`."""
-    found: dict[str, Any] = {}
+    """Return the figures of networks, each in a process of its own, see `measure`; they take turns in the rounds."""
+    taken: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for batch in batches:
-        for name in names:
+        for name in names * rounds:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
                 row = processes.submit(measure, name, size, batch, steps, device, precision).result()
-            found.setdefault(str(batch), {})[name] = row
+            taken.setdefault(str(batch), {}).setdefault(name, []).append(row)
+    found = {batch: {name: _over_rounds(rows) for name, rows in each.items()} for batch, each in taken.items()}
     return {
         "device": device_name(device), "torch": torch.__version__, "torchvision": torchvision.__version__,
-        "size": list(size), "precision": precision, "batches": found,
+        "size": list(size), "precision": precision, "rounds": rounds, "batches": found,
     }  # fmt: skip
+
+
+def _over_rounds(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of the rounds' speeds, their range, and the most memory."""
+    found = {}
+    for kind in rows[0]:
+        rates = [row[kind]["images_per_second"] for row in rows]
+        found[kind] = {
+            "gflops": rows[0][kind]["gflops"], "images_per_second": statistics.median(rates), "slowest": min(rates),
+            "fastest": max(rates), "memory": max(row[kind]["memory"] for row in rows),
+        }  # fmt: skip
+    return found
 
 
 def device_name(device: torch.device) -> str:

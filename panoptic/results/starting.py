@@ -107,7 +107,7 @@ def _published(path: Path, state: dict[str, Any], wanted: Wanted) -> StartingWei
         own = {name: value for name, value in own.items() if name.startswith(PREFIX)}
     layout = layout_of(state)
     if layout is not None and not layout.options and wanted.architecture is None:
-        raise ValueError(f"{wanted.key}: {path}: {_ONE_ARCHITECTURE}")
+        raise ValueError(f"{wanted.key}: {path}: {_of_one('the backbone' if wanted.backbone else 'the network')}")
     try:
         given = from_reference(
             state, own, network.config.stage_depths, wanted.architecture, wanted.normalization
@@ -121,10 +121,11 @@ def _published(path: Path, state: dict[str, Any], wanted: Wanted) -> StartingWei
     return replace(found, unused=tuple(others) if wanted.backbone else ())
 
 
-_ONE_ARCHITECTURE = (
-    "it holds the backbone of one architecture alone, and a search compares several. Give the weights of a whole "
-    "supernet, such as `autopanoptic panoptic pretrain-supernet` writes"
-)
+def _of_one(what: str) -> str:
+    return (
+        f"it holds {what} of one architecture alone, and a search compares several. Give the weights of a whole "
+        "supernet, such as `autopanoptic panoptic pretrain-supernet` writes"
+    )
 
 
 def _require_published_space(path: Path, wanted: Wanted) -> None:
@@ -200,7 +201,8 @@ def _is_alone(state: Any, wanted: Wanted) -> bool:
 
 
 def _require_backbone(path: Path, single: Architecture, wanted: Wanted) -> None:
-    problem = _ONE_ARCHITECTURE if wanted.architecture is None else other_backbone(single, wanted.architecture)
+    architecture = wanted.architecture
+    problem = _of_one("the backbone") if architecture is None else other_backbone(single, architecture)
     if problem:
         raise ValueError(f"{wanted.key}: {path}: {problem}")
 

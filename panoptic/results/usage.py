@@ -78,6 +78,8 @@ class Usage:
         for key in ("short_side", "long_side"):
             if values[key] is not None and type(values[key]) is not int:
                 raise ValueError(f"{key} must be pixels or null, not {values[key]!r}")
+        if not isinstance(values["normalization"], Mapping):
+            raise ValueError(f"normalization must be an object, not {values['normalization']!r}")
         categories = Categories.from_json(values["categories"])
         given: Mapping[str, Any] = values["normalization"]
         seen: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}

@@ -39,13 +39,15 @@ def network_weights(given: str) -> dict[str, Any]:
 
 
 def _file(given: str, names: tuple[str, ...]) -> Path:
-    for folder in (Path(given), RUNS / given):
-        if folder.is_dir():
-            found = next((folder / name for name in names if (folder / name).is_file()), None)
-            if found is None:
-                raise FileNotFoundError(f"{folder} has no weights to start from: looked for {', '.join(names)}")
-            return found
-    return Path(given)
+    # A folder of data may have the name of a run.
+    folders = [folder for folder in dict.fromkeys((Path(given), RUNS / given)) if folder.is_dir()]
+    found = next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
+    if folders and found is None:
+        known = " and ".join(map(str, folders))
+        raise FileNotFoundError(
+            f"{known} {'have' if len(folders) > 1 else 'has'} no weights to start from: looked for {', '.join(names)}"
+        )
+    return Path(given) if found is None else found
 
 
 def _is_backbone(path: Path) -> bool:

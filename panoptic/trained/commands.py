@@ -151,9 +151,11 @@ def predict(
 
 
 def folder_of(source: str) -> Path:
-    """Return the folder that is meant: itself, or the run of that name."""
+    """Return the folder that is meant: itself where it is a run's or a network's, or else the run of that name."""
+    from autopanoptic.panoptic.trained.networks import is_source
+
     path = Path(source)
-    return RUNS / source if not path.exists() and (RUNS / source).is_dir() else path
+    return RUNS / source if (RUNS / source).is_dir() and not is_source(path) else path
 
 
 def _require_writable(path: Path) -> None:

@@ -38,6 +38,11 @@ class TrainedNetwork:
     usage: Usage
 
 
+def is_source(folder: Path) -> bool:
+    """Whether a folder looks like a run's or a network's, and not like one of data that has a run's name."""
+    return any((folder / name).is_file() for name in (SETTINGS, CONFIG)) or (folder / NETWORKS).is_dir()
+
+
 def find_networks(source: str | Path, names: Sequence[str] = ()) -> dict[str, Path]:
     """Find the folders of trained networks.
 

@@ -17,7 +17,7 @@ from benchmarks.throughput.cli import app
 from benchmarks.throughput.contestants import CONTESTANTS, COUNTS
 from benchmarks.throughput.inputs import THINGS, random_batch
 from benchmarks.throughput.operators import OTHERS, OperatorTimes
-from benchmarks.throughput.speed import KINDS
+from benchmarks.throughput.speed import KINDS, _over_rounds
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, DOCS = ROOT / "benchmarks" / "results" / "throughput", ROOT / "docs"
@@ -64,15 +64,16 @@ def test_random_batches_are_padded_and_consistent() -> None:
 
 
 def figures(name: str, images_per_second: float) -> dict[str, Any]:
-    return {kind: {"gflops": 10.0, "images_per_second": images_per_second, "memory": 100.0} for kind in KINDS}
+    speed = {"images_per_second": images_per_second, "slowest": images_per_second, "fastest": 2 * images_per_second}
+    return {kind: {"gflops": 10.0, **speed, "memory": 100.0} for kind in KINDS}
 
 
 def test_ratios_are_by_the_reference_and_missing_without_it() -> None:
     found = {"device": "x", "size": [64, 64], "precision": "32-true", "torch": "2", "batches": {}}
     both = {**found, "batches": {"2": {"ours": figures("ours", 3.0), report.REFERENCE: figures("r", 4.0)}}}
-    assert "| ours | 2 | training | 10.0 | 3 | 30 | 0.75 | 100 |" in list(report.speed(both))
+    assert "| ours | 2 | training | 10.0 | 3 | 3 to 6 | 30 | 0.75 | 100 |" in list(report.speed(both))
     alone = {**found, "batches": {"2": {"ours": figures("ours", 3.0)}}}
-    assert "| ours | 2 | training | 10.0 | 3 | 30 |  | 100 |" in list(report.speed(alone))
+    assert "| ours | 2 | training | 10.0 | 3 | 3 to 6 | 30 |  | 100 |" in list(report.speed(alone))
 
 
 def test_the_page_is_that_of_the_results(tmp_path: Path) -> None:
@@ -114,3 +115,26 @@ def test_every_network_is_measured(tmp_path: Path, device: str) -> None:
     networks = json.loads(path.read_text())["batches"]["2"]
     assert set(networks) == set(CONTESTANTS)
     assert all(row[kind]["images_per_second"] > 0 for row in networks.values() for kind in KINDS)
+
+
+def test_work_that_is_added_to_a_sum_counts_too() -> None:
+    with OperatorTimes() as times:
+        torch.zeros(3, 5).addmm_(torch.ones(3, 4), torch.ones(4, 5))
+    assert times.spent["matrix product"].gflops * 1e9 == pytest.approx(3 * 4 * 5)
+
+
+def test_the_page_says_what_is_reached() -> None:
+    spent = {"matrix product": {"seconds": 1.0, "gflops": 40.0}, OTHERS: {"seconds": 1.0, "gflops": 0.0}}
+    networks = {
+        "ours": {"ratio": 0.9, "operators": spent},
+        report.REFERENCE: {"ratio": 1.0, "operators": {**spent, OTHERS: {"seconds": 0.25, "gflops": 0.0}}},
+    }
+    assert list(report.reached({"networks": networks})) == [
+        "- ours: 0.90 of Mask R-CNN's rate, so slower than it; 1.25 at most."
+    ]
+
+
+def test_rounds_give_their_median_and_their_range() -> None:
+    rows = [figures("ours", rate) for rate in (2.0, 5.0, 3.0)]
+    found = _over_rounds(rows)["training"]
+    assert (found["images_per_second"], found["slowest"], found["fastest"]) == (3.0, 2.0, 5.0)

@@ -152,10 +152,22 @@ class SupernetModule(lightning.LightningModule):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}passes"] = torch.tensor(self.passes)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        # What is no parameter and no buffer would be reported as unexpected.
-        self.passes = int(state_dict.pop(f"{prefix}passes"))
-        super()._load_from_state_dict(state_dict, prefix, *others)
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        *others: Any,
+    ) -> None:
+        # Taken out, because what is no parameter and no buffer is reported as unexpected.
+        passes = state_dict.pop(f"{prefix}passes", None)
+        if passes is not None:
+            self.passes = int(passes)
+        elif strict:
+            missing_keys.append(f"{prefix}passes")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, *others)
 
     def note(self, name: str, value: Tensor | float) -> None:
         """Log a number at the end of the training step, as `log` would, but together with the step's others.

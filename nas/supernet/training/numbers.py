@@ -34,7 +34,7 @@ class StepNumbers:
             losses: scalars, at least one.
             mean: averages the noted tensors over processes, as one tensor (N,).
         """
-        noted = [value.to(torch.float32) for value in self._on_device.values()]
+        noted = [value.to(losses[0].device, torch.float32) for value in self._on_device.values()]
         shown = torch.stack(noted) if noted else losses[0].new_zeros(0)
         values: list[float] = torch.cat((torch.stack(list(losses)), shown if mean is None else mean(shown))).tolist()
         own, others = values[: len(losses)], values[len(losses) :]

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from autopanoptic.nas import ElasticLinear, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.kernels.products import linear
 
 
 class BoxPredictor(nn.Module):
@@ -47,7 +48,9 @@ class BoxHead(nn.Sequential):
         if x.device.type == "cpu" and isinstance(first, nn.Linear) and _costs_more_to_order(x, first):
             # The kernel's columns are put in the order of the features, whose channels stand side by side.
             kernel = first.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
-            x = functional.linear(x.permute(0, 2, 3, 1).flatten(1), kernel, first.bias)
+            x = linear(x.permute(0, 2, 3, 1).flatten(1), kernel, first.bias)
+        elif type(first) is nn.Linear:
+            x = linear(flatten(x), first.weight, first.bias)
         else:
             x = first(flatten(x))
         for layer in rest:

@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.data.loading.masks import ThingMasks
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.mask_cells import mask_cells
+from autopanoptic.panoptic.model.heads.kernels.mask_cells import mask_cells
 from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
 from autopanoptic.panoptic.model.sizes import active, largest, mask_depth, stack

@@ -29,7 +29,7 @@ def kept_in_groups(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor,
 def kept_by_kernel(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, threshold: float) -> Tensor:
     """As `kept_in_groups`, on the CPU by a compiled kernel, which sees all groups."""
     # Loaded here, because numba takes its time, and a GPU does without.
-    from autopanoptic.panoptic.model.heads.suppression_kernel import suppress
+    from autopanoptic.panoptic.model.heads.kernels.suppress import suppress
 
     order = scores.argsort(descending=True, stable=True)
     order = order[valid[order]]

@@ -173,4 +173,6 @@ def test_one_network_starts_from_its_own_backbone_in_a_run_that_does_not(called:
     assert own == load_run(Path("runs", "x")) == load_config("scenes", {"seed": 3})
     said = invoke("retrain", "--name", "x", "--init", "pretraining", code=1)  # of its answer the settings say it
     assert "runs/x holds a run with other settings" in said
-    assert "none of scratch, supernet, pretrained" in invoke("retrain", "--name", "x", *ONLY, "--init", "n.pt", code=1)
+    assert "n.pt is neither scratch, supernet, pretrained nor" in invoke(
+        "retrain", "--name", "x", *ONLY, "--init", "n.pt", code=1
+    )

@@ -49,6 +49,13 @@ def check_supernet_start(how: Settings, categories: Categories) -> str:
     return describe_start(build(network_config(how, categories), 0), how.supernet_init, categories)
 
 
+def save_one(supernet: PanopticNetwork, path: Path) -> None:
+    """Write the backbone of one of its architectures."""
+    whole = Supernet(supernet)
+    architecture = hand_made(whole.space)
+    save_backbone(whole.subnet(architecture).backbone, path, backbone_part(architecture))  # type: ignore[arg-type]
+
+
 def taken(found: PanopticNetwork, other: PanopticNetwork, prefix: str) -> bool:
     theirs = other.state_dict()
     own = {name: value for name, value in found.state_dict().items() if name.startswith(prefix)}
@@ -140,8 +147,7 @@ def test_what_does_not_fit_is_refused_by_name(other: PanopticNetwork, datasets: 
             check_supernet_start(settings(tmp_path / "w.pt", **changes), datasets.train.categories)
 
     path = tmp_path / "w.pt"
-    space = Supernet(other).space
-    save_backbone(other.backbone, path, backbone_part(hand_made(space)))
+    save_one(other, path)
     refused("holds the backbone of one architecture alone")
     save_weights(other, path)
     refused(r"search\.space auto-panoptic\): \d+ missing", **{"search.space": "auto-panoptic"})
@@ -207,12 +213,11 @@ def test_runs_and_pretrainings_are_found_by_their_names(
     assert supernet_weights("pets") == {"supernet_init": str(run / "supernet" / "supernet.pt")}
     assert supernet_weights("runs/pretraining") == {"supernet_init": str(pretraining / "supernet" / "backbone.pt")}
     assert supernet_weights("scratch") == {"supernet_init": "scratch"}
+    Path("pets", "images").mkdir(parents=True)  # data of the run's name
     assert network_weights("pets") == {"init": str(run / "supernet" / "supernet.pt")}
     (tmp_path / "supernet").mkdir()
     assert network_weights("supernet") == {"init": "supernet"}
-    save_backbone(
-        other.backbone, pretraining / "found" / "backbone.pt", backbone_part(hand_made(Supernet(other).space))
-    )
+    save_one(other, pretraining / "found" / "backbone.pt")
     assert network_weights("pretraining") == {
         "init": str(pretraining / "found" / "backbone.pt"), "init_part": "backbone",
     }  # fmt: skip

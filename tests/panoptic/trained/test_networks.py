@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.results.usage import USAGE, Usage
 from autopanoptic.panoptic.trained import evaluate as evaluating
+from autopanoptic.panoptic.trained.commands import folder_of
 from autopanoptic.panoptic.trained.networks import find_networks, load_trained, precision_of, run_of
 
 
@@ -76,6 +78,7 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "no categories": lambda text: text.replace("categories", "classes"),
     "a side": lambda text: text.replace('"short_side": null', '"short_side": "large"'),
     "a side of 0": lambda text: text.replace('"short_side": null', '"short_side": 0'),
+    "a normalization": lambda text: re.sub(r'"normalization": {[^}]*}', '"normalization": "imagenet"', text),
     "a rule": lambda text: text.replace("stuff_area", "staff_area"),
     "a rule's value": lambda text: text.replace('"score_threshold": 0.11', '"score_threshold": 5'),
 }
@@ -112,3 +115,14 @@ def test_networks_compute_in_the_precision_of_their_run(
         with pytest.raises(Stop):
             evaluating.evaluate(run, networks=["random"], precision=precision, device="cpu")  # type: ignore[arg-type]
     assert seen == ["bf16-mixed", "32-true"]
+
+
+def test_a_run_is_found_beside_a_folder_of_data_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("coco", "annotations").mkdir(parents=True)
+    assert folder_of("coco") == Path("coco")  # which is refused by what it lacks
+    Path("runs", "coco").mkdir(parents=True)
+    assert folder_of("coco") == Path("runs/coco")
+    assert folder_of("runs/coco") == Path("runs/coco")
+    Path("coco", "config.json").touch()
+    assert folder_of("coco") == Path("coco")

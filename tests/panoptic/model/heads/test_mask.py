@@ -14,7 +14,7 @@ from autopanoptic.panoptic.data.loading import masks as loading
 from autopanoptic.panoptic.data.loading.masks import ThingMasks, window_of
 from autopanoptic.panoptic.data.scenes.draw import draw_scene
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
-from autopanoptic.panoptic.model.heads import mask_cells
+from autopanoptic.panoptic.model.heads.kernels import mask_cells
 from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets
 from autopanoptic.panoptic.model.prediction import paste_masks
 

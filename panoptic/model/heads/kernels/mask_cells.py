@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autopanoptic.panoptic.model.heads.kernels.products import product
+
 AT_ONCE = 2**19
 """Hidden values (2 MiB) that are computed at a time: what follows finds them in the processor's cache."""
 
@@ -35,26 +37,25 @@ def mask_cells(x: Tensor, kernel: Tensor, bias: Tensor, score: Tensor, score_bia
 class _MaskCells(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, score: Tensor, score_bias: Tensor) -> Tensor:
-        hidden = x.new_empty((len(x), len(kernel)))
+        hidden: list[Tensor] = []
         logits = x.new_empty((4 * len(x), len(score)))
         for cells, parts in _blocks(len(x), len(kernel)):
-            torch.addmm(bias, x[cells], kernel.T, out=hidden[cells]).relu_()
-            torch.addmm(score_bias, hidden[cells].view(-1, score.shape[1]), score.T, out=logits[parts])
-        ctx.save_for_backward(x, kernel, score, hidden)
+            hidden.append(product(x[cells], kernel, bias).relu_())
+            torch.addmm(score_bias, hidden[-1].view(-1, score.shape[1]), score.T, out=logits[parts])
+        ctx.save_for_backward(x, kernel, score, *hidden)
         return logits
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        x, kernel, score, hidden = ctx.saved_tensors
+        x, kernel, score, *hidden = ctx.saved_tensors
         of_x, of_bias = torch.empty_like(x), kernel.new_zeros(len(kernel))
         of_kernel, of_score = torch.zeros_like(kernel), torch.zeros_like(score)
-        for cells, parts in _blocks(len(x), len(kernel)):
-            values = hidden[cells]
+        for values, (cells, parts) in zip(hidden, _blocks(len(x), len(kernel)), strict=True):
             of_score.addmm_(gradient[parts].T, values.view(-1, score.shape[1]))
             inner = (gradient[parts] @ score).view_as(values)
             torch.ops.aten.threshold_backward.grad_input(inner, values, 0, grad_input=inner)
-            torch.mm(inner, kernel, out=of_x[cells])
+            of_x[cells] = product(inner, kernel.T)
             of_kernel.addmm_(inner.T, x[cells])
             of_bias += inner.sum(0)
         return of_x, of_kernel, of_bias, of_score, gradient.sum(0)

@@ -1,0 +1,1 @@
+"""What the heads compute on a CPU in another way than by torch's operators."""
