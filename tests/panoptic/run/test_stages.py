@@ -7,13 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
-from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
@@ -22,7 +22,7 @@ from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run import retrain as retraining
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare
-from autopanoptic.panoptic.run.retrain import read_architecture, retrain
+from autopanoptic.panoptic.run.retrain import read_architecture, require_architecture, retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.architecture_files import shipped
@@ -189,25 +189,32 @@ def test_names_of_what_the_run_finds_and_of_no_folder_are_refused(tmp_path: Path
     assert not (run.folder / "data.json").exists()
 
 
-def test_an_architecture_of_other_networks_is_refused(staged: Path) -> None:
-    run = Run.open(staged, quiet())
+def test_an_architecture_of_other_networks_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
     name, architecture = read_architecture("coco_3.8g")
-    with pytest.raises(ValueError, match=r"none of the networks of .*staged, whose search\.space is elastic: "):
+    run = Run(change_settings(SETTINGS, {"init": "scratch"}), tmp_path / "run", quiet())
+    with pytest.raises(
+        ValueError, match=r"none of the networks .* \(search\.space elastic, .* fits a run with "
+    ) as told:
         retrain(run, architecture, name)
-    assert not (staged / "networks").exists()
+    assert not (run.folder / "data").exists()
+    way = str(told.value).partition(" fits a run with ")[2]
+    assert way == "--space auto-panoptic --width 3.8g --set network.mask_layers=4 --set network.segmentation_layers=3"
+    fitting = {"network.width": "3.8g", "network.mask_layers": 4, "network.segmentation_layers": 3}
+    require_architecture(load_config("scenes", {"search.space": "auto-panoptic", **fitting}), architecture)
+
+
+def test_data_of_things_alone_may_have_an_architecture_of_things_alone(tmp_path: Path) -> None:
+    settings = load_config("scenes", {"search.space": "auto-panoptic"})
+    with torch.device("meta"):
+        found = Supernet(build(settings.network_for(1, 0), 0)).space.sample(np.random.default_rng(0))
+    require_architecture(change_settings(settings, {"data.path": str(tmp_path)}), found)
+    with pytest.raises(ValueError, match="none of the networks"):
+        require_architecture(settings, found)  # scenes have stuff
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_published_architectures_are_those_of_the_config_for_coco(
-    name: str, staged: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    classes = [{"id": i, "name": f"class {i}", "isthing": int(i <= 80)} for i in range(1, 134)]
-    run = Run.open(staged, quiet())
-    datasets = prepare(run)
-    run.settings = load_config("coco", {"data.path": "/data/coco"})
-    monkeypatch.setattr(type(datasets.train), "categories", Categories.from_json(classes), raising=False)
-    run.datasets = datasets
-    retraining._require_fitting(run, read_architecture(name)[1])
+def test_published_architectures_are_those_of_the_config_for_coco(name: str) -> None:
+    require_architecture(load_config("coco", {"data.path": "/data/coco"}), read_architecture(name)[1])
 
 
 def test_what_is_no_architecture_is_refused(tmp_path: Path) -> None:
