@@ -129,9 +129,12 @@ def test_what_is_no_backbone_is_refused_before_anything_is_trained(backbone: Pat
         check_settings(load_config("scenes", {**TINY, "network.backbone": "resnet5"}))
     torch.save(torch.load(backbone, weights_only=True)["state_dict"], tmp_path / "supernet.pt")
     how = change_settings(settings(backbone), {"network.backbone": str(tmp_path / "supernet.pt")})
-    run = Run(how, tmp_path / "run", quiet())
-    with pytest.raises(ValueError, match=r"supernet\.pt is no backbone by its names .*init"):
-        prepare(run)
+    with pytest.raises(ValueError, match=r"^network\.backbone: .*supernet\.pt is no backbone by its names .*init"):
+        Run(how, tmp_path / "run", quiet())
+    (tmp_path / "supernet.pt").write_bytes(backbone.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"^network\.backbone: .*supernet\.pt \(\d+ bytes\) is damaged"):
+        Run(how, tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"network\.backbone_blocks comes from the file that is the backbone"):
         load_config("scenes", {"network.backbone_blocks": ["shuffle3"]})
 

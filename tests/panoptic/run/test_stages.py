@@ -252,9 +252,40 @@ def test_a_run_compares_with_what_it_is_asked_to(staged: Path, tmp_path: Path) -
     assert "searched - random" in texts["random_draws",]
 
 
-def test_a_missing_warm_start_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
-    run = Run(change_settings(SETTINGS, {"search.warm_start": str(tmp_path / "log.json")}), tmp_path / "run", quiet())
-    with pytest.raises(FileNotFoundError, match=r"^search\.warm_start: .*log\.json: there is no such file$"):
+@pytest.mark.parametrize(
+    ("key", "content", "message"),
+    [
+        ("search.warm_start", None, r"^search\.warm_start: .*given: there is no such file$"),
+        (
+            "search.warm_start",
+            b"no log",
+            r"^search\.warm_start: .*given.* It must be a journal, a search log or result",
+        ),
+        ("search.warm_start", b'{"backbone.0": "shuffle3"}', r"^search\.warm_start: .*given: "),
+        ("init", b"no weights", r"given \(10 bytes\) is damaged: "),
+        ("supernet_init", b"no weights", r"given \(10 bytes\) is damaged: "),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_before_scenes_are_generated(
+    key: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "given").write_bytes(content)
+    run = Run(change_settings(SETTINGS, {key: str(tmp_path / "given")}), tmp_path / "run", quiet())
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
         prepare(run)
     assert not (tmp_path / "run" / "data").exists()
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_refused_run_leaves_nothing_but_what_was_there(own: bool, scene_folder: Path, tmp_path: Path) -> None:
+    folder, notes = tmp_path / "run", tmp_path / "run" / "notes.txt"
+    if not own:
+        folder.mkdir()
+        notes.touch()
+    data = {"data.path": str(scene_folder), "data.scenes": None, "search.max_gflops": 1e-6}
+    run = Run(change_settings(SETTINGS, data), folder, quiet())
+    with pytest.raises(ValueError, match=r"gflops"):
+        prepare(run)
+    assert not folder.exists() if own else list(folder.iterdir()) == [notes]

@@ -20,7 +20,7 @@ from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.results.saved import save_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
-from autopanoptic.panoptic.stages import starts
+from autopanoptic.panoptic.stages import checks
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config, usage_of
 from autopanoptic.panoptic.stages.settings import Settings
@@ -142,13 +142,11 @@ def test_images_are_normalised_as_the_config_says_from_the_training_to_the_saved
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "efficientnet-lite0"])
-def test_known_weights_of_other_images_are_refused(
-    backbone: str, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(starts, "require_backbone", lambda *_: None)
+def test_known_weights_of_other_images_are_refused(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "require_backbone", lambda *_: None)
     how = settings(**{"data.normalization": BGR, "network.backbone": backbone})
     with pytest.raises(ValueError, match=rf"data\.normalization is not ImageNet's, .* backbone {backbone} .*; leave"):
-        check_start(how, datasets.train.categories)
+        check_settings(how)
     with pytest.raises(ValueError, match=r"data\.normalization\.mean \[123.* but order is bgr: give mean and std"):
         settings(**{"data.normalization": {"order": "bgr"}})
     with pytest.raises(ValueError, match=r"data\.normalization.*std must hold positive numbers, not \[1\.0, 0\.0"):
