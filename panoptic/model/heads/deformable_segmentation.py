@@ -51,9 +51,9 @@ class DeformableSegmentation(nn.Module):
         entering = (in_shape["p2"].channels, *widths[:-1])
         self.layers = nn.Sequential(*(_layer(*pair) for pair in zip(entering, widths, strict=True)))
         self.output_shape = {level: FeatureShape(widths[-1], shape.stride) for level, shape in in_shape.items()}
-        self.score = ElasticConv2d(Concat(*[widths[-1]] * len(in_shape)), num_classes, 1)
-        nn.init.normal_(self.score.weight, std=0.01)
-        nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
+        self.classes = ElasticConv2d(Concat(*[widths[-1]] * len(in_shape)), num_classes, 1)
+        nn.init.normal_(self.classes.weight, std=0.01)
+        nn.init.zeros_(self.classes.bias)  # type: ignore[arg-type]
 
     def forward(self, pyramid: Features) -> Features:
         """The branch's features at P2..P5."""
@@ -68,7 +68,7 @@ class DeformableSegmentation(nn.Module):
 
     def classify(self, features: Features) -> Tensor:
         """Logits (B, S + T, H / 4, W / 4) of the (modulated) features."""
-        return extend(self.score(self.joined(features)))
+        return extend(self.classes(self.joined(features)))
 
 
 def all_classes(semantic: Tensor, instances: Tensor, labels: Tensor, num_stuff: int) -> Tensor:
