@@ -119,11 +119,21 @@ def region_classes(classes: Tensor, boxes: Sequence[Tensor]) -> Tensor:
     return classes[image.long()[:, None, None], rows[:, :, None], columns[:, None, :]].long()
 
 
-def _layer(in_channels: Size, out_channels: Size) -> nn.Sequential:
+class _Layer(nn.Sequential):
+    """A deformable convolution and ReLU.
+
+    Attributes:
+        operator: How pictures of a network call it.
+    """
+
+    operator = "deform3"
+
+
+def _layer(in_channels: Size, out_channels: Size) -> _Layer:
     conv = deformable_layer(in_channels, out_channels, 3, modulated=False)
     # No norm keeps the features' size from one layer to the next, as it would with the operator's own draw.
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    return nn.Sequential(conv, nn.ReLU(inplace=True), Blank())
+    return _Layer(conv, nn.ReLU(inplace=True), Blank())
 
 
 def _middles(start: Tensor, end: Tensor, pixels: int) -> Tensor:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
+from autopanoptic.panoptic.report.report import write_report
 from autopanoptic.panoptic.results.backbones import save_backbone
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run.folder import Run
@@ -154,6 +155,8 @@ def test_a_model_without_choices_is_trained_and_not_searched(backbone: Path, tmp
     assert Architecture.load(folder / "architecture.json") == {}
     assert load_network(folder).config.semantic_head == "panoptic-fpn"
     assert evaluate(folder, data=run.folder / "data").images == 1
+    with pytest.raises(FileNotFoundError, match=r"nothing is searched in the run .* panoptic evaluate run` measures"):
+        write_report(run.folder)
     image = tmp_path / "image.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(image)
     assert len(predict([image], folder, tmp_path / "pictures")) == 1
