@@ -60,11 +60,8 @@ class Run:
         saved = folder / SETTINGS
         if saved.exists():
             require_same(load_run(folder), settings, folder)
-        self._made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._new = not saved.exists()
-        if self._new:
-            save_config(settings, saved)
+        self._made, self._new, self._own = not folder.exists(), not saved.exists(), settings
+        self._begin()
         self.datasets: Datasets | None = None
         self.supernet: Supernet | None = None
         self._clock = folder / "seconds.json"
@@ -97,6 +94,7 @@ class Run:
     @contextmanager
     def refusable(self) -> Iterator[None]:
         """Settings that are refused before a stage has ended leave nothing, which could stand in the way of others."""
+        self._begin()  # what was refused before may be wanted for something else
         before = set(_entries(self.folder)) - {self.folder / SETTINGS}
         try:
             yield
@@ -104,6 +102,12 @@ class Run:
             if self._new:
                 self._clear(before)
             raise
+
+    def _begin(self) -> None:
+        """Write the settings of a new run, where they are not there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._new and not (self.folder / SETTINGS).exists():
+            save_config(self._own, self.folder / SETTINGS)
 
     def _clear(self, kept: set[Path]) -> None:
         """Remove what has come to the folder, and the folder itself where it is this run's."""
