@@ -36,7 +36,7 @@ def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
     if name == "nsga2":
-        return NSGA2(population=min(40, max(4, trials // GENERATIONS)))
+        return NSGA2(population=min(40, max(2, trials // 3)))
     if name == "local-search":
         return LocalSearch()
     if name == "bayesian":
@@ -76,9 +76,6 @@ def family(space: SearchSpace) -> list[Architecture]:
     return list(dict.fromkeys(_scaled(space, step / FINE) for step in range(FINE + 1)))
 
 
-GENERATIONS = 5
-"""Of NSGA-II. In an elastic space the first of few trials is the family, with which a search begins, and no random
-draws beside it, whose operators hardly ever are worth their cost: what is bred from the family differs in sizes."""
 FINE = 24
 """Steps from the smallest to the largest network, of which those are different ones that move a size."""
 _PLAIN: Mapping[type[AnyPart], str] = {

@@ -13,8 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autopanoptic.nas import NSGA2, Architecture, FlopCount, LayerCosts, ParameterCount, Supernet
-from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.nas import Architecture, FlopCount, LayerCosts, ParameterCount, Supernet
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -26,7 +25,7 @@ from autopanoptic.panoptic.results.saved import load_network, save_network
 from autopanoptic.panoptic.search.costs import costs_of
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
-from autopanoptic.panoptic.search.strategies import family, hand_made, strategy_of
+from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.stages.networks import build
 
 CONFIG = replace(
@@ -79,14 +78,6 @@ def test_the_family_scales_all_sizes_together(supernet: Supernet) -> None:
             assert (members[0][choice.label], members[-1][choice.label]) == (choice.options[0], choice.options[-1])
         else:
             assert {member.get(choice.label, choice.options[0]) for member in members} == {choice.options[0]}
-
-
-def test_the_first_generation_of_the_main_job_is_the_family(supernet: Supernet) -> None:
-    """Random draws beside it would have operators that short trainings of a supernet hardly teach."""
-    asked = load_config("scenes").search
-    strategy = strategy_of(asked.strategy, asked.trials, supernet.space)
-    assert isinstance(strategy, NSGA2)
-    assert strategy.population == len(family(supernet.space))
 
 
 def test_the_hand_made_network_has_the_sizes_of_the_fixed_one(supernet: Supernet) -> None:
