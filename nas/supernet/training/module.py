@@ -213,7 +213,7 @@ class SupernetModule(lightning.LightningModule):
         The host waits for the device once, behind the last backward pass.
 
         Raises:
-            FloatingPointError: when the loss is not finite; names the pass and the path.
+            FloatingPointError: when the loss is not finite, in whichever process; names the pass and the path.
         """
         if self.same_batch:
             self._train_cycle(batch)
