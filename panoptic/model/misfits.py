@@ -12,6 +12,8 @@ from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_
 
 STEM = "stem.0.weight"
 THINGS, STUFF = "roi_heads.box_predictor.classes.weight", "segmentation.score.weight"
+ALL = "segmentation.classes.weight"
+"""Of a semantic head that scores stuff and things."""
 _OPTIONS = {*BLOCK_OPTIONS, *HEAD_OPTIONS, *FUSION_OPTIONS}
 _BLOCK = re.compile(r"(?:backbone\.)?stages\.c2\.(?:blocks\.)?\d+\.(\w+)\.")
 _FIRST_BLOCK = re.compile(r"(?:backbone\.)?stages\.c2\.0\.(?:\w+\.)?(branch|projection)\.")
@@ -93,15 +95,26 @@ def _other_kind(own: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
 
 
 def _other_classes(own: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
-    told = []
-    for kind, name in (("thing", THINGS), ("stuff", STUFF)):
-        mine, theirs = (_first_of(state, name) for state in (own, found))
-        if None not in (mine, theirs) and mine != theirs:
-            # Beside the classes the layers have one output: no thing, or any thing.
-            told.append(f"{theirs - 1} {kind} classes, the data has {mine - 1}")
+    told = [
+        f"{theirs} {kind} classes, the data has {mine}"
+        for kind, count in (("thing", _things), ("stuff", _stuff))
+        if None not in (mine := count(own), theirs := count(found)) and mine != theirs
+    ]
     if not told:
         return None
     return f"they are of {' and of '.join(told)}; take weights of the same classes, or the backbone alone"
+
+
+def _things(state: Mapping[str, Any]) -> int | None:
+    outputs = _first_of(state, THINGS)
+    return None if outputs is None else outputs - 1  # which stands for no thing
+
+
+def _stuff(state: Mapping[str, Any]) -> int | None:
+    if (outputs := _first_of(state, STUFF)) is not None:
+        return int(outputs) - 1  # which stands for any thing
+    both, things = _first_of(state, ALL), _things(state)
+    return None if both is None or things is None else both - things
 
 
 def _first_of(state: Mapping[str, Any], *names: str) -> Any:

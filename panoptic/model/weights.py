@@ -80,7 +80,8 @@ def _check_sums(path: Path) -> None:
 
 THING_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.2.", "panoptic.relation.")
 STUFF_LAYERS = ("segmentation.score.",)
-"""Layers whose outputs are the classes."""
+ALL_LAYERS = ("segmentation.classes.", "graph.classes.")
+"""Layers whose outputs are the classes: of things, of stuff, or of both."""
 
 
 def load_for_classes(network: nn.Module, path: Path) -> tuple[str, ...]:
@@ -123,7 +124,8 @@ def with_own_classes(
     if not isinstance(found, dict):
         return found, ()
     state, left_out = dict(found), dict[str, None]()
-    for layers, other in ((THING_LAYERS, other_things), (STUFF_LAYERS, other_stuff)):
+    kinds = ((THING_LAYERS, other_things), (STUFF_LAYERS, other_stuff), (ALL_LAYERS, other_things or other_stuff))
+    for layers, other in kinds:
         names = [name for name in own if name.startswith(layers) and name in found]
         if other or any(_shape(found[name]) != _shape(own[name]) for name in names):
             state |= {name: own[name] for name in names}

@@ -72,7 +72,9 @@ def _parts(outline: Outline) -> Table:
         parts["box head"] = f"{sides[0]}: {', '.join(map(str, outline.box))}"
         parts["mask head"] = f"{sides[1]}: {_layers(outline.mask)}"
     if outline.stuff:
-        parts["segmentation head"] = _layers(outline.segmentation)
+        reading = f" ({outline.reading})" if outline.reading else ""
+        parts[f"segmentation head{reading}"] = f"{_layers(outline.segmentation)}; scores {outline.scored}"
+    parts |= outline.components
     rows = [(name, (Cell(text),)) for name, text in parts.items()]
     return Table("Operators and channels, layer by layer", ("part", "layers"), rows, words=(1,))
 

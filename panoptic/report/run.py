@@ -16,6 +16,7 @@ from autopanoptic.panoptic.results.saved import ARCHITECTURE
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
+from autopanoptic.panoptic.stages.search import the_network
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.networks import SEARCHED, categories_of
 
@@ -55,13 +56,18 @@ class Run:
         """Read a run's files.
 
         Raises:
-            FileNotFoundError: If there is no run, or no candidate of its search is measured yet.
+            FileNotFoundError: If there is no run, nothing is searched in it, or no candidate is measured yet.
             ValueError: If a file is damaged; names it.
             JournalError: If the search's journal is damaged, or another release's.
         """
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder of a run")
         settings, journal = load_run(folder), folder / JOURNAL
+        if not journal.exists() and the_network(settings) is not None:
+            raise FileNotFoundError(
+                f"nothing is searched in the run {folder}, for every part of its network is fixed, so nothing is "
+                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has trained"
+            )
         searched = Result.from_journal(journal) if journal.exists() else None
         if searched is None or searched.history.best is None:
             raise FileNotFoundError(

@@ -112,27 +112,30 @@ def _heads(axes: Axes, outline: Outline, left: float) -> None:
         ends = f"masks of\n{2 * mask} x {2 * mask}"
         _head(axes, left, 3 * ROW - 0.5, f"mask head, RoIs of {mask} x {mask}", outline.mask, ends)
     if outline.stuff:
-        _head(
-            axes, left, 2 * ROW - 0.75, "segmentation branch, shared by P2 to P5", outline.segmentation,
-            f"{outline.stuff} stuff\nclasses",
-        )  # fmt: skip
+        title = ", ".join(filter(None, ("segmentation branch", outline.reading)))
+        ends = outline.scored.replace(" and ", " and\n").replace(" classes", "\nclasses")
+        _head(axes, left, 2 * ROW - 0.75, title, outline.segmentation, ends, in_turn=outline.in_turn)
+    others = "; ".join(f"{what}: {name}" for what, name in outline.components.items())
+    axes.text(left - 0.5, ROW - 0.75, others, fontsize=9)
 
 
-def _head(axes: Axes, left: float, y: float, title: str, layers: Iterable[Layer], ends: str) -> None:
+def _head(
+    axes: Axes, left: float, y: float, title: str, layers: Iterable[Layer], ends: str, *, in_turn: bool = True
+) -> None:
     axes.text(left - 0.5, y + 0.5, title, fontsize=9, weight="bold")
     _arrow(axes, (left - 0.95, y), (left - 0.52, y), color="0.6")
-    end = _chain(axes, left, y, layers)
+    end = _chain(axes, left, y, layers, in_turn=in_turn)
     if ends:
         _arrow(axes, (end + 0.5, y), (end + 0.72, y))
         axes.text(end + 0.78, y, ends, va="center", fontsize=8)
 
 
-def _chain(axes: Axes, left: float, y: float, layers: Iterable[Layer]) -> float:
-    """Draw layers from left to right, and return the middle of the last."""
+def _chain(axes: Axes, left: float, y: float, layers: Iterable[Layer], *, in_turn: bool = True) -> float:
+    """Draw layers from left to right, with arrows where each reads the one before; return the middle of the last."""
     x = left
     for place, layer in enumerate(layers):
         x = left + place * (BOX + GAP)
-        if place:
+        if place and in_turn:
             _arrow(axes, (x - BOX / 2 - GAP - 0.02, y), (x - BOX / 2 + 0.02, y))
         _box(axes, x, y, layer.operator, str(layer.width), _color(layer.operator))
     return x

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.parts.kinds import CLASS_SCORES, SemanticHead
+from autopanoptic.panoptic.model.parts.registry import part_of
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,14 @@ class Outline:
         neck: Kind of the pyramid.
         pyramid: Channels of P2..P6 by the level's name in capitals.
         segmentation: Layers of the segmentation branch; empty without stuff.
+        reading: Which levels they read, in words; empty where that is not known of a head of one's own.
+        in_turn: Whether each of them reads what the one before gives, and not a level of its own.
+        scored: What classes the branch scores, in words.
         mask: Layers of the mask head; empty without things.
         box: Widths of the box head's hidden layers; empty without things.
         to_background: Reduction of the fusion unit of each level of the segmentation branch.
         to_foreground: Reduction of the fusion unit of each level of the pyramid.
+        components: Names of the fusion and the panoptic head, where they are none of Auto-Panoptic's.
         things: Number of thing classes.
         stuff: Number of stuff classes.
         roi_sizes: Sides of the box head's and the mask head's RoIAlign.
@@ -53,10 +60,14 @@ class Outline:
     neck: str
     pyramid: Mapping[str, int]
     segmentation: tuple[Layer, ...]
+    reading: str
+    in_turn: bool
+    scored: str
     mask: tuple[Layer, ...]
     box: tuple[int, ...]
     to_background: Mapping[str, str]
     to_foreground: Mapping[str, str]
+    components: Mapping[str, str]
     things: int
     stuff: int
     roi_sizes: tuple[int, int]
@@ -76,6 +87,7 @@ class Outline:
             for name, stage in backbone.stages.items()
         }
         segmentation = [] if network.segmentation is None else list(network.segmentation.layers.children())
+        by_level = network.segmentation is not None and isinstance(network.segmentation.layers, nn.ModuleDict)
         mask = [] if roi is None else list(roi.mask_head.children())
         return cls(
             stem=width[id(backbone.stem)],
@@ -83,14 +95,35 @@ class Outline:
             neck=str(architecture.get("neck", network.config.neck)),
             pyramid={f"P{level}": width[id(network.neck), level] for level in range(2, 7)},
             segmentation=_layers(architecture, "segmentation", segmentation, width),
+            reading=_reading(network.config, by_level=by_level),
+            in_turn=not by_level,
+            scored=_scored(network.config),
             mask=_layers(architecture, "mask", mask, width),
             box=() if roi is None else tuple(m.out_features for m in roi.box_head if isinstance(m, nn.Linear)),
             to_background=_units(architecture, "f2b"),
             to_foreground=_units(architecture, "b2f"),
+            components=_components(network.config),
             things=network.config.num_things,
             stuff=network.config.num_stuff,
             roi_sizes=(network.config.box_roi_size, network.config.mask_roi_size),
         )
+
+
+def _reading(config: PanopticConfig, *, by_level: bool) -> str:
+    if config.semantic_head not in SemanticHead.shipped:
+        return ""
+    return "one stack for each of P2 to P5, added" if by_level else "shared by P2 to P5"
+
+
+def _scored(config: PanopticConfig) -> str:
+    if CLASS_SCORES in part_of(SemanticHead, config.semantic_head).gives:
+        return f"{config.num_stuff} stuff and {config.num_things} thing classes"
+    return f"{config.num_stuff} stuff classes"
+
+
+def _components(config: PanopticConfig) -> dict[str, str]:
+    found = {"fusion": (config.fusion, ("attention", "none")), "panoptic head": (config.panoptic_head, ("merge",))}
+    return {what: name for what, (name, usual) in found.items() if name not in usual}
 
 
 @contextmanager

@@ -135,7 +135,8 @@ def _check_name(path: Path) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if wanted and not found.startswith(wanted[0]):
         raise ValueError(
-            f"{path} is damaged: its SHA-256 begins with {found[:8]}, not {wanted[0]} as its name says; get it again"
+            f"backbone: {path} is damaged: its SHA-256 begins with {found[:8]}, not {wanted[0]} as its name says; "
+            "get it again"
         )
 
 
@@ -168,6 +169,13 @@ def load_pretrained(backbone: nn.Module, source: str) -> None:
 
 def require_backbone(source: str, config: PanopticConfig) -> None:
     """Refuse weights that do not fit the config's fixed backbone, as `load_pretrained` does."""
+    status = weights_of(source).stat()
+    _tried(source, config, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(8)
+def _tried(source: str, config: PanopticConfig, modified: int, size: int) -> None:
+    """Try a file's weights, which stay what they are as long as the file does."""
     # Not on the meta device, to which nothing is copied.
     load_pretrained(build_backbone(config), source)
 

@@ -153,18 +153,17 @@ def retrain(
         # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
         start: str | None = values["retrain_init"] if architecture is not None else None
         apart = () if start is None else ("retrain_init",)
-        stem, chosen = None, None
+        _, settings = run_of_stage(context, name, values, first=False, apart=apart)
         if architecture is not None:
-            _, settings = run_of_stage(context, name, values, first=False, apart=apart)
             stem, chosen = stage.read_architecture(architecture, settings.network)
+        else:
+            stem, chosen = stage.fixed_network(settings) or (None, None)
+        if chosen is None and network is not None:
+            raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
     own = [("architecture", architecture), ("network", network), ("init", start)]
     with _stage(context, "retrain", name, values, own=own, apart=apart) as run:
         if start is not None:
             run.start_from(start)
-        if chosen is None:
-            stem, chosen = stage.fixed_network(run.settings) or (None, None)
-        if chosen is None and network is not None:
-            raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")

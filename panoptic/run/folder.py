@@ -60,6 +60,7 @@ class Run:
         saved = folder / SETTINGS
         if saved.exists():
             require_same(load_run(folder), settings, folder)
+        self._made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self._new = not saved.exists()
         if self._new:
@@ -95,17 +96,24 @@ class Run:
 
     @contextmanager
     def refusable(self) -> Iterator[None]:
-        """Settings that are refused before a stage has ended do not stand in the way of better ones."""
-        scenes = self.folder / "data"
-        generated = self._new and self.settings.data.path is None and not scenes.exists()
+        """Settings that are refused before a stage has ended leave nothing, which could stand in the way of others."""
+        before = set(_entries(self.folder)) - {self.folder / SETTINGS}
         try:
             yield
         except (ValueError, FileNotFoundError):
             if self._new:
-                (self.folder / SETTINGS).unlink(missing_ok=True)
-            if generated:  # other settings may ask for other scenes
-                shutil.rmtree(scenes, ignore_errors=True)
+                self._clear(before)
             raise
+
+    def _clear(self, kept: set[Path]) -> None:
+        """Remove what has come to the folder, and the folder itself where it is this run's."""
+        for path in set(_entries(self.folder)) - kept:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if self._made and self.folder.exists() and not _entries(self.folder):
+            self.folder.rmdir()
 
     def start_from(self, given: str) -> None:
         """Let what is trained from here on start from a file, a folder or another word, whatever the settings say.
@@ -150,6 +158,10 @@ def require_same(saved: Settings, settings: Settings, folder: Path) -> None:
             f"{folder} holds a run with other settings, which differ in {changed}. "
             "Resume that one, or choose another name"
         )
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.exists() else []
 
 
 def _read_seconds(path: Path) -> dict[str, float]:

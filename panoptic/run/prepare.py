@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from autopanoptic.nas import Architecture
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.weights import read_tensors
 from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
-from autopanoptic.panoptic.stages.checks import require_warm_start
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
+from autopanoptic.panoptic.stages.prepare import DATA, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
-from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible
+from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible, require_choices, require_warm_start
+from autopanoptic.panoptic.stages.settings import STARTS, Settings
+from autopanoptic.panoptic.stages.starts import check_start
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 
@@ -40,14 +46,16 @@ def prepare(run: Run, architecture: Architecture | None = None) -> Datasets:
     """
     with run.stage("data"), run.refusable():
         begun = (run.folder / JOURNAL).exists()
-        if architecture is None and not begun:
-            require_warm_start(run.settings)  # before scenes are generated
+        if not (run.folder / DATA).exists():
+            _require_early(run, architecture)
         datasets = prepare_data(run.settings, run.folder, run.console)
         _describe(run, datasets)
         left_out = check_feasible(run.settings, datasets, architecture, begun=begun)
         _describe_weights(run, left_out)
-        if architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
-            _check_supernet(run, datasets)
+        untrained = architecture is None and not (run.folder / SUPERNET_FOLDER / SUPERNET).exists()
+        begins = _supernet_start(run.settings, datasets.train.categories) if untrained else None
+        if begins is not None:
+            run.say(begins)
         if run.settings.pretraining.wanted:
             images = classified(run, datasets)
             run.say(f"{len(images.classes)} classes of {len(images.train)} images to pretrain on")
@@ -60,14 +68,28 @@ def prepared(run: Run) -> Datasets:
     return prepare(run) if run.datasets is None else run.datasets
 
 
-def _check_supernet(run: Run, datasets: Datasets) -> None:
-    """Refuse weights that the supernet cannot begin with, and say what it takes of a file."""
-    given = run.settings.supernet_init
-    if given == SCRATCH:
+def _require_early(run: Run, architecture: Architecture | None) -> None:
+    """Refuse what settings and files alone show, before data are generated or all of them read."""
+    settings = run.settings
+    if architecture is None:
+        require_choices(settings)
+        require_warm_start(settings)
+    if settings.data.path is None:  # the classes of scenes are known
+        check_start(settings, CATEGORIES, architecture)
+        if architecture is None:
+            _supernet_start(settings, CATEGORIES)
         return
+    for given in {settings.init, settings.supernet_init} - {*STARTS, SCRATCH}:
+        read_tensors(Path(given))
+
+
+def _supernet_start(settings: Settings, categories: Categories) -> str | None:
+    """Refuse weights that the supernet cannot begin with, and return what it takes of a file; None without one."""
+    if settings.supernet_init == SCRATCH:
+        return None
     with torch.device("meta"):
-        network = PanopticNetwork(network_config(run.settings, datasets.train.categories))
-    run.say(describe_start(network, given, datasets.train.categories))
+        network = PanopticNetwork(network_config(settings, categories))
+    return describe_start(network, settings.supernet_init, categories)
 
 
 def _describe_weights(run: Run, left_out: tuple[str, ...]) -> None:

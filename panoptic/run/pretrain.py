@@ -59,6 +59,8 @@ def pretrain(run: Run, architecture: Architecture | None = None) -> dict[Archite
     with run.refusable():
         if architecture is None:
             require_finished_search(run)
+        else:
+            stages.check_backbone(run.settings, architecture)  # before scenes are generated
         prepared(run)
     return pretrain_all(run, [architecture] if architecture else finalists_of(run, *finished_search(run)))
 

@@ -20,10 +20,10 @@ from autopanoptic.panoptic.run.prepare import prepare, prepared
 from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
-from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
+from autopanoptic.panoptic.search.architecture_files import load_shipped, options_for, read_architecture_file, shipped
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.networks import network_config, usage_of
+from autopanoptic.panoptic.stages.networks import network_config, require_for_any_classes, usage_of
 from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.search import the_network
 from autopanoptic.panoptic.stages.settings import Settings
@@ -150,10 +150,12 @@ def _require_trainable(run: Run, architecture: Architecture | None, name: str | 
         require_finished_search(run)
     if run.settings.init == "supernet" and the_network(run.settings) is None:
         require_supernet(run)
+    if architecture is not None:
+        require_architecture(run.settings, architecture)  # before scenes are generated
     if run.datasets is None:
         prepare(run, architecture)
     if architecture is not None:
-        _require_fitting(run, architecture)
+        _require_of_data(run, architecture)
         _require_backbones(run, [architecture])
 
 
@@ -170,14 +172,27 @@ def _require_free(name: str | None) -> None:
         raise ValueError(f"the name {name!r} is kept for what the run finds; give the network another")
 
 
-def _require_fitting(run: Run, architecture: Architecture) -> None:
-    """Refuse what is no architecture of the networks that the run retrains."""
-    config = network_config(run.settings, prepared(run).train.categories, searched=True)
+def require_architecture(settings: Settings, architecture: Architecture) -> None:
+    """Refuse what is no architecture of the networks that settings retrain, whatever classes their data have.
+
+    Raises:
+        ValueError: Naming what differs, and the options with which it fits where they are known.
+    """
+    require_for_any_classes(settings, lambda config: _require_fitting(config, architecture), searched=True)
+
+
+def _require_of_data(run: Run, architecture: Architecture) -> None:
+    _require_fitting(network_config(run.settings, prepared(run).train.categories, searched=True), architecture)
+
+
+def _require_fitting(config: PanopticConfig, architecture: Architecture) -> None:
     try:
         with torch.device("meta"):
             new_network(config, architecture)
     except ValueError as error:
+        way = options_for(config, architecture)
+        hint = f". It fits a run with {' '.join(way)}" if way else ""
         raise ValueError(
-            f"the architecture is none of the networks of {run.folder} (search.space {config.space}, backbone "
-            f"{config.backbone}): {error}"
+            f"the architecture is none of the networks that the run retrains (search.space {config.space}, backbone "
+            f"{config.backbone}): {str(error).rstrip('.')}{hint}"
         ) from error

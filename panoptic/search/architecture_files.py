@@ -22,6 +22,7 @@ from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
 
 _OPTIONS = {"backbone": BLOCK_OPTIONS, "head": HEAD_OPTIONS, "inter": FUSION_OPTIONS}
+_COUNTED = ("backbone", "mask", "segmentation")
 _UNITS = [f"f2b.p{level}" for level in range(2, 6)] + [f"b2f.p{level}" for level in range(2, 7)]
 
 
@@ -85,6 +86,31 @@ def read_published(path: str | Path, config: PanopticConfig | None = None) -> li
         return [from_published(record, config) for record in records]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def options_for(config: PanopticConfig, architecture: Mapping[str, Any]) -> list[str]:
+    """Return the options of a run with which an architecture fits its networks, as far as its labels tell.
+
+    Args:
+        config: Of the networks that it does not fit.
+        architecture: Of the published space or of the elastic one.
+    """
+    counts = {part: sum(label.startswith(f"{part}.") for label in architecture) for part in _COUNTED}
+    if not counts["backbone"] or f"backbone.{counts['backbone'] - 1}" not in architecture:
+        elastic = any(label.startswith("backbone.c") for label in architecture)
+        return ["--space elastic"] if elastic and config.space != "elastic" else []
+    options = [] if config.space == "auto-panoptic" else ["--space auto-panoptic"]
+    if config.backbone != SEARCHED_BACKBONE:
+        options.append("--backbone search")
+    if counts["backbone"] != sum(config.stage_depths):
+        widths = {sum(width["stage_depths"]): name for name, width in WIDTHS.items()}
+        options.append(
+            f"--width {widths[counts['backbone']]}" if counts["backbone"] in widths else "other stage_depths"
+        )
+    for part in ("mask", "segmentation"):
+        if counts[part] not in (0, getattr(config, field := f"{part}_layers")):
+            options.append(f"--set network.{field}={counts[part]}")
+    return options
 
 
 def read_records(path: str | Path, keys: str) -> list[Any]:

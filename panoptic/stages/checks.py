@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.parts.check import check_parts
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.results.given import require_file
-from autopanoptic.panoptic.results.pretrained import weights_of
+from autopanoptic.panoptic.results.pretrained import require_backbone, with_known_backbone
 from autopanoptic.panoptic.search.inflate import require_source
 from autopanoptic.panoptic.stages.machine import device_of, devices_here, devices_of
 from autopanoptic.panoptic.stages.settings import STARTS, Settings
@@ -27,9 +28,9 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: If the data, the images to pretrain on or a file of weights is missing.
-        ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, there are no
-            such GPUs or logger, devices cannot share a batch evenly, or the elastic supernet's training ends inside of
-            a step of several paths.
+        ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, a fixed
+            backbone's weights are damaged or another's, there are no such GPUs or logger, devices cannot share a batch
+            evenly, or the elastic supernet's training ends inside of a step of several paths.
     """
     if settings.search.space == "elastic":
         check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
@@ -50,14 +51,29 @@ def check_settings(settings: Settings) -> None:
 
 
 def _require_backbones(settings: Settings) -> None:
-    """Refuse a fixed backbone without weights; `check_start` looks at what is in them."""
+    """Refuse pretrained weights that are missing, damaged or of another backbone."""
     for section in ("network", "retrained_network"):
         config: PanopticConfig | None = getattr(settings, section)
-        if config is not None and config.backbone != SEARCHED_BACKBONE:
-            try:
-                weights_of(config.backbone)
-            except FileNotFoundError as error:
-                raise FileNotFoundError(f"{section}.{error}") from error
+        if config is None or config.backbone == SEARCHED_BACKBONE:
+            continue
+        try:
+            # No backbone depends on the classes.
+            found = with_known_backbone(settings.network_for(1, 1, retrained=section == "retrained_network"))
+            require_backbone(config.backbone, found)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{section}.{error}") from error
+        except ValueError as error:
+            raise ValueError(f"{section}.{error}") from error
+        _require_images(settings, config.backbone, found.backbone)
+
+
+def _require_images(settings: Settings, source: str, kind: str) -> None:
+    """Refuse images that are normalised otherwise than those that weights are known to be of."""
+    if settings.data.normalization != IMAGENET and (source in KNOWN_BACKBONES or kind == "efficientnet-lite0"):
+        raise ValueError(
+            f"data.normalization is not ImageNet's, by which the images of the backbone {source} are normalised; leave "
+            "it out, or give a file of weights that are of such images as the backbone"
+        )
 
 
 def require_device(settings: Settings) -> None:
@@ -104,17 +120,6 @@ def _batches(settings: Settings) -> dict[str, int]:
     }
     recipes |= {f"pretraining.{name}": getattr(settings.pretraining, name) for name in ("supernet", "found")}
     return {f"{name}.batch_size": recipe.batch_size for name, recipe in recipes.items() if recipe is not None}
-
-
-def require_warm_start(settings: Settings) -> None:
-    """Refuse a search that is to begin with the candidates of a file that is not there.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
-    path = settings.search.warm_start
-    if path is not None and not Path(path).is_file():
-        raise FileNotFoundError(f"search.warm_start: {path}: there is no such file")
 
 
 def require_logger(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,9 @@ from autopanoptic.panoptic.results.pretrained import load_pretrained, with_known
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.stages.settings import Settings
 
+_KINDS = (1, 1), (1, 0), (0, 1)
+"""Numbers of thing and stuff classes: of both kinds, or of one."""
+
 
 def network_config(settings: Settings, categories: Categories, *, searched: bool = False) -> PanopticConfig:
     """Return the network's shapes for a data set's categories.
@@ -27,6 +30,33 @@ def network_config(settings: Settings, categories: Categories, *, searched: bool
         searched: Whether for the networks that are retrained, which the paper makes wider than the supernet.
     """
     return with_known_backbone(settings.network_for(len(categories.things), len(categories.stuff), retrained=searched))
+
+
+def require_for_any_classes(
+    settings: Settings, check: Callable[[PanopticConfig], object], *, searched: bool = False
+) -> None:
+    """Let a check refuse what fits none of the networks that a run may have, before its data are there.
+
+    Scenes have things and stuff; data that are given may lack one of them.
+
+    Args:
+        settings: Of the run.
+        check: Raises a ValueError for a network's config where something does not fit it.
+        searched: As of `network_config`.
+
+    Raises:
+        ValueError: As of the check, for things and stuff.
+    """
+    first: ValueError | None = None
+    for things, stuff in _KINDS[:1] if settings.data.path is None else _KINDS:
+        try:
+            check(with_known_backbone(settings.network_for(things, stuff, retrained=searched)))
+        except ValueError as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first
 
 
 def usage_of(settings: Settings, categories: Categories) -> Usage:

@@ -28,6 +28,7 @@ from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.pretrained import with_known_backbone
 from autopanoptic.panoptic.search.devices import OnOwnDevice
@@ -38,7 +39,7 @@ from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batche
 from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
 from autopanoptic.panoptic.stages.machine import device_of, devices_here
-from autopanoptic.panoptic.stages.networks import network_config, network_of
+from autopanoptic.panoptic.stages.networks import network_config, network_of, require_for_any_classes
 from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 
@@ -91,10 +92,26 @@ def check_feasible(
         stopper.check(objectives)
     space.sample(np.random.default_rng(settings.seed))
     if architecture is None and not begun:
-        _warm_start(settings, datasets, space)
+        _warm_start(settings, network_config(settings, categories), space)
     if settings.search.space != "elastic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
     return left_out
+
+
+def require_warm_start(settings: Settings) -> None:
+    """Refuse a search that is to begin with what is not there or is none of its candidates, before its data are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none that is read, or nothing in it fits the space, limits on costs aside.
+    """
+
+    def check(config: PanopticConfig) -> None:
+        with torch.device("meta"):
+            _warm_start(settings, config, Supernet(PanopticNetwork(config)).space)
+
+    if settings.search.warm_start is not None:
+        require_for_any_classes(settings, check)
 
 
 def require_choices(settings: Settings) -> None:
@@ -177,7 +194,8 @@ class Candidates:
         limited = CostTable(self._costs, self._limits)
         first = [one for one in members if limited.allows(one)]
         if not (self.folder / JOURNAL).exists():  # which has its own
-            first += _warm_start(self.settings, self._datasets, limited.constrained(self.supernet.space))
+            space = limited.constrained(self.supernet.space)
+            first += _warm_start(self.settings, network_of(self.supernet).config, space)
         return self._run("search", strategy, asked.trials, initial=first)
 
     def drawn(self, trials: int) -> Result:
@@ -295,7 +313,7 @@ class _Remembering:
         return self.evaluator.evaluate(architecture, report) if found is None else found
 
 
-def _warm_start(settings: Settings, datasets: Datasets, space: SearchSpace) -> list[Architecture]:
+def _warm_start(settings: Settings, config: PanopticConfig, space: SearchSpace) -> list[Architecture]:
     """Return the candidates of another search with which a run's begins.
 
     Raises:
@@ -305,7 +323,6 @@ def _warm_start(settings: Settings, datasets: Datasets, space: SearchSpace) -> l
     asked = settings.search
     if asked.warm_start is None:
         return []
-    config = network_config(settings, datasets.train.categories)
     strategy = strategy_of(asked.strategy, asked.trials, space)
     try:
         return first_candidates(asked.warm_start, space, config, strategy)

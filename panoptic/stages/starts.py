@@ -27,13 +27,10 @@ import torch
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.config_checks import KNOWN_BACKBONES, SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import difference, load_weights
 from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
-from autopanoptic.panoptic.results.pretrained import require_backbone
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.results.starting import Wanted, starting_weights
 from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
@@ -104,7 +101,6 @@ def check_start(
         ValueError: If it is damaged or does not hold the weights of these networks, or these are shaped otherwise than
             the supernet that they are to start from; names what differs.
     """
-    _require_backbones(settings, categories)
     if settings.init in ("scratch", "pretrained"):
         return ()
     config = network_config(settings, categories, searched=True)
@@ -143,25 +139,6 @@ def _on_meta(config: PanopticConfig, architecture: Architecture) -> PanopticNetw
             return new_network(config, architecture)
     except ValueError as error:
         raise ValueError(f"the architecture is none of the networks that are retrained: {error}") from error
-
-
-def _require_backbones(settings: Settings, categories: Categories) -> None:
-    """Refuse pretrained weights that are missing, damaged or of another backbone."""
-    for retrained in dict.fromkeys((False, settings.retrained_network is not None)):
-        source = settings.backbone(retrained=retrained)
-        if source != SEARCHED_BACKBONE:
-            config = network_config(settings, categories, searched=retrained)
-            require_backbone(source, config)
-            _require_images(settings, source, config.backbone)
-
-
-def _require_images(settings: Settings, source: str, kind: str) -> None:
-    """Refuse images that are normalised otherwise than those that weights are known to be of."""
-    if settings.data.normalization != IMAGENET and (source in KNOWN_BACKBONES or kind == "efficientnet-lite0"):
-        raise ValueError(
-            f"data.normalization is not ImageNet's, by which the images of the backbone {source} are normalised; leave "
-            "it out, or give a file of weights that are of such images as the backbone"
-        )
 
 
 def start_of(settings: Settings) -> str:

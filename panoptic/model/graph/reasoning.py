@@ -39,7 +39,7 @@ class GraphReasoning(nn.Module):
         self.things = ThingGraph(config.box_hidden)
         self.stuff = StuffGraph(sum(largest(shape.channels) for shape in background.values()))
         self.connection = BidirectionalConnection()
-        self.score = nn.Conv2d(self.stuff.out_channels, config.num_stuff + config.num_things, 1)
+        self.classes = nn.Conv2d(self.stuff.out_channels, config.num_stuff + config.num_things, 1)
         self.out_channels = self.things.out_channels
 
     def forward(
@@ -59,7 +59,7 @@ class GraphReasoning(nn.Module):
         nodes = [self.things.nodes(one) for one in regions]
         nodes, classes = self.connection(nodes, self.stuff.nodes(pixels, scores), generator)
         each = [self.things.project(one, own) for one, own in zip(regions, nodes, strict=True)]
-        return each, extend(self.score(self.stuff.project(pixels, scores, classes)))
+        return each, extend(self.classes(self.stuff.project(pixels, scores, classes)))
 
 
 @dataclass

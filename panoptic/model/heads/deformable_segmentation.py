@@ -51,9 +51,9 @@ class DeformableSegmentation(nn.Module):
         entering = (in_shape["p2"].channels, *widths[:-1])
         self.layers = nn.Sequential(*(_layer(*pair) for pair in zip(entering, widths, strict=True)))
         self.output_shape = {level: FeatureShape(widths[-1], shape.stride) for level, shape in in_shape.items()}
-        self.score = ElasticConv2d(Concat(*[widths[-1]] * len(in_shape)), num_classes, 1)
-        nn.init.normal_(self.score.weight, std=0.01)
-        nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
+        self.classes = ElasticConv2d(Concat(*[widths[-1]] * len(in_shape)), num_classes, 1)
+        nn.init.normal_(self.classes.weight, std=0.01)
+        nn.init.zeros_(self.classes.bias)  # type: ignore[arg-type]
 
     def forward(self, pyramid: Features) -> Features:
         """The branch's features at P2..P5."""
@@ -68,7 +68,7 @@ class DeformableSegmentation(nn.Module):
 
     def classify(self, features: Features) -> Tensor:
         """Logits (B, S + T, H / 4, W / 4) of the (modulated) features."""
-        return extend(self.score(self.joined(features)))
+        return extend(self.classes(self.joined(features)))
 
 
 def all_classes(semantic: Tensor, instances: Tensor, labels: Tensor, num_stuff: int) -> Tensor:
@@ -119,11 +119,21 @@ def region_classes(classes: Tensor, boxes: Sequence[Tensor]) -> Tensor:
     return classes[image.long()[:, None, None], rows[:, :, None], columns[:, None, :]].long()
 
 
-def _layer(in_channels: Size, out_channels: Size) -> nn.Sequential:
+class _Layer(nn.Sequential):
+    """A deformable convolution and ReLU.
+
+    Attributes:
+        operator: How pictures of a network call it.
+    """
+
+    operator = "deform3"
+
+
+def _layer(in_channels: Size, out_channels: Size) -> _Layer:
     conv = deformable_layer(in_channels, out_channels, 3, modulated=False)
     # No norm keeps the features' size from one layer to the next, as it would with the operator's own draw.
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    return nn.Sequential(conv, nn.ReLU(inplace=True), Blank())
+    return _Layer(conv, nn.ReLU(inplace=True), Blank())
 
 
 def _middles(start: Tensor, end: Tensor, pixels: int) -> Tensor:

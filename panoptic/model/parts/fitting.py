@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from autopanoptic.panoptic.model.parts.kinds import BOTH, COMPONENTS, Component
-from autopanoptic.panoptic.model.parts.registry import names_of, part_of, unknown
+from autopanoptic.panoptic.model.parts.registry import names_of, part_of, sizes_problem, unknown
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.model.config import PanopticConfig
 
 
 def component_problems(config: PanopticConfig) -> Iterator[str]:
-    """Yield which of a config's components are unknown, or lack what they need; each begins with the field."""
+    """Yield which components of a config are unknown, of another space or lack what they need, by their fields."""
     names = {field: getattr(config, field) for field in COMPONENTS}
     strange = [
         f"{field}: {unknown(kind, names[field])}"
@@ -31,6 +31,8 @@ def _misfits(config: PanopticConfig) -> Iterator[str]:
     if config.num_things and config.num_stuff:
         given.add(BOTH)
     for field, part in parts.items():
+        if problem := sizes_problem(part, config):
+            yield f"{field}: {problem}"
         for need in part.needs:
             if need not in given:
                 yield f"{field}: the {part.what} {part.name!r} needs {need}, {_who_gives(need, parts)}"

@@ -116,12 +116,19 @@ def require_sizes(part: AnyPart, config: PanopticConfig) -> None:
     Raises:
         ValueError: Naming it.
     """
-    if config.space == "elastic" and not part.elastic:
-        raise ValueError(
-            f"the {part.what} {part.name!r} is registered for fixed widths alone, and in the space elastic widths are "
-            "choices: build it of elastic layers, such as autopanoptic.nas.ElasticConv2d, and register it with "
-            "elastic=True; or leave it out, or take the space auto-panoptic"
-        )
+    if problem := sizes_problem(part, config):
+        raise ValueError(problem)
+
+
+def sizes_problem(part: AnyPart, config: PanopticConfig) -> str | None:
+    """Say that a part is of fixed widths, where the space is elastic; None where all is well."""
+    if config.space != "elastic" or part.elastic:
+        return None
+    return (
+        f"the {part.what} {part.name!r} is registered for fixed widths alone, and in the space elastic widths are "
+        "choices: build it of elastic layers, such as autopanoptic.nas.ElasticConv2d, and register it with "
+        "elastic=True; or leave it out, or take the space auto-panoptic"
+    )
 
 
 def flop_formulas(config: PanopticConfig) -> dict[Any, Callable[..., int]]:

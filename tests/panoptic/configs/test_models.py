@@ -22,7 +22,8 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
     model = MODELS[name]
     assert set(model.parts) == set(COMPONENTS)
     for config in ("scenes", "coco"):
-        found, plain = load_config(config, {"network.model": name}), values_of(load_config(config))
+        space = {"search.space": "auto-panoptic"}  # in which there are all models
+        found, plain = load_config(config, {**space, "network.model": name}), values_of(load_config(config, space))
         values = values_of(found)
         expected = {"network": {**model.parts, **model.network}, "merge": model.merge}
         for section, given in expected.items():
@@ -31,6 +32,11 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
         assert name_of(values["network"]) == name
         if found.retrained_network is not None:
             assert name_of(vars(found.retrained_network)) == name
+
+
+def test_models_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"network\.fusion: the fusion 'graph' is registered for .* auto-panoptic$"):
+        load_config("scenes", {"network.model": "bgrnet"})
 
 
 def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:

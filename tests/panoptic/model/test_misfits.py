@@ -115,6 +115,19 @@ def test_classes_are_counted() -> None:
     )
 
 
+@pytest.mark.parametrize("model", ["panoptic-fpn", "upsnet", "bgrnet"])
+def test_classes_of_heads_that_score_all_of_them_are_counted(model: str) -> None:
+    settings = load_config("scenes", {"search.space": "auto-panoptic", "network.model": model})
+    with torch.device("meta"):
+        own, more, other = (
+            dict(PanopticNetwork(settings.network_for(*kinds)).state_dict()) for kinds in ((3, 2), (5, 2), (4, 1))
+        )
+    assert str(reason(own, more)).startswith("they are of 5 thing classes, the data has 3; take")
+    assert str(reason(own, other)).startswith(
+        "they are of 4 thing classes, the data has 3 and of 1 stuff classes, the data has 2; take"
+    )
+
+
 def test_one_architecture_and_a_supernet_are_told_apart() -> None:
     architecture = load_shipped("coco_3.8g")
     with torch.device("meta"):

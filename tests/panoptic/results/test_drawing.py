@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 
 from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
+from autopanoptic.panoptic.report.found import _parts
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.outline import Layer, Outline, _in_order
 
@@ -66,6 +68,38 @@ def test_blocks_are_counted_not_spelled() -> None:
     network, architecture = a_network(replace(PanopticConfig.scenes(3, 2), stage_depths=(1, 2, 12, 1)))
     outline = Outline.of(network, architecture)
     assert [layer.operator for layer in outline.stages["C4"]] == [architecture[f"backbone.{i}"] for i in range(3, 15)]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "reading", "scored", "components"),
+    [
+        (
+            "panoptic-fpn", [Layer("conv3", 24)] * 4, "one stack for each of P2 to P5, added", "2 stuff classes", {},
+        ),
+        (
+            "upsnet", [Layer("deform3", 48), Layer("deform3", 24)], "shared by P2 to P5",
+            "2 stuff and 3 thing classes", {"panoptic head": "upsnet"},
+        ),
+        (
+            "bgrnet", [Layer("deform3", 48), Layer("deform3", 24)], "shared by P2 to P5",
+            "2 stuff and 3 thing classes", {"fusion": "graph"},
+        ),
+    ],
+)  # fmt: skip
+def test_published_models_are_outlined_as_they_are(
+    model: str, layers: list[Layer], reading: str, scored: str, components: dict[str, str], tmp_path: Path
+) -> None:
+    settings = load_config("scenes", {"search.space": "auto-panoptic", "network.model": model})
+    network, architecture = a_network(settings.network_for(3, 2))
+    outline = Outline.of(network, architecture)
+    assert (list(outline.segmentation), outline.reading, outline.scored) == (layers, reading, scored)
+    assert outline.in_turn == (model != "panoptic-fpn")
+    assert outline.components == components
+    rows = dict(_parts(outline).rows)
+    told = f"{', '.join(f'{one.operator} {one.width}' for one in layers)}; scores {scored}"
+    assert rows[f"segmentation head ({reading})"][0].text == told
+    assert {name: rows[name][0].text for name in components} == components
+    draw_network(network, architecture, tmp_path / "network.png")
 
 
 @pytest.mark.parametrize(("things", "stuff"), [(3, 2), (3, 0), (0, 2)])

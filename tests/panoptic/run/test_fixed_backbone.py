@@ -14,6 +14,7 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
+from autopanoptic.panoptic.report.report import write_report
 from autopanoptic.panoptic.results.backbones import save_backbone
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run.folder import Run
@@ -129,9 +130,12 @@ def test_what_is_no_backbone_is_refused_before_anything_is_trained(backbone: Pat
         check_settings(load_config("scenes", {**TINY, "network.backbone": "resnet5"}))
     torch.save(torch.load(backbone, weights_only=True)["state_dict"], tmp_path / "supernet.pt")
     how = change_settings(settings(backbone), {"network.backbone": str(tmp_path / "supernet.pt")})
-    run = Run(how, tmp_path / "run", quiet())
-    with pytest.raises(ValueError, match=r"supernet\.pt is no backbone by its names .*init"):
-        prepare(run)
+    with pytest.raises(ValueError, match=r"^network\.backbone: .*supernet\.pt is no backbone by its names .*init"):
+        Run(how, tmp_path / "run", quiet())
+    (tmp_path / "supernet.pt").write_bytes(backbone.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"^network\.backbone: .*supernet\.pt \(\d+ bytes\) is damaged"):
+        Run(how, tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"network\.backbone_blocks comes from the file that is the backbone"):
         load_config("scenes", {"network.backbone_blocks": ["shuffle3"]})
 
@@ -151,6 +155,8 @@ def test_a_model_without_choices_is_trained_and_not_searched(backbone: Path, tmp
     assert Architecture.load(folder / "architecture.json") == {}
     assert load_network(folder).config.semantic_head == "panoptic-fpn"
     assert evaluate(folder, data=run.folder / "data").images == 1
+    with pytest.raises(FileNotFoundError, match=r"nothing is searched in the run .* panoptic evaluate run` measures"):
+        write_report(run.folder)
     image = tmp_path / "image.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(image)
     assert len(predict([image], folder, tmp_path / "pictures")) == 1

@@ -7,13 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
-from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
@@ -22,7 +22,7 @@ from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run import retrain as retraining
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare
-from autopanoptic.panoptic.run.retrain import read_architecture, retrain
+from autopanoptic.panoptic.run.retrain import read_architecture, require_architecture, retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.architecture_files import shipped
@@ -189,25 +189,32 @@ def test_names_of_what_the_run_finds_and_of_no_folder_are_refused(tmp_path: Path
     assert not (run.folder / "data.json").exists()
 
 
-def test_an_architecture_of_other_networks_is_refused(staged: Path) -> None:
-    run = Run.open(staged, quiet())
+def test_an_architecture_of_other_networks_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
     name, architecture = read_architecture("coco_3.8g")
-    with pytest.raises(ValueError, match=r"none of the networks of .*staged, whose search\.space is elastic: "):
+    run = Run(change_settings(SETTINGS, {"init": "scratch"}), tmp_path / "run", quiet())
+    with pytest.raises(
+        ValueError, match=r"none of the networks .* \(search\.space elastic, .* fits a run with "
+    ) as told:
         retrain(run, architecture, name)
-    assert not (staged / "networks").exists()
+    assert not (run.folder / "data").exists()
+    way = str(told.value).partition(" fits a run with ")[2]
+    assert way == "--space auto-panoptic --width 3.8g --set network.mask_layers=4 --set network.segmentation_layers=3"
+    fitting = {"network.width": "3.8g", "network.mask_layers": 4, "network.segmentation_layers": 3}
+    require_architecture(load_config("scenes", {"search.space": "auto-panoptic", **fitting}), architecture)
+
+
+def test_data_of_things_alone_may_have_an_architecture_of_things_alone(tmp_path: Path) -> None:
+    settings = load_config("scenes", {"search.space": "auto-panoptic"})
+    with torch.device("meta"):
+        found = Supernet(build(settings.network_for(1, 0), 0)).space.sample(np.random.default_rng(0))
+    require_architecture(change_settings(settings, {"data.path": str(tmp_path)}), found)
+    with pytest.raises(ValueError, match="none of the networks"):
+        require_architecture(settings, found)  # scenes have stuff
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_published_architectures_are_those_of_the_config_for_coco(
-    name: str, staged: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    classes = [{"id": i, "name": f"class {i}", "isthing": int(i <= 80)} for i in range(1, 134)]
-    run = Run.open(staged, quiet())
-    datasets = prepare(run)
-    run.settings = load_config("coco", {"data.path": "/data/coco"})
-    monkeypatch.setattr(type(datasets.train), "categories", Categories.from_json(classes), raising=False)
-    run.datasets = datasets
-    retraining._require_fitting(run, read_architecture(name)[1])
+def test_published_architectures_are_those_of_the_config_for_coco(name: str) -> None:
+    require_architecture(load_config("coco", {"data.path": "/data/coco"}), read_architecture(name)[1])
 
 
 def test_what_is_no_architecture_is_refused(tmp_path: Path) -> None:
@@ -245,9 +252,40 @@ def test_a_run_compares_with_what_it_is_asked_to(staged: Path, tmp_path: Path) -
     assert "searched - random" in texts["random_draws",]
 
 
-def test_a_missing_warm_start_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
-    run = Run(change_settings(SETTINGS, {"search.warm_start": str(tmp_path / "log.json")}), tmp_path / "run", quiet())
-    with pytest.raises(FileNotFoundError, match=r"^search\.warm_start: .*log\.json: there is no such file$"):
+@pytest.mark.parametrize(
+    ("key", "content", "message"),
+    [
+        ("search.warm_start", None, r"^search\.warm_start: .*given: there is no such file$"),
+        (
+            "search.warm_start",
+            b"no log",
+            r"^search\.warm_start: .*given.* It must be a journal, a search log or result",
+        ),
+        ("search.warm_start", b'{"backbone.0": "shuffle3"}', r"^search\.warm_start: .*given: "),
+        ("init", b"no weights", r"given \(10 bytes\) is damaged: "),
+        ("supernet_init", b"no weights", r"given \(10 bytes\) is damaged: "),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_before_scenes_are_generated(
+    key: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "given").write_bytes(content)
+    run = Run(change_settings(SETTINGS, {key: str(tmp_path / "given")}), tmp_path / "run", quiet())
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
         prepare(run)
     assert not (tmp_path / "run" / "data").exists()
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_refused_run_leaves_nothing_but_what_was_there(own: bool, scene_folder: Path, tmp_path: Path) -> None:
+    folder, notes = tmp_path / "run", tmp_path / "run" / "notes.txt"
+    if not own:
+        folder.mkdir()
+        notes.touch()
+    data = {"data.path": str(scene_folder), "data.scenes": None, "search.max_gflops": 1e-6}
+    run = Run(change_settings(SETTINGS, data), folder, quiet())
+    with pytest.raises(ValueError, match=r"gflops"):
+        prepare(run)
+    assert not folder.exists() if own else list(folder.iterdir()) == [notes]

@@ -16,11 +16,11 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.normalization import IMAGENET, Normalization
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.model.weights import save_weights
+from autopanoptic.panoptic.model.weights import save_weights, with_own_classes
 from autopanoptic.panoptic.results.saved import save_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
-from autopanoptic.panoptic.stages import starts
+from autopanoptic.panoptic.stages import checks
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config, usage_of
 from autopanoptic.panoptic.stages.settings import Settings
@@ -142,13 +142,11 @@ def test_images_are_normalised_as_the_config_says_from_the_training_to_the_saved
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "efficientnet-lite0"])
-def test_known_weights_of_other_images_are_refused(
-    backbone: str, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(starts, "require_backbone", lambda *_: None)
+def test_known_weights_of_other_images_are_refused(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "require_backbone", lambda *_: None)
     how = settings(**{"data.normalization": BGR, "network.backbone": backbone})
     with pytest.raises(ValueError, match=rf"data\.normalization is not ImageNet's, .* backbone {backbone} .*; leave"):
-        check_start(how, datasets.train.categories)
+        check_settings(how)
     with pytest.raises(ValueError, match=r"data\.normalization\.mean \[123.* but order is bgr: give mean and std"):
         settings(**{"data.normalization": {"order": "bgr"}})
     with pytest.raises(ValueError, match=r"data\.normalization.*std must hold positive numbers, not \[1\.0, 0\.0"):
@@ -201,6 +199,19 @@ def test_other_classes_keep_all_but_their_layers_and_say_which(
     for name, value in found.items():
         own = name.rpartition(".")[0] in left_out
         assert torch.equal(value, (drawn.state_dict() if own else theirs)[name]), name
+
+
+@pytest.mark.parametrize("kind", [{"other_things": True}, {"other_stuff": True}])
+def test_heads_that_score_all_classes_are_left_out_where_any_of_them_are_others(kind: dict[str, bool]) -> None:
+    config = {"search.space": "auto-panoptic", "network.model": "bgrnet"}
+    with torch.device("meta"):
+        own, found = (dict(PanopticNetwork(settings(**config).network_for(3, 2)).state_dict()) for _ in range(2))
+    state, left_out = with_own_classes(own, found, **kind)
+    expected = {name for name in own if ".classes." in name and not name.startswith("roi_heads.")}
+    assert expected == {f"{part}.classes.{name}" for part in ("segmentation", "graph") for name in ("weight", "bias")}
+    assert all((state[name] is own[name]) == (name.rpartition(".")[0] in left_out) for name in own)
+    assert {name.rpartition(".")[0] for name in expected} <= set(left_out)
+    assert ("roi_heads.box_predictor.classes" in left_out) == ("other_things" in kind)
 
 
 def test_a_saved_network_starts_one_of_the_same_architecture(

@@ -34,7 +34,7 @@ def test_its_parameters_are_those_of_the_description() -> None:
     assert graph.out_channels == 1024 + 128
     assert count(graph.things) == (1024 + 1) * 128 + (128 + 1) * 128
     assert count(graph.stuff) == (512 + 1) * 128 + (128 + 1) * 256
-    assert count(graph.score) == (512 + 256 + 1) * 133
+    assert count(graph.classes) == (512 + 256 + 1) * 133
 
 
 def test_it_gives_new_features_and_new_logits(own: PanopticConfig) -> None:
@@ -60,8 +60,8 @@ def test_both_scores_of_pixels_are_trained_and_the_new_ones_are_read(
     network.eval()
     assert network.graph is not None
     with torch.no_grad():
-        network.graph.score.weight.zero_()
-        network.graph.score.bias.copy_(torch.tensor([0.0, 9, 0, 0, 0]))  # type: ignore[union-attr]
+        network.graph.classes.weight.zero_()
+        network.graph.classes.bias.copy_(torch.tensor([0.0, 9, 0, 0, 0]))  # type: ignore[union-attr]
     found = network.predict(batch["images"], batch["sizes"], [(96, 96), (160, 140)])
     assert all((one.semantic == 2).all() for one in found)
     assert network(batch["images"]).segmentation[:, 1].eq(9).all()

@@ -41,7 +41,7 @@ def test_layers_and_parameters_are_those_of_the_paper():
     offsets = 3 * 18 + 9 * 18 * (256 + 256 + 128)
     kernels = 9 * (256 * 256 + 256 * 128 + 128 * 128) + 256 + 128 + 128
     assert count(head) == offsets + kernels + 512 * 133 + 133
-    assert head.score.in_channels == 512
+    assert head.classes.in_channels == 512
     assert {shape.channels for shape in head.output_shape.values()} == {128}
     for conv, *_ in head.layers:
         assert not conv.modulated
@@ -68,7 +68,7 @@ def test_all_classes_are_scored_from_all_levels_side_by_side(head):
     torch.testing.assert_close(head.joined(features), joined)
     found = head.classify(features)
     assert found.shape == (2, 5, 16, 24)
-    torch.testing.assert_close(found, head.score(joined))
+    torch.testing.assert_close(found, head.classes(joined))
 
 
 def test_gradients_reach_every_parameter(head):
@@ -120,7 +120,7 @@ def test_the_loss_of_regions_equals_its_description(head):
     classes[:, 30:40] = 255
     boxes = [torch.tensor([[3.0, 5, 50.5, 40]]), torch.tensor([[10.0, 20, 20, 60], [0, 0, 96, 64]])]
     rois = torch.cat([torch.cat((torch.full((len(b), 1), i), b), dim=1) for i, b in enumerate(boxes)])
-    pooled = head.score(roi_align(head.joined(features), rois, 28, 0.25, 2, True))
+    pooled = head.classes(roi_align(head.joined(features), rois, 28, 0.25, 2, True))
     total, cells = 0, 0
     for index, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
         for row in range(28):
