@@ -56,7 +56,7 @@ def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["upsnet", "bgrnet"])
 def test_nothing_is_left_of_a_name_below_another(tmp_path: Path, below: str, name: str) -> None:
     first, second, other = (tmp_path / f"{stem}.yaml" for stem in ("first", "second", "other"))
-    own = "merge: {stuff_area: 7}\nsupernet: {passes: 24}"
+    own = "merge: {stuff_area: 7}\nsearch: {space: auto-panoptic}\nsupernet: {passes: 24}"
     first.write_text(f"base: scenes\nnetwork: {{model: {below}, mask_layers: 2}}\n{own}\n")
     second.write_text(f"base: first.yaml\nnetwork: {{model: {name}}}\n")
     other.write_text(f"base: scenes\nnetwork: {{mask_layers: 2}}\n{own}\nquick: {{network: {{model: {below}}}}}\n")
