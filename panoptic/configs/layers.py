@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from autopanoptic.panoptic.configs.models import MODEL, NETWORK, with_model
+from autopanoptic.panoptic.configs.models import MODEL, NETWORK, with_model, without_model
 from autopanoptic.panoptic.configs.widths import NETWORKS, WIDTH, spelled_out
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, read
 
@@ -31,18 +31,29 @@ class Layer:
         values: Nested mappings; what is left out stays as it is in the layer below.
         places: Where each key was given, such as ``"mine.yaml, line 3"``.
         source: Where the layer is from, for what stands in no place of its own.
+        unnamed: The values without what a model's name stands for; None where there is no such name.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, str] = field(default_factory=dict)
     source: str | None = None
+    unnamed: dict[str, Any] | None = None
 
     def over(self, below: Layer) -> Layer:
-        """Return both layers as one; mappings are merged, anything else takes the place of what is below."""
-        merged = _merged(below.values, self.values)
+        """Return both layers as one; mappings are merged, anything else takes the place of what is below.
+
+        Where both name a model, nothing is left of what the name below stands for.
+        """
+        merged = _merged(below.values if self.unnamed is None else below.own, self.values)
+        unnamed = None if self.unnamed is None and below.unnamed is None else _merged(below.own, self.own)
         # What is above comes last, for `latest`.
         kept = {path: place for path, place in below.places.items() if path not in self.places}
-        return Layer(merged, {**kept, **self.places}, self.source or below.source)
+        return Layer(merged, {**kept, **self.places}, self.source or below.source, unnamed)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The values without what a model's name stands for."""
+        return self.values if self.unnamed is None else self.unnamed
 
     def place(self, path: KeyPath) -> str | None:
         """Return where a key was given, or the section that it stands in, or something within it or beside it."""
@@ -57,14 +68,18 @@ class Layer:
     def take(self, key: str) -> tuple[Layer, Layer]:
         """Return the layer without an outermost key, and the layer below that key."""
         rest = Layer(
-            {name: value for name, value in self.values.items() if name != key},
+            _without(self.values, key),
             {path: place for path, place in self.places.items() if path[0] != key},
             self.source,
+            None if self.unnamed is None else _without(self.unnamed, key),
         )
-        inner = self.values.get(key) or {}
-        return rest, Layer(
-            inner, {path[1:]: place for path, place in self.places.items() if path[0] == key and path[1:]}
-        )
+        inner, unnamed = self.values.get(key) or {}, self.own.get(key) or {}
+        places = {path[1:]: place for path, place in self.places.items() if path[0] == key and path[1:]}
+        return rest, Layer(inner, places, unnamed=None if unnamed == inner else unnamed)
+
+
+def _without(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 def _merged(below: Any, above: Any) -> Any:
@@ -123,6 +138,7 @@ def read_file(path: Path, above: tuple[Path, ...] = ()) -> Layer:
     """
     own = _layer_of(path)
     base = own.values.pop(BASE, None)
+    own.own.pop(BASE, None)
     if base is None:
         return own
     where = own.places.get((BASE,), str(path))
@@ -155,14 +171,19 @@ def _layer_of(path: Path) -> Layer:
 def _without_names(layer: Layer) -> Layer:
     """Return a layer with what widths and models stand for in place of their names; their places stay."""
     try:
-        values = spelled_out(with_model(layer.values))
-        if isinstance(values.get(QUICK), Mapping):
-            values[QUICK] = spelled_out(with_model(values[QUICK]))
+        values, unnamed = (_spelled_out(layer.values, models) for models in (with_model, without_model))
     except ValueError as error:
         keys = [(WIDTH,), *((one, WIDTH) for one in NETWORKS), (NETWORK, MODEL)]
         place = layer.latest([*keys, *((QUICK, *key) for key in keys)]) or layer.source
         raise ConfigError(f"{f'{place}: ' if place else ''}{error}") from error
-    return Layer(values, layer.places, layer.source)
+    return Layer(values, layer.places, layer.source, None if unnamed == values else unnamed)
+
+
+def _spelled_out(values: Mapping[str, Any], models: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    found = spelled_out(models(values))
+    if isinstance(found.get(QUICK), Mapping):
+        found[QUICK] = spelled_out(models(found[QUICK]))
+    return found
 
 
 def _at(path: Path, problem: str) -> str:

@@ -92,6 +92,14 @@ def with_model(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def without_model(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a config without a model's name, and without what it stands for; see `with_model`."""
+    found, network = dict(values), values.get(NETWORK)
+    if isinstance(network, Mapping):
+        found[NETWORK] = {key: value for key, value in network.items() if key != MODEL}
+    return found
+
+
 def model_named(name: object) -> Model:
     """Return the model of a name.
 

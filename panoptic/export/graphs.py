@@ -52,7 +52,8 @@ class DenseGraph(nn.Module):
         Returns:
             With thing classes p2 to p5, (B, C, H / s, W / s) at stride s of the padded image; objectness_p2 to
             objectness_p6, logits (B, A, H / s, W / s); and deltas_p2 to deltas_p6, (B, 4 A, H / s, W / s). With stuff
-            classes segmentation, logits (B, 1 + S, H / 4, W / 4).
+            classes segmentation, logits (B, 1 + S, H / 4, W / 4), or of a semantic head that scores all classes
+            (B, S + T, H / 4, W / 4).
         """
         pixels = images.flip(1) if self.bgr else images
         images, sizes = self._padded((pixels - self.mean) / self.deviation)

@@ -24,9 +24,11 @@ from autopanoptic.panoptic.export.plans import BOXES, DENSE, MASKS, Inputs, Size
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.heads.roi import Detections
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
-from autopanoptic.panoptic.model.heads.segmentation import label_pixels
+from autopanoptic.panoptic.model.heads.segmentation import label_pixels, stuff_labels
 from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.neck.levels import LEVELS
+from autopanoptic.panoptic.model.parts.kinds import CLASS_SCORES, SemanticHead
+from autopanoptic.panoptic.model.parts.registry import part_of
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.results.json_files import read_object
@@ -64,6 +66,7 @@ class OnnxNetwork:
         self.size: Size | None = (images["height"], images["width"]) if images["fixed"] else None
         self.config = read_config(folder / CONFIG)
         self.usage = Usage.load(folder)
+        self._of_all_classes = CLASS_SCORES in part_of(SemanticHead, self.config.semantic_head).gives
         names = (DENSE, BOXES, MASKS) if self.config.num_things else (DENSE,)
         self._graphs = {name: OnnxGraph(folder / f"{name}.onnx", threads, providers) for name in names}
         if self.config.num_things:
@@ -149,7 +152,8 @@ class OnnxNetwork:
     def _semantic(self, maps: Inputs, index: int, size: Size, original: Size) -> Tensor:
         if not self.config.num_stuff:
             return torch.zeros(original, dtype=torch.int64)
-        return label_pixels(maps["segmentation"][index], size, original)
+        labels = label_pixels(maps["segmentation"][index], size, original)
+        return stuff_labels(labels, self.config.num_stuff) if self._of_all_classes else labels
 
     def _placed(self, found: Detections, size: Size, original: Size) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         scale = found.boxes.new_tensor((original[1] / size[1], original[0] / size[0]) * 2)

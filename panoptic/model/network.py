@@ -213,7 +213,9 @@ class PanopticNetwork(ModelSpace):
         true, own = self._losses_and_logits(images, truth, generator, knowledge.regions, shares)
         soft = soft_losses(own, knowledge, semantic)
         if shares is not None:
-            soft = shared(soft, shares(self._counts(knowledge.regions, truth)))
+            factors = shares(self._counts(knowledge.regions, truth))
+            # What a teacher says of crowds counts, too, whatever pixels the head's own loss leaves out.
+            soft = shared(soft, {**factors, "pixels": factors["labelled"]})
         total = self._sum(between(true, soft, weight))
         return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
 
@@ -270,7 +272,8 @@ class PanopticNetwork(ModelSpace):
 
     def _counts(self, regions: Regions | None, truth: Truth) -> Counts:
         """What the losses of the batch whose anchors were drawn last are means over."""
-        counts = {"pixels": (truth.semantic != VOID).sum(dtype=torch.float32)}
+        labelled = (truth.semantic != VOID).sum(dtype=torch.float32)
+        counts = {"labelled": labelled, "pixels": labelled}
         if self.rpn is not None and regions is not None:
             labels, number = torch.cat(regions.labels), counts["pixels"].new_full  # unlike new_tensor, without a copy
             counts["anchors"] = number((), self.rpn.fg_bg_sampler.chosen)

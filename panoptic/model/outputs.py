@@ -30,7 +30,8 @@ class DenseMaps(NamedTuple):
         pyramid: The modulated P2..P6, (B, C, H / s, W / s) at stride s.
         objectness: Logits (B, A, H / s, W / s) of the anchors of each of P2..P6; none without thing classes.
         anchor_deltas: Their boxes (B, 4 A, H / s, W / s).
-        segmentation: Logits (B, 1 + S, H / 4, W / 4), None without stuff classes.
+        segmentation: Logits (B, 1 + S, H / 4, W / 4), of a head of all classes (B, S + T, H / 4, W / 4); None without
+            stuff classes.
     """
 
     pyramid: Features

@@ -154,11 +154,8 @@ def retrain(
         start: str | None = values["retrain_init"] if architecture is not None else None
         apart = () if start is None else ("retrain_init",)
         _, settings = run_of_stage(context, name, values, first=False, apart=apart)
-        if architecture is None:
-            given = stage.fixed_network(settings)
-        else:
-            given = stage.read_architecture(architecture, settings.network)
-        stem, chosen = given or (None, None)
+        given = None if architecture is None else stage.read_architecture(architecture, settings.network)
+        stem, chosen = given or stage.fixed_network(settings) or (None, None)
         if chosen is None and network is not None:
             raise ValueError("--network names the network of --architecture; the answer of the run is called searched")
     own = [("architecture", architecture), ("network", network), ("init", start)]

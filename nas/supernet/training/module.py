@@ -213,7 +213,7 @@ class SupernetModule(lightning.LightningModule):
         The host waits for the device once, behind the last backward pass.
 
         Raises:
-            FloatingPointError: when the loss is not finite; names the pass and the path.
+            FloatingPointError: when the loss is not finite, in whichever process; names the pass and the path.
         """
         if self.same_batch:
             self._train_cycle(batch)
@@ -268,8 +268,11 @@ class SupernetModule(lightning.LightningModule):
         totals = {place: loss for place, (_, loss) in done.items()}
         if shared:
             sum_gradients(self.network.parameters())
-        self._note_cycle(sum_losses(totals, self._cycle, self.device) if shared else list(totals.values()), penalties)
-        self._tell([(first + place, path, loss) for place, (path, loss) in done.items()])
+        # Those of all processes, so that all stop where one has to.
+        every = sum_losses(totals, self._cycle, self.device) if shared else list(totals.values())
+        self._note_cycle(every, penalties)
+        ran = [done[place][0] if place in done else self.paths.path(first + place) for place in range(self._cycle)]
+        self._tell([(first + place, path, loss) for place, (path, loss) in enumerate(zip(ran, every, strict=True))])
         self.passes += self._cycle
         self._update(first)
 

@@ -22,8 +22,10 @@ class StepNumbers:
         """Keep a scalar to be logged; a later one of the same name takes its place."""
         if isinstance(value, Tensor):
             self._on_device[name] = value.detach()
+            self._on_host.pop(name, None)
         else:
             self._on_host[name] = float(value)
+            self._on_device.pop(name, None)
 
     def take(
         self, losses: Sequence[Tensor], mean: Callable[[Tensor], Tensor] | None = None
@@ -32,11 +34,13 @@ class StepNumbers:
 
         Args:
             losses: scalars, at least one.
-            mean: averages the noted tensors over processes, as one tensor (N,).
+            mean: averages losses and noted tensors over processes, as one tensor (N,). What is not finite in one of
+                them is so in all then, and none goes on with gradients that have come from there.
         """
         noted = [value.to(losses[0].device, torch.float32) for value in self._on_device.values()]
         shown = torch.stack(noted) if noted else losses[0].new_zeros(0)
-        values: list[float] = torch.cat((torch.stack(list(losses)), shown if mean is None else mean(shown))).tolist()
+        both = torch.cat((torch.stack(list(losses)), shown))
+        values: list[float] = (both if mean is None else mean(both)).tolist()
         own, others = values[: len(losses)], values[len(losses) :]
         numbers = {**dict(zip(self._on_device, others, strict=True)), **self._on_host}
         self._on_host, self._on_device = {}, {}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Channels = tuple[float, float, float]
-_MEAN = (123.675, 116.28, 103.53)
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Normalization:
             Detectron's kind.
 
     Raises:
-        ValueError: If the order is neither, a deviation is not positive, or the default mean is in the wrong order.
+        ValueError: If the order is neither, a deviation is not positive, or a default is in the wrong order.
     """
 
     mean: Channels = _MEAN
-    std: Channels = (58.395, 57.12, 57.375)
+    std: Channels = _STD
     order: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
@@ -38,11 +38,12 @@ class Normalization:
             raise ValueError(f"mean and std must hold 3 numbers each, not {list(self.mean)} and {list(self.std)}")
         if min(self.std) <= 0:
             raise ValueError(f"std must hold positive numbers, not {list(self.std)}")
-        if self.order == "bgr" and tuple(self.mean) == _MEAN:
-            raise ValueError(
-                f"mean {list(self.mean)} is ImageNet's of red, green and blue, but order is bgr: give mean and std in "
-                f"that order, such as {list(reversed(self.mean))}"
-            )
+        for name, own, imagenets in (("mean", self.mean, _MEAN), ("std", self.std, _STD)):
+            if self.order == "bgr" and tuple(own) == imagenets:
+                raise ValueError(
+                    f"{name} {list(own)} is ImageNet's of red, green and blue, but order is bgr: give mean and std in "
+                    f"that order, such as {list(reversed(own))}"
+                )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns float32 (..., 3, H, W), in `order`, for RGB (..., 3, H, W) in 0..255, on the same device.

@@ -49,9 +49,10 @@ class BoxHead(nn.Sequential):
             # The kernel's columns are put in the order of the features, whose channels stand side by side.
             kernel = first.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
             x = linear(x.permute(0, 2, 3, 1).flatten(1), kernel, first.bias)
-        elif type(first) is nn.Linear:
+        elif x.device.type == "cpu" and type(first) is nn.Linear:
             x = linear(flatten(x), first.weight, first.bias)
         else:
+            # As a module, for whoever looks at a network layer by layer on the meta device.
             x = first(flatten(x))
         for layer in rest:
             x = layer(x)

@@ -74,6 +74,11 @@ def label_pixels(logits: Tensor, size: tuple[int, int], original_size: tuple[int
     return _weighted(wide, columns, column_weights).argmax(dim=2).T
 
 
+def stuff_labels(classes: Tensor, num_stuff: int) -> Tensor:
+    """Classes among all, stuff 0..S - 1 and then things, to semantic labels: 0 for any thing, 1..S for stuff."""
+    return torch.where(classes < num_stuff, classes + 1, 0)
+
+
 def _cells_of_pixels(cells: int, pixels: int, original: int) -> tuple[Tensor, Tensor]:
     """Which cells count how much in each pixel of an axis: twice (original, at most 3).
 

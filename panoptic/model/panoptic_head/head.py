@@ -61,7 +61,7 @@ class PanopticLogits(nn.Module):
 
     def counts(self, truth: Truth) -> Counts:
         """What the losses are means over."""
-        return {"images": truth.semantic.new_tensor(len(truth.targets), dtype=torch.float32)}
+        return {"images": truth.semantic.new_full((), len(truth.targets), dtype=torch.float32)}
 
     def scores(
         self, scores: Tensor, found: Detections, size: tuple[int, int], original_size: tuple[int, int]

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.model.heads.deformable_segmentation import (
     region_classes,
     region_loss,
 )
-from autopanoptic.panoptic.model.heads.segmentation import segmentation_loss
+from autopanoptic.panoptic.model.heads.segmentation import segmentation_loss, stuff_labels
 from autopanoptic.panoptic.model.panoptic_head.pruning import instance_numbers
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
 from autopanoptic.panoptic.model.shapes import FeatureShape
@@ -55,7 +55,7 @@ class UPSNetHead(DeformableSegmentation, SegmentationBranch):
 
     def semantic(self, labels: Tensor) -> Tensor:
         """Classes among all, to labels: 0 for any thing, 1..S for stuff."""
-        return torch.where(labels < self.num_stuff, labels + 1, 0)
+        return stuff_labels(labels, self.num_stuff)
 
     def _classes(self, truth: Truth) -> Tensor:
         """The class of each pixel among all, int64 (B, H, W), 255 where there is none."""

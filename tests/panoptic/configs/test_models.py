@@ -52,6 +52,25 @@ def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
     assert name_of({**MODELS["panoptic-fpn"].parts, "mask_head": "searched"}) is None
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("below", ["upsnet", "bgrnet"])
+def test_nothing_is_left_of_a_name_below_another(tmp_path: Path, below: str, name: str) -> None:
+    first, second, other = (tmp_path / f"{stem}.yaml" for stem in ("first", "second", "other"))
+    own = "merge: {stuff_area: 7}\nsearch: {space: auto-panoptic}\nsupernet: {passes: 24}"
+    first.write_text(f"base: scenes\nnetwork: {{model: {below}, mask_layers: 2}}\n{own}\n")
+    second.write_text(f"base: first.yaml\nnetwork: {{model: {name}}}\n")
+    other.write_text(f"base: scenes\nnetwork: {{mask_layers: 2}}\n{own}\nquick: {{network: {{model: {below}}}}}\n")
+    expected = load_config(other, {"network.model": name})
+    assert load_config(first, {"network.model": name}) == load_config(second) == expected
+    quick = load_config(other, quick=True)
+    assert load_config(other, {"network.model": name}, quick=True).network == expected.network
+    assert name_of(vars(quick.network)) == below
+    # Another value of the same part of the config is no name.
+    changed = load_config(first, {"network.mask_layers": 3})
+    assert name_of(vars(changed.network)) == below
+    assert changed.network.box_norm is False
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -64,8 +64,8 @@ def test_the_state_dict_is_a_networks_folder(network: Path, exported: Export) ->
     assert all(torch.equal(own[name], found[name]) for name in own)
 
 
-def test_onnx_predicts_what_the_network_predicts(network: Path, exported: Export) -> None:
-    trained, in_onnx = load_trained(network), OnnxNetwork(exported.folder)
+def assert_predicts_as(network: Path, folder: Path) -> None:
+    trained, in_onnx = load_trained(network), OnnxNetwork(folder)
     generator = torch.Generator().manual_seed(3)
     images = torch.randint(0, 256, (3, 3, *SIZE), generator=generator).float()
     padded = torch.zeros((3, 3, 64, 96))
@@ -75,6 +75,7 @@ def test_onnx_predicts_what_the_network_predicts(network: Path, exported: Export
     expected = trained.network.predict(padded, [SIZE] * 3, originals, least_score=0.0)
     found = in_onnx.predict(images, originals, least_score=0.0)
     assert sum(len(one.scores) for one in expected) > 20
+    assert max(len(one.semantic.unique()) for one in expected) > 1
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one.labels, other.labels)
         torch.testing.assert_close(one.boxes, other.boxes, atol=1e-3, rtol=0)
@@ -82,6 +83,17 @@ def test_onnx_predicts_what_the_network_predicts(network: Path, exported: Export
         # A pixel whose probability is the threshold may fall on either side.
         assert (one.masks != other.masks).float().mean() < 1e-4
         assert (one.semantic != other.semantic).float().mean() < 1e-3
+
+
+def test_onnx_predicts_what_the_network_predicts(network: Path, exported: Export) -> None:
+    assert_predicts_as(network, exported.folder)
+
+
+@pytest.mark.slow
+def test_scores_of_all_classes_become_the_same_labels_in_onnx(saved: Callable[..., Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    network = saved(**{**MODELS["upsnet"].parts, "panoptic_head": "merge"})
+    assert_predicts_as(network, export(network, tmp_path / "out", formats=("onnx",), size=SIZE, repeats=1).folder)
 
 
 def test_nothing_found_is_no_error(exported: Export) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import Supernet
+from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.distillation import (
     Knowledge,
@@ -87,6 +88,23 @@ def test_who_agrees_with_the_teacher_has_its_entropy_and_no_gradient(kind: str, 
         gradients = torch.autograd.grad(sum(each.values()), used, retain_graph=True, allow_unused=True)
         size = max(gradient.abs().max().item() for gradient in gradients if gradient is not None)
         assert (size < 1e-5) == largest, size
+
+
+def test_parts_weigh_soft_pixels_by_those_that_have_one(batch: dict[str, Any]) -> None:
+    """UPSNet's own loss leaves out crowds, of which a teacher says something."""
+    upsnet = MODELS["upsnet"]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PanopticNetwork(PanopticConfig.from_json({**BOTH.to_json(), **upsnet.parts, **upsnet.network}))
+    batch["semantic"][0, :40] = 0
+    _, knowledge = network.teach(**batch, generator=seeded())
+    whole, shared = (
+        network.learn(**batch, knowledge=knowledge, generator=seeded(), shares=shares)
+        for shares in (None, lambda counts: counts)
+    )
+    ratios = {name: (shared[name] / whole[name]).item() for name in ("segmentation", "soft_segmentation")}
+    assert ratios["soft_segmentation"] == pytest.approx((batch["semantic"] != 255).sum().item())
+    assert ratios["segmentation"] < ratios["soft_segmentation"] - 100
 
 
 def test_a_teachers_losses_are_those_of_the_truth_bit_for_bit(kind: str, batch: dict[str, Any]) -> None:

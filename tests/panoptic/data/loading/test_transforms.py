@@ -182,6 +182,7 @@ def test_bad_normalisation():
         (((0, 0, 0), (1, 0, 1)), r"std must hold positive numbers, not \[1, 0, 1\]"),
         (((0, 0), (1, 1, 1)), r"must hold 3 numbers each, not \[0, 0\]"),
         (((0, 0, 0), (1, 1, 1), "gbr"), "order must be one of rgb, bgr, not 'gbr'"),
+        (((1, 2, 3), IMAGENET.std, "bgr"), r"std .* order is bgr: give mean and std .* such as \[57\.375, 57\.12, 58"),
         ((IMAGENET.mean, (1, 1, 1), "bgr"), r"order is bgr: give mean and std .* such as \[103\.53, 116\.28, 123"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -46,3 +46,13 @@ def test_vectors_are_normed_as_by_torch() -> None:
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert own(x[:0]).shape == (0, 24)
+
+
+def test_costs_see_every_layer_on_the_meta_device(config: PanopticConfig) -> None:
+    with torch.device("meta"):
+        head = box_head(config, 8)
+        seen: list[nn.Module] = []
+        for layer in head:
+            layer.register_forward_hook(lambda module, *_: seen.append(module))
+        head(torch.empty(3, 8, config.box_roi_size, config.box_roi_size))
+    assert seen == list(head)

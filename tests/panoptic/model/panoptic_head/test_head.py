@@ -19,6 +19,7 @@ from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
 from autopanoptic.panoptic.model.panoptic_head.sognet import SOGNetHead
 from autopanoptic.panoptic.model.prediction import Prediction, things_at
 from autopanoptic.panoptic.model.truth import Truth
+from tests.pretended_gpu import PretendedGpu, on_gpu, on_host
 
 CATEGORIES = Categories(Category(n, str(n), n > 2, (0, 0, 0)) for n in (1, 2, 3, 4, 5))
 RULES = MergeRules(score_threshold=0.6, overlap_threshold=0.3, stuff_area=16)
@@ -54,6 +55,15 @@ def right_scores(truth: Truth, stuff: int, classes: int) -> torch.Tensor:
         wanted = torch.where(numbers > 0, of_things, semantic.long() - 1)[2::4, 2::4]
         one.scatter_(0, wanted[None], 10.0)
     return scores
+
+
+def test_counts_wait_for_no_gpu(config: PanopticConfig, make_batch: Callable[..., dict[str, Any]]) -> None:
+    truth = truth_of(make_batch, [3, 0])
+    for head in heads(config).values():
+        with PretendedGpu() as gpu:
+            found = head.counts(Truth(truth.sizes, truth.targets, on_gpu(truth.semantic)))
+        assert on_host(found)["images"] == 2
+        assert not gpu.waits
 
 
 def test_upsnet_keeps_seven_in_ten_and_sognet_all(
