@@ -146,12 +146,11 @@ def _require_trainable(run: Run, architecture: Architecture | None, name: str | 
     """Refuse a training that lacks something, or whose architecture does not fit, and prepare the data."""
     if architecture is not None:
         _require_free(name)
+        require_architecture(run.settings, architecture)  # before a supernet is trained for it, or scenes generated
     else:
         require_finished_search(run)
     if run.settings.init == "supernet" and the_network(run.settings) is None:
         require_supernet(run)
-    if architecture is not None:
-        require_architecture(run.settings, architecture)  # before scenes are generated
     if run.datasets is None:
         prepare(run, architecture)
     if architecture is not None:

@@ -155,7 +155,7 @@ def test_a_stage_does_not_begin_without_what_it_needs(staged: Path, tmp_path: Pa
     with pytest.raises(FileNotFoundError, match=r"has not ended its search; `.* search --name new` does"):
         retrain(run)
     with pytest.raises(FileNotFoundError, match="has not trained its supernet"):  # from whose weights it would start
-        retrain(run, Architecture({"a": 1}), "other")
+        retrain(run, Result.from_journal(staged / "search.jsonl").best.architecture, "other")
     assert not printed(run)
     assert not (run.folder / "config.yaml").exists()  # what was refused is not the latest run
     for name in ("search.json", "front.json"):
@@ -191,7 +191,7 @@ def test_names_of_what_the_run_finds_and_of_no_folder_are_refused(tmp_path: Path
 
 def test_an_architecture_of_other_networks_is_refused_before_scenes_are_generated(tmp_path: Path) -> None:
     name, architecture = read_architecture("coco_3.8g")
-    run = Run(change_settings(SETTINGS, {"init": "scratch"}), tmp_path / "run", quiet())
+    run = Run(SETTINGS, tmp_path / "run", quiet())  # whose supernet is not trained either
     with pytest.raises(
         ValueError, match=r"none of the networks .* \(search\.space elastic, .* fits a run with "
     ) as told:
