@@ -110,10 +110,10 @@ class Program:
         self._reader.join(SECONDS_TO_END)  # what it leaves behind may still print
         return code
 
-    def kill(self) -> None:
-        """Kill the process that was started, and it alone."""
+    def kill(self) -> int:
+        """Kill the process that was started, and it alone, and return the exit code, 0 where it had just ended."""
         os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        return self._process.wait()
 
     def interrupt(self) -> int:
         """Press Ctrl-C, and return the exit code."""

@@ -16,6 +16,9 @@ EARLIEST, LATEST = 0.1, 0.8
 """Share of a stage's time within which it is broken off; a command's own beginning is much of a short one."""
 TRIES = 5
 """Programs that end before their moment are begun again from where they began, with half the time."""
+AT_ITS_END = 3.0
+"""Seconds after Ctrl-C in which a program that has done its work may end as if it had not been pressed: Python ignores
+it while it shuts down."""
 
 
 class SmokeError(Exception):
@@ -90,7 +93,11 @@ def _break_off(
     for _ in range(TRIES):
         program = Program(step.arguments, folder)
         begun = program.wait_for(stage)
-        if begun is not None and not program.ends_within(begun + seconds - time.monotonic()):
+        if (
+            begun is not None
+            and not program.ends_within(begun + seconds - time.monotonic())
+            and _is_stopped(program, kill=kill)
+        ):
             break
         _require_success(program)
         seconds /= 2
@@ -100,15 +107,20 @@ def _break_off(
         raise SmokeError(f"{step.name}, {stage}: it always ends before it is to be broken off")
     shutil.rmtree(before)
     place = f"{step.name}{f', {stage}' if stage not in (None, step.name) else ''}"
-    if kill:
-        program.kill()
-    elif (code := program.interrupt()) != 130 or "Interrupted" not in "".join(program.lines):
+    if not kill and ((code := program.end()) != 130 or "Interrupted" not in "".join(program.lines)):
         raise SmokeError(f"{place}: Ctrl-C ended it with code {code} and {''.join(program.lines[-5:])!r}")
-    elif "Traceback" in "".join(program.lines):
+    if not kill and "Traceback" in "".join(program.lines):
         raise SmokeError(f"{place}: Ctrl-C left a traceback")
     if left := program.left_over():
         raise SmokeError(f"{place}: {'SIGKILL' if kill else 'Ctrl-C'} after {seconds:.1f} s left {left}")
     say(f"{place}: {'killed' if kill else 'interrupted'} after {seconds:.1f} s")
+
+
+def _is_stopped(program: Program, *, kill: bool) -> bool:
+    """Stop a program, and return whether that has stopped it: it may be through with its work just then."""
+    pressed = time.monotonic()
+    code = program.kill() if kill else program.interrupt()
+    return code != 0 or time.monotonic() - pressed > AT_ITS_END
 
 
 def _require_success(program: Program) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.smoke import programs
+from benchmarks.smoke import walks as walking
 from benchmarks.smoke.compare import differences
 from benchmarks.smoke.plan import full, short
 from benchmarks.smoke.programs import Program
@@ -97,3 +98,20 @@ def test_what_a_killed_program_leaves_behind_is_seen(tmp_path: Path, monkeypatch
     monkeypatch.setattr(programs, "SECONDS_TO_END", 20.0)
     assert found.left_over() == []
     found.end()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+@pytest.mark.parametrize(("body", "stopped"), [("", False), ("time.sleep(2)", True)])
+def test_a_program_that_does_not_heed_ctrl_c_is_at_its_end_or_faulty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, stopped: bool
+) -> None:
+    """Python ignores Ctrl-C while it shuts down; one that goes on working does not stop."""
+    program = tmp_path / "program.py"
+    ignore = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    program.write_text(f"{ignore}\nprint('search ──────')\ntime.sleep(0.2)\n{body}\n")
+    monkeypatch.setattr(programs, "COMMAND", (sys.executable,))
+    monkeypatch.setattr(walking, "AT_ITS_END", 1.0)
+    found = Program([str(program)], tmp_path)
+    assert found.wait_for("search") is not None
+    assert walking._is_stopped(found, kill=False) is stopped
+    assert found.end() == 0
