@@ -25,6 +25,7 @@ from autopanoptic.panoptic.training.checkpoints import KeepTwo, newest_checkpoin
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import launched, train_together
+from autopanoptic.panoptic.training.parallel.spawned import ending_processes
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, describe_paths, keep_record, projections
 from autopanoptic.panoptic.training.terminal import PassProgress, Speed, interruptible, quiet, same_errors
 from autopanoptic.panoptic.training.trainer import make_trainer
@@ -115,7 +116,8 @@ class _Fitting:
             callbacks.append(PassProgress(self.title, recipe.passes))
         elastic, callbacks = self.classifier.config.space == "elastic", [*callbacks, KeepTwo(self.folder)]
         trainer = make_trainer(self.folder, data.epochs, hardware, callbacks, own_statistics=elastic)
-        trainer.fit(module, datamodule=data, ckpt_path=self.last, weights_only=True)
+        with ending_processes():
+            trainer.fit(module, datamodule=data, ckpt_path=self.last, weights_only=True)
 
 
 def _join(fitting: _Fitting, threads: int) -> None:

@@ -28,7 +28,7 @@ from autopanoptic.panoptic.training.hardware import Hardware, keep_memory
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import WAIT, launched, train_together
-from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses, heard
+from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses, ending_processes, heard
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
@@ -105,7 +105,8 @@ def _fit(
     # SyncBatchNorm has one width, and waits for a process that trains another path.
     own_statistics = config.space == "elastic" or module.share_paths
     trainer = make_trainer(folder, data.epochs, training.hardware, callbacks, own_statistics=own_statistics)
-    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    with ending_processes():
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
 
 
 def _join(network: PanopticNetwork, training: Training, folder: Path, last: Path | None, threads: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -15,6 +16,9 @@ from autopanoptic.nas.executors.groups import end_with_parent
 from autopanoptic.panoptic.training.hardware import keep_memory
 from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
+
+SECONDS_TO_END = 5.0
+"""What processes have to end by themselves when a training is broken off."""
 
 
 class SpawnedProcesses(DDPStrategy):
@@ -38,6 +42,26 @@ class SpawnedProcesses(DDPStrategy):
         super().setup_environment()
         if self.root_device.type == "cpu":
             keep_memory()
+
+
+@contextmanager
+def ending_processes() -> Iterator[None]:
+    """When an error or Ctrl-C ends this, end the processes that it has started and that do not end by themselves.
+
+    Ctrl-C reaches them too. But one that waits in torch for the others to join it does not heed it, and the program
+    would wait for that process at its own end.
+    """
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except BaseException:
+        deadline = time.monotonic() + SECONDS_TO_END
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.join(max(0.0, deadline - time.monotonic()))
+                process.kill()
+                process.join()
+        raise
 
 
 @contextmanager

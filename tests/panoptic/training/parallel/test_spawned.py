@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
 
-from autopanoptic.panoptic.training.parallel.spawned import heard
+from autopanoptic.panoptic.training.parallel import spawned
+from autopanoptic.panoptic.training.parallel.spawned import ending_processes, heard
 
 
 def count(tell: Callable[[int], None]) -> None:
@@ -31,3 +34,27 @@ def test_an_error_of_who_listens_is_raised_at_the_end() -> None:
 
     with pytest.raises(LookupError, match="pass 1"), heard(refuse) as tell:
         count(tell)  # nobody waits
+
+
+def wait_for_others() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    time.sleep(99)
+
+
+def test_ctrl_c_ends_processes_that_do_not_heed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawned, "SECONDS_TO_END", 0.1)
+    make = multiprocessing.get_context("spawn").Process
+    other = make(target=wait_for_others)
+    other.start()
+    process = make(target=wait_for_others)
+
+    def train() -> None:
+        process.start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), ending_processes():
+        train()
+    assert process.exitcode == -signal.SIGKILL
+    assert other.is_alive()  # which was there before
+    other.kill()
+    other.join()
