@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
@@ -16,9 +18,6 @@ from autopanoptic.nas.executors.groups import end_with_parent
 from autopanoptic.panoptic.training.hardware import keep_memory
 from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
-
-SECONDS_TO_END = 5.0
-"""What processes have to end by themselves when a training is broken off."""
 
 
 class SpawnedProcesses(DDPStrategy):
@@ -46,22 +45,43 @@ class SpawnedProcesses(DDPStrategy):
 
 @contextmanager
 def ending_processes() -> Iterator[None]:
-    """When an error or Ctrl-C ends this, end the processes that it has started and that do not end by themselves.
+    """Keep Ctrl-C from the processes that this starts, and end them when it or an error ends this.
 
-    Ctrl-C reaches them too. But one that waits in torch for the others to join it does not heed it, and the program
-    would wait for that process at its own end.
+    One that imports would print where it was, and one that waits in torch for the others to join it would not heed it.
+    What they have kept is whole at any moment.
     """
     before = multiprocessing.active_children()
     try:
-        yield
+        with _deaf_processes():
+            yield
     except BaseException:
-        deadline = time.monotonic() + SECONDS_TO_END
         for process in multiprocessing.active_children():
             if process not in before:
-                process.join(max(0.0, deadline - time.monotonic()))
                 process.kill()
                 process.join()
         raise
+
+
+@contextmanager
+def _deaf_processes() -> Iterator[None]:
+    """Have spawned processes begin with Ctrl-C blocked, for which neither Lightning nor torch has a way."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    begin = SpawnProcess.start
+
+    def start(process: BaseProcess) -> None:
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            begin(process)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+    SpawnProcess.start = start  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        SpawnProcess.start = begin  # type: ignore[method-assign]
 
 
 @contextmanager

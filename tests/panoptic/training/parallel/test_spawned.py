@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable
 
 import pytest
 
-from autopanoptic.panoptic.training.parallel import spawned
 from autopanoptic.panoptic.training.parallel.spawned import ending_processes, heard
 
 
@@ -36,20 +36,18 @@ def test_an_error_of_who_listens_is_raised_at_the_end() -> None:
         count(tell)  # nobody waits
 
 
-def wait_for_others() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    time.sleep(99)
-
-
-def test_ctrl_c_ends_processes_that_do_not_heed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawned, "SECONDS_TO_END", 0.1)
+def test_processes_of_a_training_are_ended_by_who_has_started_them_not_by_ctrl_c() -> None:
+    """Ctrl-C comes to all of a terminal's processes; this one is sent while the new process still imports."""
     make = multiprocessing.get_context("spawn").Process
-    other = make(target=wait_for_others)
+    process, other = make(target=time.sleep, args=(99,)), make(target=time.sleep, args=(99,))
     other.start()
-    process = make(target=wait_for_others)
 
     def train() -> None:
         process.start()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        process.join(2)
+        assert process.is_alive()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), ending_processes():
