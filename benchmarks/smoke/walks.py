@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,8 @@ EARLIEST, LATEST = 0.1, 0.8
 TRIES = 5
 """Programs that end before their moment are begun again from where they began, with half the time."""
 AT_ITS_END = 3.0
-"""Seconds after Ctrl-C in which a program that has done its work may end as if it had not been pressed: Python ignores
-it while it shuts down."""
+"""Seconds after Ctrl-C in which a program that has done its work may end as if it had not been pressed, or by it without
+a word: Python no longer hears it while it shuts down."""
 
 
 class SmokeError(Exception):
@@ -120,7 +121,7 @@ def _is_stopped(program: Program, *, kill: bool) -> bool:
     """Stop a program, and return whether that has stopped it: it may be through with its work just then."""
     pressed = time.monotonic()
     code = program.kill() if kill else program.interrupt()
-    return code != 0 or time.monotonic() - pressed > AT_ITS_END
+    return code not in (0, -signal.SIGINT) or time.monotonic() - pressed > AT_ITS_END
 
 
 def _require_success(program: Program) -> None:

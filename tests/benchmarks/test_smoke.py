@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,17 +102,20 @@ def test_what_a_killed_program_leaves_behind_is_seen(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
-@pytest.mark.parametrize(("body", "stopped"), [("", False), ("time.sleep(2)", True)])
+@pytest.mark.parametrize(
+    ("heard", "body", "code", "stopped"),
+    [("IGN", "", 0, False), ("IGN", "time.sleep(2)", 0, True), ("DFL", "", -signal.SIGINT, False)],
+)
 def test_a_program_that_does_not_heed_ctrl_c_is_at_its_end_or_faulty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, stopped: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: str, body: str, code: int, stopped: bool
 ) -> None:
-    """Python ignores Ctrl-C while it shuts down; one that goes on working does not stop."""
+    """Python no longer hears Ctrl-C while it shuts down; one that goes on working does not stop."""
     program = tmp_path / "program.py"
-    ignore = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-    program.write_text(f"{ignore}\nprint('search ──────')\ntime.sleep(0.2)\n{body}\n")
+    begin = f"import signal, time; signal.signal(signal.SIGINT, signal.SIG_{heard})"
+    program.write_text(f"{begin}\nprint('search ──────')\ntime.sleep(0.2)\n{body}\n")
     monkeypatch.setattr(programs, "COMMAND", (sys.executable,))
     monkeypatch.setattr(walking, "AT_ITS_END", 1.0)
     found = Program([str(program)], tmp_path)
     assert found.wait_for("search") is not None
     assert walking._is_stopped(found, kill=False) is stopped
-    assert found.end() == 0
+    assert found.end() == code
