@@ -18,8 +18,8 @@ EARLIEST, LATEST = 0.1, 0.8
 TRIES = 5
 """Programs that end before their moment are begun again from where they began, with half the time."""
 AT_ITS_END = 3.0
-"""Seconds after Ctrl-C in which a program that has done its work may end as if it had not been pressed, or by it without
-a word: Python no longer hears it while it shuts down."""
+"""Seconds after Ctrl-C in which a program that has done its work may end as if it had not been pressed, or without a
+word: Python no longer hears it while it shuts down."""
 
 
 class SmokeError(Exception):
