@@ -94,13 +94,10 @@ def _break_off(
     for _ in range(TRIES):
         program = Program(step.arguments, folder)
         begun = program.wait_for(stage)
-        if (
-            begun is not None
-            and not program.ends_within(begun + seconds - time.monotonic())
-            and _is_stopped(program, kill=kill)
-        ):
+        if begun is None or program.ends_within(begun + seconds - time.monotonic()):
+            _require_success(program)
+        elif _is_stopped(program, kill=kill):
             break
-        _require_success(program)
         seconds /= 2
         shutil.rmtree(folder)
         shutil.copytree(before, folder, symlinks=True)
