@@ -50,38 +50,51 @@ def ending_processes() -> Iterator[None]:
     One that imports would print where it was, and one that waits in torch for the others to join it would not heed it.
     What they have kept is whole at any moment.
     """
-    before = multiprocessing.active_children()
-    try:
-        with _deaf_processes():
+    with _deaf_processes() as started:
+        try:
             yield
-    except BaseException:
-        for process in multiprocessing.active_children():
-            if process not in before:
+        except BaseException:
+            for process in started:
                 process.kill()
                 process.join()
-        raise
+            raise
 
 
 @contextmanager
-def _deaf_processes() -> Iterator[None]:
-    """Have spawned processes begin with Ctrl-C blocked, for which neither Lightning nor torch has a way."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
-        yield
-        return
-    begin = SpawnProcess.start
+def _deaf_processes() -> Iterator[list[BaseProcess]]:
+    """Have processes that this thread spawns begin with Ctrl-C blocked, and yield them.
+
+    Neither Lightning nor torch has a way to start them so, and a thread's mask goes over to what it starts.
+    """
+    begin, thread = SpawnProcess.start, threading.get_ident()
+    started: list[BaseProcess] = []
 
     def start(process: BaseProcess) -> None:
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        if threading.get_ident() != thread:
             begin(process)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            return
+        with _blocked():
+            begin(process)
+            started.append(process)
 
     SpawnProcess.start = start  # type: ignore[assignment, method-assign]
     try:
-        yield
+        yield started
     finally:
         SpawnProcess.start = begin  # type: ignore[method-assign]
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Have Ctrl-C wait until the end of this."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @contextmanager

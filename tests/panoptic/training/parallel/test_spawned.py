@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -40,9 +41,11 @@ def test_processes_of_a_training_are_ended_by_who_has_started_them_not_by_ctrl_c
     """Ctrl-C comes to all of a terminal's processes; this one is sent while the new process still imports."""
     make = multiprocessing.get_context("spawn").Process
     process, other = make(target=time.sleep, args=(99,)), make(target=time.sleep, args=(99,))
-    other.start()
 
     def train() -> None:
+        beside = threading.Thread(target=other.start)
+        beside.start()
+        beside.join()
         process.start()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)
@@ -53,6 +56,6 @@ def test_processes_of_a_training_are_ended_by_who_has_started_them_not_by_ctrl_c
     with pytest.raises(KeyboardInterrupt), ending_processes():
         train()
     assert process.exitcode == -signal.SIGKILL
-    assert other.is_alive()  # which was there before
+    assert other.is_alive()  # another thread's
     other.kill()
     other.join()
