@@ -21,6 +21,7 @@ from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS
 from autopanoptic.panoptic.model.outputs import DenseOutputs
 from autopanoptic.panoptic.search.strategies import family, hand_made
+from tests.gradients import without_gradient
 
 TINY = replace(
     PanopticConfig.scenes(2, 2),
@@ -130,13 +131,7 @@ def test_paths_train_every_active_parameter_and_no_other_channel(
     losses = network.losses(**batch, generator=torch.Generator().manual_seed(0))
     assert all(loss.isfinite() for loss in losses.values())
     losses["total"].backward()
-    without = [
-        name
-        for module in tiny.active_modules()
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.grad is None
-    ]
-    assert not without
+    assert without_gradient(tiny) == []
     kernel = network.segmentation.layers.blocks[0][0]["dw3"].pointwise.weight.grad
     assert kernel[:18, :16].abs().sum() > 0
     assert kernel[18:].abs().sum() + kernel[:, 16:].abs().sum() == 0

@@ -16,6 +16,7 @@ from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import load_network, new_network, save_network
+from tests.gradients import without_gradient
 
 RIVALS = [name for name in MODELS if name != "auto-panoptic"]
 
@@ -55,13 +56,7 @@ def test_every_parameter_learns_and_the_total_is_weighed(
     total = sum(weights.get(name, 1.0) * loss for name, loss in losses.items() if name != "total")
     torch.testing.assert_close(losses["total"], total)
     losses["total"].backward()
-    without = [
-        name
-        for module in supernet.active_modules()
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.grad is None
-    ]
-    assert not without
+    assert without_gradient(supernet) == []
 
 
 def test_images_without_things_and_without_stuff_are_trained_on(

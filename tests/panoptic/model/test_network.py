@@ -10,6 +10,7 @@ from torch import nn
 from autopanoptic.nas import FlopCount, ParameterCount, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from tests.gradients import without_gradient
 
 LOSSES = {"objectness", "rpn_box", "classification", "box", "mask", "segmentation", "total"}
 
@@ -50,13 +51,7 @@ def test_losses_are_finite_and_every_active_parameter_learns(
     weight = network.config.segmentation_loss_weight
     torch.testing.assert_close(losses["total"], parts + weight * losses["segmentation"])
     losses["total"].backward()
-    without = [
-        name
-        for module in supernet.active_modules()
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.grad is None
-    ]
-    assert not without
+    assert without_gradient(supernet) == []
 
 
 def test_sampling_depends_on_the_generator_alone(
