@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer
+from autopanoptic.panoptic.configs.models import MODEL, NETWORK
 from autopanoptic.panoptic.configs.spaces import with_fine_tuning, with_pretraining, with_recipe, with_strategy
 from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
@@ -32,8 +33,13 @@ DERIVED = {
 RETRAINED = "retrained_network"
 OF_SEARCHED = ": the published widths are those of the searched backbone"
 NO_WIDTH = (
-    ": the published widths are those of search.space auto-panoptic; in elastic channels and depths are choices, "
+    ": the published widths are those of search.space auto-panoptic; elsewhere channels and depths are choices, "
     "network.c2_widths and so on. Leave one of the two out"
+)
+
+NO_MODEL = (
+    ": a model names the components of a network, and in search.space published they are what is searched, among "
+    "network.semantic_heads and so on. Leave one of the two out"
 )
 
 _PLAIN = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("text", "texts")}
@@ -83,8 +89,10 @@ def settings_of(layer: Layer) -> Settings:
     # First without them, so that what is wrong in another section is not said twice.
     found = _validated(layer, {**values, **dict.fromkeys(filled)})
     found = _validated(layer, {**values, **filled}) if filled else found
-    if found.search.space == "elastic" and (WIDTH,) in layer.places:
+    if found.network_for(1, 1).elastic and (WIDTH,) in layer.places:
         _refuse([_problem(layer, (WIDTH,), NO_WIDTH)])
+    if found.search.space == "published" and (NETWORK, MODEL) in layer.places:
+        _refuse([_problem(layer, (NETWORK, MODEL), NO_MODEL)])
     for backbone in (found.backbone(), found.backbone(retrained=True)):
         if backbone != SEARCHED_BACKBONE and (WIDTH,) in layer.places:
             _refuse([_problem(layer, (WIDTH,), f"{OF_SEARCHED}, not of {backbone}. Leave one of the two out")])

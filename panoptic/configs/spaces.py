@@ -17,8 +17,8 @@ and what one path alone cannot do."""
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the strategy and the cost that go with its space and with each other, where it gives none.
 
-    Widths and depths are worth what they cost, so the space elastic is searched by NSGA-II for quality and GFLOPs; the
-    published space by path-priority for quality alone, as in the paper. A strategy of one objective gets no cost, and
+    Widths, depths and components are worth what they cost, so the spaces elastic and published are searched by NSGA-II
+    for quality and GFLOPs; the paper's space by path-priority for quality alone, as in the paper. A strategy of one objective gets no cost, and
     a cost of null a strategy of one objective.
 
     Args:
@@ -27,7 +27,7 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     search = values.get("search", {})
     if not isinstance(search, Mapping):
         return dict(values)
-    strategy, elastic = search.get("strategy"), search.get("space") == "elastic"
+    strategy, elastic = search.get("strategy"), search.get("space") in ("elastic", "published")
     alone = strategy in OF_ONE_OBJECTIVE or (not elastic and strategy != "nsga2")
     filled = {"cost": None if alone else "gflops", **search}
     return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autopanoptic.nas.costs.latency import measure
 from autopanoptic.panoptic.export.plans import Inputs, Plan
+from autopanoptic.panoptic.model.designs.active import name_of
 from autopanoptic.panoptic.model.network import PanopticNetwork
 
 TOLERANCE = 1e-4
@@ -56,14 +57,14 @@ def require_graphs(network: PanopticNetwork) -> None:
     """
     if network.graph is not None:
         raise ExportError(
-            f"the fusion {network.config.fusion!r} is not exported: its graphs see regions and pixels together. Export "
+            f"the fusion {name_of(network.graph, network.config.fusion)!r} is not exported: its graphs see regions and pixels together. Export "
             "the state dict alone (--format state-dict)"
         )
     if network.panoptic is not None:
         raise ExportError(
-            f"the panoptic head {network.config.panoptic_head!r} is not exported: outside of torch things and stuff "
-            "are merged by rules, which would give other maps. Export the state dict alone (--format state-dict), or a "
-            "network whose network.panoptic_head is merge"
+            f"the panoptic head {name_of(network.panoptic, network.config.panoptic_head)!r} is not exported: outside "
+            "of torch things and stuff are merged by rules, which would give other maps. Export the state dict alone "
+            "(--format state-dict), or a network whose network.panoptic_head is merge"
         )
 
 

@@ -15,6 +15,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops._utils import convert_boxes_to_roi_format
 from torchvision.transforms.v2 import functional
 
+from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.images import Pixels
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.export.export import REPORT
@@ -22,6 +23,7 @@ from autopanoptic.panoptic.export.graphs import POOLED
 from autopanoptic.panoptic.export.onnx_graphs import OnnxGraph, require
 from autopanoptic.panoptic.export.plans import BOXES, DENSE, MASKS, Inputs, Size, least_side
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
+from autopanoptic.panoptic.model.designs.names import design_of
 from autopanoptic.panoptic.model.heads.roi import Detections
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
 from autopanoptic.panoptic.model.heads.segmentation import label_pixels, stuff_labels
@@ -32,7 +34,7 @@ from autopanoptic.panoptic.model.parts.registry import part_of
 from autopanoptic.panoptic.model.prediction import Prediction, paste_masks
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.results.json_files import read_object
-from autopanoptic.panoptic.results.saved import CONFIG, read_config
+from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, read_config
 from autopanoptic.panoptic.results.usage import Usage
 
 
@@ -66,7 +68,8 @@ class OnnxNetwork:
         self.size: Size | None = (images["height"], images["width"]) if images["fixed"] else None
         self.config = read_config(folder / CONFIG)
         self.usage = Usage.load(folder)
-        self._of_all_classes = CLASS_SCORES in part_of(SemanticHead, self.config.semantic_head).gives
+        head = design_of(self.config, Architecture.load(folder / ARCHITECTURE))["semantic_head"]
+        self._of_all_classes = CLASS_SCORES in part_of(SemanticHead, head).gives
         names = (DENSE, BOXES, MASKS) if self.config.num_things else (DENSE,)
         self._graphs = {name: OnnxGraph(folder / f"{name}.onnx", threads, providers) for name in names}
         if self.config.num_things:

@@ -9,7 +9,16 @@ from typing import Any
 
 from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.model import config_checks
-from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS, NECK_OPTIONS
+from autopanoptic.panoptic.model.operators.options import (
+    BLOCK_OPTIONS,
+    FUSION_OPTIONS,
+    HEAD_OPTIONS,
+    MASK_HEADS,
+    NECK_OPTIONS,
+    PANOPTIC_HEADS,
+    SEMANTIC_HEADS,
+)
+from autopanoptic.panoptic.model.parts.fitting import OPTIONS, PUBLISHED
 from autopanoptic.panoptic.model.parts.imports import import_modules
 from autopanoptic.panoptic.model.parts.kinds import (
     COMPONENTS,
@@ -33,7 +42,10 @@ class PanopticConfig:
     presets `coco` and `scenes` are those of the configs of these names.
 
     Attributes:
-        space: One of `SPACES`: the published one, or one in which widths and depths are choices, too.
+        space: One of `SPACES`: the published operators; or these and widths and depths (``elastic``); or these and the
+            components themselves (``published``).
+        sizes: In the space published, whether widths and depths are choices, ``"elastic"``, or those of the space
+            auto-panoptic, ``"fixed"``.
         num_things: Thing classes T; the network predicts labels 1..T. With 0 there are no proposals, boxes and masks,
             and no fusion, because one of its branches is missing.
         num_stuff: Stuff classes S (at most 254); the semantic map holds 1..S, and 0 for any thing. With 0 there is no
@@ -66,6 +78,10 @@ class PanopticConfig:
         mask_head: Name of the mask head's layers; see `MaskHead`.
         fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
         panoptic_head: Name of what makes a map of things and stuff; see `PanopticHead`.
+        semantic_heads: In the space published, the names among which it chooses in place of ``semantic_head``.
+        mask_heads: The same in place of ``mask_head``.
+        fusions: The same in place of ``fusion``, beside each semantic head among those that fit it.
+        panoptic_heads: Likewise in place of ``panoptic_head``.
         pyramid_channels: Channels of P2..P6.
         norm_groups: Groups of every group norm; divides the pyramid's, the segmentation branch's and the box
             head's channels.
@@ -144,6 +160,7 @@ class PanopticConfig:
     """
 
     space: str = "auto-panoptic"
+    sizes: str = config_checks.ELASTIC
     num_things: int = 80
     num_stuff: int = 53
     imports: tuple[str, ...] = ()
@@ -164,6 +181,10 @@ class PanopticConfig:
     mask_head: str = "searched"
     fusion: str = "attention"
     panoptic_head: str = "merge"
+    semantic_heads: tuple[str, ...] = SEMANTIC_HEADS
+    mask_heads: tuple[str, ...] = MASK_HEADS
+    fusions: tuple[str, ...] = ("attention", "none")
+    panoptic_heads: tuple[str, ...] = PANOPTIC_HEADS
     pyramid_channels: int = 256
     norm_groups: int = 32
     segmentation_channels: int = 128
@@ -251,9 +272,14 @@ class PanopticConfig:
         return self.backbone != config_checks.SEARCHED_BACKBONE and self.backbone_frozen_norms is not False
 
     @property
+    def elastic(self) -> bool:
+        """Whether widths and depths are choices."""
+        return self.space == config_checks.ELASTIC or (self.space == PUBLISHED and self.sizes == config_checks.ELASTIC)
+
+    @property
     def block_options(self) -> tuple[str, ...]:
         """Names of the blocks of the config's space."""
-        return self.elastic_blocks if self.space == "elastic" else self.blocks
+        return self.elastic_blocks if self.elastic else self.blocks
 
     @property
     def neck_options(self) -> tuple[str, ...]:
@@ -275,7 +301,7 @@ class PanopticConfig:
     def field_of(self, kind: type[AnyPart]) -> str:
         """Return the name of the field that names the parts of a kind."""
         if kind is BackboneBlock:
-            return "elastic_blocks" if self.space == "elastic" else "blocks"
+            return "elastic_blocks" if self.elastic else "blocks"
         if kind is PyramidNeck:
             return "necks" if self.neck == SEARCH else "neck"
         return "head_operators" if kind is HeadOperator else "fusion_units"
@@ -288,9 +314,10 @@ class PanopticConfig:
         yield FusionOperator, self.fusion_units
 
     def components(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
-        """Yield each kind of parts of which a network has one, with its name."""
+        """Yield each kind of parts of which a network has one, with its name, or where it is a choice with all."""
         for field, kind in COMPONENTS.items():
-            yield kind, (getattr(self, field),)
+            chosen = self.space == PUBLISHED and field in OPTIONS
+            yield kind, getattr(self, OPTIONS[field]) if chosen else (getattr(self, field),)
 
     @classmethod
     def coco(cls, num_things: int = 80, num_stuff: int = 53, *, searched: bool = False) -> PanopticConfig:

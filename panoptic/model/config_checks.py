@@ -8,9 +8,10 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.panoptic.model.parts.fitting import component_problems
+from autopanoptic.panoptic.model.parts.fitting import OPTIONS, PUBLISHED, component_problems
 from autopanoptic.panoptic.model.parts.imports import name_problem
 from autopanoptic.panoptic.model.parts.kinds import (
+    COMPONENTS,
     SEARCH,
     AnyPart,
     BackboneBlock,
@@ -23,8 +24,12 @@ from autopanoptic.panoptic.model.parts.registry import HOW, names_of, unknown
 if TYPE_CHECKING:
     from autopanoptic.panoptic.model.config import PanopticConfig
 
-SPACES = ("auto-panoptic", "elastic")
-"""Spaces of networks: the published operators, or these and the widths and depths of every part."""
+ELASTIC = "elastic"
+SPACES = ("auto-panoptic", ELASTIC, PUBLISHED)
+"""Spaces of networks: the published operators; these and the widths and depths of every part; or with the components
+of published models as well."""
+SIZES = (ELASTIC, "fixed")
+"""What widths and depths are in the space published."""
 
 SEARCHED_BACKBONE = "search"
 """The backbone whose blocks are choices."""
@@ -49,6 +54,7 @@ PARTS: dict[str, type[AnyPart]] = {
     "necks": PyramidNeck,
     "head_operators": HeadOperator,
     "fusion_units": FusionOperator,
+    **{names: COMPONENTS[field] for field, names in OPTIONS.items()},
 }
 """Fields that name parts, and their kinds."""
 SEQUENCES = (
@@ -84,7 +90,7 @@ def problems(config: PanopticConfig) -> Iterator[str]:
         yield from _shape_problems(config)
         yield from _backbone_problems(config)
         yield from component_problems(config)
-        yield from _published_problems(config) if config.space == "auto-panoptic" else _elastic_problems(config)
+        yield from _elastic_problems(config) if config.elastic else _published_problems(config)
         yield from _threshold_problems(config)
 
 
@@ -146,6 +152,8 @@ def _is_number(value: object) -> bool:
 def _shape_problems(config: PanopticConfig) -> Iterator[str]:
     if config.space not in SPACES:
         yield f"space must be one of {', '.join(SPACES)}, not {config.space!r}"
+    if config.sizes not in SIZES:
+        yield f"sizes must be one of {', '.join(SIZES)}, not {config.sizes!r}"
     if config.neck not in (SEARCH, *names_of(PyramidNeck)):
         yield f"neck must be one of {', '.join(names_of(PyramidNeck))}, {SEARCH}, not {config.neck!r}. {HOW}"
     for name in ("backbone_init", "mask_init"):

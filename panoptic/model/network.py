@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from autopanoptic.nas import ModelSpace
@@ -16,10 +16,11 @@ from autopanoptic.panoptic.data.categories import VOID
 from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.model.backbone.build import build_backbone
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.designs.active import Active, total
+from autopanoptic.panoptic.model.designs.build import components_of
 from autopanoptic.panoptic.model.distillation import Knowledge, between, soft_losses
-from autopanoptic.panoptic.model.fusion.connections import Connections
 from autopanoptic.panoptic.model.fusion.fusion import modulate
-from autopanoptic.panoptic.model.graph.reasoning import Reasoning
+from autopanoptic.panoptic.model.graph.reasoning import GraphReasoning, Reasoning
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.roi import Detections, PanopticRoIHeads
 from autopanoptic.panoptic.model.heads.rpn import build_rpn
@@ -30,7 +31,6 @@ from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.outputs import DenseMaps, DenseOutputs
 from autopanoptic.panoptic.model.padding import blank, extend, padded
 from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
-from autopanoptic.panoptic.model.parts.registry import component
 from autopanoptic.panoptic.model.prediction import Prediction, things_at
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
 from autopanoptic.panoptic.model.shapes import Features, Sizes
@@ -43,7 +43,8 @@ class PanopticNetwork(ModelSpace):
 
     Choices are labelled ``backbone.<block>``, ``mask.<layer>``, ``segmentation.<layer>``, ``f2b.p2`` to ``f2b.p5``,
     ``b2f.p2`` to ``b2f.p6``, and ``neck`` if the config asks for it. Batch norm is found in the backbone alone. A fixed
-    backbone has no choices.
+    backbone has no choices. In the space published components are choices, too; see
+    `autopanoptic.panoptic.model.designs.names`.
 
     Without thing classes there is no foreground branch, without stuff classes no background branch, and without either
     of them no fusion; nor are their choices and losses.
@@ -52,25 +53,28 @@ class PanopticNetwork(ModelSpace):
         config: Fixes every shape; parameters are drawn from torch's default generator.
     """
 
+    segmentation = Active[SegmentationBranch]()
+    foreground_to_background = Active[nn.Module]()
+    background_to_foreground = Active[nn.Module]()
+    graph = Active[GraphReasoning]()
+    panoptic = Active[PanopticLogits]()
+
     def __init__(self, config: PanopticConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config)
         self.neck = Neck(config, self.backbone.output_shape)
         pyramid = self.neck.output_shape
-        self.segmentation: SegmentationBranch | None = None
-        between = Connections()
-        if config.num_stuff:
-            self.segmentation = component("semantic_head", config, pyramid)
-            if config.num_things:
-                between = component("fusion", config, pyramid, self.segmentation.output_shape)
-        self.foreground_to_background = between.foreground_to_background
-        self.background_to_foreground = between.background_to_foreground
-        self.graph = between.graph
+        parts = components_of(config, pyramid)
+        self.segmentation = parts.segmentation
+        self.foreground_to_background = parts.foreground_to_background
+        self.background_to_foreground = parts.background_to_foreground
+        self.graph = parts.graph
         self.rpn = build_rpn(config, pyramid) if config.num_things else None
-        predicted = None if self.graph is None else self.graph.out_channels
-        self.roi_heads = PanopticRoIHeads(config, pyramid, predicted) if config.num_things else None
-        self.panoptic: PanopticLogits | None = component("panoptic_head", config)
+        self.roi_heads = PanopticRoIHeads(config, pyramid, parts.predicted) if config.num_things else None
+        if self.roi_heads is not None:
+            self.roi_heads.box_predictor = parts.predictor(self.roi_heads.box_predictor)
+        self.panoptic = parts.panoptic
 
     def forward(self, images: Tensor) -> DenseOutputs:
         """Run every layer once, with as many RoIs as at test time but fixed ones.
@@ -135,7 +139,7 @@ class PanopticNetwork(ModelSpace):
         """
         truth = Truth(sizes, targets, semantic)
         losses, _ = self._losses_and_logits(images, truth, generator, regions, shares)
-        return {**losses, "total": self._sum(losses)}
+        return {**losses, "total": total(self, losses)}
 
     @torch.no_grad()
     def draw(
@@ -173,7 +177,7 @@ class PanopticNetwork(ModelSpace):
         """The same as `losses`, and what another path can `learn` from the active one's logits, without gradient."""
         truth = Truth(sizes, targets, semantic)
         losses, own = self._losses_and_logits(images, truth, generator, regions, shares)
-        return {**losses, "total": self._sum(losses)}, detached(own)
+        return {**losses, "total": total(self, losses)}, detached(own)
 
     def learn(
         self,
@@ -216,8 +220,8 @@ class PanopticNetwork(ModelSpace):
             factors = shares(self._counts(knowledge.regions, truth))
             # What a teacher says of crowds counts, too, whatever pixels the head's own loss leaves out.
             soft = shared(soft, {**factors, "pixels": factors["labelled"]})
-        total = self._sum(between(true, soft, weight))
-        return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total}
+        mixed = between(true, soft, weight)
+        return {**true, **{f"soft_{name}": loss for name, loss in soft.items()}, "total": total(self, mixed)}
 
     def _losses_and_logits(
         self, images: Tensor, truth: Truth, generator: Generators, regions: Regions | None, shares: Shares | None
@@ -284,12 +288,6 @@ class PanopticNetwork(ModelSpace):
         if self.panoptic is not None:
             counts |= self.panoptic.counts(truth)
         return counts
-
-    def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
-        weights = self.config.loss_weights
-        weighted = [weight * losses[name] for name, weight in weights.items() if name in losses]
-        weighted += [loss for name, loss in losses.items() if name not in weights]
-        return sum(weighted[1:], start=weighted[0])
 
     def _propose(
         self,

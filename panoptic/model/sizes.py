@@ -18,7 +18,7 @@ Depth: TypeAlias = int | tuple[int, int]
 
 def stage_width(config: PanopticConfig, stage: int) -> Size:
     """Channels of C2..C5, for stage 0..3."""
-    if config.space == "auto-panoptic":
+    if not config.elastic:
         return config.stage_widths[stage]
     options = (config.c2_widths, config.c3_widths, config.c4_widths, config.c5_widths)[stage]
     # Blocks split the channels in pairs, so that their order matters.
@@ -27,40 +27,40 @@ def stage_width(config: PanopticConfig, stage: int) -> Size:
 
 def stage_depth(config: PanopticConfig, stage: int) -> Depth:
     """Blocks of C2..C5, for stage 0..3."""
-    if config.space == "auto-panoptic":
+    if not config.elastic:
         return config.stage_depths[stage]
     return (config.c2_depths, config.c3_depths, config.c4_depths, config.c5_depths)[stage]
 
 
 def pyramid_width(config: PanopticConfig) -> Size:
     """Channels of P2..P6."""
-    if config.space == "auto-panoptic":
+    if not config.elastic:
         return config.pyramid_channels
     return Width("pyramid.width", config.pyramid_widths)
 
 
 def segmentation_width(config: PanopticConfig) -> Size:
     """Channels inside the segmentation branch."""
-    if config.space == "auto-panoptic":
+    if not config.elastic:
         return config.segmentation_channels
     return Width("segmentation.width", config.segmentation_widths)
 
 
 def segmentation_depth(config: PanopticConfig) -> Depth:
     """Layers of the segmentation branch."""
-    return config.segmentation_layers if config.space == "auto-panoptic" else config.segmentation_depths
+    return config.segmentation_depths if config.elastic else config.segmentation_layers
 
 
 def mask_width(config: PanopticConfig) -> Size:
     """Channels inside the mask head."""
-    if config.space == "auto-panoptic":
+    if not config.elastic:
         return config.pyramid_channels
     return Width("mask.width", config.mask_widths)
 
 
 def mask_depth(config: PanopticConfig) -> Depth:
     """Layers of the mask head."""
-    return config.mask_layers if config.space == "auto-panoptic" else config.mask_depths
+    return config.mask_depths if config.elastic else config.mask_layers
 
 
 def stack(layer: Callable[[int], nn.Module], depth: Depth, label: str) -> nn.Module:

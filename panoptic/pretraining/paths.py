@@ -41,7 +41,7 @@ def binned_paths(classifier: Classifier, recipe: PretrainingRecipe, seed: int) -
         supernet = Supernet(Classifier(classifier.config, classifier.classes.out_features, recipe.tail_width, 0.0))
     images = torch.empty(1, 3, recipe.image_size, recipe.image_size, device="meta")
     costs = LayerCosts(supernet, images, unit=1e6, formulas=flop_formulas(classifier.config))
-    if classifier.config.space == "elastic":
+    if classifier.config.elastic:
         return BinnedPaths(supernet.space, costs, recipe.bins, seed)
     # Widths are fixed, so that every choice adds a fixed amount.
     first = supernet.space.canonical({choice.label: choice.options[0] for choice in supernet.space.choices})

@@ -114,7 +114,7 @@ class _Fitting:
             callbacks.append(EqualWeights())
         if progress:
             callbacks.append(PassProgress(self.title, recipe.passes))
-        elastic, callbacks = self.classifier.config.space == "elastic", [*callbacks, KeepTwo(self.folder)]
+        elastic, callbacks = self.classifier.config.elastic, [*callbacks, KeepTwo(self.folder)]
         trainer = make_trainer(self.folder, data.epochs, hardware, callbacks, own_statistics=elastic)
         with ending_processes():
             trainer.fit(module, datamodule=data, ckpt_path=self.last, weights_only=True)

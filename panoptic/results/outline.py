@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.designs.names import design_of
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.kinds import CLASS_SCORES, SemanticHead
 from autopanoptic.panoptic.model.parts.registry import part_of
@@ -89,40 +90,44 @@ class Outline:
         segmentation = [] if network.segmentation is None else list(network.segmentation.layers.children())
         by_level = network.segmentation is not None and isinstance(network.segmentation.layers, nn.ModuleDict)
         mask = [] if roi is None else list(roi.mask_head.children())
+        design = design_of(network.config, architecture)
         return cls(
             stem=width[id(backbone.stem)],
             stages=stages,
             neck=str(architecture.get("neck", network.config.neck)),
             pyramid={f"P{level}": width[id(network.neck), level] for level in range(2, 7)},
             segmentation=_layers(architecture, "segmentation", segmentation, width),
-            reading=_reading(network.config, by_level=by_level),
+            reading=_reading(design["semantic_head"], by_level=by_level),
             in_turn=not by_level,
-            scored=_scored(network.config),
+            scored=_scored(network.config, design["semantic_head"]),
             mask=_layers(architecture, "mask", mask, width),
             box=() if roi is None else tuple(m.out_features for m in roi.box_head if isinstance(m, nn.Linear)),
             to_background=_units(architecture, "f2b"),
             to_foreground=_units(architecture, "b2f"),
-            components=_components(network.config),
+            components=_components(design),
             things=network.config.num_things,
             stuff=network.config.num_stuff,
             roi_sizes=(network.config.box_roi_size, network.config.mask_roi_size),
         )
 
 
-def _reading(config: PanopticConfig, *, by_level: bool) -> str:
-    if config.semantic_head not in SemanticHead.shipped:
+def _reading(head: str, *, by_level: bool) -> str:
+    if head not in SemanticHead.shipped:
         return ""
     return "one stack for each of P2 to P5, added" if by_level else "shared by P2 to P5"
 
 
-def _scored(config: PanopticConfig) -> str:
-    if CLASS_SCORES in part_of(SemanticHead, config.semantic_head).gives:
+def _scored(config: PanopticConfig, head: str) -> str:
+    if CLASS_SCORES in part_of(SemanticHead, head).gives:
         return f"{config.num_stuff} stuff and {config.num_things} thing classes"
     return f"{config.num_stuff} stuff classes"
 
 
-def _components(config: PanopticConfig) -> dict[str, str]:
-    found = {"fusion": (config.fusion, ("attention", "none")), "panoptic head": (config.panoptic_head, ("merge",))}
+def _components(design: Mapping[str, str]) -> dict[str, str]:
+    found = {
+        "fusion": (design["fusion"], ("attention", "none")),
+        "panoptic head": (design["panoptic_head"], ("merge",)),
+    }
     return {what: name for what, (name, usual) in found.items() if name not in usual}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from autopanoptic.nas import Architecture, Option, Supernet
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.designs.active import rules_of
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.imports import missing_modules
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
@@ -50,10 +52,13 @@ def chosen_beside(config: PanopticConfig, architecture: Mapping[str, Option]) ->
 def save_network(
     network: PanopticNetwork, architecture: Architecture, folder: Path, usage: Usage | None = None
 ) -> None:
-    """Write ``config.json``, ``architecture.json``, ``usage.json`` where that is given and, last, ``weights.pt``."""
+    """Write ``config.json``, ``architecture.json``, ``usage.json`` where that is given and, last, ``weights.pt``.
+
+    The rules of merging are those of the network's panoptic head, where that was a choice and has its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if usage is not None:
-        usage.save(folder)
+        replace(usage, rules=rules_of(network, usage.rules)).save(folder)
     write_object(folder / CONFIG, network.config.to_json(), indent=2)
     architecture.save(folder / ARCHITECTURE)
     save_weights(network, folder / WEIGHTS)

@@ -32,7 +32,7 @@ SHORTHANDS = {
     "seed": Shorthand("seed", int, "N", "decides everything that is drawn.", None),
     "width": Shorthand("width", str, "NAME", "published backbone: 300m, 1.3g or 3.8g.", None),
     "model": Shorthand("network.model", str, "NAME", "auto-panoptic, panoptic-fpn, upsnet, sognet, bgrnet.", None),
-    "space": Shorthand("search.space", str, "NAME", "auto-panoptic or elastic.", "Search"),
+    "space": Shorthand("search.space", str, "NAME", "auto-panoptic, elastic or published.", "Search"),
     "backbone": Shorthand(
         "network.backbone", str, "NAME|FILE", "search; or fixed: resnet50, efficientnet-lite0, a file.", "Search"
     ),

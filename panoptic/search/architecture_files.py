@@ -19,7 +19,9 @@ from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.configs.widths import WIDTHS
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
+from autopanoptic.panoptic.model.designs.names import HEAD
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, FUSION_OPTIONS, HEAD_OPTIONS
+from autopanoptic.panoptic.model.parts.fitting import PUBLISHED
 
 _OPTIONS = {"backbone": BLOCK_OPTIONS, "head": HEAD_OPTIONS, "inter": FUSION_OPTIONS}
 _COUNTED = ("backbone", "mask", "segmentation")
@@ -93,8 +95,10 @@ def options_for(config: PanopticConfig, architecture: Mapping[str, Any]) -> list
 
     Args:
         config: Of the networks that it does not fit.
-        architecture: Of the published space or of the elastic one.
+        architecture: Of any space.
     """
+    if HEAD in architecture:
+        return [] if config.space == PUBLISHED else [f"--space {PUBLISHED}"]
     counts = {part: sum(label.startswith(f"{part}.") for label in architecture) for part in _COUNTED}
     if not counts["backbone"] or f"backbone.{counts['backbone'] - 1}" not in architecture:
         elastic = any(label.startswith("backbone.c") for label in architecture)

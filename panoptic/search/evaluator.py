@@ -19,6 +19,7 @@ from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.designs.active import rules_of
 from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -37,7 +38,7 @@ class Validation:
     Args:
         dataset: Where the truth comes from.
         batches: Its images, all of them in the data set's order; gone through once per network.
-        rules: How instances and stuff are merged.
+        rules: How instances and stuff are merged, where the network's panoptic head has no rules of its own.
         report_every: Publishes the metrics so far after every so many batches; None for never.
         precision: In which networks compute, one of `PRECISIONS`.
         error_of: One of `METRICS`, whose standard error over the images is measured as well.
@@ -87,14 +88,15 @@ class Validation:
         Raises:
             ValueError: If the batches are not the images of the data set, all of them and in its order.
         """
-        quality = PanopticQuality(self.dataset.categories)
-        least_score = self.rules.score_threshold if observe is None else 0.0
+        quality, found_by = PanopticQuality(self.dataset.categories), cast("PanopticNetwork", network)
+        rules = rules_of(found_by, self.rules)
+        least_score = rules.score_threshold if observe is None else 0.0
         index = 0
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
                 self._require_images(number, batch, index)
-                for found in predict(cast("PanopticNetwork", network), batch, self.precision, least_score):
-                    panoptic = self._merge(found)
+                for found in predict(found_by, batch, self.precision, least_score):
+                    panoptic = map_of(found, self.dataset.categories, rules)
                     truth = self._truths[index]
                     quality.update(truth, panoptic)
                     if observe is not None:
@@ -117,9 +119,6 @@ class Validation:
                 f"batch {number} holds the images {batch.image_ids}, but from index {index} on the data set "
                 f"{self.dataset.source} has {expected}; give its batches without shuffling, as evaluation_batches does"
             )
-
-    def _merge(self, found: Prediction) -> PanopticMap:
-        return map_of(found, self.dataset.categories, self.rules)
 
 
 def error_name(metric: str) -> str:

@@ -57,8 +57,8 @@ def _architectures(path: Path, space: SearchSpace, config: PanopticConfig, *, in
         return _of_journal(path, space, in_order=in_order)  # which is many lines of JSON
     if isinstance(found, dict) and "event" in found:
         return _of_journal(path, space, in_order=in_order)
-    if config.space == "elastic" and isinstance(found, list):
-        raise ValueError(f"{path} is of the published space, but search.space is elastic; take auto-panoptic")
+    if config.space != "auto-panoptic" and isinstance(found, list):
+        raise ValueError(f"{path} is of Auto-Panoptic's space, but search.space is {config.space}; take auto-panoptic")
     if not isinstance(found, list):
         one = read_architecture_file(path)
         if problem := chosen_beside(config, one):

@@ -9,21 +9,22 @@ that says nothing of it stays as it was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from autopanoptic.nas import Architecture, LayerChoice
+from autopanoptic.nas import LayerChoice, Option
 from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock, norm_at
 from autopanoptic.panoptic.model.backbone.moments import rectified
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.designs.names import is_component
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.separable import DepthwiseSeparable
 from autopanoptic.panoptic.model.parts.kinds import AnyPart, BackboneBlock, FusionOperator, HeadOperator, PyramidNeck
 from autopanoptic.panoptic.model.parts.registry import part_of
-from autopanoptic.panoptic.search.strategies import kind_of, plain_of
+from autopanoptic.panoptic.search.scaling import kind_of, plain_of
 
 SOURCES: Mapping[type[AnyPart], tuple[str, ...]] = {
     BackboneBlock: ("shuffle3",),
@@ -35,32 +36,33 @@ SOURCES: Mapping[type[AnyPart], tuple[str, ...]] = {
 
 
 @torch.no_grad()
-def inflate(network: PanopticNetwork, source: Architecture) -> None:
-    """Copy the trained weights of one path into the other options of every choice on it, in place.
+def inflate(network: PanopticNetwork, source: Mapping[str, Option]) -> None:
+    """Copy the trained weights of one path into the other options of every choice of operators on it, in place.
 
     Widths and depths need no copies: a wider layer holds the narrower one's weights. Channels and layers that the path
     does not reach stay as they were drawn.
 
     Args:
         network: The supernet of which only the path ``source`` has been trained.
-        source: The trained path: where there is a choice ``shuffle3`` in every block, ``dw3`` in every head layer and
-            the neck ``fpn``, and one of the shipped fusion units.
+        source: The trained path, or of several with other components all the operators: where there is a choice
+            ``shuffle3`` in every block, ``dw3`` in every head layer and the neck ``fpn``, and one of the shipped fusion
+            units.
 
     Raises:
         ValueError: The path holds an option from which the others cannot be made.
     """
-    choices = {module.label: module for module in network.modules() if isinstance(module, LayerChoice)}
-    if network.config.space == "elastic":
-        choices = {label: choice for label, choice in choices.items() if label in source}
-    choices = {label: choice for label, choice in choices.items() if len(choice.names) > 1}
+    choices = [choice for choice in network.modules() if isinstance(choice, LayerChoice) and len(choice.names) > 1]
+    if network.config.space != "auto-panoptic":
+        choices = [choice for choice in choices if choice.label in source and not is_component(choice.label)]
     _check(source, choices)
-    blocks = {label: choice for label, choice in choices.items() if kind_of(label) is BackboneBlock}
+    blocks = [choice for choice in choices if kind_of(choice.label) is BackboneBlock]
     if blocks:
         _fill_backbone(network.backbone.stem, blocks)
-    for label, choice in choices.items():
-        if label not in blocks:
-            trained = choice[source[label]]
-            _fill(choice, trained.learned() if isinstance(trained, DepthwiseSeparable) else trained, source[label])
+    for choice in choices:
+        if choice not in blocks:
+            name = source[choice.label]
+            trained = choice[name]
+            _fill(choice, trained.learned() if isinstance(trained, DepthwiseSeparable) else trained, name)
 
 
 def require_source(config: PanopticConfig, first: str) -> None:
@@ -83,8 +85,8 @@ def require_source(config: PanopticConfig, first: str) -> None:
             )
 
 
-def _check(source: Mapping[str, object], choices: Mapping[str, LayerChoice]) -> None:
-    for label in choices:
+def _check(source: Mapping[str, object], choices: Iterable[LayerChoice]) -> None:
+    for label in (choice.label for choice in choices):
         needed = SOURCES[kind_of(label)]
         if source.get(label) not in needed:
             raise ValueError(
@@ -100,10 +102,10 @@ def _fill(choice: LayerChoice, learned: Any, source: object) -> None:
             inherit(choice[name], learned)
 
 
-def _fill_backbone(stem: nn.Module, blocks: Mapping[str, LayerChoice]) -> None:
+def _fill_backbone(stem: nn.Module, blocks: Iterable[LayerChoice]) -> None:
     """Fill the options of blocks, following the channels' moments from the stem on."""
     moments = rectified(norm_at(cast("nn.Sequential", stem), 1))
-    for choice in blocks.values():
+    for choice in blocks:
         trained = TrainedBlock(choice["shuffle3"], moments)
         _fill(choice, trained, "shuffle3")
         moments = trained.leaving()

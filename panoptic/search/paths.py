@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from autopanoptic.nas import Architecture, Option, SandwichPaths, SearchSpace
-from autopanoptic.panoptic.search.strategies import is_size, plain
+from autopanoptic.panoptic.model.designs.names import is_component
+from autopanoptic.panoptic.search.scaling import is_size, plain
 
 
 class SizeSandwich(SandwichPaths):
@@ -53,3 +54,13 @@ class SizeSandwich(SandwichPaths):
 def _costs_little(label: str) -> bool:
     """Whether all of a choice's operators cost about the same, as in the backbone and the fusion."""
     return not label.startswith(("mask.", "segmentation."))
+
+
+def largest_plain(space: SearchSpace) -> SearchSpace:
+    """Return the part of a space in which all is as large as can be, with plain operators: only components differ."""
+    fixed = {
+        choice.label: [choice.options[-1] if is_size(choice.label) else plain(choice)]
+        for choice in space.choices
+        if not is_component(choice.label)
+    }
+    return space.restricted(fixed)

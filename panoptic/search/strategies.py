@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from autopanoptic.nas import (
     NSGA2,
     Architecture,
     BayesianOptimization,
-    Choice,
     Evolution,
     LocalSearch,
-    Option,
     PathPriority,
     RandomSearch,
     RegularizedEvolution,
@@ -19,7 +15,8 @@ from autopanoptic.nas import (
     SearchSpace,
     Strategy,
 )
-from autopanoptic.panoptic.model.parts.kinds import AnyPart, BackboneBlock, FusionOperator, HeadOperator, PyramidNeck
+from autopanoptic.panoptic.search.designs import designs
+from autopanoptic.panoptic.search.scaling import SHARE, scaled
 
 
 def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
@@ -60,12 +57,13 @@ def answer_of(strategy: Strategy, result: Result) -> Architecture:
 def hand_made(space: SearchSpace) -> Architecture:
     """Return the network that one would build by hand: 3x3 kernels everywhere, the weakest squeeze, a plain FPN.
 
-    A choice that lacks these operators takes the first one that the config names.
+    A choice that lacks these operators takes the first one that the config names. Where components are choices, they
+    are those of Auto-Panoptic, or of the first of `designs`.
 
     Widths and depths lie a third of the way from the smallest to the largest, where the presets have those of the
     networks with fixed ones.
     """
-    return _scaled(space, 1 / 3)
+    return scaled(space, SHARE, designs(space)[0])
 
 
 def family(space: SearchSpace) -> list[Architecture]:
@@ -73,53 +71,24 @@ def family(space: SearchSpace) -> list[Architecture]:
 
     It is `hand_made` in several sizes: all its widths and depths move together. Where there are none it is alone.
     """
-    return list(dict.fromkeys(_scaled(space, step / FINE) for step in range(FINE + 1)))
+    first = designs(space)[0]
+    return list(dict.fromkeys(scaled(space, step / FINE, first) for step in range(FINE + 1)))
+
+
+def beginnings(space: SearchSpace) -> list[Architecture]:
+    """Return the networks with which a search begins: the hand-made family, or where components are choices each of
+    `designs` in some sizes.
+    """
+    found = designs(space)
+    if len(found) == 1:
+        return family(space)
+    return list(dict.fromkeys(scaled(space, share, design) for share in (SHARE, 0, 2 * SHARE) for design in found))
+
+
+def largest_of_each(space: SearchSpace) -> list[Architecture]:
+    """Return each of `designs` in the largest size, with plain operators."""
+    return [scaled(space, 1, design) for design in designs(space)]
 
 
 FINE = 24
 """Steps from the smallest to the largest network, of which those are different ones that move a size."""
-_PLAIN: Mapping[type[AnyPart], str] = {
-    BackboneBlock: "shuffle3",
-    HeadOperator: "dw3",
-    FusionOperator: "r4",
-    PyramidNeck: "fpn",
-}
-_KINDS: Mapping[str, type[AnyPart]] = {
-    "backbone": BackboneBlock,
-    "mask": HeadOperator,
-    "segmentation": HeadOperator,
-    "f2b": FusionOperator,
-    "b2f": FusionOperator,
-    "neck": PyramidNeck,
-}
-
-
-def _scaled(space: SearchSpace, share: float) -> Architecture:
-    """Plain operators, in sizes that are a share of the way up."""
-    options: dict[str, Option] = {}
-    for choice in space.choices:
-        if is_size(choice.label):
-            options[choice.label] = choice.options[int(share * (len(choice.options) - 1) + 0.5)]
-        else:
-            options[choice.label] = plain(choice)
-    return space.canonical(options)
-
-
-def plain(choice: Choice) -> Option:
-    """Return the operator that one would take by hand for a choice; the first one where it lacks that."""
-    return plain_of(kind_of(choice.label), choice.options)
-
-
-def plain_of(kind: type[AnyPart], options: Sequence[Option]) -> Option:
-    """Return the one of some parts of a kind that one would take by hand."""
-    return _PLAIN[kind] if _PLAIN[kind] in options else options[0]
-
-
-def kind_of(label: str) -> type[AnyPart]:
-    """Return the kind of parts among which a choice takes one."""
-    return _KINDS[label.split(".")[0]]
-
-
-def is_size(label: str) -> bool:
-    """Return whether a choice is a width or a depth, and no operator."""
-    return label.endswith((".width", ".depth"))

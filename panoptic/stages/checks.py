@@ -30,9 +30,9 @@ def check_settings(settings: Settings) -> None:
         FileNotFoundError: If the data, the images to pretrain on or a file of weights is missing.
         ValueError: If no data are given or their layout is ambiguous, a part of the network does not fit, a fixed
             backbone's weights are damaged or another's, there are no such GPUs or logger, devices cannot share a batch
-            evenly, or the elastic supernet's training ends inside of a step of several paths.
+            evenly, or a supernet's training ends inside of a step of several paths.
     """
-    if settings.search.space == "elastic":
+    if settings.search.space != "auto-panoptic":
         check_cycle(settings, settings.random_paths + 2 * settings.sandwich, same_batch=True)
     require_parts(settings)
     if settings.data.path is None:
@@ -141,8 +141,8 @@ def require_parts(settings: Settings) -> None:
     Raises:
         ValueError: Naming the key, the part and what is wrong with it.
     """
-    elastic = settings.search.space == "elastic"
-    first = "warmup" if settings.warmup is not None else "largest" if settings.largest is not None and elastic else None
+    mixed = settings.search.space != "auto-panoptic"
+    first = "warmup" if settings.warmup is not None else "largest" if settings.largest is not None and mixed else None
     for section in ("network", "retrained_network"):
         config: PanopticConfig | None = getattr(settings, section)
         if config is None:

@@ -8,7 +8,7 @@ from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.costs import costs_of, latency_of
-from autopanoptic.panoptic.search.strategies import family
+from autopanoptic.panoptic.search.strategies import family, largest_of_each
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.settings import Settings
@@ -32,7 +32,7 @@ def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Archite
 def limits(settings: Settings, datasets: Datasets, space: SearchSpace) -> dict[str, tuple[float | None, float | None]]:
     """Return the bounds on the costs of candidates.
 
-    Where the settings have none, that is a tenth more than the dearest network of the hand-made family costs:
+    Where the settings have none, that is a tenth more than the dearest network costs that one would make by hand:
     operators of large networks multiply to several times that, where nothing is left to compare with.
     """
     if settings.search.max_gflops is not None:
@@ -48,7 +48,7 @@ def within_family(settings: Settings, datasets: Datasets, space: SearchSpace) ->
 def _of_family(
     settings: Settings, datasets: Datasets, space: SearchSpace
 ) -> dict[str, tuple[float | None, float | None]]:
-    members = family(space)
+    members = list(dict.fromkeys([*family(space), *largest_of_each(space)]))
     if len(members) == 1:
         return {}
     gflops = costs(settings, datasets)["gflops"]

@@ -34,7 +34,7 @@ from autopanoptic.panoptic.results.pretrained import with_known_backbone
 from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.first_candidates import first_candidates
-from autopanoptic.panoptic.search.strategies import family, strategy_of
+from autopanoptic.panoptic.search.strategies import beginnings, strategy_of
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
@@ -93,7 +93,7 @@ def check_feasible(
     space.sample(np.random.default_rng(settings.seed))
     if architecture is None and not begun:
         _warm_start(settings, network_config(settings, categories), space)
-    if settings.search.space != "elastic":
+    if settings.search.space == "auto-panoptic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
     return left_out
 
@@ -182,15 +182,16 @@ class Candidates:
         self._kept.close()
 
     def searched(self) -> Result:
-        """Search by the strategy of the settings, which with a cost begins with the hand-made family.
+        """Search by the strategy of the settings, which with a cost begins with what one would make by hand.
 
-        What one would build anyway is the least that a search has to beat, and random architectures of a large space
-        hardly ever come near its ends: with them it would take many generations to get to the small networks. Then come
-        those of the settings' warm start.
+        That is the hand-made family, or where components are choices the published models in some sizes. What one would
+        build anyway is the least that a search has to beat, and random architectures of a large space hardly ever come
+        near its ends: with them it would take many generations to get to the small networks. Then come those of the
+        settings' warm start.
         """
         asked = self.settings.search
         strategy = strategy_of(asked.strategy, asked.trials, self.supernet.space)
-        members = family(self.supernet.space) if asked.cost is not None else []
+        members = beginnings(self.supernet.space) if asked.cost is not None else []
         limited = CostTable(self._costs, self._limits)
         first = [one for one in members if limited.allows(one)]
         if not (self.folder / JOURNAL).exists():  # which has its own

@@ -99,13 +99,14 @@ class SearchSettings:
     """What is searched, how, and for what.
 
     Attributes:
-        space: ``"auto-panoptic"``, the published operators, or ``"elastic"``, with widths and depths besides.
+        space: ``"auto-panoptic"``, the published operators; ``"elastic"``, with widths and depths besides; or
+            ``"published"``, with the components of published models as well.
         strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
             A config that leaves it out gets nsga2 where there is a cost, else path-priority.
         trials: Candidates to evaluate, at least 2.
         objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone. A config that
-            leaves it out gets GFLOPs in the space elastic, where the strategy takes two objectives.
+            leaves it out gets GFLOPs in the spaces elastic and published, where the strategy takes two objectives.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
         racing: Whether candidates that fall behind on the first images of nas_val are given up; None for where there is
@@ -120,7 +121,7 @@ class SearchSettings:
         hand_made: Whether a run trains the network made by hand beside what was searched.
     """
 
-    space: Literal["auto-panoptic", "elastic"] = "auto-panoptic"
+    space: Literal["auto-panoptic", "elastic", "published"] = "auto-panoptic"
     strategy: StrategyName = "path-priority"
     trials: int = 61
     objective: Metric = "pq"
@@ -325,7 +326,7 @@ def _require_students(settings: Settings) -> None:
             continue
         raise ValueError(
             f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "
-            f"elastic alone, here {'search.space is auto-panoptic' if name == 'supernet' else 'one network trains'}"
+            f"elastic alone, here {f'search.space is {settings.search.space}' if name == 'supernet' else 'one network trains'}"
         )
 
 

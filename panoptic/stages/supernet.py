@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
 
-from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
+from autopanoptic.nas import Architecture, FairPaths, Option, PathSampler, SearchSpace, Supernet, UniformPaths
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.designs.names import is_component
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
-from autopanoptic.panoptic.search.paths import SizeSandwich
+from autopanoptic.panoptic.search.designs import designs
+from autopanoptic.panoptic.search.paths import SizeSandwich, largest_plain
 from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
@@ -43,7 +45,8 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     A space of operators is trained in fair cycles, as in the paper; one of widths and depths, whose options share their
     weights, by several paths on each batch, for one update, of those that cost about as much as the hand-made family's
     largest at most: random ones, and with the sandwich rule the largest and the smallest. There every network is a part
-    of the largest of that family, which may be trained before them.
+    of the largest of that family, which may be trained before them. A space of components is trained likewise, each
+    path with its own losses, and before them the largest networks of all its designs.
 
     It begins as `supernet_init` says. Once it is trained, a file that it began with may be gone.
 
@@ -77,8 +80,8 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     for part, training in zip(parts, trainings, strict=True):
         with threads_of_torch(settings.machine.threads):
             train(network, training, part.folder, title=part.title)
-        if isinstance(part.paths, _OnePath):
-            inflate(network, part.paths.architecture)
+        if part.plain:
+            inflate(network, part.plain)
     save_weights(network, weights)
     return supernet
 
@@ -121,6 +124,8 @@ class _Part(NamedTuple):
     folder: Path
     paths: PathSampler
     title: str
+    plain: Mapping[str, Option] | None = None
+    """The operators that it trains alone, and of which the others are made when it ends; None where it trains all."""
 
 
 def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int, *, progress: bool) -> Training:
@@ -134,7 +139,7 @@ def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int,
 
 
 def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
-    if settings.search.space != "elastic":
+    if settings.search.space == "auto-panoptic":
         every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
     elif settings.sandwich:
         paths: PathSampler = SizeSandwich(space, settings.random_paths, settings.seed)
@@ -144,12 +149,25 @@ def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
         every = _Part(settings.supernet, folder / "random", paths, "supernet, random paths")
     first = []
     if settings.warmup is not None:
-        first.append(_Part(settings.warmup, folder / "warmup", _OnePath(hand_made(space)), "supernet, first path"))
-    if settings.largest is not None and settings.search.space == "elastic":
-        # With the operators of which the others can be made; of all networks that have them it is the largest.
-        largest = _OnePath(family(space)[-1])
-        first.append(_Part(settings.largest, folder / "largest", largest, "supernet, largest path"))
+        made = hand_made(space)
+        first.append(_Part(settings.warmup, folder / "warmup", _OnePath(made), "supernet, first path", made))
+    if settings.largest is not None and settings.search.space != "auto-panoptic":
+        first.append(_largest(settings.largest, space, folder / "largest", settings.seed))
     return [*first, every]
+
+
+def _largest(recipe: Recipe, space: SearchSpace, folder: Path, seed: int) -> _Part:
+    """Return the training of the largest network with the operators of which the others can be made.
+
+    Of all networks that have them it is the largest. Where components are choices there is one for each of their
+    combinations, and each pass trains one that is drawn.
+    """
+    if len(designs(space)) == 1:
+        largest = family(space)[-1]
+        return _Part(recipe, folder, _OnePath(largest), "supernet, largest path", largest)
+    part = largest_plain(space)
+    plain = {choice.label: choice.options[0] for choice in part.choices if not is_component(choice.label)}
+    return _Part(recipe, folder, UniformPaths(part, seed), "supernet, largest of all designs", plain)
 
 
 class _OnePath:

@@ -103,7 +103,7 @@ def _fit(
     data = TrainingData(training, config.image_divisor, shared, module.share_paths)
     callbacks = _callbacks(folder, training, title, tell, Speed(shared * training.recipe.batch_size))
     # SyncBatchNorm has one width, and waits for a process that trains another path.
-    own_statistics = config.space == "elastic" or module.share_paths
+    own_statistics = config.elastic or module.share_paths
     trainer = make_trainer(folder, data.epochs, training.hardware, callbacks, own_statistics=own_statistics)
     with ending_processes():
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.model.parts.registry import register
 
 def _build(in_channels: Size, out_channels: Size, stride: int, config: PanopticConfig, option: str) -> ShuffleNetBlock:
     drawn = option, config.batch_norm_momentum, config.backbone_init
-    if config.space == "elastic":
+    if config.elastic:
         return InterleavedBlock(in_channels, out_channels, stride, *drawn)
     assert isinstance(in_channels, int)
     assert isinstance(out_channels, int)

@@ -90,7 +90,7 @@ def _stem(width: int, momentum: float) -> nn.Sequential:
 
 def _block_choice(config: PanopticConfig, stage: int, in_channels: Size, width: Size, position: int) -> nn.Module:
     entering, stride = (width, 1) if position else (in_channels, 2)
-    elastic = config.space == "elastic"
+    elastic = config.elastic
     options = built(BackboneBlock, config.block_options, config, entering, width, stride, config)
     label = f"c{stage + 2}.{position}" if elastic else str(sum(config.stage_depths[:stage]) + position)
     choice: nn.Module = LayerChoice(options, label=f"backbone.{label}")

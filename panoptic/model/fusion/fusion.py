@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autopanoptic.nas import Concat, ElasticLinear, LayerChoice, Size
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.parts.fitting import PUBLISHED
 from autopanoptic.panoptic.model.parts.kinds import FusionOperator
 from autopanoptic.panoptic.model.parts.registry import built
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
@@ -97,5 +98,6 @@ def pool_true_pixels(x: Tensor, sizes: Sizes, stride: int) -> Tensor:
 
 def _unit_choice(in_channels: Size, out_channels: Size, config: PanopticConfig, label: str) -> nn.Module:
     options = built(FusionOperator, config.fusion_units, config, in_channels, out_channels, config)
-    choice: nn.Module = LayerChoice(options, label=label)
+    # Where components are choices, a unit stands beside each semantic head that it fits.
+    choice: nn.Module = LayerChoice(options, label=label, tied=config.space == PUBLISHED)
     return choice

@@ -15,6 +15,7 @@ from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.kernels.mask_cells import mask_cells
 from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.operators.transposed import doubling
+from autopanoptic.panoptic.model.parts.fitting import PUBLISHED
 from autopanoptic.panoptic.model.sizes import active, largest, mask_depth, stack
 
 
@@ -49,7 +50,8 @@ def plain_mask_head(config: PanopticConfig, in_channels: Size, channels: Size) -
     def layer(index: int) -> nn.Module:
         return PlainLayer(channels if index else in_channels, channels)
 
-    return stack(layer, mask_depth(config), "mask.depth")
+    # The depth of the searched layers holds choices of their own, so that where both are options it is another choice.
+    return stack(layer, mask_depth(config), "mask.plain.depth" if config.space == PUBLISHED else "mask.depth")
 
 
 class MaskPredictor(nn.Sequential):

@@ -15,6 +15,7 @@ from torchvision.ops import clip_boxes_to_image
 from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.data.transfers import places
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.designs.build import mask_head_of
 from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
 from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets, of_class
 from autopanoptic.panoptic.model.heads.matching import BoxCoder, Matcher
@@ -22,7 +23,6 @@ from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 from autopanoptic.panoptic.model.heads.suppression import kept_in_groups
-from autopanoptic.panoptic.model.parts.registry import component
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 from autopanoptic.panoptic.model.sizes import mask_width
 
@@ -87,7 +87,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
             nms_thresh=config.box_nms_iou,
             detections_per_img=config.detections_per_image,
             mask_roi_pool=PyramidRoIAlign(config, pooled_shape, config.mask_roi_size),
-            mask_head=component("mask_head", config, channels, masks),
+            mask_head=mask_head_of(config, channels, masks),
             mask_predictor=mask_predictor(masks, num_classes, config.mask_init),
         )
         self.fg_bg_sampler = SeededSampler(config.box_samples, config.box_positive_fraction)

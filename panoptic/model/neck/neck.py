@@ -33,7 +33,7 @@ class Neck(nn.Module):
         options = built(PyramidNeck, config.neck_options, config, in_channels, channels, config)
         self.pyramid = LayerChoice(options, label="neck") if config.neck == SEARCH else options[config.neck]
         self.refinement: nn.Module | None = None
-        if config.space == "elastic" and config.pyramid_depths[1]:
+        if config.elastic and config.pyramid_depths[1]:
             layers = partial(_refinement, channels, config.norm_groups)
             self.refinement = stack(layers, config.pyramid_depths, "pyramid.depth")
         self.output_shape = {

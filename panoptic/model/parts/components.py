@@ -97,17 +97,30 @@ def _sognet(config: PanopticConfig) -> PanopticLogits:
 
 
 register(SemanticHead("searched", _searched_semantics, elastic=True, gives=(STUFF_SCORES, LEVEL_FEATURES)))
-register(SemanticHead("panoptic-fpn", _panoptic_fpn, elastic=True, gives=(STUFF_SCORES,)))
+register(SemanticHead("panoptic-fpn", _panoptic_fpn, elastic=True, gives=(STUFF_SCORES,), losses={"segmentation": 0.5}))
 register(
     SemanticHead(
-        "upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES, PIXEL_FEATURES), needs=(BOTH,)
+        "upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES, PIXEL_FEATURES), needs=(BOTH,),
+        losses={"segmentation": 0.2, "roi_segmentation": 0.04},
     )
-)
+)  # fmt: skip
 register(MaskHead("searched", _searched_masks, elastic=True))
 register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))
-register(BranchFusion("graph", _graph, needs=(CLASS_SCORES, PIXEL_FEATURES)))
+register(
+    BranchFusion(
+        "graph", _graph, needs=(CLASS_SCORES, PIXEL_FEATURES), losses={"segmentation": 0.5, "roi_segmentation": 0.0}
+    )
+)
 register(PanopticHead("merge", _merged, elastic=True))
-register(PanopticHead("upsnet", _upsnet, elastic=True, needs=(CLASS_SCORES,)))
-register(PanopticHead("sognet", _sognet, elastic=True, needs=(CLASS_SCORES,)))
+_BY_SCORE = {"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3}
+register(
+    PanopticHead("upsnet", _upsnet, elastic=True, needs=(CLASS_SCORES,), losses={"panoptic": 0.1}, rules=_BY_SCORE)
+)
+register(
+    PanopticHead(
+        "sognet", _sognet, elastic=True, needs=(CLASS_SCORES,), losses={"panoptic": 0.1, "relation": 1.0},
+        rules=_BY_SCORE,
+    )
+)  # fmt: skip

@@ -159,10 +159,13 @@ class Component(Part[Build, Any]):
     Attributes:
         gives: What others may need of it.
         needs: What others must give.
+        losses: What its losses weigh in the total where components are chosen (the space ``published``), by their
+            names, as its paper says; those that are not named weigh as the config says.
     """
 
     gives: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    losses: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,13 @@ class PanopticHead(Component["Callable[[PanopticConfig], PanopticLogits | None]"
     """What makes one map of things and stuff; the config's ``panoptic_head`` names it.
 
     `build` takes the config, and makes `PanopticLogits`, or None where they are merged by rules.
+
+    Attributes:
+        rules: Fields of `MergeRules` and their values, by which it makes a map where components are chosen, as its
+            paper says; for the others those of the run hold.
     """
+
+    rules: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     what = "panoptic head"
     shipped = PANOPTIC_HEADS

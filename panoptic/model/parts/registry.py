@@ -111,7 +111,7 @@ def component(field: str, config: PanopticConfig, *site: Any) -> Any:
 
 
 def require_sizes(part: AnyPart, config: PanopticConfig) -> None:
-    """Refuse a part of fixed widths in the elastic space.
+    """Refuse a part of fixed widths where widths are choices.
 
     Raises:
         ValueError: Naming it.
@@ -121,13 +121,14 @@ def require_sizes(part: AnyPart, config: PanopticConfig) -> None:
 
 
 def sizes_problem(part: AnyPart, config: PanopticConfig) -> str | None:
-    """Say that a part is of fixed widths, where the space is elastic; None where all is well."""
-    if config.space != "elastic" or part.elastic:
+    """Say that a part is of fixed widths, where widths are choices; None where all is well."""
+    if not config.elastic or part.elastic:
         return None
+    fixed = "sizes: fixed" if config.space == "published" else "the space auto-panoptic"
     return (
-        f"the {part.what} {part.name!r} is registered for fixed widths alone, and in the space elastic widths are "
-        "choices: build it of elastic layers, such as autopanoptic.nas.ElasticConv2d, and register it with "
-        "elastic=True; or leave it out, or take the space auto-panoptic"
+        f"the {part.what} {part.name!r} is registered for fixed widths alone, and in the space {config.space} widths "
+        "are choices: build it of elastic layers, such as autopanoptic.nas.ElasticConv2d, and register it with "
+        f"elastic=True; or leave it out, or take {fixed}"
     )
 
 

@@ -1,0 +1,1 @@
+"""Which components a network has where they are choices, as in the space published."""
