@@ -19,9 +19,9 @@ from autopanoptic.panoptic.model.designs.names import is_component
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights, save_weights
 from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
+from autopanoptic.panoptic.search.designs import designs
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
 from autopanoptic.panoptic.search.inflate import inflate
-from autopanoptic.panoptic.search.designs import designs
 from autopanoptic.panoptic.search.paths import SizeSandwich, largest_plain
 from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
