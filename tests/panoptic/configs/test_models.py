@@ -9,7 +9,9 @@ import pytest
 from autopanoptic.panoptic.configs.config import load_config, values_of
 from autopanoptic.panoptic.configs.layers import ConfigError
 from autopanoptic.panoptic.configs.models import MODELS, name_of
-from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
+from autopanoptic.panoptic.model.fusion.connections import Connections
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS, BranchFusion
+from autopanoptic.panoptic.model.parts.registry import own_parts, register
 
 
 def test_the_networks_that_are_searched_anyway_are_auto_panoptics() -> None:
@@ -22,8 +24,7 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
     model = MODELS[name]
     assert {*model.parts, "box_head"} == set(COMPONENTS)
     for config in ("scenes", "coco"):
-        space = {"search.space": "auto-panoptic"}  # in which there are all models
-        found, plain = load_config(config, {**space, "network.model": name}), values_of(load_config(config, space))
+        found, plain = load_config(config, {"network.model": name}), values_of(load_config(config))
         values = values_of(found)
         expected = {"network": {**model.parts, **model.network}, "merge": model.merge}
         for section, given in expected.items():
@@ -34,9 +35,14 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
             assert name_of(vars(found.retrained_network)) == name
 
 
-def test_models_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
-    with pytest.raises(ConfigError, match=r"network\.fusion: the fusion 'graph' is registered for .* auto-panoptic$"):
-        load_config("scenes", {"network.model": "bgrnet"})
+def test_components_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
+    with own_parts():
+        register(BranchFusion("rigid", lambda *_: Connections()))
+        with pytest.raises(
+            ConfigError, match=r"network\.fusion: the fusion 'rigid' is registered for .* auto-panoptic$"
+        ):
+            load_config("scenes", {"network.fusion": "rigid"})
+        load_config("scenes", {"network.fusion": "rigid", "search.space": "auto-panoptic"})
 
 
 def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
