@@ -57,8 +57,8 @@ def require_graphs(network: PanopticNetwork) -> None:
     """
     if network.graph is not None:
         raise ExportError(
-            f"the fusion {name_of(network.graph, network.config.fusion)!r} is not exported: its graphs see regions and pixels together. Export "
-            "the state dict alone (--format state-dict)"
+            f"the fusion {name_of(network.graph, network.config.fusion)!r} is not exported: its graphs see regions and "
+            "pixels together. Export the state dict alone (--format state-dict)"
         )
     if network.panoptic is not None:
         raise ExportError(

@@ -12,6 +12,7 @@ from autopanoptic.panoptic.model import config_checks
 from autopanoptic.panoptic.model.operators.options import (
     BLOCK_OPTIONS,
     FUSION_OPTIONS,
+    FUSIONS,
     HEAD_OPTIONS,
     MASK_HEADS,
     NECK_OPTIONS,
@@ -75,6 +76,7 @@ class PanopticConfig:
             the neck a choice.
         necks: Among these, where ``neck`` is ``"search"``.
         semantic_head: Name of the background branch; see `SemanticHead`.
+        box_head: Name of the box head's layers; see `BoxHead`.
         mask_head: Name of the mask head's layers; see `MaskHead`.
         fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
         panoptic_head: Name of what makes a map of things and stuff; see `PanopticHead`.
@@ -104,8 +106,7 @@ class PanopticConfig:
             steps of Adam's size hardly change them.
         mask_threshold: Probability above which a pixel belongs to a predicted mask.
         box_roi_size: Side of the box head's RoIAlign.
-        box_hidden: Width of the box head's two hidden layers.
-        box_norm: Whether group norms follow them, instead of biases.
+        box_hidden: Width of the box head's hidden layers, and so of a region's features.
         roi_sampling_ratio: Samples per RoIAlign bin and axis.
         roi_aligned: Whether RoIAlign takes a cell's centre to lie half a cell from its edge, as boxes do; else, as in
             the published code, features are read half a cell off.
@@ -178,12 +179,13 @@ class PanopticConfig:
     neck: str = "fpn"
     necks: tuple[str, ...] = NECK_OPTIONS
     semantic_head: str = "searched"
+    box_head: str = "two-fc-norm"
     mask_head: str = "searched"
     fusion: str = "attention"
     panoptic_head: str = "merge"
     semantic_heads: tuple[str, ...] = SEMANTIC_HEADS
     mask_heads: tuple[str, ...] = MASK_HEADS
-    fusions: tuple[str, ...] = ("attention", "none")
+    fusions: tuple[str, ...] = FUSIONS
     panoptic_heads: tuple[str, ...] = PANOPTIC_HEADS
     pyramid_channels: int = 256
     norm_groups: int = 32
@@ -203,7 +205,6 @@ class PanopticConfig:
     mask_threshold: float = 0.5
     box_roi_size: int = 7
     box_hidden: int = 1024
-    box_norm: bool = True
     roi_sampling_ratio: int = 2
     roi_aligned: bool = False
     mask_aligned: bool = False
@@ -304,7 +305,8 @@ class PanopticConfig:
             return "elastic_blocks" if self.elastic else "blocks"
         if kind is PyramidNeck:
             return "necks" if self.neck == SEARCH else "neck"
-        return "head_operators" if kind is HeadOperator else "fusion_units"
+        operators = {HeadOperator: "head_operators", FusionOperator: "fusion_units"}
+        return operators.get(kind) or next(field for field, one in COMPONENTS.items() if one is kind)
 
     def parts(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
         """Yield each kind of parts of which a choice has several, with the names of those that the network has."""

@@ -324,9 +324,10 @@ def _require_students(settings: Settings) -> None:
                     "sandwich is false, which leaves it out"
                 )
             continue
+        where = f"search.space is {settings.search.space}" if name == "supernet" else "one network trains"
         raise ValueError(
             f"{name}.distillation={recipe.distillation}: a largest path teaches others in the supernet of the space "
-            f"elastic alone, here {f'search.space is {settings.search.space}' if name == 'supernet' else 'one network trains'}"
+            f"elastic alone, here {where}"
         )
 
 

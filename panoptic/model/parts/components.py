@@ -10,7 +10,9 @@ from autopanoptic.panoptic.model.parts.kinds import (
     CLASS_SCORES,
     LEVEL_FEATURES,
     PIXEL_FEATURES,
+    REGION_FEATURES,
     STUFF_SCORES,
+    BoxHead,
     BranchFusion,
     MaskHead,
     PanopticHead,
@@ -47,6 +49,18 @@ def _upsnet_semantics(config: PanopticConfig, pyramid: Shapes) -> SegmentationBr
     from autopanoptic.panoptic.model.semantic.upsnet import UPSNetHead
 
     return UPSNetHead(config, pyramid)
+
+
+def _boxes(config: PanopticConfig, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.box import box_head
+
+    return box_head(config, channels, norm=False)
+
+
+def _normed_boxes(config: PanopticConfig, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.box import box_head
+
+    return box_head(config, channels, norm=True)
 
 
 def _searched_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
@@ -104,15 +118,18 @@ register(
         losses={"segmentation": 0.2, "roi_segmentation": 0.04},
     )
 )  # fmt: skip
+register(BoxHead("two-fc-norm", _normed_boxes, elastic=True, gives=(REGION_FEATURES,)))
+register(BoxHead("two-fc", _boxes, elastic=True, gives=(REGION_FEATURES,)))
 register(MaskHead("searched", _searched_masks, elastic=True))
 register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))
 register(
     BranchFusion(
-        "graph", _graph, needs=(CLASS_SCORES, PIXEL_FEATURES), losses={"segmentation": 0.5, "roi_segmentation": 0.0}
+        "graph", _graph, elastic=True, needs=(CLASS_SCORES, PIXEL_FEATURES, REGION_FEATURES),
+        losses={"segmentation": 0.5, "roi_segmentation": 0.0},
     )
-)
+)  # fmt: skip
 register(PanopticHead("merge", _merged, elastic=True))
 _BY_SCORE = {"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3}
 register(

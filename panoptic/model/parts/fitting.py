@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from autopanoptic.panoptic.model.parts.kinds import BOTH, COMPONENTS, Component, MaskHead, SemanticHead
+from autopanoptic.panoptic.model.parts.kinds import BOTH, COMPONENTS, BoxHead, Component, MaskHead, SemanticHead
 from autopanoptic.panoptic.model.parts.registry import names_of, part_of, sizes_problem, unknown
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ OPTIONS: Mapping[str, str] = {
     "fusion": "fusions",
     "panoptic_head": "panoptic_heads",
 }
-"""Fields of the components that are choices in the space published, and the fields that name their options."""
+"""Fields of the components that are choices in the space published, and the fields that name their options.
+
+The box head is the same in all networks of a space.
+"""
 PARTNERS = ("fusion", "panoptic_head")
 """Fields of which a semantic head decides what fits."""
 
@@ -45,22 +48,22 @@ def partners(config: PanopticConfig, field: str, head: str) -> tuple[str, ...]:
         field: One of `PARTNERS`.
         head: Name of the semantic head.
     """
-    given = _given_beside(head)
+    given = _given_beside(config, head)
     return tuple(
         name for name in getattr(config, OPTIONS[field]) if given.issuperset(part_of(COMPONENTS[field], name).needs)
     )
 
 
-def _given_beside(head: str) -> set[str]:
-    return {BOTH, *part_of(SemanticHead, head).gives}
+def _given_beside(config: PanopticConfig, head: str) -> set[str]:
+    return {BOTH, *part_of(SemanticHead, head).gives, *part_of(BoxHead, config.box_head).gives}
 
 
 def _option_problems(config: PanopticConfig) -> Iterator[str]:
     """Yield which components no network of the space published could have, and which would find no partner."""
     if not config.num_things or not config.num_stuff:
         yield (
-            f"space {PUBLISHED} needs {BOTH}, and the data have {config.num_things} of things and {config.num_stuff} of "
-            "stuff; take the space elastic or auto-panoptic"
+            f"space {PUBLISHED} needs {BOTH}, and the data have {config.num_things} of things and {config.num_stuff} "
+            "of stuff; take the space elastic or auto-panoptic"
         )
         return
     for field, names in OPTIONS.items():
@@ -83,7 +86,7 @@ def _alone(part: Component[Any], config: PanopticConfig) -> str | None:
     if isinstance(part, SemanticHead):
         fits, rule = set(part.needs) <= {BOTH}, "a semantic head stands beside all others, which do not give it"
     else:
-        having = [head for head in heads if _given_beside(head).issuperset(part.needs)]
+        having = [head for head in heads if _given_beside(config, head).issuperset(part.needs)]
         if isinstance(part, MaskHead):
             fits, rule = len(having) == len(heads), f"a mask head stands beside each of {', '.join(heads)}"
         else:
