@@ -18,8 +18,8 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the strategy and the cost that go with its space and with each other, where it gives none.
 
     Widths, depths and components are worth what they cost, so that spaces with them are searched by NSGA-II for quality
-    and GFLOPs; the space of operators alone by path-priority for quality alone, as in the paper. A strategy of one objective gets no cost, and
-    a cost of null a strategy of one objective.
+    and GFLOPs; the space of operators alone by path-priority for quality alone, as in the paper. A strategy of one
+    objective gets no cost, and a cost of null a strategy of one objective.
 
     Args:
         values: Nested; what is wrong in them stays as it is.

@@ -23,6 +23,7 @@ from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
 from autopanoptic.panoptic.model.heads.regions import RegionLogits, Regions
 from autopanoptic.panoptic.model.heads.sampling import SeededSampler
 from autopanoptic.panoptic.model.heads.suppression import kept_in_groups
+from autopanoptic.panoptic.model.parts.registry import component
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape, Sizes
 from autopanoptic.panoptic.model.sizes import mask_width
 
