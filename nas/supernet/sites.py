@@ -85,10 +85,12 @@ def sites_of(module: nn.Module) -> dict[str, Site]:
 def _essential(places: Sequence[Place], sites: Mapping[str, Site]) -> list[Place]:
     """Return places that are reached whenever any of the given ones is, as few as possible.
 
-    Places under all options of one choice are that choice's own place; a place inside another adds nothing.
+    Places under all options of one choice are that choice's own place, also where it has a single one; a place inside
+    another adds nothing.
     """
-    found = dict.fromkeys(places)
-    for place in sorted(places, key=len, reverse=True):
+    decided = [tuple(one for one in place if not set(one[1]).issuperset(sites[one[0]].values)) for place in places]
+    found = dict.fromkeys(decided)
+    for place in sorted(decided, key=len, reverse=True):
         while place:
             *outer, (label, _) = place
             place = tuple(outer)

@@ -90,7 +90,7 @@ def _alone(part: Component[Any], config: PanopticConfig) -> str | None:
         if isinstance(part, MaskHead):
             fits, rule = len(having) == len(heads), f"a mask head stands beside each of {', '.join(heads)}"
         else:
-            fits, rule = bool(having), f"none of the semantic heads {', '.join(heads)} gives it"
+            fits, rule = bool(having), f"none of semantic_heads ({', '.join(heads)}) gives all of it"
     if fits:
         return None
     return f"the {part.what} {part.name!r} needs {' and '.join(part.needs)}, but {rule}; leave it out"

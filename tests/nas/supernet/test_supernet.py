@@ -310,3 +310,20 @@ def test_networks_are_built_in_several_threads(supernet: Supernet, images: Tenso
     with ThreadPoolExecutor(6) as pool:
         built = list(pool.map(build, architectures))
     assert built == [list(supernet.subnet(architecture).state_dict()) for architecture in architectures]
+
+
+def test_choices_within_a_choice_of_one_option_are_made_wherever_that_is() -> None:
+    class Nested(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            inner = LayerChoice({"a": nn.Linear(1, 1), "b": nn.Identity()}, label="inner")
+            middle = LayerChoice({"x": inner, "y": nn.Identity()}, label="middle")
+            self.outer = LayerChoice({"only": middle}, label="outer")
+
+    space = Supernet(Nested()).space
+    assert [(choice.label, choice.conditions) for choice in space.choices] == [
+        ("outer", ()),
+        ("middle", ()),
+        ("inner", (("middle", ("x",)),)),
+    ]
+    assert space.size == 3

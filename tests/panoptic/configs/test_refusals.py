@@ -42,7 +42,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"search.strategy": "grid"}, "search.strategy must be one of path-priority, evolution, "),
         ({"search.cost": "flops"}, "search.cost must be one of gflops, latency_ms, or null, not flops"),
         ({"search.objective": "map"}, "search.objective must be one of pq, sq, rq, pq_things, "),
-        ({"search.space": "nas"}, "search.space must be one of auto-panoptic, elastic, not nas"),
+        ({"search.space": "nas"}, "search.space must be one of auto-panoptic, elastic, published, not nas"),
         ({"search.racing": "on"}, "search.racing must be true or false, or null, not 'on'"),
         ({"data.orientation": "up"}, "data.orientation must be one of apply, ignore, or null, not up"),
         ({"data.path": 3}, "data.path must be text, or null, not 3"),
@@ -76,6 +76,30 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         (
             {"retrained_network": {"mask_widths": [37, 96]}},
             "retrained_network.mask_widths [37, 96] must be multiples of a group's channels",
+        ),
+        ({"network.sizes": "large"}, "network.sizes must be one of elastic, fixed, not 'large'"),
+        ({"network.fusions": ["graf"]}, "network.fusions: there is no fusion 'graf', only attention, none, graph"),
+        (
+            {"search.space": "published", "network.model": "upsnet"},
+            "network.model: a model names the components of a network, and in search.space published they are what is",
+        ),
+        (
+            {"search.space": "published", "width": "300m"},
+            "width: the published widths are those of search.space auto-panoptic; elsewhere channels and depths are",
+        ),
+        (
+            {"search.space": "published", "network": {"fusions": ["attention"]}},
+            "network.fusions: none of attention fits the semantic head 'panoptic-fpn'; add one that does, such as none",
+        ),
+        (
+            {"search.space": "published", "network": {"semantic_heads": ["searched"], "fusions": ["none"]}},
+            "network.panoptic_heads: the panoptic head 'upsnet' needs scores of every class, but none of "
+            "semantic_heads (searched) gives all of it; leave it out; panoptic_heads: the panoptic head 'sognet' needs",
+        ),
+        (
+            {"search.space": "published", "supernet": {"distillation": 0.5}},
+            "supernet.distillation=0.5: a largest path teaches others in the supernet of the space elastic alone, here "
+            "search.space is published",
         ),
         ({"supernet": {"distillation": 0.5}}, "supernet.distillation=0.5: the largest path of a step teaches"),
         ({"search.trials": 1}, "search.trials must be at least 2, not 1"),

@@ -32,9 +32,9 @@ def test_a_first_path_has_what_goes_with_its_own_length(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["scenes", "coco"])
 def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
-    """One option or key is enough to search either space."""
-    found = [load_config(name, {"search.space": space}).search for space in ("elastic", "auto-panoptic")]
-    assert [(one.strategy, one.cost) for one in found] == [("nsga2", "gflops"), ("path-priority", None)]
+    """One option or key is enough to search any space."""
+    found = [load_config(name, {"search.space": space}).search for space in ("elastic", "published", "auto-panoptic")]
+    assert [(one.strategy, one.cost) for one in found] == [("nsga2", "gflops")] * 2 + [("path-priority", None)]
     timed = load_config(name, {"search.space": "elastic", "search.cost": "latency_ms"}).search
     assert (timed.strategy, timed.cost) == ("nsga2", "latency_ms")
     alone = load_config(name, {"search.space": "elastic", "search.strategy": "path-priority"}).search
@@ -47,14 +47,14 @@ def test_the_main_job_searches_for_a_front() -> None:
     assert (scenes.search.racing, scenes.warmup, scenes.init) == (None, None, "supernet")
 
 
-@pytest.mark.parametrize("space", ["elastic", "auto-panoptic"])
+@pytest.mark.parametrize("space", ["elastic", "published", "auto-panoptic"])
 def test_a_cost_brings_a_strategy(space: str) -> None:
     for cost, strategy in (("gflops", "nsga2"), ("latency_ms", "nsga2"), (None, "path-priority")):
         assert load_config("scenes", {"search": {"space": space, "cost": cost}}).search.strategy == strategy
 
 
 @pytest.mark.parametrize(("name", "quick"), [*((name, False) for name in SHIPPED), *((name, True) for name in QUICK)])
-@pytest.mark.parametrize("space", ["elastic", "auto-panoptic"])
+@pytest.mark.parametrize("space", ["elastic", "published", "auto-panoptic"])
 def test_every_config_trains_the_supernet_of_either_space_in_whole_cycles(name: str, quick: bool, space: str) -> None:
     found = load_config(name, {"search.space": space}, quick=quick)
     assert found.warmup is None
@@ -76,3 +76,10 @@ def test_what_a_file_gives_for_the_search_stands(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("base: scenes\nsearch: {strategy: evolution, cost: null}\n")
     found = load_config(tmp_path / "mine.yaml").search
     assert (found.space, found.strategy, found.cost) == ("elastic", "evolution", None)
+
+
+def test_the_space_of_components_takes_widths_where_its_own_are_fixed() -> None:
+    found = load_config("scenes", {"search.space": "published", "network.sizes": "fixed", "width": "300m"})
+    network = found.network_for(3, 2)
+    assert (network.elastic, network.stage_widths, network.space) == (False, (64, 160, 320, 640), "published")
+    assert load_config("scenes", {"search.space": "published"}).network_for(3, 2).elastic

@@ -212,7 +212,7 @@ def test_sorting_channels_leaves_the_largest_network_as_it_is(tiny: Supernet) ->
         ({"c2_depths": (0, 2)}, "c2_depths must hold integers of at least 1, not 0"),
         ({"pyramid_widths": (18, 32)}, r"pyramid_widths \[18, 32\] must be multiples of a group's channels"),
         ({"segmentation_widths": (8, 16)}, "segmentation_widths must be at least the largest of fusion_reductions, 16"),
-        ({"space": "rigid"}, "space must be one of auto-panoptic, elastic, not 'rigid'"),
+        ({"space": "rigid"}, "space must be one of auto-panoptic, elastic, published, not 'rigid'"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
