@@ -77,12 +77,12 @@ def family(space: SearchSpace) -> list[Architecture]:
 
 def beginnings(space: SearchSpace) -> list[Architecture]:
     """Return the networks with which a search begins: the hand-made family, or where components are choices each of
-    `designs` in some sizes.
+    `designs` in two sizes, the one that one would take first and the smallest.
     """
     found = designs(space)
     if len(found) == 1:
         return family(space)
-    return list(dict.fromkeys(scaled(space, share, design) for share in (SHARE, 0, 2 * SHARE) for design in found))
+    return list(dict.fromkeys(scaled(space, share, design) for share in (SHARE, 0) for design in found))
 
 
 def largest_of_each(space: SearchSpace) -> list[Architecture]:
