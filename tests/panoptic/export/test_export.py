@@ -31,6 +31,12 @@ SIZE = (56, 80)
 """No multiple of 32, so that the graph pads."""
 
 
+def chosen(panoptic_head: str) -> dict[str, object]:
+    """Of a network of the space of components that has UPSNet's semantic head, which its config does not say."""
+    options = {"semantic_heads": "upsnet", "mask_heads": "plain", "fusions": "none", "panoptic_heads": panoptic_head}
+    return {"space": "published", "sizes": "fixed", **{key: (name,) for key, name in options.items()}}
+
+
 @pytest.fixture(scope="module")
 def network(saved: Callable[..., Path]) -> Path:
     return saved()
@@ -90,9 +96,12 @@ def test_onnx_predicts_what_the_network_predicts(network: Path, exported: Export
 
 
 @pytest.mark.slow
-def test_scores_of_all_classes_become_the_same_labels_in_onnx(saved: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [{**MODELS["upsnet"].parts, "panoptic_head": "merge"}, chosen("merge")])
+def test_scores_of_all_classes_become_the_same_labels_in_onnx(
+    parts: dict[str, object], saved: Callable[..., Path], tmp_path: Path
+) -> None:
     pytest.importorskip("onnxruntime")
-    network = saved(**{**MODELS["upsnet"].parts, "panoptic_head": "merge"})
+    network = saved(**parts)
     assert_predicts_as(network, export(network, tmp_path / "out", formats=("onnx",), size=SIZE, repeats=1).folder)
 
 
@@ -273,8 +282,11 @@ def test_the_command(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert done.output == "Exported: mine to out\n"
 
 
-def test_a_panoptic_head_of_the_networks_own_is_refused(saved: Callable[..., Path], tmp_path: Path) -> None:
-    network = saved(**MODELS["upsnet"].parts)
+@pytest.mark.parametrize("parts", [MODELS["upsnet"].parts, chosen("upsnet")])
+def test_a_panoptic_head_of_the_networks_own_is_refused(
+    parts: dict[str, object], saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    network = saved(**parts)
     with pytest.raises(ExportError, match=r"the panoptic head 'upsnet' is not exported: .*--format state-dict"):
         export(network, tmp_path / "out", formats=("onnx",))
     assert not (tmp_path / "out" / "export.json").exists()
