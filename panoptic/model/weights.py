@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -78,10 +79,12 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"its part {changed} has changed since it was written")
 
 
-THING_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.2.", "panoptic.relation.")
-STUFF_LAYERS = ("segmentation.score.",)
-ALL_LAYERS = ("segmentation.classes.", "graph.classes.")
-"""Layers whose outputs are the classes: of things, of stuff, or of both."""
+_ONE, _TWO = r"(?:[\w-]+\.)?", r"(?:[\w-]+\.){0,2}"
+"""Options of components, which stand in the names of a supernet in which they are choices."""
+THING_LAYERS = rf"roi_heads\.box_predictor\.|roi_heads\.mask_predictor\.2\.|panoptic\.{_TWO}relation\."
+STUFF_LAYERS = rf"segmentation\.{_ONE}score\."
+ALL_LAYERS = rf"segmentation\.{_ONE}classes\.|graph\.{_TWO}classes\."
+"""Names of the layers whose outputs are the classes: of things, of stuff, or of both."""
 
 
 def load_for_classes(network: nn.Module, path: Path) -> tuple[str, ...]:
@@ -126,7 +129,7 @@ def with_own_classes(
     state, left_out = dict(found), dict[str, None]()
     kinds = ((THING_LAYERS, other_things), (STUFF_LAYERS, other_stuff), (ALL_LAYERS, other_things or other_stuff))
     for layers, other in kinds:
-        names = [name for name in own if name.startswith(layers) and name in found]
+        names = [name for name in own if re.match(layers, name) and name in found]
         if other or any(_shape(found[name]) != _shape(own[name]) for name in names):
             state |= {name: own[name] for name in names}
             left_out |= dict.fromkeys(name.rpartition(".")[0] for name in names)

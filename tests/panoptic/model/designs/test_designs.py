@@ -20,6 +20,7 @@ from autopanoptic.panoptic.model.designs.names import design_of
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.fitting import component_problems
+from autopanoptic.panoptic.model.weights import difference, with_own_classes
 from autopanoptic.panoptic.search.designs import architecture_of
 from tests.gradients import without_gradient
 
@@ -190,3 +191,16 @@ def test_a_model_is_scaled_with_its_widths() -> None:
     assert isinstance(small, Architecture)
     assert small in space
     assert architecture_of("upsnet", space, 0, **{"pyramid.width": 48})["pyramid.width"] == 48
+
+
+def test_of_a_supernet_of_other_classes_all_is_taken_but_the_layers_of_the_classes() -> None:
+    with torch.device("meta"):
+        own, found = (
+            PanopticNetwork(replace(ELASTIC, num_things=things, num_stuff=stuff)).state_dict()
+            for things, stuff in ((3, 2), (4, 3))
+        )
+    state, left_out = with_own_classes(own, found)
+    assert difference(own, state) is None
+    assert {"segmentation.searched.score", "segmentation.upsnet.classes", "graph.upsnet.graph.classes"} <= {*left_out}
+    kept = [name for name in own if state[name] is found.get(name)]
+    assert len(kept) > 0.8 * len(own)
