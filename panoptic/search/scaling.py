@@ -60,7 +60,7 @@ def plain(choice: Choice) -> Option:
 def plain_of(kind: type[AnyPart], options: Sequence[Option]) -> Option:
     """Return the one of some parts of a kind that one would take by hand."""
     wanted = _PLAIN.get(kind)
-    return wanted if wanted in options else options[0]
+    return wanted if wanted is not None and wanted in options else options[0]
 
 
 def kind_of(label: str) -> type[AnyPart]:

@@ -83,10 +83,13 @@ def _choices(config: PanopticConfig, pyramid: Shapes) -> Components:
     for name, module in heads.items():
         module.traits = Traits(name, part_of(SemanticHead, name).losses)
     _note_traits(between, panoptic)
-    slots = [_beside(_slot(between, name), "fusion") for name in Connections._fields]
-    graphs = _slot(between, "graph")
-    panoptics = _beside(panoptic, "panoptic_head")
-    return Components(_choice(heads, HEAD), *slots, panoptics, predictor=partial(_predictors, config, graphs))
+    slots = {name: _slot(between, name) for name in Connections._fields}
+    return Components(
+        segmentation=_choice(heads, HEAD),
+        panoptic=_beside(panoptic, "panoptic_head"),
+        predictor=partial(_predictors, config, slots["graph"]),
+        **{name: _beside(slot, "fusion") for name, slot in slots.items()},  # type: ignore[arg-type]
+    )
 
 
 def _note_traits(between: Mapping[str, Mapping[str, Connections]], panoptic: Options) -> None:
