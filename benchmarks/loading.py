@@ -7,7 +7,7 @@ in the published training.
 
 Decoders: milliseconds for a JPEG, of all that are installed, and the largest difference of their pixels from Pillow's.
 Parts: milliseconds of a sample, on one thread. Both are of processor time, medians over repeats. Rates: images per
-second of loaders, of wall time, beside those of training steps (forward, losses, backward) of the published space's
+second of loaders, of wall time, beside those of training steps (forward, losses, backward) of the space auto-panoptic's
 hand-made network, on one thread or the GPU; the first batch, which starts the workers, is left out.
 """
 

@@ -1,12 +1,12 @@
 """How fast networks train: images per second, alone and by the work of an image, beside torchvision's Mask R-CNN.
 
 Run as ``python benchmarks/training_speed.py [--size 192] [--batch 4] [--json FILE]``. The hand-made networks of the
-library's small and of its published space, and torchvision's Mask R-CNN with a ResNet-50, take the same training steps
-on the same generated scenes, one after the other: forward, losses, backward, the norm's clipping and fused AdamW, from
-random weights. GFLOPs are those of the forward pass and the losses of one image in training mode, by torch's counter, a
-multiply and an add as one; operators that it does not know (RoIAlign as a kernel, NMS) count nothing. Images per second
-times GFLOPs is the rate of work, by which networks of different size compare. On a CPU one thread computes, and
-seconds are the processor's; on a GPU they are those of the wall. Rounds of all networks alternate.
+library's small and of its space auto-panoptic, and torchvision's Mask R-CNN with a ResNet-50, take the same training
+steps on the same generated scenes, one after the other: forward, losses, backward, the norm's clipping and fused AdamW,
+from random weights. GFLOPs are those of the forward pass and the losses of one image in training mode, by torch's
+counter, a multiply and an add as one; operators that it does not know (RoIAlign as a kernel, NMS) count nothing. Images
+per second times GFLOPs is the rate of work, by which networks of different size compare. On a CPU one thread computes,
+and seconds are the processor's; on a GPU they are those of the wall. Rounds of all networks alternate.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
     )
     begun = ", ".join(f"`{key}` {value}" for key, value in AS_BEGUN.items())
     yield _paragraph(
-        f"The trainings are the `retrain` of the config `scenes` in the published space, from scratch, with {begun} as "
-        "when the first of them began."
+        f"The trainings are the `retrain` of the config `scenes` in the space `auto-panoptic`, from scratch, with "
+        f"{begun} as when the first of them began."
     )
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"

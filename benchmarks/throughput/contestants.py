@@ -52,7 +52,7 @@ class Contestant:
 
 
 def hand_made_coco(size: tuple[int, int], device: torch.device) -> Contestant:
-    """Return the hand-made network of the published space, for COCO's classes."""
+    """Return the hand-made network of the space auto-panoptic, for COCO's classes."""
     config = replace(PanopticConfig.coco(*COUNTS), box_score_threshold=0.0)
     with torch.device("meta"):
         space = Supernet(PanopticNetwork(config)).space

@@ -153,7 +153,7 @@ class PanopticConfig:
         pyramid_depths: In the elastic space, the fewest and the most residual layers that refine each level.
         segmentation_widths: As ``pyramid_widths``, in place of ``segmentation_channels``.
         segmentation_depths: In place of ``segmentation_layers``.
-        mask_widths: Channels that the mask head may have; in the published space it has the pyramid's.
+        mask_widths: Channels that the mask head may have; where widths are fixed it has the pyramid's.
         mask_depths: In place of ``mask_layers``.
 
     Raises:

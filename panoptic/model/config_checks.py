@@ -38,7 +38,7 @@ KNOWN_BACKBONES = ("resnet50", "efficientnet-lite0")
 """Fixed backbones by name; any other name is that of a file of weights."""
 
 FOUND_BACKBONES = ("shufflenet", "interleaved")
-"""What a file of a backbone that a search has found holds: the blocks of the published space, or of the elastic one."""
+"""What a file of a backbone that a search has found holds: blocks of fixed widths, or of widths that were choices."""
 
 _NO_RESNET = (SEARCHED_BACKBONE, "efficientnet-lite0", *FOUND_BACKBONES)
 

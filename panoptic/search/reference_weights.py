@@ -160,7 +160,7 @@ def _name(own: str, layout: Layout, depths: Sequence[int], architecture: Mapping
     if not found:
         raise ValueError(
             f"{own} has no counterpart in Auto-Panoptic's published code. Its weights fit the network of one "
-            "architecture of the published space (retrain --architecture), or a backbone (init_part: backbone)"
+            "architecture of the space auto-panoptic (retrain --architecture), or a backbone (init_part: backbone)"
         )
     return found
 

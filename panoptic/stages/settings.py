@@ -170,8 +170,8 @@ class MachineSettings:
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
         devices: GPUs that train together, or on a CPU processes, at least 1; each takes an equal part of every batch.
             Where torchrun has started several processes, these are the devices, and this is 1 or those of a machine.
-            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. In the
-            published space batch norms take their statistics over all GPUs, else each device over its own part.
+            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. Where
+            widths are fixed batch norms take their statistics over all GPUs, else each device over its own part.
         batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
             keep their batches: gradients are accumulated over as many parts as it takes.
         workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
@@ -225,16 +225,16 @@ class Settings:
         warmup: Training of one path before the others join; None to start them all together. A config may leave out
             all but its passes: it then takes the values of the supernet's.
         largest: Training of the largest network of the space elastic before the others join, with which progressive
-            shrinking begins (Cai et al. 2020, "Once-for-all", section 3.3): all others are parts of it. None to start
-            them all together. A config may leave out the same as for `warmup`. In the published space no network holds
-            the others, and none is trained.
+            shrinking begins (Cai et al. 2020, "Once-for-all", section 3.3): all others are parts of it; in the space
+            published of the largest of each design, one drawn for each pass. None to start them all together. A config
+            may leave out the same as for `warmup`. In auto-panoptic no network holds the others, and none is trained.
         supernet: Training of the supernet.
         supernet_init: Weights with which the supernet begins: ``"scratch"``, drawn from the seed, or a file of the
             weights of every option of it or of its backbone; see `autopanoptic.panoptic.search.supernet_start`.
         sandwich: Whether each step trains the largest path and the smallest beside the random ones, as in BigNAS (Yu et
-            al. 2020): for the space elastic. Without them, as in once-for-all, no path is trained more often than
+            al. 2020): not in auto-panoptic. Without them, as in once-for-all, no path is trained more often than
             others.
-        random_paths: Of a step, all on one batch: for the space elastic. At least 0, and 1 without the sandwich. BigNAS
+        random_paths: Of a step, all on one batch: not in auto-panoptic. At least 0, and 1 without the sandwich. BigNAS
             takes 2.
         retrain: Training of the networks that are compared.
         init: Weights with which these networks begin: ``"scratch"``, drawn from the seed; ``"supernet"``, their paths'

@@ -34,7 +34,7 @@ def config_of(run: Path) -> PanopticConfig:
 
 
 def searched(run: Path, strategy: Strategy, name: str) -> SearchSpace:
-    """Put a search of the published space in place of a run's own; nothing is trained after it."""
+    """Put a search of the space auto-panoptic in place of a run's own; nothing is trained after it."""
     changes = {"search": {"space": "auto-panoptic", "strategy": name, "cost": None, "trials": TRIALS}}
     settings = change_settings(load_config(run / "config.yaml"), changes)
     save_config(settings, run / "config.yaml")

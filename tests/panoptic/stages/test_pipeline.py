@@ -1,4 +1,4 @@
-"""The whole search of the published space, small: what it writes, and that a kill in the middle changes nothing."""
+"""The whole search of the space auto-panoptic, small: what it writes, and that a kill in the middle changes nothing."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def test_a_search_begins_with_the_candidates_of_another(
 def test_what_does_not_fit_the_search_is_refused_before_it(datasets: Datasets, tmp_path: Path) -> None:
     settings = load_config("scenes", {"search.warm_start": str(tmp_path / "model_0")})
     write_published(tmp_path / "model_0", [load_shipped("coco_3.8g")])
-    with pytest.raises(ValueError, match=r"search\.warm_start: .*model_0 is of the published space, but .* elastic"):
+    with pytest.raises(ValueError, match=r"search\.warm_start: .*model_0 is of Auto-Panoptic's space, but .* elastic"):
         search.check_feasible(settings, datasets)
     published = change_settings(settings, {"search": {"space": "auto-panoptic", "strategy": "random", "cost": None}})
     with pytest.raises(ValueError, match=r"search\.warm_start: .*model_0: 'backbone' must be a list of 6 option"):
