@@ -20,6 +20,8 @@ from autopanoptic.panoptic.model.designs.names import design_of
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.fitting import component_problems
+from autopanoptic.panoptic.model.parts.kinds import PIXEL_FEATURES, MaskHead
+from autopanoptic.panoptic.model.parts.registry import own_parts, register
 from autopanoptic.panoptic.model.weights import difference, with_own_classes
 from autopanoptic.panoptic.search.designs import architecture_of
 from tests.gradients import without_gradient
@@ -204,3 +206,21 @@ def test_of_a_supernet_of_other_classes_all_is_taken_but_the_layers_of_the_class
     assert {"segmentation.searched.score", "segmentation.upsnet.classes", "graph.upsnet.graph.classes"} <= {*left_out}
     kept = [name for name in own if state[name] is found.get(name)]
     assert len(kept) > 0.8 * len(own)
+
+
+@pytest.mark.parametrize(("things", "stuff"), [(3, 0), (0, 2)])
+def test_data_without_one_kind_of_classes_are_refused(things: int, stuff: int) -> None:
+    with pytest.raises(
+        ValueError, match=rf"needs classes of things and of stuff, .* {things} of things and {stuff} of"
+    ):
+        replace(ELASTIC, num_things=things, num_stuff=stuff)
+
+
+def test_a_mask_head_that_one_semantic_head_does_not_serve_is_refused() -> None:
+    with own_parts():
+        register(MaskHead("pixelwise", lambda *_: torch.nn.Identity(), elastic=True, needs=(PIXEL_FEATURES,)))
+        with pytest.raises(
+            ValueError, match=r"mask_heads: .*'pixelwise' needs features of pixels side by side, but a "
+        ):
+            replace(ELASTIC, mask_heads=("plain", "pixelwise"))
+        replace(ELASTIC, mask_heads=("plain", "pixelwise"), semantic_heads=("upsnet",))
