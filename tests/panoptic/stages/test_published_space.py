@@ -56,5 +56,6 @@ def test_every_command_takes_the_space(tmp_path: Path, monkeypatch: pytest.Monke
     (image,) = list((folder / "data" / "val").rglob("*.png"))[:1] or list((folder / "data").rglob("*.jpg"))[:1]
     panoptic("predict", str(image), "--run", str(folder / "networks" / "searched"), "--out", "pictures")
     assert list(Path("pictures").glob("*.png"))
-    refused = panoptic("retrain", "--name", "other", "--architecture", str(folder / "architecture.json"), code=1)
-    assert "--space published" in refused
+    file = str(folder / "architecture.json")
+    refused = panoptic("retrain", "--config", "scenes", "--name", "other", "--architecture", file, code=1)
+    assert "It fits a run with --space published" in refused
