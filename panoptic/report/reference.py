@@ -39,7 +39,7 @@ def write_reference(folder: str | Path, out: str | Path | None = None) -> Path:
     if asked.space != "auto-panoptic":
         raise ValueError(
             f"the published code's files hold operators alone, but {folder} has searched the space {asked.space}, with "
-            "other choices; search with --space auto-panoptic"
+            "widths and depths; search with --space auto-panoptic"
         )
     config = run.settings.network_for(len(run.categories.things), len(run.categories.stuff))
     target = run.folder / FOLDER if out is None else Path(out)
