@@ -84,18 +84,21 @@ def _train(
     gpus = gpus_of(plan)
     training = Trainings(plan.contestants, datasets, folder, gpus)
     keys = {label: key_of(*one) for label, one in waiting.items()}
-    with moving(console, list(waiting), plan.settings.retrain.passes) as moved:
-        with closing(ended(training, keys, executor_of(plan, len(waiting), gpus), moved.to)) as outcomes:
-            for label, outcome in outcomes:
-                moved.end(label)
-                if outcome.error is not None:
-                    problems.append(failed(label, outcome))
-                    console.print(f"[red]{label} failed[/red]; the others go on")
-                    continue
-                write_rows(plan, folder)
-                row = row_of(folder_of(folder, *waiting[label]))
-                assert row is not None
-                console.print(line_of(row), markup=False, highlight=False)
+    executor = executor_of(plan, len(waiting), gpus)
+    with (
+        moving(console, list(waiting), plan.settings.retrain.passes) as moved,
+        closing(ended(training, keys, executor, moved.to)) as outcomes,
+    ):
+        for label, outcome in outcomes:
+            moved.end(label)
+            if outcome.error is not None:
+                problems.append(failed(label, outcome))
+                console.print(f"{label} failed; the others go on", style="red", markup=False)
+                continue
+            write_rows(plan, folder)
+            row = row_of(folder_of(folder, *waiting[label]))
+            assert row is not None
+            console.print(line_of(row), markup=False, highlight=False)
     if problems:
         raise problems[0]
 

@@ -20,15 +20,21 @@ _STEPS = 16
 def scaled(config: PanopticConfig, factor: float) -> PanopticConfig:
     """Return a config of the published space with all its widths times a factor, depths and operators as they are.
 
-    Widths are rounded to whole groups of the norms and to even channels. A fixed backbone keeps its own.
+    Widths are rounded to whole groups of the norms and to even channels, and none is less than fusion units take. A
+    fixed backbone keeps its own.
     """
     groups = config.norm_groups
 
-    def grouped(width: int) -> int:
-        return max(1, round(factor * width / groups)) * groups
+    def grouped(width: int, least: int) -> int:
+        return max(-(-least // groups), round(factor * width / groups)) * groups
 
     heads = {
-        name: grouped(getattr(config, name)) for name in ("pyramid_channels", "segmentation_channels", "box_hidden")
+        name: grouped(getattr(config, name), least)
+        for name, least in (
+            ("pyramid_channels", max(config.fusion_reductions)),
+            ("segmentation_channels", max(config.fusion_reductions)),
+            ("box_hidden", 1),
+        )
     }
     if config.backbone != SEARCHED_BACKBONE:
         return replace(config, **heads)
@@ -52,11 +58,7 @@ def at_cost(config: PanopticConfig, wanted: float, cost: Callable[[PanopticConfi
     tried: dict[PanopticConfig, float] = {config: cost(config)}
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        try:
-            one = scaled(config, math.exp(middle))
-        except ValueError:  # narrower than its fusion units can be
-            low = middle
-            continue
+        one = scaled(config, math.exp(middle))
         if one not in tried:
             tried[one] = cost(one)
         low, high = (middle, high) if tried[one] < wanted else (low, middle)

@@ -13,11 +13,11 @@ from rich.console import Console
 from autopanoptic.panoptic.compare.compare import compare, summarised
 from autopanoptic.panoptic.compare.contestants import Contestant, contestant_of, equal
 from autopanoptic.panoptic.compare.naming import Change, Named, Source, all_named
-from autopanoptic.panoptic.compare.plan import COMPARISON, Plan, load_plan
+from autopanoptic.panoptic.compare.plan import Plan, load_plan
 from autopanoptic.panoptic.compare.summary import Summary
 from autopanoptic.panoptic.configs.config import resolve
 from autopanoptic.panoptic.data.coco.layout import Datasets
-from autopanoptic.panoptic.results.given import RUNS
+from autopanoptic.panoptic.results.given import COMPARISON, RUNS
 from autopanoptic.panoptic.run.choice import folder_of
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import prepare
@@ -73,8 +73,8 @@ def source_of(config: str, changes: Sequence[Change], *, quick: bool = False) ->
     if init == "pretrained" or (init == "supernet" and given is not None):
         what = "trains no supernet" if init == "supernet" else "pretrains no backbones"
         raise ValueError(
-            f"{given or config}: init is {init}, and a comparison {what}; take --init scratch, or a file of weights that "
-            "fits every network"
+            f"{given or config}: init is {init}, and a comparison {what}; take --init scratch, or a file of weights "
+            "that fits every network"
         )
     scratch: list[Change] = [("init", "scratch", "compare")] if init == "supernet" else []
     return Source(config, [*changes, *scratch], quick)
@@ -115,9 +115,9 @@ def made(
     return Made(folder, plan, asked, datasets)
 
 
-def opened(folder: Path, workers: int | None, console: Console) -> Made:
+def opened(folder: Path, workers: int | None = None, console: Console | None = None) -> Made:
     """Open the comparison of a folder, to go on with it; arguments and errors as of `made`."""
-    plan = load_plan(folder)
+    plan, console = load_plan(folder), console or Console(quiet=True)
     if workers is not None:
         plan = plan.on(_working(plan.settings, workers).machine)
     torch.set_num_threads(plan.settings.machine.threads)

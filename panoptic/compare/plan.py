@@ -11,13 +11,12 @@ from autopanoptic.panoptic.compare.contestants import Contestant, equal
 from autopanoptic.panoptic.configs.config import differences, values_of
 from autopanoptic.panoptic.configs.layers import Layer
 from autopanoptic.panoptic.configs.schema import settings_of
+from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.run.folder import SETTINGS
 from autopanoptic.panoptic.stages.prepare import NETWORKS
 from autopanoptic.panoptic.stages.settings import MachineSettings, Settings
 
-COMPARISON = "comparison.json"
-"""File of a comparison in its folder."""
 OF_RESULTS = ("precision", "checkpoint_every")
 """Keys of the machine on which results depend, see `record_of` of a training."""
 

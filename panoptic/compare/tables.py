@@ -12,8 +12,9 @@ from autopanoptic.panoptic.compare.rows import Row
 from autopanoptic.panoptic.compare.statistics import Mean
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
 
-SHOWN = {"pq": "PQ", "pq_things": "PQ\nthings", "pq_stuff": "PQ\nstuff", "mask_ap": "AP", "miou": "mIoU"}
+SHOWN = {"pq": "PQ", "pq_things": "PQ\nTh", "pq_stuff": "PQ\nSt", "mask_ap": "mask\nAP", "miou": "mIoU"}
 """Metrics of the table, and their headings."""
+COSTS = ("M\npar.", "GFLOPs", "ms", "train\ns")
 NAMES = {"pq": "PQ", "pq_things": "things", "pq_stuff": "stuff", "mask_ap": "AP", "miou": "mIoU"}
 
 
@@ -34,16 +35,17 @@ def networks_table(summary: Summary) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("network", overflow="fold")
-    for heading in (*SHOWN.values(), "para-\nmeters", "GFLOPs", "latency", "training"):
+    for heading in (*SHOWN.values(), *COSTS):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in summary.lines:
-        own = "" if len(counts) == 1 else f" ({len(line.seeds)})"
         table.add_row(
-            f"{line.name}{own}", *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.2f} M",
-            f"{line.gflops:.3g}", _value(line.latency_ms, "{:.0f} ms"), _value(line.seconds, "{:.0f} s"),
+            line.name, *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.2f}",
+            f"{line.gflops:.3g}", _value(line.latency_ms, "{:.0f}"), _value(line.seconds, "{:.0f}"),
         )  # fmt: skip
-        if any(_half(line.metrics.get(key)) for key in SHOWN):
-            table.add_row("", *(_half(line.metrics.get(key)) for key in SHOWN), style="dim")
+        below = "" if len(counts) == 1 else _counted(len(line.seeds), "seed")
+        halves = [_half(line.metrics.get(key)) for key in SHOWN]
+        if below or any(halves):
+            table.add_row(below, *halves, style="dim")
     return table
 
 
