@@ -13,8 +13,8 @@ LEAST, MOST = 1 / 8, 8.0
 """Factors of the widths that are tried."""
 TOLERANCE = 0.1
 """Share by which the cost of a network may differ from the one that it stands beside."""
-_STEPS = 16
-"""Halvings of the factors between them; after these no width moves any more."""
+_MOST_TRIED = 12
+"""Sizes that are tried at most; after as many no width moves any more."""
 
 
 def scaled(config: PanopticConfig, factor: float) -> PanopticConfig:
@@ -28,19 +28,21 @@ def scaled(config: PanopticConfig, factor: float) -> PanopticConfig:
     def grouped(width: int, least: int) -> int:
         return max(-(-least // groups), round(factor * width / groups)) * groups
 
-    heads = {
-        name: grouped(getattr(config, name), least)
-        for name, least in (
-            ("pyramid_channels", max(config.fusion_reductions)),
-            ("segmentation_channels", max(config.fusion_reductions)),
-            ("box_hidden", 1),
-        )
-    }
+    least = max(config.fusion_reductions)
+    config = replace(
+        config,
+        pyramid_channels=grouped(config.pyramid_channels, least),
+        segmentation_channels=grouped(config.segmentation_channels, least),
+        box_hidden=grouped(config.box_hidden, 1),
+    )
     if config.backbone != SEARCHED_BACKBONE:
-        return replace(config, **heads)
-    # Half a stage's channels go past a block, so that there are two at least.
-    stem, *stages = (max(2, 2 * round(factor * width / 2)) for width in (config.stem_width, *config.stage_widths))
-    return replace(config, stem_width=stem, stage_widths=tuple(stages), **heads)
+        return config
+
+    def even(width: int) -> int:
+        return max(2, 2 * round(factor * width / 2))
+
+    c2, c3, c4, c5 = map(even, config.stage_widths)
+    return replace(config, stem_width=even(config.stem_width), stage_widths=(c2, c3, c4, c5))
 
 
 def at_cost(config: PanopticConfig, wanted: float, cost: Callable[[PanopticConfig], float]) -> PanopticConfig:
@@ -54,14 +56,15 @@ def at_cost(config: PanopticConfig, wanted: float, cost: Callable[[PanopticConfi
     Raises:
         ValueError: If none comes within `TOLERANCE` of it; names the nearest.
     """
-    low, high = math.log(LEAST), math.log(MOST)
-    tried: dict[PanopticConfig, float] = {config: cost(config)}
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        one = scaled(config, math.exp(middle))
-        if one not in tried:
-            tried[one] = cost(one)
-        low, high = (middle, high) if tried[one] < wanted else (low, middle)
+    tried: dict[PanopticConfig, float] = {}
+    low, high, factor = LEAST, MOST, 1.0
+    while (one := scaled(config, factor)) not in tried and len(tried) < _MOST_TRIED:
+        tried[one] = cost(one)
+        low, high = (factor, high) if tried[one] < wanted else (low, factor)
+        # A layer's cost goes with the square of its width, the whole network's about so.
+        guess = min(max(factor * math.sqrt(wanted / tried[one]), LEAST), MOST)
+        middle = math.sqrt(low * high)
+        factor = middle if not low <= guess <= high or scaled(config, guess) in tried else guess
     best = min(tried, key=lambda one: abs(math.log(tried[one] / wanted)))
     if not near(tried[best], wanted):
         raise ValueError(

@@ -171,10 +171,10 @@ def _require_others(found: Sequence[Contestant]) -> None:
 
 
 def _tell(plan: Plan, folder: Path, console: Console) -> None:
-    shown = ", ".join(f"{one.name} ({one.gflops:.3g} GFLOPs)" for one in plan.contestants.values())
+    shown = ", ".join(f"{one.name} {one.gflops:.3g}" for one in plan.contestants.values())
     console.print(
         f"Comparison {folder}: {len(plan.contestants)} networks x {len(plan.seeds)} seeds, "
-        f"{plan.settings.retrain.passes} passes each\n{shown}",
+        f"{plan.settings.retrain.passes} passes each\nGFLOPs: {shown}",
         markup=False,
         highlight=False,
     )

@@ -261,5 +261,5 @@ def _mean_from(values: Mapping[str, Any]) -> Mean:
 
 def _compared_from(values: Mapping[str, Any]) -> Compared:
     found = values["difference"]
-    numbers = {key: math.nan if value is None else value for key, value in found["images"].items()}
+    numbers: dict[str, Any] = {key: math.nan if value is None else value for key, value in found["images"].items()}
     return Compared(values["one"], values["other"], Difference(Estimate(**numbers), _mean_from(found["seeds"])))

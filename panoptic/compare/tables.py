@@ -14,7 +14,7 @@ from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
 
 SHOWN = {"pq": "PQ", "pq_things": "PQ\nTh", "pq_stuff": "PQ\nSt", "mask_ap": "mask\nAP", "miou": "mIoU"}
 """Metrics of the table, and their headings."""
-COSTS = ("M\npar.", "GFLOPs", "ms", "train\ns")
+COSTS = ("M\npar.", "G\nFLOPs", "ms", "train\ns")
 NAMES = {"pq": "PQ", "pq_things": "things", "pq_stuff": "stuff", "mask_ap": "AP", "miou": "mIoU"}
 
 
@@ -39,7 +39,7 @@ def networks_table(summary: Summary) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in summary.lines:
         table.add_row(
-            line.name, *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.2f}",
+            line.name, *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.3g}",
             f"{line.gflops:.3g}", _value(line.latency_ms, "{:.0f}"), _value(line.seconds, "{:.0f}"),
         )  # fmt: skip
         below = "" if len(counts) == 1 else _counted(len(line.seeds), "seed")
