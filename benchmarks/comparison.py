@@ -126,11 +126,11 @@ def _measured(table: Table, found: Summary | None) -> Iterator[str]:
     if found is None or not found.lines:
         yield "Not trained yet: there are no results to show. The command below trains this table."
         return
-    facts = found.facts
+    facts, images, recipe = found.facts, found.facts["images"], found.facts["recipe"]
     yield _paragraph(
-        f"{facts['images']['train']} images to train on, {facts['images']['val']} of val, {facts['things']} "
-        f"thing and {facts['stuff']} stuff classes; {facts['recipe']['passes']} passes of {facts['recipe']['batch_size']} "
-        f"images, {facts['start']}, seeds {_listed(facts['seeds'])}; on {_listed(facts['devices'])}."
+        f"{images['train']} images to train on, {images['val']} of val, {facts['things']} thing and {facts['stuff']} "
+        f"stuff classes; {recipe['passes']} passes of {recipe['batch_size']} images, {facts['start']}, seeds "
+        f"{_listed(facts['seeds'])}; on {_listed(facts['devices'])}."
     )
     yield from _table(COLUMNS, map(_cells, found.lines))
     yield ""
