@@ -21,8 +21,8 @@ class Model:
     """A published system.
 
     Attributes:
-        parts: The components, keys of ``network``.
-        network: What else of ``network`` goes with them: the weights of losses and the box head.
+        parts: The components by which it is known, keys of ``network``.
+        network: What else of ``network`` goes with them: the weights of losses, and the box head where it is said.
         merge: What of ``merge`` does. The least area of stuff stays the config's, for it goes with the images' size.
         source: The paper.
     """
@@ -37,7 +37,7 @@ _UPSNET = {
     "segmentation_loss_weight": 0.2,
     "roi_segmentation_loss_weight": 0.04,
     "panoptic_loss_weight": 0.1,
-    "box_norm": False,
+    "box_head": "two-fc",
 }
 MODELS: dict[str, Model] = {
     "auto-panoptic": Model(
@@ -46,7 +46,7 @@ MODELS: dict[str, Model] = {
     ),
     "panoptic-fpn": Model(
         {"semantic_head": "panoptic-fpn", "mask_head": "plain", "fusion": "none", "panoptic_head": "merge"},
-        network={"segmentation_loss_weight": 0.5, "box_norm": False},
+        network={"segmentation_loss_weight": 0.5, "box_head": "two-fc"},
         merge={"order": "score", "score_threshold": 0.5, "overlap_threshold": 0.5},
         source="Kirillov et al. 2019, Panoptic feature pyramid networks",
     ),
@@ -64,7 +64,7 @@ MODELS: dict[str, Model] = {
     ),
     "bgrnet": Model(
         {"semantic_head": "upsnet", "mask_head": "plain", "fusion": "graph", "panoptic_head": "merge"},
-        network={"segmentation_loss_weight": 0.5, "roi_segmentation_loss_weight": 0.0, "box_norm": False},
+        network={"segmentation_loss_weight": 0.5, "roi_segmentation_loss_weight": 0.0, "box_head": "two-fc"},
         merge={"order": "score", "score_threshold": 0.5, "overlap_threshold": 0.5},
         source="after Wu et al. 2020, BGRNet",
     ),

@@ -63,6 +63,7 @@ class PanopticConfig:
             the neck a choice.
         necks: Among these, where ``neck`` is ``"search"``.
         semantic_head: Name of the background branch; see `SemanticHead`.
+        box_head: Name of the box head's layers; see `BoxHead`.
         mask_head: Name of the mask head's layers; see `MaskHead`.
         fusion: Name of what connects the branches of things and of stuff; see `BranchFusion`.
         panoptic_head: Name of what makes a map of things and stuff; see `PanopticHead`.
@@ -88,8 +89,7 @@ class PanopticConfig:
             steps of Adam's size hardly change them.
         mask_threshold: Probability above which a pixel belongs to a predicted mask.
         box_roi_size: Side of the box head's RoIAlign.
-        box_hidden: Width of the box head's two hidden layers.
-        box_norm: Whether group norms follow them, instead of biases.
+        box_hidden: Width of the box head's hidden layers, and so of a region's features.
         roi_sampling_ratio: Samples per RoIAlign bin and axis.
         roi_aligned: Whether RoIAlign takes a cell's centre to lie half a cell from its edge, as boxes do; else, as in
             the published code, features are read half a cell off.
@@ -161,6 +161,7 @@ class PanopticConfig:
     neck: str = "fpn"
     necks: tuple[str, ...] = NECK_OPTIONS
     semantic_head: str = "searched"
+    box_head: str = "two-fc-norm"
     mask_head: str = "searched"
     fusion: str = "attention"
     panoptic_head: str = "merge"
@@ -182,7 +183,6 @@ class PanopticConfig:
     mask_threshold: float = 0.5
     box_roi_size: int = 7
     box_hidden: int = 1024
-    box_norm: bool = True
     roi_sampling_ratio: int = 2
     roi_aligned: bool = False
     mask_aligned: bool = False
@@ -278,7 +278,8 @@ class PanopticConfig:
             return "elastic_blocks" if self.space == "elastic" else "blocks"
         if kind is PyramidNeck:
             return "necks" if self.neck == SEARCH else "neck"
-        return "head_operators" if kind is HeadOperator else "fusion_units"
+        operators = {HeadOperator: "head_operators", FusionOperator: "fusion_units"}
+        return operators.get(kind) or next(field for field, one in COMPONENTS.items() if one is kind)
 
     def parts(self) -> Iterator[tuple[type[AnyPart], tuple[str, ...]]]:
         """Yield each kind of parts of which a choice has several, with the names of those that the network has."""

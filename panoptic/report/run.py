@@ -66,8 +66,8 @@ class Run:
         if not journal.exists() and the_network(settings) is not None:
             raise FileNotFoundError(
                 f"nothing is searched in the run {folder}, for every part of its network is fixed, so nothing is "
-                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has trained, "
-                f"and `autopanoptic panoptic compare --models {folder.resolve().name},...` trains it beside "
+                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has "
+                f"trained, and `autopanoptic panoptic compare --models {folder.resolve().name},...` trains it beside "
                 "others, which has a report"
             )
         searched = Result.from_journal(journal) if journal.exists() else None

@@ -99,7 +99,7 @@ class Outline:
             in_turn=not by_level,
             scored=_scored(network.config),
             mask=_layers(architecture, "mask", mask, width),
-            box=() if roi is None else tuple(m.out_features for m in roi.box_head if isinstance(m, nn.Linear)),
+            box=() if roi is None else _hidden(roi.box_head),
             to_background=_units(architecture, "f2b"),
             to_foreground=_units(architecture, "b2f"),
             components=_components(network.config),
@@ -107,6 +107,10 @@ class Outline:
             stuff=network.config.num_stuff,
             roi_sizes=(network.config.box_roi_size, network.config.mask_roi_size),
         )
+
+
+def _hidden(head: nn.Module) -> tuple[int, ...]:
+    return tuple(layer.out_features for layer in head.modules() if isinstance(layer, nn.Linear))
 
 
 def _reading(config: PanopticConfig, *, by_level: bool) -> str:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.nas import Concat, ElasticConv2d
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.graph.connection import BidirectionalConnection
-from autopanoptic.panoptic.model.graph.stuff import StuffGraph
+from autopanoptic.panoptic.model.graph.stuff import SPREAD, StuffGraph
 from autopanoptic.panoptic.model.graph.things import ThingGraph
 from autopanoptic.panoptic.model.heads.sampling import Generators
 from autopanoptic.panoptic.model.padding import extend
 from autopanoptic.panoptic.model.shapes import FeatureShape
-from autopanoptic.panoptic.model.sizes import largest
 
 
 class GraphReasoning(nn.Module):
@@ -37,9 +37,10 @@ class GraphReasoning(nn.Module):
     def __init__(self, config: PanopticConfig, background: Mapping[str, FeatureShape]) -> None:
         super().__init__()
         self.things = ThingGraph(config.box_hidden)
-        self.stuff = StuffGraph(sum(largest(shape.channels) for shape in background.values()))
+        features = Concat(*(shape.channels for shape in background.values()))
+        self.stuff = StuffGraph(features)
         self.connection = BidirectionalConnection()
-        self.classes = nn.Conv2d(self.stuff.out_channels, config.num_stuff + config.num_things, 1)
+        self.classes = ElasticConv2d(Concat(features, SPREAD), config.num_stuff + config.num_things, 1)
         self.out_channels = self.things.out_channels
 
     def forward(

@@ -9,8 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autopanoptic.nas import ElasticLinear, Size
 from autopanoptic.panoptic.model.padding import true_cells
 from autopanoptic.panoptic.model.precision import in_full_precision
+
+SPREAD = 256
+"""Channels that a node is spread with."""
 
 
 class StuffGraph(nn.Module):
@@ -20,16 +24,12 @@ class StuffGraph(nn.Module):
         features: Channels of the features.
         nodes: Channels of a node.
         spread: Channels that a node is spread with.
-
-    Attributes:
-        out_channels: Of the features for a new 1x1 score: the features' own and those that are spread.
     """
 
-    def __init__(self, features: int = 512, nodes: int = 128, spread: int = 256) -> None:
+    def __init__(self, features: Size = 512, nodes: int = 128, spread: int = SPREAD) -> None:
         super().__init__()
-        self.reduce = nn.Linear(features, nodes)
+        self.reduce = ElasticLinear(features, nodes)
         self.expand = nn.Linear(nodes, spread)
-        self.out_channels = features + spread
 
     def nodes(self, features: Tensor, scores: Tensor) -> Tensor:
         """Nodes (B, K, D) of the classes, from features (B, C, H, W) and scores (B, K, H, W); padding has no part."""

@@ -39,7 +39,7 @@ class VectorGroupNorm(nn.GroupNorm):
         return torch.addcmul(self.bias, normed, self.weight)
 
 
-class BoxHead(nn.Sequential):
+class HiddenLayers(nn.Sequential):
     """Hidden layers over the pooled features, of which the first is linear in all their cells."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,17 +65,23 @@ def _costs_more_to_order(x: Tensor, layer: nn.Linear) -> bool:
     return type(layer) is nn.Linear and not ordered and x.numel() > layer.weight.numel()
 
 
-def box_head(config: PanopticConfig, channels: Size) -> BoxHead:
-    """Two hidden layers over the pooled features (N, C, side, side), to (N, hidden)."""
+def box_head(config: PanopticConfig, channels: Size, *, norm: bool) -> HiddenLayers:
+    """Two hidden layers over the pooled features (N, C, side, side), to (N, hidden).
+
+    Args:
+        config: Their width, the side, and the groups of norms.
+        channels: C.
+        norm: Whether a group norm follows each of them, instead of a bias.
+    """
     entering: Size = channels * config.box_roi_size**2
     layers: list[nn.Module] = [nn.Flatten()]
     for _ in range(2):
-        linear = ElasticLinear(entering, config.box_hidden, bias=not config.box_norm)
+        linear = ElasticLinear(entering, config.box_hidden, bias=not norm)
         nn.init.kaiming_uniform_(linear.weight, a=1)
-        norm = [VectorGroupNorm(config.norm_groups, config.box_hidden)] if config.box_norm else []
-        layers += [linear, *norm, nn.ReLU(inplace=True)]
+        norms = [VectorGroupNorm(config.norm_groups, config.box_hidden)] if norm else []
+        layers += [linear, *norms, nn.ReLU(inplace=True)]
         entering = config.box_hidden
-    return BoxHead(*layers)
+    return HiddenLayers(*layers)
 
 
 def box_losses(

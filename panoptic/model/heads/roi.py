@@ -15,7 +15,7 @@ from torchvision.ops import clip_boxes_to_image
 from autopanoptic.panoptic.data.loading.batch import Target
 from autopanoptic.panoptic.data.transfers import places
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_head, box_losses
+from autopanoptic.panoptic.model.heads.box import BoxPredictor, box_losses
 from autopanoptic.panoptic.model.heads.mask import mask_loss, mask_predictor, mask_targets, of_class
 from autopanoptic.panoptic.model.heads.matching import BoxCoder, Matcher
 from autopanoptic.panoptic.model.heads.pooling import PyramidRoIAlign
@@ -76,7 +76,7 @@ class PanopticRoIHeads(roi_heads.RoIHeads):
         channels = next(iter(pooled_shape.values())).channels
         super().__init__(
             PyramidRoIAlign(config, pooled_shape, config.box_roi_size),
-            box_head(config, channels),
+            component("box_head", config, channels),
             BoxPredictor(predicted or config.box_hidden, num_classes),
             fg_iou_thresh=config.box_foreground_iou,
             bg_iou_thresh=config.box_background_iou,

@@ -15,6 +15,9 @@ FUSION_OPTIONS = ("r4", "r8", "r16")
 SEMANTIC_HEADS = ("searched", "panoptic-fpn", "upsnet")
 """Background branches: Auto-Panoptic's searched layers, Panoptic FPN's stacks, UPSNet's deformable layers."""
 
+BOX_HEADS = ("two-fc-norm", "two-fc")
+"""Box heads: two fully connected layers, each followed by group norm or not."""
+
 MASK_HEADS = ("searched", "plain")
 """Mask heads: the searched layers of Auto-Panoptic, or plain convolutions."""
 

@@ -14,13 +14,23 @@ from autopanoptic.nas import Architecture, Concat, ElasticConv2d, LayerChoice, M
 from autopanoptic.nas.supernet.elastic.sizes import ElasticSize
 from autopanoptic.panoptic.model.config import PYRAMID_STRIDES, PanopticConfig
 from autopanoptic.panoptic.model.parts.imports import import_modules
-from autopanoptic.panoptic.model.parts.kinds import AnyPart, BackboneBlock, HeadOperator, PyramidNeck
+from autopanoptic.panoptic.model.parts.kinds import (
+    AnyPart,
+    BackboneBlock,
+    BoxHead,
+    FusionOperator,
+    HeadOperator,
+    MaskHead,
+    PyramidNeck,
+)
 from autopanoptic.panoptic.model.parts.registry import part_of, require_sizes
 from autopanoptic.panoptic.model.sizes import mask_width, pyramid_width, segmentation_width, stage_width
 
 IMAGE = 224, 160
 """Height and width of what necks are tried on, in pixels: P5 has odd sides."""
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
+TRIED = (BoxHead, MaskHead)
+"""Components that stand between two sizes alone; of the others a network that is built tells what is wrong."""
 
 
 def check_parts(config: PanopticConfig, *, shipped: bool = False) -> None:
@@ -37,7 +47,8 @@ def check_parts(config: PanopticConfig, *, shipped: bool = False) -> None:
             says; begins with the config's field, and names the part and the place.
     """
     import_modules(config.imports)
-    for kind, names in config.parts():
+    components = ((kind, names) for kind, names in config.components() if kind in TRIED)
+    for kind, names in (*config.parts(), *components):
         for name in names:
             try:
                 require_sizes(part := part_of(kind, name), config)
@@ -86,6 +97,8 @@ def _places(kind: type[AnyPart], config: PanopticConfig) -> Iterator[_Place]:
             yield _Place(f"as a further block of {stage.upper()}", (stage,), stage)
     elif kind is PyramidNeck:
         yield _Place("as the neck", ("c2", "c3", "c4", "c5"), "pyramid")
+    elif kind in TRIED:
+        yield _Place("over the pooled features", ("pyramid",), "box" if kind is BoxHead else "mask")
     else:
         yield _Place("from things to stuff (f2b)", ("pyramid",) * 4, "segmentation")
         yield _Place("from stuff to things (b2f)", ("segmentation",) * 4, "pyramid")
@@ -94,8 +107,8 @@ def _places(kind: type[AnyPart], config: PanopticConfig) -> Iterator[_Place]:
 def _size(name: str, config: PanopticConfig) -> Size:
     if name.startswith("c"):
         return stage_width(config, int(name[1:]) - 2)
-    if name == "stem":
-        return config.stem_width
+    if name in ("stem", "box"):
+        return config.stem_width if name == "stem" else config.box_hidden
     return {"pyramid": pyramid_width, "segmentation": segmentation_width, "mask": mask_width}[name](config)
 
 
@@ -107,6 +120,7 @@ class _Tried(ModelSpace):
         sizes = {name: _size(name, config) for name in (*place.entering, place.leaving)}
         self.entering, self.leaving = [sizes[name] for name in place.entering], sizes[place.leaving]
         self.kind, self.stride = type(part), place.stride
+        self.side = config.box_roi_size if self.kind is BoxHead else config.mask_roi_size
         self.about = f"the {part.what} {part.name!r}, tried {place.words}"
         # Layers of the same sizes, so that sizes which the part itself does not have are choices all the same.
         self.neighbours = nn.ModuleList(ElasticConv2d(1, size, 1) for size in sizes.values())
@@ -116,7 +130,8 @@ class _Tried(ModelSpace):
             raise ValueError(f"{self.about}, cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(layer, nn.Module):
             raise ValueError(f"{self.about}, is built as {layer!r}; build must return a module")
-        self.part = LayerChoice({part.name: layer}, label="part")
+        # A component stands there alone, and may have choices within.
+        self.part = layer if self.kind in TRIED else LayerChoice({part.name: layer}, label="part")
 
     def _arguments(self, config: PanopticConfig) -> tuple[Any, ...]:
         if self.kind is HeadOperator:
@@ -125,6 +140,8 @@ class _Tried(ModelSpace):
             return self.entering[0], self.leaving, self.stride, config
         if self.kind is PyramidNeck:
             return self.entering, self.leaving, config
+        if self.kind in TRIED:
+            return (config, self.entering[0]) if self.kind is BoxHead else (config, self.entering[0], self.leaving)
         return Concat(*self.entering), self.leaving, config
 
     def run(self) -> None:
@@ -137,13 +154,20 @@ class _Tried(ModelSpace):
         if self.kind is PyramidNeck:
             self._run_neck(entering, leaving)
             return
-        if self.kind in (HeadOperator, BackboneBlock):
-            height, width = (13, 18) if self.kind is HeadOperator else (16, 24)
-            given = torch.zeros(2, entering[0], height, width, device="meta")
-            wanted: tuple[int, ...] = (2, leaving, height // self.stride, width // self.stride)
-        else:
-            given, wanted = torch.zeros(2, sum(entering), device="meta"), (2, leaving)
+        height, width = self._sides()
+        given = torch.zeros(2, sum(entering), height, width, device="meta")
+        wanted: tuple[int, ...] = (2, leaving, height // self.stride, width // self.stride)
+        if self.kind is FusionOperator:
+            given = given[..., 0, 0]
+        if self.kind in (FusionOperator, BoxHead):
+            wanted = wanted[:2]
         self._compare(self._run(given, tuple(given.shape)), wanted, f"for {tuple(given.shape)}")
+
+    def _sides(self) -> tuple[int, int]:
+        """Height and width of what a layer is tried on."""
+        if self.kind in TRIED:
+            return self.side, self.side
+        return (13, 18) if self.kind is HeadOperator else (16, 24)
 
     def _run_neck(self, entering: list[int], leaving: int) -> None:
         shapes = [

@@ -10,7 +10,9 @@ from autopanoptic.panoptic.model.parts.kinds import (
     CLASS_SCORES,
     LEVEL_FEATURES,
     PIXEL_FEATURES,
+    REGION_FEATURES,
     STUFF_SCORES,
+    BoxHead,
     BranchFusion,
     MaskHead,
     PanopticHead,
@@ -47,6 +49,18 @@ def _upsnet_semantics(config: PanopticConfig, pyramid: Shapes) -> SegmentationBr
     from autopanoptic.panoptic.model.semantic.upsnet import UPSNetHead
 
     return UPSNetHead(config, pyramid)
+
+
+def _boxes(config: PanopticConfig, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.box import box_head
+
+    return box_head(config, channels, norm=False)
+
+
+def _normed_boxes(config: PanopticConfig, channels: Size) -> nn.Module:
+    from autopanoptic.panoptic.model.heads.box import box_head
+
+    return box_head(config, channels, norm=True)
 
 
 def _searched_masks(config: PanopticConfig, in_channels: Size, channels: Size) -> nn.Module:
@@ -103,11 +117,13 @@ register(
         "upsnet", _upsnet_semantics, elastic=True, gives=(CLASS_SCORES, LEVEL_FEATURES, PIXEL_FEATURES), needs=(BOTH,)
     )
 )
+register(BoxHead("two-fc-norm", _normed_boxes, elastic=True, gives=(REGION_FEATURES,)))
+register(BoxHead("two-fc", _boxes, elastic=True, gives=(REGION_FEATURES,)))
 register(MaskHead("searched", _searched_masks, elastic=True))
 register(MaskHead("plain", _plain_masks, elastic=True))
 register(BranchFusion("attention", _attention, elastic=True, needs=(LEVEL_FEATURES,)))
 register(BranchFusion("none", _unconnected, elastic=True))
-register(BranchFusion("graph", _graph, needs=(CLASS_SCORES, PIXEL_FEATURES)))
+register(BranchFusion("graph", _graph, elastic=True, needs=(CLASS_SCORES, PIXEL_FEATURES, REGION_FEATURES)))
 register(PanopticHead("merge", _merged, elastic=True))
 register(PanopticHead("upsnet", _upsnet, elastic=True, needs=(CLASS_SCORES,)))
 register(PanopticHead("sognet", _sognet, elastic=True, needs=(CLASS_SCORES,)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from autopanoptic.panoptic.model.operators.options import (
     BLOCK_OPTIONS,
+    BOX_HEADS,
     FUSION_OPTIONS,
     FUSIONS,
     HEAD_OPTIONS,
@@ -145,6 +146,7 @@ STUFF_SCORES = "scores of stuff and of any thing"
 CLASS_SCORES = "scores of every class"
 LEVEL_FEATURES = "features of stuff at P2 to P5"
 PIXEL_FEATURES = "features of pixels side by side"
+REGION_FEATURES = "a vector of features for each region"
 BOTH = "classes of things and of stuff"
 """What a component may give and need."""
 
@@ -174,6 +176,19 @@ class SemanticHead(Component["Callable[[PanopticConfig, Mapping[str, FeatureShap
 
     what = "semantic head"
     shipped = SEMANTIC_HEADS
+    home = COMPONENTS_HOME
+
+
+@dataclass(frozen=True)
+class BoxHead(Component["Callable[[PanopticConfig, Size], nn.Module]"]):
+    """The layers of the box head before its predictors of classes and boxes; the config's ``box_head`` names it.
+
+    `build` takes the config and the channels of the pooled features, and makes a module (N, C, M, M) to
+    (N, ``box_hidden``), M the config's ``box_roi_size``.
+    """
+
+    what = "box head"
+    shipped = BOX_HEADS
     home = COMPONENTS_HOME
 
 
@@ -219,6 +234,7 @@ class PanopticHead(Component["Callable[[PanopticConfig], PanopticLogits | None]"
 AnyPart = Part[Any, Any]
 COMPONENTS: dict[str, type[Component[Any]]] = {
     "semantic_head": SemanticHead,
+    "box_head": BoxHead,
     "mask_head": MaskHead,
     "fusion": BranchFusion,
     "panoptic_head": PanopticHead,

@@ -9,7 +9,9 @@ import pytest
 from autopanoptic.panoptic.configs.config import load_config, values_of
 from autopanoptic.panoptic.configs.layers import ConfigError
 from autopanoptic.panoptic.configs.models import MODELS, name_of
-from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
+from autopanoptic.panoptic.model.fusion.connections import Connections
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS, BranchFusion
+from autopanoptic.panoptic.model.parts.registry import own_parts, register
 
 
 def test_the_networks_that_are_searched_anyway_are_auto_panoptics() -> None:
@@ -20,10 +22,9 @@ def test_the_networks_that_are_searched_anyway_are_auto_panoptics() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str) -> None:
     model = MODELS[name]
-    assert set(model.parts) == set(COMPONENTS)
+    assert {*model.parts, "box_head"} == set(COMPONENTS)
     for config in ("scenes", "coco"):
-        space = {"search.space": "auto-panoptic"}  # in which there are all models
-        found, plain = load_config(config, {**space, "network.model": name}), values_of(load_config(config, space))
+        found, plain = load_config(config, {"network.model": name}), values_of(load_config(config))
         values = values_of(found)
         expected = {"network": {**model.parts, **model.network}, "merge": model.merge}
         for section, given in expected.items():
@@ -34,9 +35,14 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
             assert name_of(vars(found.retrained_network)) == name
 
 
-def test_models_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
-    with pytest.raises(ConfigError, match=r"network\.fusion: the fusion 'graph' is registered for .* auto-panoptic$"):
-        load_config("scenes", {"network.model": "bgrnet"})
+def test_components_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
+    with own_parts():
+        register(BranchFusion("rigid", lambda *_: Connections()))
+        with pytest.raises(
+            ConfigError, match=r"network\.fusion: the fusion 'rigid' is registered for .* auto-panoptic$"
+        ):
+            load_config("scenes", {"network.fusion": "rigid"})
+        load_config("scenes", {"network.fusion": "rigid", "search.space": "auto-panoptic"})
 
 
 def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
@@ -45,7 +51,7 @@ def test_what_stands_beside_a_name_is_kept(tmp_path: Path) -> None:
         "base: scenes\nnetwork: {model: panoptic-fpn, segmentation_loss_weight: 2.5}\nmerge: {score_threshold: 0.3}\n"
     )
     found = load_config(file)
-    assert (found.network.segmentation_loss_weight, found.network.box_norm) == (2.5, False)
+    assert (found.network.segmentation_loss_weight, found.network.box_head) == (2.5, "two-fc")
     assert (found.merge.score_threshold, found.merge.stuff_area) == (0.3, 64)
     again = load_config(file, {"network.model": "panoptic-fpn", "merge.order": "reference"})
     assert (again.network.segmentation_loss_weight, again.merge.order) == (0.5, "reference")
@@ -68,7 +74,7 @@ def test_nothing_is_left_of_a_name_below_another(tmp_path: Path, below: str, nam
     # Another value of the same part of the config is no name.
     changed = load_config(first, {"network.mask_layers": 3})
     assert name_of(vars(changed.network)) == below
-    assert changed.network.box_norm is False
+    assert changed.network.box_head == "two-fc"
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ from autopanoptic.panoptic.configs.layers import ConfigError
         ({"supernet.learning_rate": float("nan")}, "supernet.learning_rate must be a finite number, not .nan"),
         ({"network.anchor_ratios": [1, float("inf")]}, "network.anchor_ratios must be a finite number, not .inf"),
         ({"supernet.clip": "no"}, "supernet.clip must be a number, or null, not 'no'"),
-        ({"network.box_norm": "yes"}, "network.box_norm must be true or false, not 'yes'"),
-        ({"network.box_norm": 1}, "network.box_norm must be true or false, not 1"),
+        ({"network.mask_aligned": "yes"}, "network.mask_aligned must be true or false, not 'yes'"),
+        ({"network.mask_aligned": 1}, "network.mask_aligned must be true or false, not 1"),
         ({"network.stage_widths": [1, 2, 3]}, "network.stage_widths must be a list of 4 whole numbers, not [1, 2, 3]"),
         ({"network.stage_widths": 7}, "network.stage_widths must be a list of 4 whole numbers, not 7"),
         ({"network.stage_widths": [1, 2, 3, "a"]}, "network.stage_widths must be a list of 4 whole numbers, not [1, "),
@@ -159,8 +159,12 @@ def test_what_is_wrong_in_the_space_that_is_searched_is_named_by_its_line(tmp_pa
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("scenes", {"seed": "a", "search.trials": "b", "network.box_norm": "c"})
-    assert [line.split()[1] for line in str(caught.value).splitlines()] == ["network.box_norm", "search.trials", "seed"]
+        load_config("scenes", {"seed": "a", "search.trials": "b", "network.mask_aligned": "c"})
+    assert [line.split()[1] for line in str(caught.value).splitlines()] == [
+        "network.mask_aligned",
+        "search.trials",
+        "seed",
+    ]
     with pytest.raises(ConfigError) as caught:
         load_config("scenes", {"network.box_hidden": "a", "retrained_network.stem_width": 3})
     assert len(str(caught.value).splitlines()) == 1  # not for the network that is retrained once more

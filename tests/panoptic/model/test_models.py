@@ -89,3 +89,18 @@ def test_a_written_network_is_the_same(
         assert torch.equal(one.masks, other.masks)
         assert torch.equal(one.semantic, other.semantic)
         assert one.semantic.max() <= rival.config.num_stuff
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "efficientnet-lite0"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_learns_on_fixed_backbones(
+    config: PanopticConfig, name: str, backbone: str, make_batch: Callable[..., dict[str, Any]]
+) -> None:
+    trained = {"backbone": backbone, "backbone_freeze_at": 0, "backbone_frozen_norms": False}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        supernet = Supernet(PanopticNetwork(config_of(config, name, **trained)))
+    losses = supernet.module.losses(**make_batch([(64, 64), (50, 40)], [2, 1], 64), generator=seeded(0))
+    assert all(loss.isfinite() for loss in losses.values())
+    losses["total"].backward()
+    assert without_gradient(supernet) == []

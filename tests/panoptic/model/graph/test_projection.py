@@ -30,8 +30,7 @@ def test_classes_become_nodes_and_nodes_are_spread_over_their_pixels():
     nodes = graph.nodes(features, scores)
     assert nodes.shape == (2, 7, 128)
     found = graph.project(features, scores, nodes)
-    assert found.shape == (2, graph.out_channels, 4, 6)
-    assert graph.out_channels == 512 + 256
+    assert found.shape == (2, 512 + 256, 4, 6)
     assert torch.equal(found[:, :512], features)
     expected = sum(scores[1].softmax(0)[k, 2, 3] * graph.expand(nodes)[1, k] for k in range(7))
     torch.testing.assert_close(found[1, 512:, 2, 3], expected)

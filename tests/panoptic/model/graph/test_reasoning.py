@@ -82,11 +82,3 @@ def test_both_scores_of_pixels_are_trained_and_the_new_ones_are_read(
 def test_partners_that_do_not_fit_are_refused(own: PanopticConfig, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(own, **changes)
-
-
-def test_elastic_widths_are_refused(own: PanopticConfig) -> None:
-    with (
-        torch.device("meta"),
-        pytest.raises(ValueError, match="the fusion 'graph' is registered for fixed widths alone"),
-    ):
-        PanopticNetwork(replace(own, space="elastic"))

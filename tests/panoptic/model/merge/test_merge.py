@@ -9,21 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import rgb_to_id
 from autopanoptic.panoptic.model.merge.merge import merge
 from autopanoptic.panoptic.model.merge.rules import MergeRules
+from tests.plain_maps import CATEGORIES
 from tests.pretended_gpu import PretendedGpu, on_gpu
-
-CATEGORIES = Categories(
-    [
-        Category(11, "dog", True, (200, 0, 0)),
-        Category(7, "grass", False, (0, 200, 0)),
-        Category(5, "cat", True, (0, 0, 200)),
-        Category(90, "sky", False, (90, 90, 200)),
-        Category(91, "road", False, (90, 90, 90)),
-    ]
-)
 
 
 def a_prediction(rng, count, height, width):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from autopanoptic.panoptic.data.categories import Categories, Category
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.model.panoptic_head.inference import label_cells, panoptic_map
 from autopanoptic.panoptic.model.panoptic_head.logits import panoptic_logits
@@ -13,17 +13,9 @@ from autopanoptic.panoptic.model.panoptic_head.rules import HeadRules
 from autopanoptic.panoptic.model.panoptic_head.selection import apart, confident
 from autopanoptic.panoptic.model.prediction import paste_masks
 from autopanoptic.panoptic.quality.metric import PanopticQuality
+from tests.plain_maps import CATEGORIES, cells_of, read
 from tests.pretended_gpu import PretendedGpu, on_gpu
 
-CATEGORIES = Categories(
-    [
-        Category(11, "dog", True, (200, 0, 0)),
-        Category(7, "grass", False, (0, 200, 0)),
-        Category(5, "cat", True, (0, 0, 200)),
-        Category(90, "sky", False, (90, 90, 200)),
-        Category(91, "road", False, (90, 90, 90)),
-    ]
-)
 STUFF, THINGS = 3, 2
 RULES = HeadRules(stuff_area=40)
 CELLS, PIXELS = (8, 10), (30, 37)
@@ -104,7 +96,7 @@ def plainly_merged(given, rules=RULES, original=ORIGINAL):
         segmented.append(np.zeros(CELLS))
         logits = np.zeros(CELLS)
         class_, mask = given.semantic[STUFF + int(given.labels[i]) - 1].tolist(), given.masks[i].tolist()
-        for y, x, down, along in cells_of(boxes[i]):
+        for y, x, down, along in cells_of([side / 4 for side in boxes[i]], *CELLS):
             segmented[-1][y, x] = class_[y][x]
             logits[y, x] = read(mask, down, along)
         scores.append(segmented[-1] + logits)
@@ -130,24 +122,6 @@ def plainly_merged(given, rules=RULES, original=ORIGINAL):
         if len(own) >= rules.stuff_area:
             segments.append((category.id, None, own))
     return segments
-
-
-def cells_of(box):
-    """The cells whose centres lie in a box, and where in it."""
-    x1, y1, x2, y2 = (side / 4 for side in box)
-    for y in range(CELLS[0]):
-        for x in range(CELLS[1]):
-            if x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2:
-                yield y, x, (y + 0.5 - y1) / (y2 - y1), (x + 0.5 - x1) / (x2 - x1)
-
-
-def read(mask, y, x):
-    """A mask at a place of the unit square, bilinearly, its border beyond the outermost centres."""
-    side = len(mask)
-    y, x = (min(max(p * side - 0.5, 0), side - 1) for p in (y, x))
-    top, left = min(int(y), side - 2), min(int(x), side - 2)
-    above, below = (mask[r][left] * (1 - x + left) + mask[r][left + 1] * (x - left) for r in (top, top + 1))
-    return above * (1 - y + top) + below * (y - top)
 
 
 def as_map(segments, size):

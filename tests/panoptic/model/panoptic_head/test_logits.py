@@ -6,6 +6,7 @@ from autopanoptic.panoptic.model.panoptic_head.logits import panoptic_logits
 from autopanoptic.panoptic.model.panoptic_head.overlap import without_overlaps
 from autopanoptic.panoptic.model.panoptic_head.pasting import paste_logits, place
 from autopanoptic.panoptic.model.prediction import paste_masks
+from tests.plain_maps import cells_of, read
 from tests.pretended_gpu import PretendedGpu, on_gpu
 
 STUFF, THINGS = 3, 4
@@ -21,37 +22,15 @@ def an_image(seed, count, height=9, width=12, side=6, dtype=torch.float32):
     return semantic, boxes, labels, torch.randn(count, side, side, generator=generator, dtype=dtype)
 
 
-def cells_of(box, height, width, aligned):
-    """The cells of a box and where their centres lie in it, from the definition."""
-    x1, y1, x2, y2 = (float(side) for side in box)
-    if not aligned:
-        x1, y1, x2, y2 = int(x1), int(y1), int(x2) + 1, int(y2) + 1
-    for y in range(height):
-        for x in range(width):
-            if x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2:
-                yield y, x, (y + 0.5 - y1) / (y2 - y1), (x + 0.5 - x1) / (x2 - x1)
-
-
-def read(mask, y, x):
-    """A mask at a place of the unit square, bilinearly, its border beyond the outermost centres."""
-    side = len(mask)
-    y, x = (min(max(p * side - 0.5, 0), side - 1) for p in (y, x))
-    top, left = min(int(y), side - 2), min(int(x), side - 2)
-    y, x = y - top, x - left
-    corners = [(top, left, (1 - y) * (1 - x)), (top, left + 1, (1 - y) * x)]
-    corners += [(top + 1, left, y * (1 - x)), (top + 1, left + 1, y * x)]
-    return sum(float(mask[row, column]) * weight for row, column, weight in corners)
-
-
 def plainly(semantic, boxes, labels, masks, aligned):
     """The definition, cell by cell."""
     height, width = semantic.shape[1:]
     segments = torch.zeros(len(boxes), height, width)
     pasted = torch.zeros(len(boxes), height, width)
     for i, (box, label) in enumerate(zip(boxes, labels.tolist(), strict=True)):
-        for y, x, down, along in cells_of(box, height, width, aligned):
+        for y, x, down, along in cells_of(box.tolist(), height, width, aligned=aligned):
             segments[i, y, x] = semantic[STUFF + label - 1, y, x]
-            pasted[i, y, x] = read(masks[i], down, along)
+            pasted[i, y, x] = read(masks[i].tolist(), down, along)
     explained = segments.amax(0) if len(boxes) else torch.zeros(height, width)
     unknown = semantic[STUFF:].amax(0) - explained
     return torch.cat((semantic[:STUFF], segments + pasted, unknown[None]))
