@@ -10,13 +10,13 @@ from autopanoptic.panoptic.compare.making import opened
 from autopanoptic.panoptic.compare.statistics import Mean
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
 from autopanoptic.panoptic.compare.tables import NAMES, between, notes_of, signed
-from autopanoptic.panoptic.configs.models import MODELS
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
 from autopanoptic.panoptic.report.blocks import Block, Cell, Lacking, Page, Paragraph, Section, Table
 from autopanoptic.panoptic.report.rendering import render
 
 REPORT = "report.html"
 _COSTS = ("parameters", "GFLOPs", "latency", "training")
-_OF_NETWORK = (*next(iter(MODELS.values())).parts, "backbone", "space")
+_OF_NETWORK = (*COMPONENTS, "backbone", "space")
 
 
 def write_page(folder: str | Path, out: str | Path | None = None) -> Path:

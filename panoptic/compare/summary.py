@@ -15,9 +15,9 @@ from autopanoptic.panoptic.compare.hand_made import near
 from autopanoptic.panoptic.compare.plan import Plan, folder_of
 from autopanoptic.panoptic.compare.rows import COUNTS, Row
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, difference_of, mean_of
-from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.image_id import ImageId
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
 from autopanoptic.panoptic.quality.bootstrap import Estimate
 from autopanoptic.panoptic.quality.images import ImageCounts
 from autopanoptic.panoptic.results.fronts import HAND_MADE
@@ -229,12 +229,11 @@ def _facts(plan: Plan, datasets: Datasets, rows: list[Row]) -> dict[str, Any]:
 def _described(plan: Plan, name: str) -> dict[str, Any]:
     one = plan.contestants[name]
     network = one.settings.retrained_network or one.settings.network
-    parts = next(iter(MODELS.values())).parts
     return {
         "kind": kind_of(name, searched=one.searched),
         "space": one.settings.search.space,
         "backbone": network.backbone,
-        **{part: getattr(network, part) for part in parts},
+        **{part: getattr(network, part) for part in COMPONENTS},
         "architecture_id": one.architecture.id,
         "gflops": one.gflops,
         "mparams": one.mparams,
