@@ -12,7 +12,7 @@ from rich.console import Console
 
 from autopanoptic.panoptic.compare.compare import compare, summarised
 from autopanoptic.panoptic.compare.contestants import Contestant, contestant_of, equal
-from autopanoptic.panoptic.compare.naming import Change, Named, Source, all_named
+from autopanoptic.panoptic.compare.naming import AT, Change, Named, Source, all_named
 from autopanoptic.panoptic.compare.plan import Plan, load_plan
 from autopanoptic.panoptic.compare.summary import Summary
 from autopanoptic.panoptic.configs.config import resolve
@@ -107,8 +107,7 @@ def made(
     for one in names:
         _check(one)
     datasets = _prepared(settings, folder, console)
-    asked = replace(asked, contestants={one.name: contestant_of(one, datasets) for one in names})
-    _require_others(list(asked.contestants.values()))
+    asked = replace(asked, contestants=_different([contestant_of(one, datasets) for one in names], console))
     plan = asked.within(folder)
     plan.save(folder)
     _tell(asked, folder, console)
@@ -162,12 +161,24 @@ def _prepared(settings: Settings, folder: Path, console: Console) -> Datasets:
     return prepare(settings, folder, console)
 
 
-def _require_others(found: Sequence[Contestant]) -> None:
-    """Refuse one network under two names, which would be trained twice for nothing."""
-    for place, one in enumerate(found):
-        for other in found[:place]:
-            if equal(one, other):
-                raise ValueError(f"--models: {one.name} and {other.name} are the same network; leave out one of them")
+def _different(found: Sequence[Contestant], console: Console) -> dict[str, Contestant]:
+    """Return networks by their names, of those made by hand for some costs that are one network the first.
+
+    Raises:
+        ValueError: If others are one network, which would be trained twice for nothing.
+    """
+    kept: dict[str, Contestant] = {}
+    for one in found:
+        same = next((other for other in kept.values() if equal(one, other)), None)
+        if same is None:
+            kept[one.name] = one
+        elif AT in one.name:
+            console.print(
+                f"{one.name} is the network {same.name}, which stands for both", markup=False, highlight=False
+            )
+        else:
+            raise ValueError(f"--models: {same.name} and {one.name} are the same network; leave out one of them")
+    return kept
 
 
 def _tell(plan: Plan, folder: Path, console: Console) -> None:

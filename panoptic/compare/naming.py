@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -79,7 +79,7 @@ class Source:
         return resolve(self.config, [*kept, *rest, *own], quick=self.quick)
 
 
-def named(given: str, source: Source) -> Named:
+def named(given: str, source: Source, known: Mapping[str, Named] | None = None) -> Named:
     """Return what a name of ``--models`` stands for.
 
     Args:
@@ -87,6 +87,7 @@ def named(given: str, source: Source) -> Named:
             ``hand-made@0.2``; an architecture's file, or the name of one that ships; a run, or the folder of one of
             its networks. Before any of them may stand the name that it is to have: ``mine=runs/NAME``.
         source: What all have in common.
+        known: Others by their names, which a cost may be that of.
 
     Raises:
         FileNotFoundError: If it is none of these.
@@ -95,7 +96,7 @@ def named(given: str, source: Source) -> Named:
     own, equals, rest = given.partition("=")
     if not equals or not own.strip() or Path(given).exists():
         own, rest = "", given
-    found = _found(rest.strip(), source)
+    found = _found(rest.strip(), source, known or {})
     name = own.strip() or found.name
     if name in (".", "..") or Path(name).name != name:
         raise ValueError(f"{FLAG}: the name {name!r} must be that of a folder; give another, as NAME={rest}")
@@ -109,19 +110,22 @@ def all_named(given: Iterable[str], source: Source) -> list[Named]:
         FileNotFoundError: If one stands for nothing.
         ValueError: If there is none, two are called the same, or one does not fit the config.
     """
-    found = [named(one, source) for one in given if one.strip()]
-    if not found:
+    names = [one for one in given if one.strip()]
+    if not names:
         raise ValueError(f"{FLAG} names no network; give some, such as {FLAG} panoptic-fpn,upsnet")
-    names = [one.name for one in found]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    others = [named(one, source) for one in names if AT not in one]
+    known = {one.name: one for one in others}
+    found = [others.pop(0) if AT not in one else named(one, source, known) for one in names]
+    called = [one.name for one in found]
+    if twice := next((name for name in called if called.count(name) > 1), None):
         raise ValueError(f"{FLAG}: two networks are called {twice!r}; give one of them another name, as mine={twice}")
     return found
 
 
-def _found(given: str, source: Source) -> Named:
+def _found(given: str, source: Source, known: Mapping[str, Named]) -> Named:
     made, at, cost = given.partition(AT)
     if at and made == HAND_MADE:
-        return _hand_made(given, cost, source)
+        return _hand_made(given, cost, source, known)
     if given == HAND_MADE or given.lower() in MODELS:
         return _model(given.lower(), source)
     path = Path(given)
@@ -151,12 +155,12 @@ def _model(name: str, source: Source) -> Named:
     return Named(name, source.settings(("network.model", model, f"{FLAG} {name}")))
 
 
-def _hand_made(given: str, cost: str, source: Source) -> Named:
+def _hand_made(given: str, cost: str, source: Source, known: Mapping[str, Named]) -> Named:
     found = replace(_model(HAND_MADE, source), name=given)
     try:
         gflops = float(cost)
     except ValueError:
-        return replace(found, name=given.replace("/", "-"), cost=named(cost, source))
+        return replace(found, name=given.replace("/", "-"), cost=known.get(cost) or named(cost, source))
     if not 0 < gflops < float("inf"):
         raise ValueError(f"{FLAG} {given}: a network costs more than 0 GFLOPs, and not {cost}")
     return replace(found, cost=gflops)

@@ -80,14 +80,14 @@ class Difference:
 
     @property
     def reading(self) -> str:
-        """What it says: whether both intervals leave out 0, or one of them, or none."""
+        """What it says: above or below where both intervals leave out 0, less where that of the images alone does."""
         over_images = self.images.low > 0 or self.images.high < 0
         over_seeds = self.seeds.half is not None and abs(self.seeds.value) > self.seeds.half
         word = "above" if self.images.value > 0 else "below"
         if over_images and over_seeds:
             return word
         if over_images:
-            return f"{word} on these images" if self.seeds.half is None else f"{word}, but for other seeds"
+            return f"{word} on these images"
         return "no difference that shows"
 
 

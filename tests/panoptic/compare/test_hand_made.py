@@ -54,7 +54,9 @@ def test_its_own_cost_is_its_own_size_and_none_is_refused() -> None:
 def test_in_a_comparison_it_costs_as_much_as_the_network_that_it_is_named_after(
     config_file: Path, tmp_path: Path
 ) -> None:
-    made = make(config_file, tmp_path / "a", ["upsnet", "hand-made@upsnet"], seeds=1)
+    made = make(config_file, tmp_path / "a", ["upsnet", "hand-made@upsnet", "hand-made@sognet"], seeds=1)
+    # Those of UPSNet's and SOGNet's cost are one network.
+    assert list(made.plan.contestants) == ["upsnet", "hand-made@upsnet"]
     one, other = load_plan(made.folder).contestants.values()
     assert near(one.gflops, other.gflops)
     assert other.settings.network.stage_widths > one.settings.network.stage_widths

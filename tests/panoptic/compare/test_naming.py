@@ -56,6 +56,8 @@ def test_the_network_made_by_hand_may_have_a_cost() -> None:
     beside = named("hand-made@upsnet", SCENES)
     assert isinstance(beside.cost, Named)
     assert (beside.name, beside.cost.name) == ("hand-made@upsnet", "upsnet")
+    mine, beside = all_named(["mine=upsnet", "hand-made@mine"], SCENES)
+    assert (beside.name, beside.cost) == ("hand-made@mine", mine)
     for wrong in ("0", "-1", "nan", "inf"):
         with pytest.raises(ValueError, match="a network costs more than 0 GFLOPs"):
             named(f"hand-made@{wrong}", SCENES)
@@ -144,7 +146,7 @@ def test_what_is_wrong_with_a_comparison_is_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(ValueError, match="--seeds must be at least 1, not 0"):
         make(config_file, tmp_path / "a", seeds=0)
-    with pytest.raises(ValueError, match="--models: hand-made and auto-panoptic are the same network"):
+    with pytest.raises(ValueError, match="--models: auto-panoptic and hand-made are the same network"):
         make(config_file, tmp_path / "a", ["auto-panoptic", "hand-made"])
     with pytest.raises(ValueError, match=r"hand-made@500: the hand-made network cannot be scaled to 500 GFLOPs"):
         make(config_file, tmp_path / "a", ["hand-made@500"])

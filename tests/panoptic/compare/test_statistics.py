@@ -74,7 +74,7 @@ def test_the_same_network_does_not_differ_from_itself() -> None:
     [
         (1, 3, Mean(2.0, 0.5, (2.0, 2.0)), "above"),
         (-3, -1, Mean(-2.0, 0.5, (2.0, 2.0)), "below"),
-        (1, 3, Mean(2.0, 2.5, (2.0, 2.0)), "above, but for other seeds"),
+        (1, 3, Mean(2.0, 2.5, (2.0, 2.0)), "above on these images"),
         (1, 3, Mean(2.0, None, (2.0,)), "above on these images"),
         (-1, 5, Mean(2.0, 0.5, (2.0, 2.0)), "no difference that shows"),
     ],
