@@ -10,7 +10,7 @@ import torch
 
 from autopanoptic.nas import Architecture, SearchSpace, Supernet
 from autopanoptic.panoptic.compare.hand_made import at_cost
-from autopanoptic.panoptic.compare.naming import Named
+from autopanoptic.panoptic.compare.naming import Kind, Named
 from autopanoptic.panoptic.configs.config import values_of
 from autopanoptic.panoptic.configs.layers import Layer
 from autopanoptic.panoptic.configs.schema import settings_of
@@ -32,7 +32,7 @@ class Contestant:
         name: In the table, and of its folders.
         settings: With which it is trained; their seed is the first one's.
         architecture: Which of their networks it is.
-        searched: Whether a search has found it, as far as is known: it comes from a run or a file.
+        kind: What it is.
         gflops: Of one image, a multiply and an add as one operation.
         mparams: Millions of parameters.
     """
@@ -40,14 +40,14 @@ class Contestant:
     name: str
     settings: Settings
     architecture: Architecture
-    searched: bool
+    kind: Kind
     gflops: float
     mparams: float
 
     def to_json(self) -> dict[str, Any]:
         """Everything as a JSON object."""
         return {
-            "searched": self.searched,
+            "kind": self.kind,
             "gflops": self.gflops,
             "mparams": self.mparams,
             "architecture": self.architecture.to_json(),
@@ -66,7 +66,7 @@ class Contestant:
             name,
             settings_of(Layer(dict(values["settings"]))),
             Architecture(values["architecture"]),
-            bool(values["searched"]),
+            values["kind"],
             float(values["gflops"]),
             float(values["mparams"]),
         )
@@ -89,7 +89,7 @@ def contestant_of(named: Named, datasets: Datasets) -> Contestant:
         cost = {name: price(architecture) for name, price in costs(settings, datasets).items()}
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"{named.name}: {error}") from error
-    return Contestant(named.name, settings, architecture, named.searched, cost["gflops"], cost["mparams"])
+    return Contestant(named.name, settings, architecture, named.kind, cost["gflops"], cost["mparams"])
 
 
 def network_config_of(settings: Settings, datasets: Datasets) -> PanopticConfig:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON, RUNS
 from autopanoptic.panoptic.run.choice import folder_of
 from autopanoptic.panoptic.stages.checks import check_settings
-from autopanoptic.panoptic.stages.prepare import prepare
+from autopanoptic.panoptic.stages.prepare import DATA, prepare
 from autopanoptic.panoptic.stages.settings import Settings
 
 
@@ -106,10 +107,11 @@ def made(
     asked.within(folder)
     for one in names:
         _check(one)
-    datasets = _prepared(settings, folder, console)
-    asked = replace(asked, contestants=_different([contestant_of(one, datasets) for one in names], console))
-    plan = asked.within(folder)
-    plan.save(folder)
+    with _refusable(folder):
+        datasets = _prepared(settings, folder, console)
+        asked = replace(asked, contestants=_different([contestant_of(one, datasets) for one in names], console))
+        plan = asked.within(folder)
+        plan.save(folder)
     _tell(asked, folder, console)
     return Made(folder, plan, asked, datasets)
 
@@ -153,6 +155,19 @@ def _check(one: Named) -> None:
         check_settings(one.settings)
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"{one.name}: {error}") from error
+
+
+@contextmanager
+def _refusable(folder: Path) -> Iterator[None]:
+    """Have a comparison that is refused leave no record of its data, which could stand in the way of others."""
+    try:
+        yield
+    except (ValueError, OSError):
+        if not (folder / COMPARISON).exists():
+            (folder / DATA).unlink(missing_ok=True)
+            with suppress(OSError):  # the scenes that were generated stay
+                folder.rmdir()
+        raise
 
 
 def _prepared(settings: Settings, folder: Path, console: Console) -> Datasets:

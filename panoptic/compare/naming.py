@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.configs.config import change_settings, resolve
@@ -24,6 +24,8 @@ from autopanoptic.panoptic.trained.networks import run_of
 
 Change: TypeAlias = tuple[str, Any, str]
 """A key, its value, and where it was given."""
+Kind: TypeAlias = Literal["model", "hand-made", "searched"]
+"""A published model made by hand, Auto-Panoptic's made by hand, or what a search has found, as far as is known."""
 FLAG = "--models"
 FIXED = "auto-panoptic"
 """The space in which the models are: that of the published, fixed widths."""
@@ -39,14 +41,14 @@ class Named:
         name: In the table.
         settings: With which it is trained, but for its widths where there is a cost.
         architecture: Which network it is; None for the one made by hand.
-        searched: Whether a search has found it, as far as is known.
+        kind: What it is.
         cost: GFLOPs, or the network whose cost it is to have; None for the widths of the settings.
     """
 
     name: str
     settings: Settings
     architecture: Architecture | None = None
-    searched: bool = False
+    kind: Kind = "model"
     cost: float | Named | None = None
 
 
@@ -152,7 +154,8 @@ def _unknown(given: str) -> str:
 
 def _model(name: str, source: Source) -> Named:
     model = FIXED if name == HAND_MADE else name
-    return Named(name, source.settings(("network.model", model, f"{FLAG} {name}")))
+    settings = source.settings(("network.model", model, f"{FLAG} {name}"))
+    return Named(name, settings, kind="hand-made" if name == HAND_MADE else "model")
 
 
 def _hand_made(given: str, cost: str, source: Source, known: Mapping[str, Named]) -> Named:
@@ -180,7 +183,7 @@ def _architecture(given: str, source: Source) -> Named:
             problem = problem or error
         else:
             name = Path(given).absolute().parent.name if name == "architecture" else name
-            return Named(name, settings, architecture, searched=True)
+            return Named(name, settings, architecture, "searched")
     raise ValueError(f"{FLAG} {given}: {problem}") from problem
 
 
@@ -189,9 +192,9 @@ def _run(folder: Path, source: Source) -> Named:
     run = load_run(folder)
     name = folder.resolve().name
     if (folder / ARCHITECTURE).is_file():
-        return _of_run(name, run, Architecture.load(folder / ARCHITECTURE), source, searched=True)
+        return _of_run(name, run, Architecture.load(folder / ARCHITECTURE), source, "searched")
     if (fixed := fixed_network(run)) is not None:
-        return _of_run(name, run, fixed[1], source, searched=False)
+        return _of_run(name, run, fixed[1], source, "model")
     raise FileNotFoundError(
         f"{FLAG}: the run {folder} has found no network yet: it has no {ARCHITECTURE}. Go on with it by `autopanoptic "
         f"panoptic run --resume --name {name}`, or give an architecture's file"
@@ -204,17 +207,17 @@ def _network(folder: Path, source: Source) -> Named:
     above = run_of(folder)
     if above is not None:
         name = f"{above.name}-{folder.resolve().name}"
-        return _of_run(name, load_run(above), architecture, source, searched=True)
+        return _of_run(name, load_run(above), architecture, source, "searched")
     config = read_config(folder / CONFIG)
     settings = source.settings(*_places(config.backbone, config.space, folder))
-    return _with(folder.resolve().name, replace(settings, network=config), architecture, searched=True)
+    return _with(folder.resolve().name, replace(settings, network=config), architecture, "searched")
 
 
-def _of_run(name: str, run: Settings, architecture: Architecture, source: Source, *, searched: bool) -> Named:
+def _of_run(name: str, run: Settings, architecture: Architecture, source: Source, kind: Kind) -> Named:
     """The network of a run's own config, merged as there; all else is the comparison's."""
     settings = source.settings(*_places(run.backbone(retrained=True), run.search.space, Path(name)))
     own = replace(settings, network=run.network, retrained_network=run.retrained_network, merge=run.merge)
-    return _with(name, own, architecture, searched=searched)
+    return _with(name, own, architecture, kind)
 
 
 def _places(backbone: str, space: str, folder: Path) -> list[Change]:
@@ -223,6 +226,6 @@ def _places(backbone: str, space: str, folder: Path) -> list[Change]:
     return [("network.backbone", backbone, place), ("search.space", space, place)]
 
 
-def _with(name: str, settings: Settings, architecture: Architecture, *, searched: bool) -> Named:
+def _with(name: str, settings: Settings, architecture: Architecture, kind: Kind) -> Named:
     # As it will be read back: numbers of classes, which come from the data, are left out.
-    return Named(name, change_settings(settings, {}), architecture, searched)
+    return Named(name, change_settings(settings, {}), architecture, kind)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from autopanoptic.panoptic.compare.hand_made import near
+from autopanoptic.panoptic.compare.naming import Kind
 from autopanoptic.panoptic.compare.plan import Plan, folder_of
 from autopanoptic.panoptic.compare.rows import COUNTS, Row
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, difference_of, mean_of
@@ -36,7 +37,7 @@ class Line:
 
     Attributes:
         name: Of the network.
-        kind: ``"model"``, ``"hand-made"`` or ``"searched"``.
+        kind: What it is.
         gflops: Of one image.
         mparams: Millions of parameters.
         seeds: Those of the trainings that have ended.
@@ -46,7 +47,7 @@ class Line:
     """
 
     name: str
-    kind: str
+    kind: Kind
     gflops: float
     mparams: float
     seeds: tuple[int, ...]
@@ -149,11 +150,6 @@ class Summary:
         )
 
 
-def kind_of(name: str, *, searched: bool) -> str:
-    """Return what a network of a comparison is."""
-    return "hand-made" if name.startswith(HAND_MADE) else "searched" if searched else "model"
-
-
 def _line(plan: Plan, name: str, rows: Mapping[int, Row]) -> Line:
     one, found = plan.contestants[name], list(rows.values())
     metrics = {
@@ -164,7 +160,7 @@ def _line(plan: Plan, name: str, rows: Mapping[int, Row]) -> Line:
     times = [row.latency_ms for row in found if row.latency_ms is not None]
     seconds = [row.training_seconds for row in found if math.isfinite(row.training_seconds)]
     return Line(
-        name, kind_of(name, searched=one.searched), one.gflops, one.mparams, tuple(rows), metrics,
+        name, one.kind, one.gflops, one.mparams, tuple(rows), metrics,
         mean_of(times) if times else None, mean_of(seconds) if seconds else None,
     )  # fmt: skip
 
@@ -230,7 +226,7 @@ def _described(plan: Plan, name: str) -> dict[str, Any]:
     one = plan.contestants[name]
     network = one.settings.retrained_network or one.settings.network
     return {
-        "kind": kind_of(name, searched=one.searched),
+        "kind": one.kind,
         "space": one.settings.search.space,
         "backbone": network.backbone,
         **{part: getattr(network, part) for part in COMPONENTS},

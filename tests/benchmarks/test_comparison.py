@@ -13,7 +13,7 @@ import typer
 
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.compare.making import source_of
-from autopanoptic.panoptic.compare.naming import named
+from autopanoptic.panoptic.compare.naming import Kind, named
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, mean_of
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
 from autopanoptic.panoptic.configs.layers import shipped
@@ -28,7 +28,7 @@ FACTS = {
 }  # fmt: skip
 
 
-def line(name: str, kind: str, *pq: float) -> Line:
+def line(name: str, kind: Kind, *pq: float) -> Line:
     return Line(name, kind, 0.25, 0.5, tuple(range(len(pq))), {"pq": mean_of(pq)}, None, mean_of([612.4]))
 
 

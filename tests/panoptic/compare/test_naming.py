@@ -36,7 +36,7 @@ def found() -> Architecture:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_is_one_in_the_space_of_fixed_widths(name: str) -> None:
     one = named(name.upper(), SCENES)
-    assert (one.name, one.searched, one.architecture, one.cost) == (name, False, None, None)
+    assert (one.name, one.kind, one.architecture, one.cost) == (name, "model", None, None)
     assert one.settings.search.space == "auto-panoptic"
     assert MODELS[name].parts.items() <= vars(one.settings.network).items()
 
@@ -53,6 +53,7 @@ def test_what_a_configs_file_says_beside_its_models_name_is_kept(tmp_path: Path)
 
 def test_the_network_made_by_hand_may_have_a_cost() -> None:
     assert named("hand-made@0.25", SCENES).cost == 0.25
+    assert named("mine=hand-made@0.25", SCENES).kind == "hand-made"
     beside = named("hand-made@upsnet", SCENES)
     assert isinstance(beside.cost, Named)
     assert (beside.name, beside.cost.name) == ("hand-made@upsnet", "upsnet")
@@ -67,7 +68,7 @@ def test_an_architecture_is_of_the_space_that_it_fits(found: Architecture, tmp_p
     (tmp_path / "one").mkdir()
     found.save(tmp_path / "one" / "architecture.json")
     one = named(str(tmp_path / "one" / "architecture.json"), SCENES)
-    assert (one.name, one.searched, one.architecture) == ("one", True, found)
+    assert (one.name, one.kind, one.architecture) == ("one", "searched", found)
     assert one.settings.search.space == "elastic"
     assert named(f"best={tmp_path}/one/architecture.json", SCENES).name == "best"
     Architecture({"backbone.0": "nothing"}).save(tmp_path / "wrong.json")
@@ -90,7 +91,7 @@ def test_a_run_is_what_it_has_found_in_its_own_network(
     found.save(run / "architecture.json")
     for given in ("mine", "runs/mine", str(run)):
         one = named(given, SCENES)
-        assert (one.name, one.searched, one.architecture) == ("mine", True, found)
+        assert (one.name, one.kind, one.architecture) == ("mine", "searched", found)
         assert (one.settings.network, one.settings.merge) == (settings.network, settings.merge)
         assert one.settings.retrain == SCENES.settings().retrain  # trained as the others
         assert one.settings.search.space == "elastic"
@@ -102,7 +103,7 @@ def test_a_run_in_which_nothing_is_searched_is_its_network(tmp_path: Path) -> No
     )
     save_config(settings, tmp_path / "config.yaml")
     one = named(f"mine={tmp_path}", SCENES)
-    assert (one.name, one.searched, one.architecture) == ("mine", False, Architecture({}))
+    assert (one.name, one.kind, one.architecture) == ("mine", "model", Architecture({}))
     assert one.settings.network == settings.network
     # A pretrained backbone learns more slowly, as in a run of its own.
     assert one.settings.retrain.backbone_factor == settings.retrain.backbone_factor == 0.1
@@ -160,7 +161,7 @@ def test_a_model_of_things_and_stuff_is_refused_for_data_of_one_kind(
     changes = [("data.path", str(data), "--data")]
     with pytest.raises(ValueError, match=r"upsnet: .*(stuff|things)"):
         make(config_file, tmp_path / "a", ["panoptic-fpn", "upsnet"], changes=changes)
-    assert not list(tmp_path.glob("a/networks"))
+    assert not (tmp_path / "a").exists()  # its data would stand in the way of others
 
 
 def test_a_folder_of_something_else_is_refused_by_what_differs(
