@@ -52,7 +52,7 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
     assert "| best | -2.0 | [-3.0, -1.0] | one seed | below on these images |" in scenes
     assert "| upsnet | hand-made | -2.0 |" in scenes
     flat = " ".join(scenes.split())
-    assert "best was searched: rank 2 of 3 by mean PQ" in flat
+    assert "best, found by a search: rank 2 of 3 by mean PQ" in flat
     assert "Not trained yet: best seed 1." in flat
     assert "Not trained yet: there are no results to show" in camvid
     path = comparison.write(tmp_path, tmp_path)
