@@ -119,7 +119,8 @@ def rank_of(summary: Summary, line: Line) -> str:
     names = [one.name for one in summary.lines]
     place = names.index(line.name) + 1
     gflops = [one.name for one in sorted(summary.lines, key=lambda one: one.gflops)].index(line.name) + 1
-    what = f"{line.name}, found by a search: rank {place} of {len(names)} by mean PQ, {gflops} of {len(names)} by fewest GFLOPs"
+    count = len(names)
+    what = f"{line.name}, found by a search: rank {place} of {count} by mean PQ, {gflops} of {count} by fewest GFLOPs"
     if summary.against == line.name:
         unsure = [one.one for one in summary.differences if one.difference.reading != "below"]
         rest = f"; not surely above {', '.join(unsure)}" if unsure else ", surely above all others"
