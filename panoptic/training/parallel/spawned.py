@@ -64,24 +64,40 @@ def ending_processes() -> Iterator[None]:
 def _deaf_processes() -> Iterator[list[BaseProcess]]:
     """Have processes that this thread spawns begin with Ctrl-C blocked, and yield them.
 
-    Neither Lightning nor torch has a way to start them so, and a thread's mask goes over to what it starts.
+    Neither Lightning nor torch has a way to start them so, and a thread's mask goes over to what it starts. Trainings
+    in several threads share one replacement of the method, which the last of them takes away.
     """
-    begin, thread = SpawnProcess.start, threading.get_ident()
-    started: list[BaseProcess] = []
-
-    def start(process: BaseProcess) -> None:
-        if threading.get_ident() != thread:
-            begin(process)
-            return
-        with _blocked():
-            begin(process)
-            started.append(process)
-
-    SpawnProcess.start = start  # type: ignore[assignment, method-assign]
+    thread = threading.get_ident()
+    with _REPLACING:
+        outer, _STARTED[thread] = _STARTED.get(thread), []
+        if SpawnProcess.start is _BEGIN:
+            SpawnProcess.start = _start  # type: ignore[assignment, method-assign]
     try:
-        yield started
+        yield _STARTED[thread]
     finally:
-        SpawnProcess.start = begin  # type: ignore[method-assign]
+        with _REPLACING:
+            if outer is None:
+                del _STARTED[thread]
+            else:
+                _STARTED[thread] = outer
+            if not _STARTED:
+                SpawnProcess.start = _BEGIN  # type: ignore[method-assign]
+
+
+_BEGIN = SpawnProcess.start
+_REPLACING = threading.Lock()
+_STARTED: dict[int, list[BaseProcess]] = {}
+"""What each thread in which a training runs has started for it."""
+
+
+def _start(process: BaseProcess) -> None:
+    started = _STARTED.get(threading.get_ident())
+    if started is None:
+        _BEGIN(process)
+        return
+    with _blocked():
+        _BEGIN(process)
+        started.append(process)
 
 
 @contextmanager

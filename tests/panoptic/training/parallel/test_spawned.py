@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
@@ -59,3 +60,24 @@ def test_processes_of_a_training_are_ended_by_who_has_started_them_not_by_ctrl_c
     assert other.is_alive()  # another thread's
     other.kill()
     other.join()
+
+
+def test_trainings_of_two_threads_leave_the_start_of_processes_as_it_was() -> None:
+    """The one that has begun first ends first, while the other still needs what is replaced."""
+    start, first_ended, second_began = SpawnProcess.start, threading.Event(), threading.Event()
+    inside: list[bool] = []
+
+    def second() -> None:
+        with ending_processes():
+            second_began.set()
+            assert first_ended.wait(9)
+            inside.append(SpawnProcess.start is not start)
+
+    beside = threading.Thread(target=second)
+    with ending_processes():
+        beside.start()
+        assert second_began.wait(9)
+    first_ended.set()
+    beside.join()
+    assert inside == [True]
+    assert SpawnProcess.start is start
