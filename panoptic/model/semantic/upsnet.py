@@ -46,10 +46,13 @@ class UPSNetHead(DeformableSegmentation, SegmentationBranch):
 
         The second is left out where it weighs nothing.
         """
-        classes, how = self._classes(truth), {"sampling_ratio": self.sampling_ratio, "aligned": self.aligned}
-        regions = region_loss(logits.float(), classes, _boxes(truth), **how) if self.learns_regions else None
-        pixels = {"segmentation": segmentation_loss(logits, classes)}
-        return pixels if regions is None else {**pixels, "roi_segmentation": regions}
+        classes = self._classes(truth)
+        regions = {"roi_segmentation": self._of_regions(logits, classes, truth)} if self.learns_regions else {}
+        return {"segmentation": segmentation_loss(logits, classes), **regions}
+
+    def _of_regions(self, logits: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+        boxes, samples = _boxes(truth), self.sampling_ratio
+        return region_loss(logits.float(), classes, boxes, sampling_ratio=samples, aligned=self.aligned)
 
     def counts(self, truth: Truth) -> Counts:
         """The pixels and the regions' cells that have a class."""
