@@ -36,7 +36,7 @@ def strategy_of(name: str, trials: int, space: SearchSpace) -> Strategy:
         population = min(100, max(2, trials // 3))
         return RegularizedEvolution(population=population, sample=max(1, population // 4))
     if name == "nsga2":
-        return NSGA2(population=min(40, max(2, trials // 3)))
+        return NSGA2(population=min(40, max(2, trials // 4)))
     if name == "local-search":
         return LocalSearch()
     if name == "bayesian":
