@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.panoptic.compare import commands as comparing
 from autopanoptic.panoptic.data.converters.cli import app as prepare_app
 from autopanoptic.panoptic.export.command import export
 from autopanoptic.panoptic.pretraining import commands as pretraining
@@ -14,7 +15,7 @@ from autopanoptic.panoptic.report.command import import_log, report
 from autopanoptic.panoptic.run import commands as stages
 from autopanoptic.panoptic.run.choice import settings_of
 from autopanoptic.panoptic.run.joining import join
-from autopanoptic.panoptic.run.options import Changes, Config, Data, Imports, Quick
+from autopanoptic.panoptic.run.options import Changes, Config, Data, Imports, Quick, described
 from autopanoptic.panoptic.trained import commands
 
 app = typer.Typer(help="Panoptic segmentation: the joint search of a whole network.", no_args_is_help=True)
@@ -25,6 +26,7 @@ app.add_typer(prepare_app, name="prepare", callback=stages.prepare, invoke_witho
 app.command()(stages.train_supernet)
 app.command()(stages.search)
 app.command()(stages.retrain)
+app.command()(described(comparing.compare, comparing.OPTIONS))
 app.command()(commands.evaluate)
 app.command()(commands.predict)
 app.command()(export)

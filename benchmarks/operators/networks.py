@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.panoptic.compare.hand_made import scaled
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.options import BLOCK_OPTIONS, HEAD_OPTIONS
@@ -46,7 +47,7 @@ class Network:
             mask_layers=layers or hand_made.mask_layers,
             segmentation_layers=layers or hand_made.segmentation_layers,
         )
-        return config if self.widths == 1 else _scaled(config, self.widths)
+        return config if self.widths == 1 else scaled(config, self.widths)
 
     def architecture(self, config: PanopticConfig) -> Architecture:
         """Return the network's architecture in the space of its config."""
@@ -55,23 +56,6 @@ class Network:
         options = dict(self.options)
         changed = {label: options.get(label.split(".")[0], option) for label, option in hand_made(space).items()}
         return space.canonical(changed)
-
-
-def _scaled(config: PanopticConfig, factor: float) -> PanopticConfig:
-    groups = config.norm_groups
-
-    def grouped(width: int) -> int:
-        return max(1, round(factor * width / groups)) * groups
-
-    stem, *stages = (2 * round(factor * width / 2) for width in (config.stem_width, *config.stage_widths))
-    return replace(
-        config,
-        stem_width=stem,
-        stage_widths=tuple(stages),
-        pyramid_channels=grouped(config.pyramid_channels),
-        segmentation_channels=grouped(config.segmentation_channels),
-        box_hidden=grouped(config.box_hidden),
-    )
 
 
 def _backbone(option: str) -> Network:

@@ -92,7 +92,7 @@ class PanopticConfig:
         segmentation_align_corners: Whether the coarser levels' scores are upsampled so that the corners' centres fall
             on each other, as in the published code; then they shift with the size of the padded batch.
         segmentation_loss_weight: Weight of the segmentation loss in the total; losses of things weigh 1.
-        roi_segmentation_loss_weight: The same of UPSNet's loss of pixels within the boxes of things.
+        roi_segmentation_loss_weight: The same of UPSNet's loss of pixels within the boxes of things; 0 leaves it out.
         panoptic_loss_weight: The same of the loss of panoptic logits.
         relation_loss_weight: The same of SOGNet's loss of relations.
         fusion_units: Names of the fusion units among which each chooses; see `FusionOperator`.

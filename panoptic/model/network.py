@@ -372,10 +372,10 @@ class PanopticNetwork(ModelSpace):
             to_background = self.foreground_to_background(pyramid, sizes)
             to_foreground = self.background_to_foreground(background, sizes)
             background, pyramid = modulate(background, to_background), modulate(pyramid, to_foreground)
-        logits = self.segmentation.classify(background)
         if self.graph is None:
-            return pyramid, logits, None
+            return pyramid, self.segmentation.classify(background), None
         pixels, own = self.segmentation.joined(background), apart(generator)
+        logits = self.segmentation.score_pixels(pixels)
         return pyramid, logits, Reasoning(self.graph, pixels, logits, logits, lambda: self._padded(images, sizes), own)
 
     def _padded(self, images: Tensor, sizes: Sizes) -> AbstractContextManager[None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
 from autopanoptic.panoptic.data.loading.batch import Target
+from autopanoptic.panoptic.model.panoptic_head.pruning import instance_numbers
 from autopanoptic.panoptic.model.shapes import Sizes
 
 
@@ -24,3 +26,15 @@ class Truth:
     sizes: Sizes
     targets: Sequence[Target]
     semantic: Tensor
+    _known: dict[object, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def numbers(self) -> list[Tensor]:
+        """Which of its things each pixel of an image belongs to, see `instance_numbers`; worked out once."""
+        return [instance_numbers(target["masks"]) for target in self.targets]
+
+    def once(self, key: object, make: Callable[[], Tensor]) -> Tensor:
+        """What several losses need of the truth, made when it is first asked for under a key."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.trained.commands import Device, folder_of
 
 
@@ -40,10 +41,19 @@ def report(
 ) -> None:
     """Write what a run has found as one HTML page, with all pictures in it.
 
-    The page needs no server and no network, and can be sent as it is. A run that is not finished has one, too.
+    The page needs no server and no network, and can be sent as it is. A run that is not finished has one, too, and so
+    has a comparison (compare), in which --images means nothing.
 
     --format reference writes the search's log, final_test_log.json, and what it has found, model_0 and so on.
     """
+    if (folder_of(run) / COMPARISON).is_file():
+        if format is Format.REFERENCE:
+            raise ValueError(f"{folder_of(run)} is a comparison, in which nothing is searched: it has no search log")
+        from autopanoptic.panoptic.compare.page import write_page
+
+        page = write_page(folder_of(run), out)
+        Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+        return
     if format is Format.REFERENCE:
         from autopanoptic.panoptic.report.reference import write_reference
 

@@ -12,7 +12,7 @@ from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.fronts import FRONT, Fronts
 from autopanoptic.panoptic.results.json_files import read_object
-from autopanoptic.panoptic.results.saved import ARCHITECTURE
+from autopanoptic.panoptic.results.saved import ARCHITECTURE, WEIGHTS
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
@@ -66,13 +66,15 @@ class Run:
         if not journal.exists() and the_network(settings) is not None:
             raise FileNotFoundError(
                 f"nothing is searched in the run {folder}, for every part of its network is fixed, so nothing is "
-                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has trained"
+                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has "
+                f"trained, and `autopanoptic panoptic compare --models {folder.resolve().name},...` trains it beside "
+                "others, which has a report"
             )
         searched = Result.from_journal(journal) if journal.exists() else None
         if searched is None or searched.history.best is None:
             raise FileNotFoundError(
                 f"the run {folder} has nothing to report yet: no candidate of its search is measured. Go on with it by "
-                f"`{_go_on(folder)}`"
+                f"`{_go_on(folder)}`{_measured_by(folder)}"
             )
         return cls(
             folder,
@@ -112,6 +114,13 @@ class Run:
     def network_folder(self, name: str) -> Path:
         """Return where a network of the comparison lies."""
         return self.folder / NETWORKS / name
+
+
+def _measured_by(folder: Path) -> str:
+    """Say how what was trained without a search is measured, where there is some."""
+    if not any((folder / NETWORKS).glob(f"*/{WEIGHTS}")):
+        return ""
+    return f"; `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has trained"
 
 
 def _go_on(folder: Path) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 RUNS = Path("runs")
 """The folder of all runs, within the working folder."""
+COMPARISON = "comparison.json"
+"""File of a comparison, whose folder lies there, too, and is none of a run."""
 
 
 def require_file(key: str, given: str, words: Sequence[str], *, runs: bool = True) -> Path:

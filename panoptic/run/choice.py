@@ -25,6 +25,18 @@ def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settin
         command: Whose flags messages name.
     """
     from autopanoptic.panoptic.configs.config import resolve
+
+    config, given = layers_of(values, command)
+    return resolve(config, given, quick=values["quick"])
+
+
+def layers_of(values: Mapping[str, Any], command: str | None = None) -> tuple[str, list[tuple[str, Any, str]]]:
+    """Return the config that the command line names, and the changes of it, as `resolve` takes them.
+
+    Args:
+        values: As of `settings_of`.
+        command: Whose flags messages name.
+    """
     from autopanoptic.panoptic.configs.layers import change
 
     changes = [(*change(text), f"--set {text}") for text in values["changes"] or ()]
@@ -37,8 +49,7 @@ def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settin
         if key not in changed or key == KEYS[name]  # what a file implies may be said otherwise
     ]
     given += changes
-    config = _default_config(given) if values["config"] is None else values["config"]
-    return resolve(config, given, quick=values["quick"])
+    return _default_config(given) if values["config"] is None else values["config"], given
 
 
 def _keys(name: str, value: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def run(
     `autopanoptic panoptic config show --explain` prints all keys, `... config list` the configs that ship.
     """
     console = Console()
-    with _told(context, f"{_command()} --resume") as told:
+    with telling(context, f"{_command()} --resume") as told:
         told.folder, settings = resumed_run(context, name) if resume else new_run(name, values)
         _begin(settings, told.folder, console)
         from autopanoptic.panoptic.stages.pipeline import Pipeline
@@ -149,7 +149,7 @@ def retrain(
     """
     from autopanoptic.panoptic.run import retrain as stage
 
-    with _told(context, ""):  # before a new run has a folder
+    with telling(context, ""):  # before a new run has a folder
         # Beside a run's own networks it may start from what the run does not, such as its own pretrained backbone.
         start: str | None = values["retrain_init"] if architecture is not None else None
         apart = () if start is None else ("retrain_init",)
@@ -187,8 +187,13 @@ class _Told:
 
 
 @contextmanager
-def _told(context: typer.Context, command: str) -> Iterator[_Told]:
-    """End with an interruption by how to go on, and with an error by what it says."""
+def telling(context: typer.Context, command: str) -> Iterator[_Told]:
+    """End with an interruption by how to go on, and with an error by what it says.
+
+    Args:
+        context: Of the command.
+        command: That goes on, but for ``--name``.
+    """
     told = _Told()
     try:
         join(context)
@@ -215,7 +220,7 @@ def _stage(
 ) -> Iterator[Run]:
     """Open the run that a stage is of."""
     options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
-    with _told(context, f"{PROGRAM} {command}{options}") as told:
+    with telling(context, f"{PROGRAM} {command}{options}") as told:
         told.folder, settings = run_of_stage(context, name, values, first=first, apart=apart)
         console = Console()
         _begin(settings, told.folder, console)

@@ -17,6 +17,7 @@ from rich.console import Console
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.run.weights import network_weights
 from autopanoptic.panoptic.search.supernet_start import require_start
 from autopanoptic.panoptic.stages.checks import check_settings
@@ -45,7 +46,7 @@ class Run:
         seconds: What the stages took so far, by their names.
 
     Raises:
-        FileExistsError: If the folder holds a run with other settings.
+        FileExistsError: If the folder holds a run with other settings, or a comparison.
         FileNotFoundError: If the data or the file of starting weights is missing.
         ValueError: If the settings cannot lead to a result on this machine.
     """
@@ -57,6 +58,8 @@ class Run:
         self.settings = settings
         self.folder = folder
         self.console = console or Console()
+        if (folder / COMPARISON).exists():
+            raise FileExistsError(f"{folder} holds a comparison, and no run; choose another name")
         saved = folder / SETTINGS
         if saved.exists():
             require_same(load_run(folder), settings, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Annotated, Any, NamedTuple
 
@@ -127,7 +127,7 @@ DESCRIBING: dict[str, Any] = {
 """Every option that describes a run, as typer reads them."""
 
 
-INIT = {"train_supernet": "supernet_init", "retrain": "retrain_init"}
+INIT = {"train_supernet": "supernet_init", "retrain": "retrain_init", "compare": "retrain_init"}
 """What ``--init`` stands for in the commands of one training."""
 
 
@@ -143,10 +143,15 @@ def flag_of(name: str, command: str | None = None) -> str:
     return "--" + {"changes": "set", "imports": "import"}.get(name, name.replace("_", "-"))
 
 
-def described(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that describe a run; it gets what was given for them, by name, as ``values``."""
-    called = {**DESCRIBING}
-    if (name := INIT.get(command.__name__)) is not None:
+def described(command: Callable[..., None], names: Collection[str] | None = None) -> Callable[..., None]:
+    """Give a command the options that describe a run; it gets what was given for them, by name, as ``values``.
+
+    Args:
+        command: With a parameter ``values``.
+        names: Which of the options; None for all of them.
+    """
+    called = {name: kind for name, kind in DESCRIBING.items() if names is None or name in names}
+    if (name := INIT.get(command.__name__)) in called and name is not None:
         called[name] = _declared(name, SHORTHANDS[name], flag_of(name, command.__name__))
     own = [one for one in inspect.signature(command, eval_str=True).parameters.values() if one.name != "values"]
     shared = [

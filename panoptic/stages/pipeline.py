@@ -114,7 +114,9 @@ class Pipeline(Run):
         for name in (SEARCHED, *compared.others):
             architecture, network = trained.architectures[name], trained.networks[name].to(device)
             if architecture not in times:
-                times[architecture] = latency(network, one, settings.machine.precision)
+                times[architecture] = latency(
+                    network, one, datasets.val.categories, settings.merge, settings.machine.precision
+                )
             quality = comparison.evaluate(network, validation, datasets.val, folder / name / "pictures")
             measured[name] = comparison.NetworkReport(
                 name,

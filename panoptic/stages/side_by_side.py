@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, InlineExecutor, ProcessExecutor, SearchError
-from autopanoptic.nas.evaluation.evaluator import Metrics, Report
-from autopanoptic.nas.executors.base import Executor
+from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report
+from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
@@ -107,6 +108,34 @@ class _Training:
 def _run(
     training: _Training, chosen: Mapping[str, Architecture], executor: Executor, move: Callable[[str, int], None]
 ) -> None:
+    with closing(ended(training, chosen, executor, move)) as outcomes:
+        for name, outcome in outcomes:
+            if outcome.error is not None:
+                raise failed(name, outcome)
+
+
+def failed(name: str, outcome: Outcome) -> TrainingError:
+    """Return the error of a training that has failed, with its traceback as the cause."""
+    assert outcome.error is not None
+    *_, problem = outcome.error.strip().splitlines()
+    error = TrainingError(f"training the network {name!r} failed: {problem}")
+    error.__cause__ = RuntimeError(outcome.error)
+    return error
+
+
+def ended(
+    training: Evaluator, chosen: Mapping[str, Architecture], executor: Executor, move: Callable[[str, int], None]
+) -> Generator[tuple[str, Outcome]]:
+    """Run some trainings, as many at a time as an executor takes, and yield each when it has ended.
+
+    What is still under way when this is closed is ended, so a caller that may stop before closes it.
+
+    Args:
+        training: Trains what an architecture stands for, and reports the passes that are done.
+        chosen: What is trained, by names of one's own.
+        executor: Runs them.
+        move: Takes a name and the passes that are done of it.
+    """
     names = list(chosen)
 
     def on_report(index: int, done: int, _: Metrics) -> bool:
@@ -125,9 +154,6 @@ def _run(
             outcome = executor.wait()
             assert outcome is not None  # there is no timeout
             running -= 1
-            if outcome.error is not None:
-                *_, problem = outcome.error.strip().splitlines()
-                name = names[outcome.trial_id]
-                raise TrainingError(f"training the network {name!r} failed: {problem}") from RuntimeError(outcome.error)
+            yield names[outcome.trial_id], outcome
     finally:
         executor.stop()

@@ -74,7 +74,7 @@ def evaluate(
     console = Console()
     import_modules(imports or ())
     if json_file is not None:
-        _require_writable(json_file)
+        require_writable(json_file)
     found = measuring.evaluate(
         folder_of(source),
         data=data,
@@ -158,7 +158,7 @@ def folder_of(source: str) -> Path:
     return RUNS / source if (RUNS / source).is_dir() and not is_source(path) else path
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Refuse a file that cannot be written before anything is measured."""
     if path.is_dir():
         raise IsADirectoryError(f"--json {path}: is a folder; give a file")

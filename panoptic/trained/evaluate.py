@@ -18,6 +18,7 @@ from autopanoptic.panoptic.data.coco.truths import Truths
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.segments import PanopticMap
+from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.model.prediction import Prediction
 from autopanoptic.panoptic.quality.precision import AveragePrecision, Things
@@ -85,7 +86,8 @@ def evaluate(
     for name, one, own in zip(folders, loaded, datasets, strict=True):
         target = None if out is None else Path(out) / name
         how = precision_of(one.folder) if precision is None else precision
-        measured[name] = _measure(name, one, own, batches.of(own, one), truths, target, how, console)
+        validation = Validation(own, batches.of(own, one), one.usage.rules, precision=how, truths=truths)
+        measured[name] = measure(name, one.network, validation, target, console)
     return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
 
 
@@ -129,20 +131,26 @@ class _Batches:
         return self._known[seen]
 
 
-def _measure(
+def measure(
     name: str,
-    trained: TrainedNetwork,
-    dataset: CocoPanoptic,
-    batches: Iterable[Batch],
-    truths: Truths,
-    out: Path | None,
-    precision: Precision,
-    console: Console,
+    network: PanopticNetwork,
+    validation: Validation,
+    out: Path | None = None,
+    console: Console | None = None,
 ) -> NetworkEvaluation:
+    """Measure one network: panoptic quality, AP of boxes and masks, and IoU of the semantic branch in one pass.
+
+    Args:
+        name: Of the network.
+        network: On the device where it shall run.
+        validation: The images, with the labels of the network's classes.
+        out: Where predictions go, see `evaluate`; None for nowhere.
+        console: Where progress is told; None for nowhere.
+    """
+    dataset, console = validation.dataset, console or Console(quiet=True)
     categories = dataset.categories
     things = AveragePrecision(categories) if categories.things else None
     stuff = SemanticQuality(categories) if categories.stuff else None
-    validation = Validation(dataset, batches, trained.usage.rules, precision=precision, truths=truths)
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(bar(console, f"measuring {name}"))
         writer = None if out is None else PanopticWriter(out / f"{PREDICTIONS}.json", out / PREDICTIONS, categories)
@@ -160,7 +168,7 @@ def _measure(
             if writer is not None:
                 writer.add(dataset.image_ids[index].item(), dataset.annotations.image_files[index], panoptic)
 
-        quality = validation.quality(trained.network, keep=keep, observe=observe)
+        quality = validation.quality(network, keep=keep, observe=observe)
     if out is not None and things is not None:
         _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist())))
     return NetworkEvaluation(

@@ -68,7 +68,11 @@ class DeformableSegmentation(nn.Module):
 
     def classify(self, features: Features) -> Tensor:
         """Logits (B, S + T, H / 4, W / 4) of the (modulated) features."""
-        return extend(self.classes(self.joined(features)))
+        return self.score_pixels(self.joined(features))
+
+    def score_pixels(self, pixels: Tensor) -> Tensor:
+        """The same of what `joined` gives."""
+        return extend(self.classes(pixels))
 
 
 def all_classes(semantic: Tensor, instances: Tensor, labels: Tensor, num_stuff: int) -> Tensor:

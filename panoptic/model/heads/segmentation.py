@@ -49,6 +49,8 @@ def segmentation_loss(logits: Tensor, semantic: Tensor) -> Tensor:
     """
     target = semantic.long()
     on_cpu, many = logits.device.type == "cpu", logits.shape[1] >= MANY
+    if on_cpu and many:
+        logits = logits.contiguous(memory_format=torch.channels_last)  # while they are few
     pixels: Tensor = (_Pixels.apply(logits) if on_cpu and not many else to_pixels(logits)).float()
     if on_cpu and many:
         pixels, target = pixels.movedim(1, -1).flatten(0, 2), target.flatten()

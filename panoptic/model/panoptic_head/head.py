@@ -14,7 +14,6 @@ from autopanoptic.panoptic.model.heads.sampling import Generators, apart
 from autopanoptic.panoptic.model.panoptic_head.logits import panoptic_logits
 from autopanoptic.panoptic.model.panoptic_head.pruning import (
     STRIDE,
-    instance_numbers,
     kept_instances,
     panoptic_loss,
     panoptic_target,
@@ -97,7 +96,7 @@ class PanopticLogits(nn.Module):
             overlaps=self.overlaps(boxes, labels),
         )
         semantic = truth.semantic[index]
-        numbers = instance_numbers(target["masks"])
+        numbers = truth.numbers[index]
         height, width = semantic.shape
         numbers = functional.pad(numbers, (0, width - numbers.shape[1], 0, height - numbers.shape[0]))
         wanted = panoptic_target(

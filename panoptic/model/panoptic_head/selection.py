@@ -6,6 +6,8 @@ Both give places, best first, by which boxes, scores, labels and masks are index
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -47,13 +49,17 @@ def apart(scores: Tensor, labels: Tensor, masks: Tensor, rules: HeadRules = DEFA
     """
     order = scores.argsort(descending=True, stable=True)
     ordered: list[tuple[int, int]] = torch.stack((order, labels[order]), dim=1).tolist()
-    accepted: dict[int, Tensor] = {}
-    kept = []
+    left, accepted, kept = Counter(label for _, label in ordered), dict[int, Tensor](), []
     for index, label in ordered:
-        taken = accepted.setdefault(label, torch.zeros_like(masks[index]))
-        area, overlap = (torch.count_nonzero(pixels).double() for pixels in (masks[index], masks[index] & taken))
-        kept.append((area > 0) & (overlap / area <= rules.overlap_threshold))
-        accepted[label] = taken | masks[index] & kept[-1]
+        mask, left[label] = masks[index], left[label] - 1
+        area = torch.count_nonzero(mask)
+        keep = area > 0
+        if label in accepted:
+            keep &= torch.count_nonzero(mask & accepted[label]).double() / area <= rules.overlap_threshold
+        kept.append(keep)
+        if left[label]:  # what no other one of its class is compared with is not put together
+            own = mask & keep
+            accepted[label] = accepted[label] | own if label in accepted else own
     if not kept:
         return order
     flags = torch.stack(kept)

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from autopanoptic.panoptic.data.loading.masks import ThingMasks
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.heads.sampling import Generators
 from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
 from autopanoptic.panoptic.model.panoptic_head.overlap import filled, overlap_truth, relation_loss
-from autopanoptic.panoptic.model.panoptic_head.pruning import STRIDE, instance_numbers, quartered
+from autopanoptic.panoptic.model.panoptic_head.pruning import STRIDE, quartered
 from autopanoptic.panoptic.model.panoptic_head.relation import Relation
 from autopanoptic.panoptic.model.truth import Truth
 
@@ -40,8 +39,8 @@ class SOGNetHead(PanopticLogits):
     ) -> dict[str, Tensor]:
         """UPSNet's, and ``relation``, the mean over images of the squared error of O + O^T."""
         each = [
-            relation_loss(self.overlaps(target["boxes"], target["labels"]), _relations(target["masks"]))
-            for target in truth.targets
+            relation_loss(self.overlaps(target["boxes"], target["labels"]), _relations(numbers, len(target["labels"])))
+            for target, numbers in zip(truth.targets, truth.numbers, strict=True)
         ]
         return {**super().losses(scores, masks, kept, truth), "relation": torch.stack(each).mean()}
 
@@ -51,10 +50,9 @@ class SOGNetHead(PanopticLogits):
         return found
 
 
-def _relations(masks: ThingMasks) -> Tensor:
-    """G of an image's things, from their masks at a quarter of the size: (n, n)."""
-    numbers = instance_numbers(masks)
+def _relations(numbers: Tensor, count: int) -> Tensor:
+    """G of so many things, from the map (H, W) of their numbers at a quarter of its size: (n, n)."""
     height, width = numbers.shape
     cells = quartered(functional.pad(numbers, (0, -width % STRIDE, 0, -height % STRIDE)))
-    places = torch.arange(1, len(masks) + 1, device=numbers.device)
+    places = torch.arange(1, count + 1, device=numbers.device)
     return overlap_truth(filled(cells == places[:, None, None]))

@@ -36,6 +36,10 @@ class SegmentationBranch(nn.Module):
         """All features side by side at P2's size, where the head gives features of pixels."""
         raise NotImplementedError
 
+    def score_pixels(self, pixels: Tensor) -> Tensor:
+        """What `classify` gives, of what `joined` does, where the head gives features of pixels."""
+        raise NotImplementedError
+
     def losses(self, logits: Tensor, truth: Truth) -> dict[str, Tensor]:
         """Losses of what `classify` gives, each a scalar, unweighted."""
         return {"segmentation": segmentation_loss(logits, truth.semantic)}

@@ -16,7 +16,6 @@ from autopanoptic.panoptic.model.heads.deformable_segmentation import (
     region_loss,
 )
 from autopanoptic.panoptic.model.heads.segmentation import segmentation_loss, stuff_labels
-from autopanoptic.panoptic.model.panoptic_head.pruning import instance_numbers
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
 from autopanoptic.panoptic.model.shapes import FeatureShape
 from autopanoptic.panoptic.model.shares import Counts
@@ -40,18 +39,26 @@ class UPSNetHead(DeformableSegmentation, SegmentationBranch):
         super().__init__(input_shape, config.num_stuff + config.num_things, widths)
         self.num_stuff = config.num_stuff
         self.sampling_ratio, self.aligned = config.roi_sampling_ratio, config.roi_aligned
+        self.learns_regions = config.roi_segmentation_loss_weight > 0
 
     def losses(self, logits: Tensor, truth: Truth) -> dict[str, Tensor]:
-        """Cross-entropy of all pixels, and of the cells in the boxes of the true things (``roi_segmentation``)."""
-        classes, boxes = self._classes(truth), [target["boxes"] for target in truth.targets]
-        regions = region_loss(logits.float(), classes, boxes, sampling_ratio=self.sampling_ratio, aligned=self.aligned)
-        return {"segmentation": segmentation_loss(logits, classes), "roi_segmentation": regions}
+        """Cross-entropy of all pixels, and of the cells in the boxes of the true things (``roi_segmentation``).
+
+        The second is left out where it weighs nothing.
+        """
+        classes = self._classes(truth)
+        regions = {"roi_segmentation": self._of_regions(logits, classes, truth)} if self.learns_regions else {}
+        return {"segmentation": segmentation_loss(logits, classes), **regions}
+
+    def _of_regions(self, logits: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+        boxes, samples = _boxes(truth), self.sampling_ratio
+        return region_loss(logits.float(), classes, boxes, sampling_ratio=samples, aligned=self.aligned)
 
     def counts(self, truth: Truth) -> Counts:
         """The pixels and the regions' cells that have a class."""
         classes = self._classes(truth)
-        cells = region_classes(classes, [target["boxes"] for target in truth.targets])
-        return {name: (one != VOID).sum(dtype=torch.float32) for name, one in (("pixels", classes), ("cells", cells))}
+        known = {"pixels": classes} | ({"cells": region_classes(classes, _boxes(truth))} if self.learns_regions else {})
+        return {name: (one != VOID).sum(dtype=torch.float32) for name, one in known.items()}
 
     def semantic(self, labels: Tensor) -> Tensor:
         """Classes among all, to labels: 0 for any thing, 1..S for stuff."""
@@ -59,10 +66,17 @@ class UPSNetHead(DeformableSegmentation, SegmentationBranch):
 
     def _classes(self, truth: Truth) -> Tensor:
         """The class of each pixel among all, int64 (B, H, W), 255 where there is none."""
+        return truth.once(("classes", self.num_stuff), lambda: self._find_classes(truth))
+
+    def _find_classes(self, truth: Truth) -> Tensor:
         found = torch.full(truth.semantic.shape, VOID, dtype=torch.int64, device=truth.semantic.device)
-        for classes, target, semantic, (height, width) in zip(
-            found, truth.targets, truth.semantic, truth.sizes, strict=True
+        for classes, target, numbers, semantic, (height, width) in zip(
+            found, truth.targets, truth.numbers, truth.semantic, truth.sizes, strict=True
         ):
-            numbers = instance_numbers(target["masks"])[:height, :width]
-            classes[:height, :width] = all_classes(semantic[:height, :width], numbers, target["labels"], self.num_stuff)
+            own, whole = semantic[:height, :width], numbers[:height, :width]
+            classes[:height, :width] = all_classes(own, whole, target["labels"], self.num_stuff)
         return found
+
+
+def _boxes(truth: Truth) -> list[Tensor]:
+    return [target["boxes"] for target in truth.targets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,11 @@ import torch
 
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.configs.models import MODELS
+from autopanoptic.panoptic.model import truth
 from autopanoptic.panoptic.model.config import PanopticConfig
+from autopanoptic.panoptic.model.heads.deformable_segmentation import DeformableSegmentation
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.semantic import upsnet
 from autopanoptic.panoptic.results.saved import load_network, new_network, save_network
 from tests.gradients import without_gradient
 
@@ -89,6 +93,40 @@ def test_a_written_network_is_the_same(
         assert torch.equal(one.masks, other.masks)
         assert torch.equal(one.semantic, other.semantic)
         assert one.semantic.max() <= rival.config.num_stuff
+
+
+def test_what_several_losses_need_is_worked_out_once(
+    rival: PanopticNetwork, make_batch: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Counter[str]()
+
+    def count(place: Any, name: str) -> None:
+        original = getattr(place, name)
+
+        def counted(*given: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return original(*given, **named)
+
+        monkeypatch.setattr(place, name, counted)
+
+    count(truth, "instance_numbers")
+    count(upsnet, "all_classes")
+    count(DeformableSegmentation, "joined")
+    batch = make_batch([(64, 64), (50, 40)], [2, 1], 64)
+    rival.losses(**batch, generator=seeded(0), shares=lambda counts: dict.fromkeys(counts, torch.ones(())))
+    of_all_classes = rival.config.semantic_head == "upsnet"
+    expected = {"instance_numbers": 2, "all_classes": 2, "joined": 1} if of_all_classes else {}
+    assert calls == expected
+
+
+def test_a_loss_of_regions_that_weighs_nothing_is_left_out(
+    config: PanopticConfig, make_batch: Callable[..., dict[str, Any]]
+) -> None:
+    batch = make_batch([(64, 64)], [2], 64)
+    for weight, names in ((0.0, set()), (0.04, {"roi_segmentation", "first_roi_segmentation"})):
+        network = PanopticNetwork(config_of(config, "bgrnet", roi_segmentation_loss_weight=weight))
+        losses = network.losses(**batch, shares=lambda counts: dict.fromkeys(counts, torch.ones(())))
+        assert {name for name in losses if "roi" in name} == names
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "efficientnet-lite0"])

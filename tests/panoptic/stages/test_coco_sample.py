@@ -1,4 +1,4 @@
-"""The whole chain on two real images of COCO, which a small network must be able to memorise."""
+"""The whole chain, and every model, on two real images of COCO, which a small network must be able to memorise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from autopanoptic.panoptic.configs.models import MODELS
+from benchmarks.memorised import memorised
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT.parent / "shared" / "data" / "panoptic" / "coco_sample"
@@ -25,3 +28,12 @@ def test_two_real_images_are_memorised(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True)
     networks = json.loads((tmp_path / "runs" / "sample" / "metrics.json").read_text())["networks"]
     assert networks["searched"]["pq"] > 75, {name: values["pq"] for name, values in networks.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the two COCO images are not at {SAMPLE}")
+@pytest.mark.parametrize("model", MODELS)
+def test_two_real_images_are_memorised_by_every_model(model: str, tmp_path: Path) -> None:
+    found = memorised(SAMPLE, model, tmp_path, {})
+    assert found["pq"] > 75, found

@@ -1,0 +1,214 @@
+"""Writes docs/comparison.md from what `autopanoptic panoptic compare --json` has written; no number of ours is typed.
+
+Run as ``python -m benchmarks.comparison``. The trainings are those of the commands on the page: each writes its file to
+``benchmarks/results/comparison``, also with ``--show`` before all of them have ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autopanoptic.panoptic.compare.statistics import Mean
+from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
+from autopanoptic.panoptic.compare.tables import between, notes_of, signed
+
+RESULTS, PAGE = Path("benchmarks/results/comparison"), "comparison.md"
+MODELS = "panoptic-fpn,upsnet,sognet,bgrnet,auto-panoptic"
+AT = "hand-made@panoptic-fpn,hand-made@upsnet,hand-made@bgrnet,hand-made@searched"
+
+
+class Table(NamedTuple):
+    """A comparison of the page: its file, its title, and the command that trains it."""
+
+    file: str
+    title: str
+    command: str
+
+
+TABLES = (
+    Table(
+        "scenes",
+        "Generated scenes",
+        f"autopanoptic panoptic compare --config scenes --retrain-passes 800 --seeds 2 --name scenes-table \\\n"
+        f"    --models {MODELS},searched=runs/scenes,{AT} \\\n"
+        f"    --json {RESULTS}/scenes.json",
+    ),
+    Table(
+        "camvid",
+        "CamVid at 192x256",
+        f"autopanoptic panoptic compare --config camvid --data data/camvid --retrain-passes 600 --seeds 2 \\\n"
+        f"    --name camvid-table --models {MODELS},searched=runs/camvid,hand-made@upsnet,hand-made@searched \\\n"
+        f"    --json {RESULTS}/camvid.json",
+    ),
+)
+
+
+class Published(NamedTuple):
+    """A system on COCO val by its own paper or its authors' code: PQ, PQ of things, PQ of stuff in percent."""
+
+    system: str
+    backbone: str
+    pq: str
+    things: str
+    stuff: str
+    source: str
+
+
+PUBLISHED = (
+    Published("Panoptic FPN, 1x", "ResNet-50", "39.0 to 39.4", "45.9", "28.7", "Kirillov et al. 2019; Detectron2"),
+    Published("Panoptic FPN, 3x", "ResNet-50", "41.5", "48.3", "31.2", "Detectron2"),
+    Published("Panoptic FPN, 3x", "ResNet-101", "43.0", "49.7", "32.9", "Detectron2"),
+    Published("UPSNet", "ResNet-50", "42.5", "48.5", "33.4", "Xiong et al. 2019"),
+    Published("BGRNet", "ResNet-50", "43.2", "49.8", "33.4", "Wu et al. 2020, BGRNet"),
+    Published("SOGNet", "ResNet-50", "43.7", "50.6", "33.2", "Yang et al. 2020"),
+    Published("Auto-Panoptic", "searched", "44.8", "51.4", "35.0", "Wu et al. 2020, Auto-Panoptic"),
+    Published("MaskFormer", "ResNet-50", "46.5", "", "", "Cheng et al. 2021"),
+    Published("Mask2Former", "ResNet-50", "51.9", "", "", "Cheng et al. 2022"),
+    Published("kMaX-DeepLab", "ResNet-50", "53.0", "", "", "Yu et al. 2022"),
+    Published("OneFormer", "Swin-L", "57.9", "", "", "Jain et al. 2023"),
+)
+INTRODUCTION = """# The published models in one table
+
+<!-- Written by `python -m benchmarks.comparison` from benchmarks/results/comparison. Do not edit. -->
+
+Two kinds of figures stand on this page, and they say nothing of each other. **Measured here** are small networks,
+trained for minutes on a CPU by `autopanoptic panoptic compare`: they tell designs apart at equal training, not which
+system is the best on COCO. **Published** are the figures of the papers on COCO val, of large networks that were trained
+on all of COCO; none of them was trained here."""
+COLUMNS = ("network", "PQ", "PQ things", "PQ stuff", "mask AP", "mIoU", "parameters", "GFLOPs", "latency", "training")
+METRICS = ("pq", "pq_things", "pq_stuff", "mask_ap", "miou")
+METHOD = """## How they are compared
+
+Every network sees the same images, for the same passes with the same schedule, from weights that are drawn from the
+same seeds. A model is the network made by hand of its parts: plain 3x3 shuffle blocks in the backbone, in the
+config's fixed widths, so that all models share backbone, pyramid and RPN. What follows from the parts, the weights of
+losses and the thresholds of merging, is each paper's. Costs differ, and are columns: GFLOPs are of one image, a
+multiply and an add as one, without the making of the map; latency is from an image to its map, on what trained.
+Training seconds are the processor's.
+
+`auto-panoptic` is that design with operators chosen by hand, and nothing searched. `searched` is what a run's search
+has found, trained anew as the others are. `hand-made@NAME` is `auto-panoptic` with all its widths times one factor, so
+that it costs what NAME does (within a tenth): the network of equal cost that another design or a search has to beat.
+
+± is half of the 95% interval over the seeds by Student's t, which with two seeds is 12.7 standard errors: two seeds
+tell little of a third. Differences of PQ are paired twice: over the images by the bootstrap, in which all networks and
+seeds share the draws, and over the seeds. "above" and "below" are said where both intervals leave out 0, "on these
+images" where that of the images alone does."""
+
+
+def page(results: Path) -> str:
+    """Return the page for the files that are in a folder."""
+    parts = [INTRODUCTION]
+    for table in TABLES:
+        path = results / f"{table.file}.json"
+        parts.append("\n".join(_measured(table, _read(path) if path.exists() else None)))
+    parts += ["\n".join(_published()), METHOD, _commands()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def write(results: Path, docs: Path) -> Path:
+    """Write the page and return its path."""
+    path = docs / PAGE
+    path.write_text(page(results))
+    return path
+
+
+def _read(path: Path) -> Summary:
+    return Summary.from_json(json.loads(path.read_text()))
+
+
+def _measured(table: Table, found: Summary | None) -> Iterator[str]:
+    yield f"## Measured here: {table.title}\n"
+    if found is None or not found.lines:
+        yield "Not trained yet: there are no results to show. The command below trains this table."
+        return
+    facts, images, recipe = found.facts, found.facts["images"], found.facts["recipe"]
+    yield _paragraph(
+        f"{images['train']} images to train on, {images['val']} of val, {facts['things']} thing and {facts['stuff']} "
+        f"stuff classes; {recipe['passes']} passes of {recipe['batch_size']} images, {facts['start']}, seeds "
+        f"{_listed(facts['seeds'])}; on {_listed(facts['devices'])}."
+    )
+    yield from _table(COLUMNS, map(_cells, found.lines))
+    yield ""
+    if found.differences:
+        yield _paragraph(f"PQ minus that of {found.against}:")
+        yield from _table(("network", *_DIFFERENCE), ([one.one, *_difference(one)] for one in found.differences))
+        yield ""
+    if found.equal_cost:
+        yield _paragraph("PQ minus that of the network made by hand that costs as much:")
+        rows = ([one.one, one.other, *_difference(one)] for one in found.equal_cost)
+        yield from _table(("network", "minus", *_DIFFERENCE), rows)
+        yield ""
+    yield from (_paragraph(note) for note in notes_of(found))
+
+
+_DIFFERENCE = ("PQ", "95% over images", "95% over seeds", "")
+
+
+def _cells(line: Line) -> list[str]:
+    return [
+        line.name, *(_mean(line.metrics.get(metric)) for metric in METRICS), f"{line.mparams:.2f} M",
+        f"{line.gflops:.3g}", "-" if line.latency_ms is None else f"{line.latency_ms.value:.0f} ms",
+        "-" if line.seconds is None else f"{line.seconds.value:.0f} s",
+    ]  # fmt: skip
+
+
+def _mean(mean: Mean | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{mean.value:.1f}" if mean.half is None else f"{mean.value:.1f} ± {mean.half:.1f}"
+
+
+def _difference(one: Compared) -> list[str]:
+    images, seeds = one.difference.images, one.difference.seeds
+    over = "one seed" if seeds.half is None else between(seeds.value - seeds.half, seeds.value + seeds.half)
+    return [signed(images.value), between(images.low, images.high), over, one.difference.reading]
+
+
+def _published() -> Iterator[str]:
+    yield "## Published: COCO val\n"
+    yield _paragraph(
+        "By the papers and their authors' code, of a single model and scale; nothing here was measured by this library."
+    )
+    yield from _table(("system", "backbone", "PQ", "PQ things", "PQ stuff", "source"), PUBLISHED)
+    yield ""
+    yield "On ADE20K the papers have 31.8 for BGRNet and 32.4 for Auto-Panoptic."
+
+
+def _commands() -> str:
+    commands = "\n".join(table.command for table in TABLES)
+    return f"""## Train them
+
+```bash
+{commands}
+python -m benchmarks.comparison
+```
+
+Interrupted, the same command goes on. `runs/scenes` and `runs/camvid` are runs whose search has ended."""
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(names)} |"
+    yield f"| --- |{' ---: |' * (len(names) - 1)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _paragraph(text: str) -> str:
+    return f"{textwrap.fill(text, 116, break_on_hyphens=False)}\n"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    options = parser.parse_args()
+    print(write(options.results, options.docs))

@@ -1,0 +1,1 @@
+"""Networks of several designs, trained equally and compared in one table."""

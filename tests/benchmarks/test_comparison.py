@@ -1,0 +1,87 @@
+"""The page of the published models in one table: as the results give it, and its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+from autopanoptic.panoptic.cli import app
+from autopanoptic.panoptic.compare.making import source_of
+from autopanoptic.panoptic.compare.naming import Kind, named
+from autopanoptic.panoptic.compare.statistics import Difference, Mean, mean_of
+from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
+from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.models import MODELS
+from autopanoptic.panoptic.quality.bootstrap import Estimate
+from benchmarks import comparison
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = {
+    "images": {"train": 1600, "val": 300}, "things": 10, "stuff": 5, "recipe": {"passes": 800, "batch_size": 8},
+    "start": "from scratch", "seeds": [0, 1], "devices": ["cpu"],
+}  # fmt: skip
+
+
+def line(name: str, kind: Kind, *pq: float) -> Line:
+    return Line(name, kind, 0.25, 0.5, tuple(range(len(pq))), {"pq": mean_of(pq)}, None, mean_of([612.4]))
+
+
+def found() -> Summary:
+    lines = (line("upsnet", "model", 61.0, 63.0), line("best", "searched", 60.0), line("hand-made", "hand-made", 59.0))
+    difference = Difference(Estimate(-2.0, 0.5, -3.04, -1.0, 0.95, 300), Mean(-2.0, None, (-2.0,)))
+    pairs = (Compared("best", "upsnet", difference), Compared("hand-made", "upsnet", difference))
+    equal = (Compared("upsnet", "hand-made", difference),)
+    return Summary(FACTS, lines, (("best", 1),), "upsnet", pairs, equal)
+
+
+def test_the_page_is_what_the_results_give() -> None:
+    assert (ROOT / "docs" / comparison.PAGE).read_text() == comparison.page(ROOT / comparison.RESULTS)
+
+
+def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> None:
+    (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
+    text = comparison.page(tmp_path)
+    scenes, camvid = text.split("## Measured here: ")[1:]
+    assert "| upsnet | 62.0 ± 12.7 | - | - | - | - | 0.50 M | 0.25 | - | 612 s |" in scenes
+    assert "| best | -2.0 | [-3.0, -1.0] | one seed | below on these images |" in scenes
+    assert "| upsnet | hand-made | -2.0 |" in scenes
+    flat = " ".join(scenes.split())
+    assert "best, found by a search: rank 2 of 3 by mean PQ" in flat
+    assert "Not trained yet: best seed 1." in flat
+    assert "Not trained yet: there are no results to show" in camvid
+    path = comparison.write(tmp_path, tmp_path)
+    assert path.read_text() == text
+
+
+def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
+    text = comparison.page(Path("nowhere"))
+    published = text.split("## Published: COCO val")[1].split("\n## ")[0]
+    for figure in ("44.8", "51.4", "35.0", "42.5", "43.7", "43.2", "39.0 to 39.4"):
+        assert figure in published
+        assert text.count(figure) == published.count(figure)
+    assert all(one.source for one in comparison.PUBLISHED)
+    assert "nothing here was measured by this library" in published
+
+
+@pytest.mark.parametrize("table", comparison.TABLES, ids=lambda one: one.file)
+def test_its_commands_are_commands(table: comparison.Table) -> None:
+    words = shlex.split(table.command)
+    command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
+    known = {option for one in command.params for option in one.opts}
+    assert words[:3] == ["autopanoptic", "panoptic", "compare"]
+    assert {word for word in words if word.startswith("--")} <= known
+    given = dict(pairwise(words))
+    assert given["--config"] in shipped()
+    assert given["--json"] == str(comparison.RESULTS / f"{table.file}.json")
+    names = given["--models"].split(",")
+    assert set(MODELS) <= set(names)
+    source = source_of(given["--config"], [])
+    for name in names:
+        if not re.search("runs/|@searched", name):
+            assert named(name, source).name == name

@@ -1,0 +1,192 @@
+"""A comparison: every training is like a run's own, a row at once, and done once."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from autopanoptic.nas import InlineExecutor, ProcessExecutor
+from autopanoptic.panoptic.compare import compare, training
+from autopanoptic.panoptic.compare.compare import executor_of, gpus_of
+from autopanoptic.panoptic.compare.making import opened
+from autopanoptic.panoptic.compare.plan import load_plan
+from autopanoptic.panoptic.compare.summary import Summary
+from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.data.coco.layout import find_splits
+from autopanoptic.panoptic.stages.retrain import retrain
+from autopanoptic.panoptic.stages.side_by_side import TrainingError
+from tests.panoptic.compare.conftest import make
+
+NAMES = ("panoptic-fpn", "hand-made")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+
+
+def written(folder: Path, name: str = "weights.pt") -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob(f"networks/*/{name}")}
+
+
+def test_each_training_is_a_row_with_its_figures(finished: Path) -> None:
+    found = rows(finished)
+    assert [(one["network"], one["seed"]) for one in found] == [(name, seed) for name in NAMES for seed in (0, 1)]
+    for one in found:
+        assert {"pq", "pq_things", "pq_stuff", "mask_ap", "miou"} <= set(one["metrics"])
+        assert min(one["gflops"], one["mparams"], one["latency_ms"], one["seconds"], one["cpu_seconds"]) > 0
+        assert (one["passes"], one["device"]) == (2, "cpu")
+    summary = Summary.from_json(json.loads((finished / "summary.json").read_text()))
+    assert {line.name: line.seeds for line in summary.lines} == dict.fromkeys(NAMES, (0, 1))
+    assert not summary.lacking
+    assert len(summary.differences) == 1
+    # NaN of what no image shows is null in JSON.
+    assert json.dumps(summary.to_json(), allow_nan=False) == json.dumps(
+        json.loads((finished / "summary.json").read_text())
+    )
+
+
+def test_a_training_is_the_one_that_the_models_own_settings_give(
+    finished: Path, config_file: Path, scene_folder: Path, tmp_path: Path
+) -> None:
+    settings = load_config(
+        config_file,
+        {"network.model": "panoptic-fpn", "search.space": "auto-panoptic", "init": "scratch", "seed": 1},
+    )
+    plan = load_plan(finished)
+    datasets = find_splits(scene_folder).open()
+    retrain(settings, plan.contestants["panoptic-fpn"].architecture, datasets, tmp_path / "own", tmp_path)
+    own, theirs = (
+        torch.load(folder / "weights.pt", weights_only=True)
+        for folder in (tmp_path / "own", finished / "networks" / "panoptic-fpn-seed1")
+    )
+    assert own.keys() == theirs.keys()
+    assert [name for name in own if not torch.equal(own[name], theirs[name])] == []
+    first = torch.load(finished / "networks" / "panoptic-fpn-seed0" / "weights.pt", weights_only=True)
+    assert any(not torch.equal(first[name], own[name]) for name in own)
+
+
+def test_all_are_trained_alike_and_a_models_own_weights_of_losses_are_its_own(finished: Path) -> None:
+    plan = load_plan(finished)
+    one, other = (plan.contestants[name].settings for name in NAMES)
+    for key in ("data", "retrain", "init", "seed", "machine"):
+        assert getattr(one, key) == getattr(other, key) == getattr(plan.settings, key)
+    assert plan.settings.init == "scratch"  # there is no supernet, which the config starts from
+    # On the command line a name takes the place of what stands in the file for it; see `with_model`.
+    assert (one.network.segmentation_loss_weight, one.network.semantic_head) == (0.5, "panoptic-fpn")
+    assert other.network.segmentation_loss_weight == 3.5
+    assert one.network.detections_per_image == other.network.detections_per_image == 5
+
+
+def test_a_finished_training_is_not_repeated_and_what_is_lacking_is_done(comparison: Path, config_file: Path) -> None:
+    before, latency = written(comparison), [one["latency_ms"] for one in rows(comparison)]
+    # Killed after the training and before the row, and before the first pass of another.
+    (comparison / "networks" / "hand-made-seed0" / "row.json").unlink()
+    found = make(config_file, comparison, ["hand-made"], seeds=3).compared()
+    after = written(comparison)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"hand-made-seed2"}
+    assert [one["latency_ms"] for one in rows(comparison)][:2] == latency[:2]
+    assert found.lacking == (("panoptic-fpn", 2),)  # of the folder's comparison, and not asked for
+    assert found.line("hand-made").seeds == (0, 1, 2)
+    again = opened(comparison).compared()
+    assert set(written(comparison)) - set(after) == {"panoptic-fpn-seed2"}
+    assert again.lacking == ()
+
+
+def test_what_fails_does_not_end_the_others_and_is_named(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(settings: Any, *rest: Any, **others: Any) -> Any:
+        if settings.network.semantic_head == "panoptic-fpn":
+            raise FloatingPointError("the loss of pass 1 is not finite")
+        return retrain(settings, *rest, **others)
+
+    monkeypatch.setattr(training, "retrain", failing)
+    made = make(config_file, tmp_path / "a", seeds=1)
+    with pytest.raises(TrainingError, match="'panoptic-fpn, seed 0' failed: FloatingPointError: the loss of pass 1"):
+        made.compared()
+    assert [one["network"] for one in rows(tmp_path / "a")] == ["hand-made"]
+    monkeypatch.setattr(training, "retrain", retrain)
+    assert opened(tmp_path / "a").compared().lacking == ()
+
+
+def test_a_training_that_is_interrupted_goes_on_and_its_seconds_are_counted_once(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(config_file, tmp_path / "a", ["hand-made"], seeds=1)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "measured", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.compared()
+    seconds = json.loads((tmp_path / "a" / "networks" / "hand-made-seed0" / "seconds.json").read_text())
+    opened(tmp_path / "a").compared()
+    (row,) = rows(tmp_path / "a")
+    assert [row["seconds"], row["cpu_seconds"]] == seconds["2"]
+
+
+def test_the_other_network_may_be_named(finished: Path) -> None:
+    made = opened(finished)
+    for name in NAMES:
+        found = made.summarised(name)
+        assert (found.against, {one.other for one in found.differences}) == (name, {name})
+    with pytest.raises(ValueError, match="--against upsnet: the comparison has panoptic-fpn, hand-made"):
+        made.summarised("upsnet")
+
+
+def test_a_damaged_row_is_named(comparison: Path) -> None:
+    path = comparison / "networks" / "hand-made-seed0" / "row.json"
+    path.write_text('{"network": "hand-made"}')
+    with pytest.raises(ValueError, match=r"row\.json is damaged: .*delete it to have the network measured again"):
+        opened(comparison).summarised()
+
+
+def test_as_many_trainings_run_at_a_time_as_workers(finished: Path) -> None:
+    plan = load_plan(finished)
+
+    def on(workers: int, trainings: int, **machine: Any) -> Any:
+        changed = replace(plan.settings.machine, trainings=workers, **machine)
+        return executor_of(plan.on(changed), trainings, ())
+
+    assert isinstance(on(4, 3), ProcessExecutor)
+    assert on(4, 3).capacity == 3
+    assert on(2, 3).capacity == 2
+    assert isinstance(on(1, 3), InlineExecutor)
+    assert isinstance(on(4, 1), InlineExecutor)
+    assert isinstance(on(4, 3, devices=2), InlineExecutor)
+
+
+def test_on_several_gpus_each_training_has_one_of_its_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = load_plan(finished)
+    assert gpus_of(plan) == ()
+    monkeypatch.setattr(compare, "device_of", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_of(plan) == ("0", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert gpus_of(plan) == ("5", "7")
+    executor = executor_of(plan, 4, ("5", "7"))
+    assert (type(executor), executor.capacity) == (ProcessExecutor, 2)
+    seen = []
+    monkeypatch.setattr(training, "place_of_worker", lambda: 1)
+    monkeypatch.setattr(training, "train", lambda *_, **__: seen.append(training.os.environ["CUDA_VISIBLE_DEVICES"]))
+    trainings = training.Trainings(
+        plan.contestants, find_splits(plan.settings.data.path or "").open(), finished, ("5", "7")
+    )
+    trainings.evaluate(training.key_of("hand-made", 0), lambda *_: None)
+    assert seen == ["7"]
+
+
+def test_the_costs_are_those_of_the_table(finished: Path) -> None:
+    contestants = load_plan(finished).contestants
+    assert all(one["gflops"] == contestants[one["network"]].gflops for one in rows(finished))
+    assert not math.isclose(contestants["hand-made"].gflops, contestants["panoptic-fpn"].gflops)
