@@ -125,8 +125,9 @@ def test_a_model_taken_from_the_supernet_is_the_model(name: str, make_batch: Cal
     model.load_state_dict(subnet.state_dict())
     batch = make_batch([(96, 96), (80, 70)], [3, 2])
     found, wanted = (one.train().losses(**batch, generator=seeded(0)) for one in (subnet, model))
-    assert found.keys() == wanted.keys()
     assert all(torch.equal(found[loss], wanted[loss]) for loss in wanted)
+    # A model leaves out what weighs nothing in it, and a head that other designs train by it does not.
+    assert {loss_weights(subnet)[loss] for loss in found.keys() - wanted.keys()} <= {0.0}
     for one in (subnet, model):
         one.load_state_dict(supernet.subnet(architecture).state_dict())  # training has moved the statistics
         one.roi_heads.box_predictor.classes.bias.data[1] = 3
