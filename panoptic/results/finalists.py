@@ -13,7 +13,7 @@ import torch
 from autopanoptic.nas import Architecture, Result
 from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.results.fronts import SEARCHED, TOLERANCE, Fronts
+from autopanoptic.panoptic.results.fronts import HAND_MADE, SEARCHED, TOLERANCE, Fronts
 from autopanoptic.panoptic.search.evaluator import Validation
 
 
@@ -31,7 +31,9 @@ def best_candidates(searched: Result, count: int, *, first: Architecture) -> lis
 def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architecture]:
     """Return candidates of a search with a cost that keep the budget: the best by nas_val, then the best dear ones.
 
-    Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones.
+    Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones. Of several
+    the last is the network made by hand, where the search has measured it: an answer has to beat that after training,
+    too, not by its path alone.
 
     Args:
         searched: Of the search.
@@ -41,7 +43,11 @@ def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architec
     most = fronts.budget * (1 + TOLERANCE)
     kept = _ranked(searched, lambda trial: trial.metrics[fronts.cost] <= most)
     dear = _ranked(searched, lambda trial: fronts.budget / 2 < trial.metrics[fronts.cost] <= most)
-    return list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))[:count]
+    found = list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))[:count]
+    by_hand = fronts.chosen(HAND_MADE).architecture
+    if count > 1 and by_hand in kept and by_hand not in found:
+        found[-1] = by_hand
+    return found
 
 
 def _ranked(searched: Result, kept: Callable[[Trial], bool]) -> list[Architecture]:

@@ -117,6 +117,7 @@ class SearchSettings:
             or a result file of Auto-Panoptic's code, or an architecture; see `first_candidates`. None for none.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
+            With a cost the last of several is the network made by hand.
         random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
         hand_made: Whether a run trains the network made by hand beside what was searched.
     """

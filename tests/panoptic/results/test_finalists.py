@@ -43,6 +43,18 @@ def test_the_best_goes_before_the_best_dear_ones() -> None:
     assert len(within_budget(FOUND, fronts, 99)) == 6
 
 
+def test_the_last_of_several_is_the_network_made_by_hand() -> None:
+    """What a scaled network is worth shows once it is trained, and it may be no better than the rest as a path."""
+    fronts = Fronts.of(FOUND, FOUND, searched([(0.1, 75.0), (0.15, 69.0), (0.4, 3.0)], first=1), images=1, limit=0.2)
+    by_hand = fronts.chosen("hand-made").architecture
+    assert by_hand == one(2)
+    assert within_budget(FOUND, fronts, 3) == [one(6), one(5), one(2)]
+    worse = Fronts.of(FOUND, FOUND, searched([(0.1, 75.0), (0.2, 70.0), (0.15, 69.0)], first=1), images=1, limit=0.17)
+    assert worse.chosen("hand-made").architecture == one(3)
+    assert within_budget(FOUND, worse, 2) == [one(6), one(3)]
+    assert within_budget(FOUND, worse, 1) == [one(6)]
+
+
 def test_the_cheapest_alone_is_trained_where_none_keeps_the_budget() -> None:
     fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1, limit=0.01)
     assert within_budget(FOUND, fronts, 3) == [one(6)]

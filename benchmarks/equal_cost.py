@@ -1,0 +1,131 @@
+"""At one cost: how far apart are networks once they are trained, and does a path's quality say which are the better?
+
+Random widths and depths with plain operators, and random networks of the whole space, all of about the cost of a
+finished run's hand-made network, are measured as paths of the run's supernet on nas_val, then trained by the run's
+recipe like the networks that it compares, and measured on val. So it shows what a perfect search could find there, and
+how much of that the weights of the supernet tell. Each finished training is kept and goes on from there.
+
+Run as ``python benchmarks/equal_cost.py --run runs/NAME --to FOLDER [--sizes 8] [--any 3] [--json FILE]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from scipy.stats import kendalltau
+
+from autopanoptic.nas import Architecture, SearchSpace
+from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.run.folder import load_run
+from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
+from autopanoptic.panoptic.search.strategies import is_size, plain
+from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
+from autopanoptic.panoptic.stages.costs import costs
+from autopanoptic.panoptic.stages.networks import network_config
+from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
+from autopanoptic.panoptic.stages.retrain import retrain
+from autopanoptic.panoptic.stages.supernet import train_supernet
+
+RANGE = 0.88, 1.005
+"""Share of the hand-made network's cost that the others have."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network: what its path is worth on nas_val, and what it is on both splits once it is trained, in percent."""
+
+    name: str
+    gflops: float
+    path: dict[str, float]
+    nas_val: dict[str, float]
+    val: dict[str, float]
+
+
+def drawn(space: SearchSpace, rng: np.random.Generator, *, sizes_alone: bool) -> Architecture:
+    """Draw a network, with plain operators or any."""
+    if not sizes_alone:
+        return space.sample(rng)
+    options = {
+        one.label: one.options[rng.integers(len(one.options))] if is_size(one.label) else plain(one)
+        for one in space.choices
+    }
+    return space.canonical(options)
+
+
+def networks(
+    space: SearchSpace, by_hand: Architecture, cost: Callable[[Architecture], float], sizes: int, any_: int, seed: int
+) -> dict[str, Architecture]:
+    """Return the hand-made network and random ones of about its cost, by their names."""
+    rng, found = np.random.default_rng(seed), {"hand-made": by_hand}
+    low, high = (share * cost(by_hand) for share in RANGE)
+    for name, count in (("sizes", sizes), ("any", any_)):
+        kept: list[Architecture] = []
+        while len(kept) < count:
+            one = drawn(space, rng, sizes_alone=name == "sizes")
+            if low <= cost(one) <= high and one not in found.values() and one not in kept:
+                kept.append(one)
+        found |= {f"{name}-{place}": one for place, one in enumerate(kept, start=1)}
+    return found
+
+
+def rows(folder: Path, to: Path, sizes: int, any_: int) -> list[Row]:
+    """Measure and train the networks, printing each."""
+    settings = load_run(folder)
+    datasets = prepare(settings, folder, Console(stderr=True))
+    supernet = train_supernet(settings, datasets, folder / SUPERNET_FOLDER, progress=False)
+    divisor = network_config(settings, datasets.train.categories).image_divisor
+    nas_val, val = (validation_of(settings, split, divisor) for split in (datasets.nas_val, datasets.val))
+    evaluator = PanopticEvaluator(supernet, nas_val, recalibration_batches(settings, datasets.train, divisor))
+    gflops, by_hand = costs(settings, datasets)["gflops"], Fronts.load(folder).chosen("hand-made").architecture
+    found = []
+    for name, one in networks(supernet.space, by_hand, gflops, sizes, any_, settings.seed).items():
+        path = dict(evaluator.evaluate(one, lambda *_: None))
+        trained = retrain(settings, one, datasets, to / name, folder / SUPERNET_FOLDER)
+        found.append(Row(name, gflops(one), path, dict(nas_val(trained)), dict(val(trained))))
+        print(
+            f"{name:10} {gflops(one):.3f} GFLOPs, path {path['pq']:.1f}, trained {found[-1].val['pq']:.1f}", flush=True
+        )
+    return found
+
+
+def summary(found: list[Row]) -> dict[str, Any]:
+    """Return what the networks say together: Kendall's tau with the trained networks' PQ on val, and their spread."""
+    trained = [row.val["pq"] for row in found]
+    others = trained[1:]
+    return {
+        "tau_path": float(kendalltau([row.path["pq"] for row in found], trained).statistic),
+        "tau_nas_val": float(kendalltau([row.nas_val["pq"] for row in found], trained).statistic),
+        "hand_made": trained[0],
+        "others": {"mean": float(np.mean(others)), "deviation": float(np.std(others, ddof=1)), "best": max(others)},
+        "rows": [vars(row) for row in found],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run with a cost")
+    parser.add_argument("--to", type=Path, required=True, help="where the trainings go, and go on")
+    parser.add_argument("--sizes", type=int, default=8)
+    parser.add_argument("--any", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    figures = summary(rows(given.run, given.to, given.sizes, given.any))
+    rest = figures["others"]
+    print(
+        f"hand-made {figures['hand_made']:.1f}; others {rest['mean']:.1f}, deviation {rest['deviation']:.1f}, ", end=""
+    )
+    print(f"best {rest['best']:.1f}")
+    print(f"tau with PQ on val once trained: path {figures['tau_path']:.2f}, nas_val {figures['tau_nas_val']:.2f}")
+    if given.json is not None:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
