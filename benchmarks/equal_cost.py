@@ -25,7 +25,7 @@ from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
-from autopanoptic.panoptic.search.strategies import is_size, plain
+from autopanoptic.panoptic.search.scaling import is_size, plain
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.networks import network_config
