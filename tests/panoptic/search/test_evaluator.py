@@ -43,6 +43,8 @@ def batches(datasets: Datasets) -> list[Batch]:
 class Oracle(torch.nn.Module):
     """Knows the truth, and so must reach 100."""
 
+    config = PanopticConfig(num_things=1, num_stuff=1)
+
     def __init__(self, dataset: CocoPanoptic) -> None:
         super().__init__()
         self.dataset = dataset

@@ -13,6 +13,7 @@ import pytest
 from autopanoptic.panoptic.configs.config import load_config, save_config
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.results.usage import USAGE, Usage
+from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.trained import evaluate as evaluating
 from autopanoptic.panoptic.trained.commands import folder_of
 from autopanoptic.panoptic.trained.networks import find_networks, load_trained, precision_of, run_of
@@ -106,11 +107,11 @@ def test_networks_compute_in_the_precision_of_their_run(
     class Stop(Exception):
         pass
 
-    def noted(*arguments: object) -> None:
-        seen.append(arguments[-2])
+    def noted(_: str, __: object, validation: Validation, *___: object) -> None:
+        seen.append(validation.precision)
         raise Stop
 
-    monkeypatch.setattr(evaluating, "_measure", noted)
+    monkeypatch.setattr(evaluating, "measure", noted)
     for precision in (None, "32-true"):
         with pytest.raises(Stop):
             evaluating.evaluate(run, networks=["random"], precision=precision, device="cpu")  # type: ignore[arg-type]
