@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.supernet import train_supernet
 
+METRICS = ("pq", "pq_things", "pq_stuff")
 RANGE = 0.88, 1.005
 """Share of the hand-made network's cost that the others have."""
 
@@ -86,13 +87,17 @@ def rows(folder: Path, to: Path, sizes: int, any_: int) -> list[Row]:
     gflops, by_hand = costs(settings, datasets)["gflops"], Fronts.load(folder).chosen("hand-made").architecture
     found = []
     for name, one in networks(supernet.space, by_hand, gflops, sizes, any_, settings.seed).items():
-        path = dict(evaluator.evaluate(one, lambda *_: None))
+        path = _shown(evaluator.evaluate(one, lambda *_: None))
         trained = retrain(settings, one, datasets, to / name, folder / SUPERNET_FOLDER)
-        found.append(Row(name, gflops(one), path, dict(nas_val(trained)), dict(val(trained))))
+        found.append(Row(name, round(gflops(one), 5), path, _shown(nas_val(trained)), _shown(val(trained))))
         print(
             f"{name:10} {gflops(one):.3f} GFLOPs, path {path['pq']:.1f}, trained {found[-1].val['pq']:.1f}", flush=True
         )
     return found
+
+
+def _shown(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(metrics[name], 3) for name in METRICS}
 
 
 def summary(found: list[Row]) -> dict[str, Any]:

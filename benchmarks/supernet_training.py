@@ -41,8 +41,8 @@ from autopanoptic.panoptic.stages.supernet import train_supernet
 
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "largest-first": {},
-    "random": {"largest": None, "supernet.passes": 960},
-    "sandwich": {"largest": None, "sandwich": True, "random_paths": 1, "supernet.passes": 960},
+    "random": {"largest": None, "supernet.passes": 1284},
+    "sandwich": {"largest": None, "sandwich": True, "random_paths": 1, "supernet.passes": 1284},
     "all-blocks": {"network.elastic_blocks": ["shuffle3", "shuffle5", "shuffle7", "xception3"]},
 }
 """Changes to the scenes' config."""
