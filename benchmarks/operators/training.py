@@ -33,7 +33,7 @@ from benchmarks.operators.networks import NETWORKS
 
 CHECKPOINT_EVERY = 100
 RESULT = "result.json"
-AS_BEGUN = {"data.scenes.nas_val": 400, "network.segmentation_loss_weight": 1.0}
+AS_BEGUN = {"data.scenes.nas_val": 400, "network.segmentation_loss_weight": 1.0, "network.pixel_loss_factor": 1.0}
 """What the config of the scenes has changed since the first of these trainings, which all others are compared with."""
 
 

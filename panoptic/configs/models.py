@@ -62,9 +62,9 @@ MODELS: dict[str, Model] = {
         merge={"order": "score", "score_threshold": 0.6, "overlap_threshold": 0.3},
         source="Yang et al. 2020",
     ),
-    "bgrnet": Model(
+    "bgrnet": Model(  # whose pixels have a loss before the graph and one behind it: together they weigh 0.5
         {"semantic_head": "upsnet", "mask_head": "plain", "fusion": "graph", "panoptic_head": "merge"},
-        network={"segmentation_loss_weight": 0.5, "roi_segmentation_loss_weight": 0.0, "box_head": "two-fc"},
+        network={"segmentation_loss_weight": 0.25, "roi_segmentation_loss_weight": 0.0, "box_head": "two-fc"},
         merge={"order": "score", "score_threshold": 0.5, "overlap_threshold": 0.5},
         source="after Wu et al. 2020, BGRNet",
     ),

@@ -95,6 +95,8 @@ class PanopticConfig:
         roi_segmentation_loss_weight: The same of UPSNet's loss of pixels within the boxes of things; 0 leaves it out.
         panoptic_loss_weight: The same of the loss of panoptic logits.
         relation_loss_weight: The same of SOGNet's loss of relations.
+        pixel_loss_factor: What the first three are multiplied by, whatever the model: short trainings end before stuff
+            is learned with the papers' weights.
         fusion_units: Names of the fusion units among which each chooses; see `FusionOperator`.
         fusion_reductions: What the fusion units' options r4, r8 and r16 divide their channels by. The paper's code
             reads r16 as 6; (4, 8, 6) gives the shapes of its published weights.
@@ -196,6 +198,7 @@ class PanopticConfig:
     roi_segmentation_loss_weight: float = 0.04
     panoptic_loss_weight: float = 0.1
     relation_loss_weight: float = 1.0
+    pixel_loss_factor: float = 1.0
     fusion_units: tuple[str, ...] = FUSION_OPTIONS
     fusion_reductions: tuple[int, int, int] = (4, 8, 16)
     head_operators: tuple[str, ...] = HEAD_OPTIONS
@@ -287,17 +290,21 @@ class PanopticConfig:
         """Names of the necks: several where the neck is a choice."""
         return self.necks if self.neck == SEARCH else (self.neck,)
 
-    @property
-    def loss_weights(self) -> dict[str, float]:
-        """The weights in the total of the losses that do not weigh 1."""
-        return {
+    def loss_weights(self, own: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return the weights in the total of the losses that do not weigh 1.
+
+        Args:
+            own: What the active components say of theirs, in place of the config's.
+        """
+        own = own or {}
+        pixels = {
             "segmentation": self.segmentation_loss_weight,
             "roi_segmentation": self.roi_segmentation_loss_weight,
-            "first_segmentation": self.segmentation_loss_weight,
-            "first_roi_segmentation": self.roi_segmentation_loss_weight,
             "panoptic": self.panoptic_loss_weight,
-            "relation": self.relation_loss_weight,
         }
+        found = {name: own.get(name, weight) * self.pixel_loss_factor for name, weight in pixels.items()}
+        found["relation"] = own.get("relation", self.relation_loss_weight)
+        return found | {f"first_{name}": found[name] for name in ("segmentation", "roi_segmentation")}
 
     def field_of(self, kind: type[AnyPart]) -> str:
         """Return the name of the field that names the parts of a kind."""

@@ -262,6 +262,7 @@ def _threshold_problems(config: PanopticConfig) -> Iterator[str]:
             yield f"{part}_background_iou {low} must not exceed {part}_foreground_iou {high}"
     if not 0 < config.batch_norm_momentum <= 1:
         yield f"batch_norm_momentum must lie in (0, 1], not {config.batch_norm_momentum}"
-    for name, weight in config.loss_weights.items():
-        if weight < 0 and not name.startswith("first_"):
-            yield f"{name}_loss_weight must not be negative, not {weight}"
+    weights = (field.name for field in fields(config) if field.name.endswith("_loss_weight"))
+    for name in (*weights, "pixel_loss_factor"):
+        if getattr(config, name) < 0:
+            yield f"{name} must not be negative, not {getattr(config, name)}"

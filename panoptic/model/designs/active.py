@@ -67,13 +67,12 @@ class Active(Generic[M]):
 
 def loss_weights(network: PanopticNetwork) -> dict[str, float]:
     """Return the weights in the total of the losses that do not weigh 1: the config's, or the active components'."""
-    found = network.config.loss_weights
     if network.config.space != PUBLISHED:
-        return found
-    parts = (network.segmentation, network.foreground_to_background, network.graph, network.panoptic)
-    for part in parts:
-        found |= _traits(part).losses
-    return found | {name: found[name.removeprefix("first_")] for name in found if name.startswith("first_")}
+        return network.config.loss_weights()
+    own: dict[str, float] = {}
+    for part in (network.segmentation, network.foreground_to_background, network.graph, network.panoptic):
+        own |= _traits(part).losses
+    return network.config.loss_weights(own)
 
 
 def total(network: PanopticNetwork, losses: Mapping[str, Tensor]) -> Tensor:

@@ -127,7 +127,7 @@ register(BranchFusion("none", _unconnected, elastic=True))
 register(
     BranchFusion(
         "graph", _graph, elastic=True, needs=(CLASS_SCORES, PIXEL_FEATURES, REGION_FEATURES),
-        losses={"segmentation": 0.5, "roi_segmentation": 0.0},
+        losses={"segmentation": 0.25, "roi_segmentation": 0.0},
     )
 )  # fmt: skip
 register(PanopticHead("merge", _merged, elastic=True))

@@ -37,10 +37,22 @@ def test_the_published_network_keeps_the_published_forms() -> None:
         assert not config.padding_ignored
     scenes = PRESETS[0]
     assert (scenes.backbone_init, scenes.roi_aligned, scenes.mask_aligned) == ("fan_in", True, True)
-    assert scenes.segmentation_loss_weight == 2.0
+    assert scenes.loss_weights()["segmentation"] == pytest.approx(2.0, abs=0.01)
     for config in (scenes, PanopticConfig()):
         assert not config.segmentation_align_corners
         assert config.padding_ignored
+
+
+def test_one_factor_multiplies_the_losses_of_pixels_in_any_model() -> None:
+    config = PanopticConfig(pixel_loss_factor=10.0, relation_loss_weight=3.0)
+    assert config.loss_weights() == pytest.approx(
+        {
+            "segmentation": 3.0, "first_segmentation": 3.0, "roi_segmentation": 0.4, "first_roi_segmentation": 0.4,
+            "panoptic": 1.0, "relation": 3.0,
+        }
+    )  # fmt: skip
+    own = config.loss_weights({"segmentation": 0.2, "relation": 1.0})
+    assert (own["segmentation"], own["first_segmentation"], own["panoptic"], own["relation"]) == (2.0, 2.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,8 @@ def test_the_published_network_keeps_the_published_forms() -> None:
         ({"mask_threshold": float("nan")}, "finite number, not nan"),
         ({"rpn_background_iou": 0.8}, "rpn_background_iou 0.8 must not exceed"),
         ({"batch_norm_momentum": 0.0}, r"\(0, 1\]"),
-        ({"segmentation_loss_weight": -0.3}, "must not be negative"),
+        ({"segmentation_loss_weight": -0.3}, "segmentation_loss_weight must not be negative, not -0.3"),
+        ({"pixel_loss_factor": -1.0}, "pixel_loss_factor must not be negative, not -1.0"),
         ({"image_divisor": 48}, "multiple of the stride 32"),
         ({"segmentation_channels": 8}, "largest of fusion_reductions, 16, not 8"),
     ],

@@ -182,7 +182,7 @@ def test_soft_labels_take_their_part_of_the_total(batch: dict[str, Any], weight:
     _, knowledge = teacher.teach(**batch, generator=seeded())
     losses = student.learn(**batch, knowledge=knowledge, weight=weight, generator=seeded())
     expected = losses["objectness"] + losses["rpn_box"] + losses["box"]
-    for name, factor in (("classification", 1), ("mask", 1), ("segmentation", BOTH.segmentation_loss_weight)):
+    for name, factor in (("classification", 1), ("mask", 1), ("segmentation", BOTH.loss_weights()["segmentation"])):
         expected = expected + factor * ((1 - weight) * losses[name] + weight * losses[f"soft_{name}"])
     torch.testing.assert_close(losses["total"], expected)
 

@@ -56,7 +56,7 @@ def test_every_parameter_learns_and_the_total_is_weighed(
     supernet.activate(supernet.space.sample(np.random.default_rng(0)))
     losses = rival.losses(**make_batch([(96, 96), (80, 70)], [3, 2]), generator=seeded(0))
     assert all(loss.isfinite() and loss.dim() == 0 for loss in losses.values())
-    weights = rival.config.loss_weights
+    weights = rival.config.loss_weights()
     total = sum(weights.get(name, 1.0) * loss for name, loss in losses.items() if name != "total")
     torch.testing.assert_close(losses["total"], total)
     losses["total"].backward()

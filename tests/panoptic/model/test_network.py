@@ -48,7 +48,7 @@ def test_losses_are_finite_and_every_active_parameter_learns(
     assert set(losses) == LOSSES
     assert all(loss.isfinite() and loss.dim() == 0 for loss in losses.values())
     parts = sum(losses[name] for name in LOSSES - {"total", "segmentation"})
-    weight = network.config.segmentation_loss_weight
+    weight = network.config.loss_weights()["segmentation"]
     torch.testing.assert_close(losses["total"], parts + weight * losses["segmentation"])
     losses["total"].backward()
     assert without_gradient(supernet) == []

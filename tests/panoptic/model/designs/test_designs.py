@@ -92,9 +92,9 @@ def test_a_path_has_its_own_losses_weights_and_gradients(name: str, make_batch: 
     losses = network.losses(**make_batch([(96, 96), (80, 70)], [3, 2]), generator=seeded(0))
     assert set(losses) == LOSSES | OWN[name]
     assert all(loss.isfinite() for loss in losses.values())
-    weights = {**network.config.loss_weights, **published(name).loss_weights}
+    weights = {**network.config.loss_weights(), **published(name).loss_weights()}
     if name == "auto-panoptic":  # whose weight is the config's
-        weights = network.config.loss_weights
+        weights = network.config.loss_weights()
     total = sum(weights.get(loss, 1.0) * value for loss, value in losses.items() if loss != "total")
     torch.testing.assert_close(losses["total"], total)
     losses["total"].backward()
@@ -150,9 +150,11 @@ def test_the_weights_and_rules_of_a_design_are_those_of_the_active_components() 
     mixed = supernet.activate(
         {**mixed, "fusion.upsnet": "graph", "mask_head": "searched", "mask.0": "dw3", "mask.1": "dw3"}
     )
+    factor = network.config.pixel_loss_factor
+    assert factor > 1
     assert loss_weights(network) == {
-        "segmentation": 0.5, "roi_segmentation": 0.0, "first_segmentation": 0.5, "first_roi_segmentation": 0.0,
-        "panoptic": 0.1, "relation": 1.0,
+        "segmentation": 0.25 * factor, "first_segmentation": 0.25 * factor, "panoptic": 0.1 * factor, "relation": 1.0,
+        "roi_segmentation": 0.0, "first_roi_segmentation": 0.0,
     }  # fmt: skip
     given = MergeRules(score_threshold=0.4, stuff_area=7)
     assert rules_of(network, given) == MergeRules("score", 0.6, 0.3, 7)
