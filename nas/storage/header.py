@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from autopanoptic.nas.storage.events import short
-from autopanoptic.nas.storage.journal import JournalError
+from autopanoptic.nas.storage.errors import JournalError
+from autopanoptic.nas.storage.reading import short
 
 FORMAT = 2
 """Of the events; it changes with them. A release reads its own."""
 INFORMING = ("event", "format", "version", "initial")
 """What may differ between a search and its journal: the journal's own initial architectures count."""
+
+LONGEST_REPR = 10_000
+"""Characters of a ``repr`` that are parsed, since Python's parser may crash at longer ones of a stranger."""
 
 
 def library_version() -> str:
@@ -82,9 +85,11 @@ def _same_but_for_defaults(theirs: str, ours: object) -> bool:
 
 def _parameters(text: str) -> dict[str, str] | None:
     """Return the parameters that a ``repr`` shows as text, and the class under ""; None for another form."""
+    if len(text) > LONGEST_REPR:
+        return None
     try:
         call = ast.parse(text, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two where brackets are too deep
         return None
     if not isinstance(call, ast.Call) or call.args:
         return None

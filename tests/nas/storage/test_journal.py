@@ -183,6 +183,9 @@ def test_interrupt_within_a_write_takes_it_back(tmp_path: Path, monkeypatch: pyt
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    journal = Journal(tmp_path / "file" / "j.jsonl")
+    with pytest.raises(JournalError, match=r"j\.jsonl cannot be read: Not a directory"):
+        Journal(tmp_path / "file" / "j.jsonl")
+    journal = Journal(tmp_path / "later" / "j.jsonl")
+    (tmp_path / "later").write_text("")
     with pytest.raises(JournalError, match="cannot be written"):
         journal.append({"event": "a"})
