@@ -8,7 +8,7 @@ from typing import Any
 from autopanoptic.nas.costs.table import constraints_of
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import MISFITS, said
-from autopanoptic.nas.storage.header import check_format
+from autopanoptic.nas.storage.header import check_format, check_initial
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import objectives_of
@@ -27,6 +27,7 @@ def described(path: object, header: Mapping[str, Any] | None) -> tuple[SearchSpa
     if header is None or header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
         raise JournalError(f"{path} does not begin with the description of a search.")
     check_format(path, header)
+    check_initial(path, header)
     try:
         objectives = objectives_of(dict(header["objectives"]))
         history = History(objectives, constraints_of(dict(header.get("constraints", {}))))

@@ -41,6 +41,17 @@ def check_format(journal_path: object, header: Mapping[str, Any]) -> None:
         )
 
 
+def check_initial(journal_path: object, header: Mapping[str, Any]) -> None:
+    """Check that the architectures with which a search began are a list of objects, where the header has them.
+
+    Raises:
+        JournalError: when they are not.
+    """
+    initial = header.get("initial", [])
+    if not isinstance(initial, list) or not all(isinstance(one, dict) for one in initial):
+        raise JournalError(f"{journal_path} has initial architectures that are none: {short(initial)}.")
+
+
 def check_header(
     journal_path: object, known: Mapping[str, Any], header: Mapping[str, Any], parametrised: Mapping[str, object]
 ) -> None:
@@ -57,6 +68,7 @@ def check_header(
         JournalError: names the first property in which they differ, with both values.
     """
     check_format(journal_path, known)
+    check_initial(journal_path, known)
     for name in header:
         theirs, ours = known.get(name), header[name]
         if name in INFORMING or theirs == ours:

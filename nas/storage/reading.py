@@ -43,7 +43,7 @@ class Reading:
 
     def __iter__(self) -> Iterator[Event]:
         self._start()
-        for line in _lines(self.path):
+        for line in lines(self.path):
             if not line.endswith(b"\n") or self.length == self._end:
                 return
             event = parsed(line, f"{self.path}, line {self.count + 1}", remedy=_remedy(self.count))
@@ -65,7 +65,12 @@ class Reading:
         return self
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file as bytes, with their ends; none where there is no file.
+
+    Raises:
+        JournalError: when the path is a folder or cannot be read.
+    """
     try:
         if path.is_dir():
             within = ", ".join(str(file) for file in sorted(path.glob("*.jsonl")))
@@ -111,5 +116,9 @@ _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 def short(value: Any) -> str:
     """Return a value for an error message, cut after 200 characters."""
-    text = repr(value)
+    return cut(repr(value))
+
+
+def cut(text: str) -> str:
+    """Return a text, cut after 200 characters."""
     return text if len(text) <= 200 else f"{text[:200]}..."
