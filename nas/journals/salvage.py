@@ -17,7 +17,7 @@ def salvaged(line: bytes) -> list[Event]:
     Two may stand on it where an end of line is lost, or one behind the beginning of another that a kill cut short.
     """
     starts = [match.start() for match in re.finditer(re.escape(START), line)]
-    pieces = [line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True)]
+    pieces = [line[start:end] for start, end in zip(starts, [*starts, len(line)][1:], strict=True)]
     return [event for piece in pieces for event in _event_of(piece)]
 
 

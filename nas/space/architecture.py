@@ -107,8 +107,8 @@ class Architecture(Mapping[str, Option]):
             ValueError: when the file is not a JSON object of scalars.
         """
         try:
-            options: Any = json.loads(Path(path).read_text())
-        except json.JSONDecodeError as error:
+            options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not a JSON file: {error}.") from error
         if not isinstance(options, dict) or not all(isinstance(v, (str, int, float, bool)) for v in options.values()):
             raise ValueError(f"{path} is not an architecture: it must hold one JSON object of label: option.")

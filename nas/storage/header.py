@@ -42,14 +42,18 @@ def check_format(journal_path: object, header: Mapping[str, Any]) -> None:
 
 
 def check_initial(journal_path: object, header: Mapping[str, Any]) -> None:
-    """Check that the architectures with which a search began are a list of objects, where the header has them.
+    """Check that the architectures with which a search began are objects of options, where the header has them.
 
     Raises:
         JournalError: when they are not.
     """
     initial = header.get("initial", [])
-    if not isinstance(initial, list) or not all(isinstance(one, dict) for one in initial):
+    if not isinstance(initial, list) or not all(map(_are_options, initial)):
         raise JournalError(f"{journal_path} has initial architectures that are none: {short(initial)}.")
+
+
+def _are_options(values: object) -> bool:
+    return isinstance(values, dict) and all(isinstance(option, (str, int, float)) for option in values.values())
 
 
 def check_header(
