@@ -75,12 +75,10 @@ def main() -> None:
         for kind in ("result", "search"):
             command = [sys.executable, "-c", OPEN, kind, str(path), str(options.choices)]
             found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-            print(
-                ", ".join(
-                    f"{name} {value if isinstance(value, str) else round(value, 2)}"
-                    for name, value in found[-1].items()
-                )
+            shown = (
+                f"{name} {round(value, 2) if isinstance(value, float) else value}" for name, value in found[-1].items()
             )
+            print(", ".join(shown), flush=True)
     if options.json:
         values = {"trials": options.trials, "choices": options.choices, "opened": found}
         options.json.write_text(json.dumps(values, indent=1) + "\n")

@@ -1,7 +1,7 @@
 """Counts the faults that searches survive, and writes ``docs/reliability.md``.
 
-Run as ``python -m benchmarks.faults [--kills 100] [--files 10000]``; ten minutes or so on one core. Each count goes into
-``benchmarks/results/faults``. ``--page`` writes the page alone, from the counts that are there.
+Run as ``python -m benchmarks.faults [--kills 100] [--files 10000]``; ten minutes or so on one core. Each count goes
+into ``benchmarks/results/faults``. ``--page`` writes the page alone, from the counts that are there.
 """
 
 from __future__ import annotations
