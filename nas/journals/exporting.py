@@ -47,23 +47,23 @@ def _names(rows: Rows) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _write_csv(rows: Rows, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+def _write_csv(rows: Rows, partial: Path) -> None:
+    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, _names(rows))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _write_json(rows: Rows, path: Path) -> None:
-    path.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+def _write_json(rows: Rows, partial: Path) -> None:
+    partial.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
 
 
-def _write_parquet(rows: Rows, path: Path) -> None:
+def _write_parquet(rows: Rows, partial: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
     columns = {_utf8(name): _column([row.get(name) for row in rows]) for name in _names(rows)}
-    parquet.write_table(pyarrow.table(columns), path)
+    parquet.write_table(pyarrow.table(columns), partial)
 
 
 def _column(values: list[Any]) -> list[Any]:
