@@ -21,12 +21,12 @@ from autopanoptic.panoptic.run.pretrained import require_pretrained
 from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
 from autopanoptic.panoptic.run.train_supernet import require_supernet
 from autopanoptic.panoptic.search.architecture_files import load_shipped, options_for, read_architecture_file, shipped
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config, require_for_any_classes, usage_of
 from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.search import the_network
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 
 

@@ -14,10 +14,10 @@ from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import device_of, devices_of, threads_of_torch
 from autopanoptic.panoptic.stages.networks import usage_of
 from autopanoptic.panoptic.stages.retrain import retrain
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bars
 
 

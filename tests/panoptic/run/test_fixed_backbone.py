@@ -23,9 +23,9 @@ from autopanoptic.panoptic.run.retrain import retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.predict import predict
 

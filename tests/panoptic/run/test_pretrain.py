@@ -24,9 +24,9 @@ from autopanoptic.panoptic.run.pretrain import pretrain, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import start_of, started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.recipe import Recipe
