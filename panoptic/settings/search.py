@@ -41,6 +41,9 @@ class SearchSettings:
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
             With a cost the last of several is the network made by hand.
+        screened: How many of the best candidates are trained a little first, beginning as `Settings.init` says, at
+            least `finalists`; the best of them on nas_val become finalists. 0 for none: their paths decide.
+        screening_passes: Of such a training, at least 1.
         random_draws: Whether a run measures as many random draws beside the search, and trains the best of them too.
         hand_made: Whether a run trains the network made by hand beside what was searched.
     """
@@ -55,6 +58,8 @@ class SearchSettings:
     recalibration_batches: int = 8
     warm_start: str | None = None
     finalists: int = 1
+    screened: int = 0
+    screening_passes: int = 60
     random_draws: bool = True
     hand_made: bool = True
 
@@ -67,7 +72,10 @@ class SearchSettings:
         require_options(self)
         require_at_least(2, self, "trials")
         require_at_least(0, self, "recalibration_batches")
-        require_at_least(1, self, "finalists")
+        require_at_least(1, self, "finalists", "screening_passes")
+        require_at_least(0, self, "screened")
+        if 0 < self.screened < self.finalists:
+            raise ValueError(f"screened must be 0 or at least finalists, {self.finalists}, not {self.screened}")
         if self.warm_start is not None and not self.warm_start.strip():
             raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
         if self.max_gflops is not None and not self.max_gflops > 0:

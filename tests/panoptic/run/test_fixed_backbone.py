@@ -42,6 +42,7 @@ TINY: dict[str, Any] = {
     "search.trials": 4,
     "search.recalibration_batches": 1,
     "search.finalists": 1,
+    "search.screened": 0,
     "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
 }
 PUBLISHED: dict[str, Any] = {

@@ -45,7 +45,7 @@ SETTINGS = load_config(
         "largest": None,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 3, "recalibration_batches": 1, "finalists": 1},
+        "search": {"trials": 3, "recalibration_batches": 1, "finalists": 1, "screened": 2, "screening_passes": 1},
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )
@@ -113,7 +113,7 @@ def replace_init(settings: Settings, init: str) -> Settings:
 def test_the_run_of_all_stages_goes_on_from_there(staged: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(staged, tmp_path / "run"))
     kept = {path: path.read_bytes() for path in (folder / "pretraining").rglob("backbone.pt")}
-    assert len(kept) == 2
+    assert len(kept) == 3  # the supernet and the two that are screened
     reports = Pipeline(SETTINGS, folder, quiet()).run()
     assert {path: path.read_bytes() for path in kept} == kept
     # Those that are compared begin by the same rule.
