@@ -42,7 +42,7 @@ TABLES = (
         "camvid",
         "CamVid at 192x256",
         f"autopanoptic panoptic compare --config camvid --data data/camvid --seeds 2 --name camvid-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},searched=runs/camvid,hand-made@upsnet,hand-made@searched \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},searched=runs/camvid \\\n"
         f"    --json {RESULTS}/camvid.json",
     ),
 )
