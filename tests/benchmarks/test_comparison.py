@@ -59,6 +59,17 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
     assert path.read_text() == text
 
 
+def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
+    (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
+    assert "one weight changed" not in comparison.page(tmp_path)
+    changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), ())
+    (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
+    text = comparison.page(tmp_path)
+    assert "| as published | 61.0 | - | - | - |" in text
+    assert "| without the loss of regions | 65.2 | - | - | - |" in text
+    assert "0.15 of the panoptic loss" not in text
+
+
 def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     text = comparison.page(Path("nowhere"))
     published = text.split("## Published: COCO val")[1].split("\n## ")[0]
@@ -69,8 +80,8 @@ def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     assert "nothing here was measured by this library" in published
 
 
-@pytest.mark.parametrize("table", comparison.TABLES, ids=lambda one: one.file)
-def test_its_commands_are_commands(table: comparison.Table) -> None:
+@pytest.mark.parametrize("table", (*comparison.TABLES, *comparison.VARIANTS), ids=lambda one: one.file)
+def test_its_commands_are_commands(table: comparison.Table | comparison.Variant) -> None:
     words = shlex.split(table.command)
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
     known = {option for one in command.params for option in one.opts}
