@@ -16,7 +16,7 @@ from autopanoptic.panoptic.compare.making import source_of
 from autopanoptic.panoptic.compare.naming import Kind, named
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, mean_of
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
-from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.layers import change, shipped
 from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.quality.bootstrap import Estimate
 from benchmarks import comparison
@@ -80,7 +80,7 @@ def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     assert "nothing here was measured by this library" in published
 
 
-@pytest.mark.parametrize("table", (*comparison.TABLES, *comparison.VARIANTS), ids=lambda one: one.file)
+@pytest.mark.parametrize("table", [*comparison.TABLES, *comparison.VARIANTS], ids=lambda one: one.file)
 def test_its_commands_are_commands(table: comparison.Table | comparison.Variant) -> None:
     words = shlex.split(table.command)
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
@@ -91,8 +91,9 @@ def test_its_commands_are_commands(table: comparison.Table | comparison.Variant)
     assert given["--config"] in shipped()
     assert given["--json"] == str(comparison.RESULTS / f"{table.file}.json")
     names = given["--models"].split(",")
-    assert set(MODELS) <= set(names)
-    source = source_of(given["--config"], [])
+    assert set(MODELS) <= set(names) or isinstance(table, comparison.Variant)
+    changes = [(*change(value), flag) for flag, value in pairwise(words) if flag == "--set"]
+    source = source_of(given["--config"], changes)
     for name in names:
         if not re.search("runs/|@searched", name):
             assert named(name, source).name == name
