@@ -24,7 +24,7 @@ class Shortlist:
 
     Attributes:
         candidates: The best by their paths first.
-        by_hand: The network made by hand, where the search has measured it and it keeps the budget.
+        by_hand: The network made by hand, where there is one that keeps the budget; the search may have given it up.
     """
 
     candidates: list[Architecture]
@@ -68,9 +68,9 @@ def within_budget(searched: Result, fronts: Fronts) -> Shortlist:
     most = fronts.budget * (1 + TOLERANCE)
     kept = _ranked(searched, lambda trial: trial.metrics[fronts.cost] <= most)
     dear = _ranked(searched, lambda trial: fronts.budget / 2 < trial.metrics[fronts.cost] <= most)
-    by_hand = fronts.chosen(HAND_MADE).architecture
+    by_hand = fronts.chosen(HAND_MADE)
     found = list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))
-    return Shortlist(found, by_hand if by_hand in kept else None)
+    return Shortlist(found, by_hand.architecture if by_hand.cost <= most else None)
 
 
 def _ranked(searched: Result, kept: Callable[[Trial], bool]) -> list[Architecture]:

@@ -42,6 +42,10 @@ def test_the_best_goes_before_the_best_dear_ones() -> None:
     assert found.candidates[:4] == [one(6), one(5), one(2), one(3)]
     assert found.finalists(found.candidates, 1) == [fronts.chosen("searched").architecture]
     assert len(found.candidates) == 6
+    # The search has not measured the network made by hand, or has given it up.
+    by_hand = fronts.chosen("hand-made").architecture
+    assert by_hand not in found.candidates
+    assert found.finalists(found.candidates, 2) == [one(6), by_hand]
 
 
 def test_the_last_of_several_is_the_network_made_by_hand() -> None:
