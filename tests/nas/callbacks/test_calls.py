@@ -155,6 +155,13 @@ def test_an_exception_is_logged_once_and_changes_nothing(
     assert (f"raised {broken.calls} exceptions" in caplog.text) == (broken.calls > 1)
 
 
+def test_each_run_logs_anew(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    search = made(Raises(ValueError("x"), "on_search_end"))
+    search.run(6)
+    search.run(7)
+    assert caplog.text.count("Raises.on_search_end raised an exception") == 2
+
+
 def test_who_cannot_begin_hears_no_more_of_the_run(made: Made) -> None:
     broken, recorder = Raises(OSError("no server"), "on_search_start"), Recorder()
     broken.on_trial_end = broken.on_search_end = lambda *_: recorder.calls.append(("wrong",))  # type: ignore[method-assign]

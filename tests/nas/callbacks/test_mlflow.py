@@ -123,6 +123,17 @@ def test_a_search_that_goes_on_has_each_trial_once(
         assert len(log.series(run, "report/value")) == 2
 
 
+def test_reports_of_an_attempt_that_is_void_are_gone(made: Made, uri: str, experiment: str) -> None:
+    for step in (7, 1):
+        with made(MLflowCallback(experiment, uri)) as search:
+            trial = search.ask()
+            assert trial is not None
+            search.report(trial, step, {"value": 1.0})
+    log = Log(uri, experiment)
+    (run,) = log.trials[0]
+    assert log.series(run, "report/value") == [(1, 1.0)]
+
+
 def test_trials_may_go_without_runs(made: Made, uri: str, experiment: str) -> None:
     made(MLflowCallback(experiment, uri, trials=False)).run(4)
     made(MLflowCallback(experiment, uri, trials=False)).run(6)

@@ -59,6 +59,15 @@ def test_the_figures_are_those_of_the_search(made: Made, tmp_path: Path) -> None
     assert b"RegularizedEvolution" in text.tensor_proto.string_val[0]
 
 
+def test_the_best_keeps_the_constraints(made: Made, tmp_path: Path) -> None:
+    search = made(TensorBoardCallback(tmp_path / "tb"), constraints={"cost": (None, 1.0)})
+    search.run(20)
+    best = search.history.best
+    assert best is not None
+    assert max(trial.metrics["value"] for trial in search.history.completed) > best.metrics["value"]
+    assert scalars(only(tmp_path / "tb"), "best/value")[-1][1] == best.metrics["value"]
+
+
 def test_each_trial_has_a_run(made: Made, tmp_path: Path) -> None:
     search = made(TensorBoardCallback(tmp_path / "tb"))
     search.run(20)
