@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from autopanoptic.nas.journals.commands import app as journal_commands
+from autopanoptic.nas.results.printable import printable
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.storage.journal import JournalError
 
@@ -97,7 +99,7 @@ def _explained(problem: BaseException, command: str | None) -> str:
         return f"{problem}. {_remedy(task)}"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         return f"{problem.filename}: {problem.strerror}"  # which Python writes with a number
-    return str(problem) or type(problem).__name__
+    return printable(problem) or type(problem).__name__
 
 
 app = typer.Typer(cls=_Program, no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -117,6 +119,9 @@ def program(
     show_traceback: Annotated[bool, typer.Option("--traceback", help="Print where an error came from.")] = False,
 ) -> None:
     """Neural architecture search."""
+
+
+app.add_typer(journal_commands, name="journal")
 
 
 @app.command()

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autopanoptic.nas.results._optuna import quiet, require_optuna
 from autopanoptic.nas.results.result import Result
-from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.storage.journal import JournalError
+from autopanoptic.nas.storage.reading import Reading
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -58,7 +60,7 @@ def export_optuna(journal: str | Path, storage_url: str | BaseStorage, study_nam
     """
     require_optuna("export_optuna")
     result = Result.from_journal(journal)
-    events = Journal(journal).events  # read later, so that it tells the times of all that the result holds
+    events = Reading(Path(journal))  # read later, so that it tells the times of all that the result holds
     with quiet():
         storage = storage_of(storage_url)
         try:
@@ -99,9 +101,10 @@ def storage_of(url: str | BaseStorage) -> BaseStorage:
 class _Export:
     """A journal and the study that it goes into."""
 
-    def __init__(self, result: Result, events: Sequence[Mapping[str, Any]], journal: Path) -> None:
-        self._result, self._header, self._journal = result, events[0], journal
-        self._mark = hashlib.sha256(json.dumps(events[:2], sort_keys=True).encode()).hexdigest()[:16]
+    def __init__(self, result: Result, events: Reading, journal: Path) -> None:
+        first = list(islice(events, 2))
+        self._result, self._header, self._journal = result, first[0], journal
+        self._mark = hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:16]
         self._began = _times(events, ("asked", "restarted"))
         self._ended = _times(events, ("completed", "failed", "stopped"))
 
@@ -179,8 +182,18 @@ class _Export:
 
 
 def _times(events: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[int, datetime]:
-    """Return the time of each trial's last event of some kinds."""
-    return {event["trial"]: datetime.fromtimestamp(event["time"]) for event in events if event["event"] in kinds}
+    """Return the time of each trial's last event of some kinds.
+
+    Raises:
+        JournalError: when an event of theirs has no time.
+    """
+    found: dict[int, datetime] = {}
+    for event in events:
+        if event["event"] in kinds:
+            if "time" not in event:
+                raise JournalError(f"The journal lacks a time of trial {event['trial']}, which Optuna must know.")
+            found[event["trial"]] = datetime.fromtimestamp(event["time"])
+    return found
 
 
 def _state(trial: Trial) -> OptunaState:

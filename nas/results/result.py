@@ -11,14 +11,13 @@ from typing import Any
 
 from autopanoptic.nas.costs.table import constraints_of
 from autopanoptic.nas.results.budget import best_within
+from autopanoptic.nas.results.described import described
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.files import whole
-from autopanoptic.nas.storage.header import check_format
-from autopanoptic.nas.storage.journal import Journal, JournalError
+from autopanoptic.nas.storage.reading import Reading
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.objective import objectives_of
 from autopanoptic.nas.trials.pareto import hypervolume
 from autopanoptic.nas.trials.trial import Trial
 
@@ -67,15 +66,10 @@ class Result:
         """
         if not Path(path).exists():
             raise FileNotFoundError(f"There is no journal {path}.")
-        events = Journal(path).events
-        header = events[0] if events else {}
-        if header.get("event") != "search" or not {"objectives", "space"} <= header.keys():
-            raise JournalError(f"{path} does not begin with the description of a search.")
-        check_format(path, header)
-        history = History(objectives_of(header["objectives"]), constraints_of(header.get("constraints", {})))
-        space = SearchSpace.from_json(header["space"])
-        replay(history, events, space)
-        return cls(space, history, end_of(events))
+        reading = Reading(Path(path))
+        space, history = described(path, reading.header())
+        replay(history, reading, space)
+        return cls(space, history, end_of(reading.last))
 
     @property
     def best(self) -> Trial:

@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from autopanoptic.nas.results.printable import printable
 from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial
@@ -47,7 +48,7 @@ def print_summary(
     """
     console = Console(highlight=False)
     console.print(Text(str(title), "bold"))
-    console.print(Text(_counts(result)))
+    console.print(Text(summed_up(result)))
     best = result.history.ranked()[:top]
     if not best:
         return
@@ -59,10 +60,18 @@ def print_summary(
         _print_options(console, result, len(best), everything)
 
 
-def _counts(result: Result) -> str:
+def print_trials(result: Result, top: int) -> None:
+    """Print the best trials of a result, in a table that fits the terminal; nothing where none has completed."""
+    best = result.history.ranked()[:top]
+    if best:
+        _print_trials(Console(highlight=False), result, best, f"Best {len(best)} trials", everything=False)
+
+
+def summed_up(result: Result) -> str:
+    """Return how many trials are in which state, and why the search ended."""
     states = Counter(trial.state.value for trial in result.history)
     counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
-    ending = ENDINGS.get(result.ended, result.ended)
+    ending = printable(ENDINGS.get(result.ended, result.ended))
     return f"{len(result.history)} trials of a space of {result.space.counted}: {counts} ({ending})"
 
 
@@ -86,7 +95,7 @@ def _print_trials(console: Console, result: Result, trials: Sequence[Trial], tit
             console.print(trial_table(result.history, trials, names))
     elif further:
         left = [name for names in further for name in names]
-        console.print(Text(f"Without {', '.join(left)}: see them by --all, or in a wider terminal.", "dim"))
+        console.print(Text(f"Without {printable(', '.join(left))}: see them by --all, or in a wider terminal.", "dim"))
 
 
 def main_metrics(history: History) -> list[str]:
@@ -129,7 +138,7 @@ def trial_table(history: History, trials: Iterable[Trial], names: Sequence[str],
     for name in names:
         # A long name takes several lines rather than the room of other metrics.
         style = "bold" if name in objectives else ""
-        table.add_column(Text(name), justify="right", style=style, overflow="fold", max_width=LONGEST_NAME)
+        table.add_column(Text(printable(name)), justify="right", style=style, overflow="fold", max_width=LONGEST_NAME)
     if last:
         table.add_column("seconds", justify="right")
         table.add_column("architecture", no_wrap=True)
@@ -143,11 +152,11 @@ def _print_answer(console: Console, result: Result, everything: bool) -> None:
     best = result.history.best
     if best is None:
         limits = " and ".join(map(str, result.history.constraints))
-        console.print(Text(f"\nNone of the trials keeps {limits}.", "bold"))
+        console.print(Text(f"\nNone of the trials keeps {printable(limits)}.", "bold"))
         return
     pairs = list(best.architecture.items())
     shown = pairs if everything else pairs[:MOST_CHOICES]
-    cells = [Text.assemble((f"{label} ", "dim"), str(option)) for label, option in shown]
+    cells = [Text.assemble((f"{printable(label)} ", "dim"), printable(option)) for label, option in shown]
     _print_titled(console, f"Options of the best trial, {best.id}", Columns(cells, column_first=True, padding=(0, 3)))
     _print_rest(console, len(pairs) - len(shown))
 
@@ -160,7 +169,8 @@ def _print_options(console: Console, result: Result, top: int, everything: bool)
     shown = counts if everything else counts[:MOST_CHOICES]
     for label, found in shown:
         used = sorted(((option, count) for option, count in found.items() if count), key=lambda pair: -pair[1])
-        table.add_row(Text(label), Text(", ".join(f"{option} ×{count}" for option, count in used) or "inactive"))
+        counted = ", ".join(f"{printable(option)} ×{count}" for option, count in used)
+        table.add_row(Text(printable(label)), Text(counted or "inactive"))
     _print_titled(console, f"Options of the best {top} trials", table)
     _print_rest(console, len(counts) - len(shown))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from autopanoptic.nas.executors.base import Outcome
@@ -22,21 +22,22 @@ class Attempts:
         retries: how many more attempts a trial has.
         retry_on: an exception class, or a tuple of them, after which a trial is tried again; so it is after the death
             of its worker.
-        events: what has happened before.
 
     Raises:
         TypeError: when ``retry_on`` holds what is no exception class.
     """
 
-    def __init__(self, retries: int, retry_on: RetryOn, events: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, retries: int, retry_on: RetryOn) -> None:
         self._retries = retries
         self._names = _names(retry_on)
         self._used: Counter[int] = Counter()
-        for event in events:
-            if event["event"] in ("died", "attempt_failed"):
-                self._used[event["trial"]] += 1
-            elif event["event"] == "reopened":
-                self.start_anew(event["trial"])
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Take in an event that has happened before."""
+        if event["event"] in ("died", "attempt_failed"):
+            self._used[event["trial"]] += 1
+        elif event["event"] == "reopened":
+            self.start_anew(event["trial"])
 
     def start_anew(self, trial_id: int) -> None:
         """Forget the attempts at a trial."""

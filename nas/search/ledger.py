@@ -80,7 +80,7 @@ class Ledger:
             with deferred_interrupt():
                 trial = changed(self.history, event)
                 if self.journal is not None:
-                    if not self.journal.events:
+                    if not self.journal.count:
                         self.journal.append(self._header)
                     self.journal.append({**event, "time": round(time.time(), 3)})
                 enter(self.history, event, trial)

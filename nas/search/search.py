@@ -32,7 +32,7 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.header import FORMAT, check_header, library_version, search_id
-from autopanoptic.nas.storage.journal import Journal, JournalError
+from autopanoptic.nas.storage.journal import Journal, JournalError, reading_of
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
@@ -126,22 +126,24 @@ class Search:
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
-        self.journal = Journal(journal) if isinstance(journal, (str, Path)) else journal
-        events = [] if self.journal is None else self.journal.events
         header = self._header()
         history = History(self.objectives, self.costs.constraints)
-        if self.journal is not None and events:
+        self._attempts = Attempts(self.retries, retry_on)
+        reading = reading_of(journal)
+        known = None if reading is None else reading.header()
+        if reading is not None and known is not None:
             parametrised = {"strategy": strategy, "stopper": stopper}
-            check_header(self.journal.path, events[0], header, parametrised)
-            replay(history, events, self.space)
-            initial = events[0].get("initial", [])
-            header["id"] = search_id(self.journal.path, events[0])
+            check_header(reading.path, known, header, parametrised)
+            replay(history, reading, self.space, self._attempts.see)
+            initial = known.get("initial", [])
+            header["id"] = search_id(reading.path, known)
+        opened = None if reading is None else Journal(reading)
+        self.journal = journal if isinstance(journal, Journal) else opened
         self.initial = first_ones(initial, self.space, self.costs)
         header["initial"] = [architecture.to_json() for architecture in self.initial]
         self._ledger = Ledger(history, self.journal, header, Callbacks(callbacks))
-        self._attempts = Attempts(self.retries, retry_on, events)
         self._again = [trial.id for trial in history.running]
-        self._ended = end_of(events)
+        self._ended = None if self.journal is None else end_of(self.journal.last)
         self._late: set[int] = set()
 
     def _header(self) -> dict[str, Any]:
@@ -390,7 +392,7 @@ class Search:
     def _finish(self, reason: str) -> None:
         self._ended = reason
         # A search that had ended already leaves its journal as it is.
-        if self.journal is not None and end_of(self.journal.events) != reason:
+        if self.journal is not None and end_of(self.journal.last) != reason:
             self._ledger.record("ended", reason=reason)
 
     def result(self) -> Result:

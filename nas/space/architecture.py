@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,9 +25,13 @@ class Architecture(Mapping[str, Option]):
         canonical_of: the mark of the search space in which it is canonical; copies and pickles are without it.
     """
 
+    # A search may hold hundreds of thousands of them.
+    __slots__ = ("_canonical_of", "_hash", "_options")
+
     def __init__(self, options: Mapping[str, Option], canonical_of: object = None) -> None:
         self._options = dict(options)
         self._canonical_of = canonical_of
+        self._hash: int | None = None
 
     def is_canonical_of(self, mark: object) -> bool:
         """Return whether a space with this mark has made the architecture, so that it need not check it again."""
@@ -46,11 +49,9 @@ class Architecture(Mapping[str, Option]):
     def __contains__(self, label: object) -> bool:
         return label in self._options
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(frozenset(self._options.items()))
-
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._options.items()))
         return self._hash
 
     def __reduce__(self) -> tuple[type[Architecture], tuple[dict[str, Option]]]:
@@ -78,7 +79,7 @@ class Architecture(Mapping[str, Option]):
     def __repr__(self) -> str:
         return f"Architecture({self._options})"
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Ten hexadecimal digits that depend on the options alone."""
         text = json.dumps(self._options, sort_keys=True)
@@ -106,8 +107,8 @@ class Architecture(Mapping[str, Option]):
             ValueError: when the file is not a JSON object of scalars.
         """
         try:
-            options: Any = json.loads(Path(path).read_text())
-        except json.JSONDecodeError as error:
+            options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not a JSON file: {error}.") from error
         if not isinstance(options, dict) or not all(isinstance(v, (str, int, float, bool)) for v in options.values()):
             raise ValueError(f"{path} is not an architecture: it must hold one JSON object of label: option.")

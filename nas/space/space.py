@@ -180,15 +180,15 @@ class SearchSpace:
             ValueError: names an unknown label, a missing choice or an unknown option.
         """
         options: dict[str, Option] = {}
-        for choice in self.choices:
-            if not choice.active(options):
+        for choice, (label, known) in zip(self.choices, self._options.items(), strict=True):
+            if choice.conditions and not choice.active(options):
                 continue
-            if choice.label not in values:
-                raise ValueError(f"The architecture lacks choice {choice.label!r}, one of {list(choice.options)}.")
-            option = values[choice.label]
-            if option not in self._options[choice.label]:
-                raise ValueError(f"Choice {choice.label!r} has no option {option!r}; it has {list(choice.options)}.")
-            options[choice.label] = self._options[choice.label][option]
+            if label not in values:
+                raise ValueError(f"The architecture lacks choice {label!r}, one of {list(choice.options)}.")
+            option = values[label]
+            if option not in known:
+                raise ValueError(f"Choice {label!r} has no option {option!r}; it has {list(choice.options)}.")
+            options[label] = known[option]
         if len(options) < len(values):
             unknown = [label for label in values if label not in self._options]
             if unknown:

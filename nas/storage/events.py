@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.storage.journal import JournalError
+from autopanoptic.nas.storage.checks import check_fields
+from autopanoptic.nas.storage.errors import JournalError
+from autopanoptic.nas.storage.reading import short
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState, reports_of
 
@@ -35,7 +37,8 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     if kind in INFORMING:
         return None
     if kind == "asked":
-        trial = Trial(event["trial"], Architecture(event["architecture"]))
+        options = event["architecture"]
+        trial = Trial(event["trial"], options if isinstance(options, Architecture) else Architecture(options))
         history.check_add(trial)
         return trial
     if not 0 <= event["trial"] < len(history):
@@ -89,39 +92,55 @@ def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
     return trial
 
 
-def replay(history: History, events: Iterable[Mapping[str, Any]], space: SearchSpace) -> None:
+def replay(
+    history: History,
+    events: Iterable[Mapping[str, Any]],
+    space: SearchSpace,
+    see: Callable[[Mapping[str, Any]], object] = lambda event: None,
+) -> None:
     """Bring a history up to date with a journal's events.
 
     Args:
         history: is changed.
-        events: as they stand in the file.
+        events: as they stand in the file, one a line.
         space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
+        see: is shown each event, once the history has it.
 
     Raises:
-        JournalError: names the first event that does not fit those before it.
+        JournalError: names the first event that does not fit those before it, with its line.
     """
     for number, event in enumerate(events, 1):
         try:
-            apply(history, _in_space(event, space))
-        except (IndexError, KeyError, TypeError, ValueError) as problem:
+            apply(history, checked_event(event, space))
+            see(event)
+        except MISFITS as problem:
             raise JournalError(
-                f"Event {number} of the journal, {short(dict(event))}, does not fit what stands before it "
-                f"({type(problem).__name__}: {problem}). Restore the file or delete it."
+                f"Line {number} of the journal, {short(dict(event))}, does not fit what stands before it "
+                f"({said(problem)}). Restore the file, or keep what can be read by `autopanoptic journal repair`."
             ) from problem
 
 
-def _in_space(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
+MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What an event raises that does not fit the history, or is not what a search writes."""
+
+
+def said(problem: BaseException) -> str:
+    """Return what is wrong, on one line."""
+    return f"{type(problem).__name__}: {problem}"
+
+
+def checked_event(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
+    """Return an event that a file holds as a search has recorded it.
+
+    Raises:
+        ValueError: when a field is missing or of another type, or an architecture is not one of the space.
+    """
+    check_fields(event)
     if event["event"] != "asked":
         return event
     return {**event, "architecture": space.without_inactive(event["architecture"])}
 
 
-def end_of(events: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why the search ended; None while it runs, or when it was interrupted."""
-    return events[-1].get("reason") if events and events[-1]["event"] == "ended" else None
-
-
-def short(value: Any) -> str:
-    """Return a value for an error message, cut after 200 characters."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def end_of(last: Mapping[str, Any] | None) -> str | None:
+    """Return why a search ended, of which the last event is given; None while it runs, or when it was interrupted."""
+    return last.get("reason") if last is not None and last["event"] == "ended" else None

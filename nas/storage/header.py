@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from autopanoptic.nas.storage.events import short
-from autopanoptic.nas.storage.journal import JournalError
+from autopanoptic.nas.storage.errors import JournalError
+from autopanoptic.nas.storage.reading import short
 
 FORMAT = 2
 """Of the events; it changes with them. A release reads its own."""
 INFORMING = ("event", "format", "version", "initial", "id")
 """What may differ between a search and its journal: the journal's own initial architectures and id count."""
+
+LONGEST_REPR = 10_000
+"""Characters of a ``repr`` that are parsed, since Python's parser may crash at longer ones of a stranger."""
 
 
 def library_version() -> str:
@@ -46,6 +49,21 @@ def check_format(journal_path: object, header: Mapping[str, Any]) -> None:
         )
 
 
+def check_initial(journal_path: object, header: Mapping[str, Any]) -> None:
+    """Check that the architectures with which a search began are objects of options, where the header has them.
+
+    Raises:
+        JournalError: when they are not.
+    """
+    initial = header.get("initial", [])
+    if not isinstance(initial, list) or not all(map(_are_options, initial)):
+        raise JournalError(f"{journal_path} has initial architectures that are none: {short(initial)}.")
+
+
+def _are_options(values: object) -> bool:
+    return isinstance(values, dict) and all(isinstance(option, (str, int, float)) for option in values.values())
+
+
 def check_header(
     journal_path: object, known: Mapping[str, Any], header: Mapping[str, Any], parametrised: Mapping[str, object]
 ) -> None:
@@ -62,6 +80,7 @@ def check_header(
         JournalError: names the first property in which they differ, with both values.
     """
     check_format(journal_path, known)
+    check_initial(journal_path, known)
     for name in header:
         theirs, ours = known.get(name), header[name]
         if name in INFORMING or theirs == ours:
@@ -90,9 +109,11 @@ def _same_but_for_defaults(theirs: str, ours: object) -> bool:
 
 def _parameters(text: str) -> dict[str, str] | None:
     """Return the parameters that a ``repr`` shows as text, and the class under ""; None for another form."""
+    if len(text) > LONGEST_REPR:
+        return None
     try:
         call = ast.parse(text, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two where brackets are too deep
         return None
     if not isinstance(call, ast.Call) or call.args:
         return None

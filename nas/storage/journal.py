@@ -10,11 +10,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from autopanoptic.nas.storage.errors import JournalError as JournalError
 from autopanoptic.nas.storage.lock import FileLock, LockedError
-
-
-class JournalError(RuntimeError):
-    """The journal's file is damaged, in use by another search, cannot be written, or belongs to another search."""
+from autopanoptic.nas.storage.reading import Event, Reading
 
 
 class Journal:
@@ -24,28 +22,42 @@ class Journal:
     gives it back, in any thread. Each record is on the disk when :meth:`append` returns, and nothing of it is when it
     raises. A last line that a kill cut short is dropped. A process that is forked off does not share the lock.
 
+    The file is read once, when the journal is made; of its events no more than the first and the last stay in memory.
+
     Args:
         path: the file; made, with its folder, by the first :meth:`append`. A relative one is taken from the folder in
-            which the program is now, whatever the folder is later.
+            which the program is now, whatever the folder is later. Or a :class:`Reading` of the file that has come to
+            its end, which spares another one.
 
     Attributes:
-        events: what the file held when it was opened, and what was appended since.
+        count: the number of events that the file held when it was opened, and of those appended since.
+        last: the last of them; None where there is none.
 
     Raises:
-        JournalError: when the path is a folder, or a line other than the last is damaged.
+        JournalError: when the path is a folder or cannot be read, or a line other than the last is damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, path: str | Path | Reading) -> None:
+        read = path if isinstance(path, Reading) else Reading(Path(path)).to_the_end()
+        self.path = read.path.absolute()
         self._lock = FileLock(Path(f"{self.path}.lock"))
         self._file: FileIO | None = None
-        self.events, self._length = _read(self.path)
+        self.count, self.last, self._length = read.count, read.last, read.length
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def reading(self) -> Reading:
+        """Return the events, to be read from the file one by one."""
+        return Reading(self.path, self._length)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events; the file is read again each time."""
+        return list(self.reading())
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event to the disk.
@@ -66,7 +78,8 @@ class Journal:
             self._take_back()
             raise
         self._length += len(line)
-        self.events.append(dict(event))
+        self.count += 1
+        self.last = dict(event)
 
     def acquire(self) -> None:
         """Take the lock now, which the next :meth:`append` would take.
@@ -86,7 +99,7 @@ class Journal:
 
     def _unwritable(self, problem: OSError) -> JournalError:
         return JournalError(
-            f"{self.path} cannot be written: {problem}. All {len(self.events)} earlier events are safe; mend the "
+            f"{self.path} cannot be written: {problem}. All {self.count} earlier events are safe; mend the "
             "cause and run the search again."
         )
 
@@ -112,12 +125,18 @@ class Journal:
             raise
 
     def _open_locked(self) -> FileIO:
-        _, length = _read(self.path)
-        if length != self._length:
+        size = self.path.stat().st_size if self.path.exists() else 0
+        # What stands behind the last whole line is what a killed writer has left.
+        if size < self._length or (size > self._length and b"\n" in self._behind()):
             raise JournalError(f"{self.path} has changed since this search read it. Make the search again.")
         file = FileIO(self.path, "ab")
-        file.truncate(length)
+        file.truncate(self._length)
         return file
+
+    def _behind(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self._length)
+            return file.read()
 
     def close(self) -> None:
         """Close the file and give back the lock; a later :meth:`append` takes it again."""
@@ -129,31 +148,15 @@ class Journal:
                 self._lock.release()
 
 
+def reading_of(journal: str | Path | Journal | None) -> Reading | None:
+    """Return the events of a journal, to be read from its file one by one; None where there is no journal."""
+    if journal is None:
+        return None
+    return journal.reading() if isinstance(journal, Journal) else Reading(Path(journal).absolute())
+
+
 def _write(file: FileIO, line: bytes) -> None:
     rest = memoryview(line)
     while rest:  # the system may take a part only
         rest = rest[file.write(rest) or 0 :]
     os.fsync(file.fileno())
-
-
-def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the events and the length in bytes of the lines that are whole."""
-    if not path.exists():
-        return [], 0
-    if path.is_dir():
-        within = ", ".join(str(file) for file in sorted(path.glob("*.jsonl")))
-        raise JournalError(f"{path} is a folder. Name the journal itself{within and f': {within}'}.")
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    return [_parse(path, number, line) for number, line in enumerate(whole.splitlines(), 1)], len(whole)
-
-
-def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except ValueError as error:
-        remedy = "Is it a journal?" if number == 1 else "Restore the file or delete it."
-        raise JournalError(f"{path}, line {number} is not JSON ({error}). {remedy}") from error
-    if not isinstance(event, dict) or "event" not in event:
-        raise JournalError(f"{path}, line {number} is not an event of a search: {event!r}.")
-    return event

@@ -19,7 +19,7 @@ class TrialState(str, Enum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One architecture given to an evaluator; immutable, a new one replaces it as it goes on.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.storage.reading import Reading
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.results.fronts import FRONT, Fronts
 from autopanoptic.panoptic.results.json_files import read_object
@@ -80,7 +80,7 @@ class Run:
             folder,
             settings,
             searched,
-            str(Journal(journal).events[0].get("version", "unknown")),
+            str((Reading(journal).header() or {}).get("version", "unknown")),
             categories_of(folder),
             _images(folder / DATA),
             Fronts.load(folder) if (folder / FRONT).exists() else None,

@@ -159,7 +159,7 @@ def test_show_a_search_that_runs(space: SearchSpace, tmp_path: Path) -> None:
         (None, "There is no journal"),
         ("{", "does not begin with"),
         ('{\n"pq": 3}\n', "line 1 is not JSON"),
-        ('{"event": "a"}\n3\n', "line 2 is not an event"),
+        ('{"event": "search", "format": 2, "objectives": {"a": "max"}, "space": []}\n3\n', "line 2 is not an event"),
     ],
 )
 def test_errors_are_one_clean_line(tmp_path: Path, content: str | None, message: str) -> None:

@@ -96,6 +96,17 @@ def test_second_writer_of_this_process_is_refused(tmp_path: Path) -> None:
     assert [event["event"] for event in third.events] == ["a", "b"]
 
 
+@pytest.mark.parametrize("left", [None, b"", b'{"event": "a"}\n', b'{"event": "a"}\n{"event": "b"}\n{"event": "c"}\n'])
+def test_a_file_that_has_been_changed_since_is_not_written_to(tmp_path: Path, left: bytes | None) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"event": "a"}\n{"event": "b"}\n')
+    journal = Journal(path)
+    path.unlink() if left is None else path.write_bytes(left)
+    with pytest.raises(JournalError, match="has changed since"):
+        journal.append({"event": "d"})
+    assert (path.read_bytes() if path.exists() else None) == left
+
+
 def test_close_gives_the_lock_back_and_append_takes_it_again(tmp_path: Path) -> None:
     first = Journal(tmp_path / "j.jsonl")
     first.append({"event": "a"})
@@ -183,6 +194,9 @@ def test_interrupt_within_a_write_takes_it_back(tmp_path: Path, monkeypatch: pyt
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    journal = Journal(tmp_path / "file" / "j.jsonl")
+    with pytest.raises(JournalError, match=r"j\.jsonl cannot be read: Not a directory"):
+        Journal(tmp_path / "file" / "j.jsonl")
+    journal = Journal(tmp_path / "later" / "j.jsonl")
+    (tmp_path / "later").write_text("")
     with pytest.raises(JournalError, match="cannot be written"):
         journal.append({"event": "a"})

@@ -1,0 +1,84 @@
+"""What the fields of an event must be, where it comes from a file that anybody may have written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autopanoptic.nas.storage.reading import short
+
+EARLIEST, LATEST = -62_000_000_000, 253_000_000_000
+"""Seconds since 1970 between which dates have years from 1 to 9999."""
+
+
+def check_fields(event: Mapping[str, Any]) -> None:
+    """Check the types of an event's fields; what they mean, and events of unknown kinds, are for others to check.
+
+    Raises:
+        ValueError: names the first field that is missing or of another type, with its value.
+    """
+    for name, (is_right, right) in _FIELDS.get(event["event"], {}).items():
+        if name not in event:
+            raise ValueError(f"{name!r} is missing; it is {right}.")
+        if not is_right(event[name]):
+            raise ValueError(f"{name!r} is {right}, not {short(event[name])}.")
+    for name, value in event.items():
+        if name in _WHERE_GIVEN and not _WHERE_GIVEN[name][0](value):
+            raise ValueError(f"{name!r} is {_WHERE_GIVEN[name][1]}, not {short(value)}.")
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int
+
+
+def _is_number(value: Any) -> bool:
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 1 << 1000)
+
+
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and EARLIEST <= value <= LATEST
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _are_whole(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_whole, value))
+
+
+_Field = tuple[Callable[[Any], bool], str]
+_TRIAL: dict[str, _Field] = {"trial": (_is_whole, "the number of a trial")}
+_METRICS: dict[str, _Field] = {"metrics": (_are_numbers, "an object of finite numbers")}
+_FIELDS: dict[str, dict[str, _Field]] = {
+    "asked": {**_TRIAL, "architecture": (_is_object, "an object")},
+    "reported": {**_TRIAL, **_METRICS, "step": (_is_whole, "a whole number")},
+    "restarted": _TRIAL,
+    "reopened": _TRIAL,
+    "completed": {**_TRIAL, **_METRICS},
+    "failed": {**_TRIAL, "error": (_is_text, "a text")},
+    "stopped": _TRIAL,
+    "died": _TRIAL,
+    "attempt_failed": _TRIAL,
+}
+_WHERE_GIVEN: dict[str, _Field] = {
+    "seconds": (_is_number, "a finite number"),
+    "time": (_is_time, "a number of seconds since 1970 that a date can be made of"),
+    "costs": (_are_numbers, "an object of finite numbers"),
+    "error": (_is_text_or_none, "a text"),
+    "reason": (_is_text_or_none, "a text"),
+    "trials": (_are_whole, "a list of numbers of trials"),
+}

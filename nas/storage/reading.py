@@ -1,0 +1,124 @@
+"""One pass over a journal's file, of which no more than one event is in memory at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from autopanoptic.nas.storage.errors import JournalError
+
+Event: TypeAlias = dict[str, Any]
+
+
+class Reading:
+    """The events of a journal's file, in their order; each iteration reads the file anew.
+
+    A last line that a kill cut short is left out. A file that is not there has no events.
+
+    Args:
+        path: the file.
+        end: how many bytes of it are read; all by default.
+
+    Attributes:
+        first: the first event so far, None before there is one.
+        last: the last event so far.
+        count: the number of events so far.
+        length: the bytes of their lines.
+
+    An iteration raises :class:`JournalError` when the path is a folder or cannot be read, and where it comes to a whole
+    line that holds no event.
+    """
+
+    def __init__(self, path: Path, end: int | None = None) -> None:
+        self.path = path
+        self._end = end
+        self._start()
+
+    def _start(self) -> None:
+        self.first: Event | None = None
+        self.last: Event | None = None
+        self.count = self.length = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        self._start()
+        for line in lines(self.path):
+            if not line.endswith(b"\n") or self.length == self._end:
+                return
+            event = parsed(line, f"{self.path}, line {self.count + 1}", remedy=_remedy(self.count))
+            self.count += 1
+            self.length += len(line)
+            self.last = event
+            if self.first is None:
+                self.first = event
+            yield event
+
+    def header(self) -> Event | None:
+        """Return the first event alone; None where there is none."""
+        return next(iter(self), None)
+
+    def to_the_end(self) -> Reading:
+        """Read all that has not been read, and return this reading."""
+        for _ in self:
+            pass
+        return self
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file as bytes, with their ends; none where there is no file.
+
+    Raises:
+        JournalError: when the path is a folder or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            within = ", ".join(str(file) for file in sorted(path.glob("*.jsonl")))
+            raise JournalError(f"{path} is a folder. Name the journal itself{within and f': {within}'}.")
+        with path.open("rb") as file:
+            yield from file
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise JournalError(f"{path} cannot be read: {problem.strerror}. Mend the cause and try again.") from problem
+
+
+def _remedy(number: int) -> str:
+    return "`autopanoptic journal repair` keeps what can be read." if number else "Is it a journal?"
+
+
+def parsed(line: bytes, where: str, remedy: str) -> Event:
+    """Return the event that a line holds.
+
+    Args:
+        line: JSON, as UTF-8.
+        where: begins the message of an error.
+        remedy: ends it.
+
+    Raises:
+        JournalError: when it holds none.
+    """
+    try:
+        event = _DECODER.decode(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise JournalError(f"{where} is not JSON ({error}). {remedy}") from error
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise JournalError(f"{where} is not an event of a search: {short(event)}. {remedy}")
+    return event
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number that JSON knows")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
+def short(value: Any) -> str:
+    """Return a value for an error message, cut after 200 characters."""
+    return cut(repr(value))
+
+
+def cut(text: str) -> str:
+    """Return a text, cut after 200 characters."""
+    return text if len(text) <= 200 else f"{text[:200]}..."
