@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
+    from autopanoptic.nas.executors.ray.executor import RayExecutor as RayExecutor
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.results.result import Result as Result
     from autopanoptic.nas.search.errors import SearchError as SearchError
@@ -99,6 +100,7 @@ _NAMES = {
     "autopanoptic.nas.executors.base": ["Executor"],
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
+    "autopanoptic.nas.executors.ray.executor": ["RayExecutor"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
     "autopanoptic.nas.results.result": ["Result"],
     "autopanoptic.nas.search.errors": ["SearchError"],
