@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ CALLS_AT_A_TIME = 2
 """A driver listens all the time, and gives a task or an answer meanwhile."""
 SECONDS_BETWEEN_LOOKS = 0.2
 """At whether Ray is still there."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a worker sends first: the number of its process, which leads a group of what it starts."""
+
+    pid: int
 
 
 class _Queues:
@@ -58,6 +66,7 @@ class WorkerActor:
     def __init__(self, evaluator: bytes, place: int, threads: int, answers: bool, paths: Sequence[str]) -> None:
         sys.path += [path for path in paths if path not in sys.path and Path(path).is_dir()]
         self._channel = _Queues()
+        self._channel.send(Started(os.getpid()))
         pickled = [evaluator]  # taken out when it is loaded: two copies of a supernet would be one too many
 
         def load() -> Evaluator:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors.base import OnReport, Outcome
 from autopanoptic.nas.executors.needs import pickled_with_needs
-from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, WorkerActor
+from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, Started, WorkerActor
 from autopanoptic.nas.executors.ray.connection import Connection, require_ray
 from autopanoptic.nas.executors.ray.resources import resources_of
 from autopanoptic.nas.executors.worker import Done, Loaded, Reported, Task
@@ -36,6 +38,7 @@ class _Worker:
     trial_id: int | None = None
     since: float = 0.0
     ready: bool = False
+    pid: int | None = None
 
 
 class RayExecutor:
@@ -194,8 +197,10 @@ class RayExecutor:
             if worker in self._workers:  # it may have been replaced by the one before
                 self._take(worker, message)
 
-    def _take(self, worker: _Worker, message: Loaded | Done | Reported) -> None:
-        if isinstance(message, Loaded):
+    def _take(self, worker: _Worker, message: Started | Loaded | Done | Reported) -> None:
+        if isinstance(message, Started):
+            worker.pid = message.pid
+        elif isinstance(message, Loaded):
             worker.ready, self._early_deaths = True, 0
         elif isinstance(message, Done):
             worker.trial_id = None
@@ -262,4 +267,14 @@ class RayExecutor:
             for worker in workers:
                 self._ray.kill(worker.actor)
         if not self._keeps:
+            local = self._connection.local
             self._connection.close()
+            if local:  # Ray ends what workers have started, but for what it has not come to before it ends itself
+                _kill_groups([worker.pid for worker in workers if worker.pid is not None])
+
+
+def _kill_groups(leaders: Sequence[int]) -> None:
+    for leader in leaders:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(leader, signal.SIGKILL)

@@ -60,7 +60,7 @@ def test_workers_are_counted() -> None:
 def test_another_address_than_that_of_the_connection_is_refused(local_ray: Any) -> None:
     executor = RayExecutor("127.0.0.1:1", workers=1)
     with pytest.raises(RuntimeError, match=r"connected to the Ray at 127\.0\.0\.1:\d+ already, and not to that"):
-        executor.start(FunctionEvaluator(float), lambda *_: False)
+        executor.start(FunctionEvaluator(lambda architecture: 1.0), lambda *_: False)
     there = local_ray.get_runtime_context().gcs_address
     assert searched(lambda a: 1.0, RayExecutor(there, workers=1), 2).history.n_completed == 2
     assert local_ray.is_initialized()  # it is the program's own

@@ -31,7 +31,7 @@ def test_amounts_are_checked(amount: Any) -> None:
 
 
 def test_more_than_one_gpu_is_a_whole_number() -> None:
-    with pytest.raises(ValueError, match="a fraction below 1 or a whole number, not 1.5"):
+    with pytest.raises(ValueError, match=r"a fraction below 1 or a whole number, not 1\.5"):
         resources_of({"num_gpus": 1.5})
     assert resources_of({"num_gpus": 2.0}).options["num_gpus"] == 2
 
