@@ -76,7 +76,8 @@ def test_workers_are_killed_and_no_trial_is_lost(tmp_path: Path, trials: int, ki
 
 
 CLUSTER = """
-import threading, time
+import os, threading, time
+from pathlib import Path
 from ray._private import ray_constants
 ray_constants.ENABLE_RAY_CLUSTER = False  # all its nodes are on this machine, and open to nobody else
 from ray.cluster_utils import Cluster
@@ -84,14 +85,12 @@ from autopanoptic.nas import Choice, RandomSearch, RayExecutor, Search, SearchSp
 
 def evaluate(architecture):
     import ray
-    time.sleep(0.2)
-    return {"value": float(architecture["a"]), "node": float(int(ray.get_runtime_context().get_node_id()[:8], 16))}
-
-def change_nodes(cluster, first, search):
-    while len(search.history.finished) < 20:
-        time.sleep(0.05)
-    cluster.remove_node(first, allow_graceful=False)
-    cluster.add_node(num_cpus=2)
+    node = ray.get_runtime_context().get_node_id()
+    Path(os.environ["NODES"], node).touch()
+    few = len(os.listdir(os.environ["NODES"])) < 3
+    # The new node shall come to evaluate before the search is over.
+    time.sleep(1 if few and Path(os.environ["NODES"] + "-removed").exists() else 0.1)
+    return {"value": float(architecture["a"])}
 
 if __name__ == "__main__":
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
@@ -99,11 +98,16 @@ if __name__ == "__main__":
     executor = RayExecutor(cluster.address, workers=4)
     space = SearchSpace([Choice("a", range(10_000))])
     search = Search(space, RandomSearch(), evaluate, executor=executor, ordered=True, journal="journal.jsonl")
-    threading.Thread(target=change_nodes, args=(cluster, other, search), daemon=True).start()
-    result = search.run(60)
+    searching = threading.Thread(target=search.run, args=(90,))  # nodes are added in the main thread alone
+    searching.start()
+    while len(search.history.finished) < 20:
+        time.sleep(0.05)
+    Path(os.environ["NODES"] + "-removed").touch()
+    cluster.remove_node(other, allow_graceful=False)
+    cluster.add_node(num_cpus=2)
+    searching.join()
     cluster.shutdown()
-    print([trial.metrics["value"] for trial in result.history])
-    print(len({trial.metrics["node"] for trial in result.history}))
+    print([trial.metrics["value"] for trial in search.history])
 """
 
 
@@ -111,20 +115,21 @@ if __name__ == "__main__":
 def test_a_node_leaves_and_another_joins_and_the_history_is_the_same(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
     (tmp_path / "program.py").write_text(CLUSTER)
+    (tmp_path / "nodes").mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     ended = subprocess.run(
         [sys.executable, "program.py"],
         cwd=tmp_path,
-        env={**environment, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+        env={**environment, "NODES": str(tmp_path / "nodes"), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    values, nodes = ended.stdout.splitlines()[-2:]
-    alone = Search(SPACE, RandomSearch(), lambda architecture: float(architecture["a"])).run(60)
+    values = ended.stdout.splitlines()[-1]
+    alone = Search(SPACE, RandomSearch(), lambda architecture: float(architecture["a"])).run(90)
     assert json.loads(values) == [trial.metrics["value"] for trial in alone.history]
-    assert int(nodes) == 3
+    assert len(list((tmp_path / "nodes").iterdir())) == 3
     events = Counter(json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines())
     assert 0 < events["died"] <= 2
