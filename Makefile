@@ -25,6 +25,7 @@ types: $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p autopanoptic
 	MYPYPATH=build/types $(BIN)/mypy examples/*.py
+	MYPYPATH=build/types $(BIN)/mypy -p benchmarks
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"

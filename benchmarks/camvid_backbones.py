@@ -31,12 +31,12 @@ from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.overlay import side_by_side
 from autopanoptic.panoptic.search.strategies import answer_of, family, hand_made, strategy_of
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.networks import build, network_config, pretrained
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.search import Candidates
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import train_supernet
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.evaluation import Evaluation

@@ -41,6 +41,8 @@ from autopanoptic.panoptic.training.recipe import Recipe
 PARTS = ("backbone", "neck", "segmentation", "rpn", "roi_heads.box_roi_pool", "roi_heads.box_head",
          "roi_heads.mask_roi_pool", "roi_heads.mask_head", "roi_heads.mask_predictor")  # fmt: skip
 WARM_UP = 3
+OPERATOR = "pyramid_roi_align"
+"""What the pooling of RoIs calls."""
 
 
 def network_of_scenes(categories: Categories) -> PanopticNetwork:
@@ -95,13 +97,13 @@ def measure(steps: int) -> dict[str, dict[str, float]]:
     network = network_of_scenes(train.categories)
     optimizer, seconds = make_optimizer(Recipe(passes=1), network), defaultdict[str, float](float)
     watch(network, seconds)
-    kinds: dict[str, Callable[..., Any]] = {"ours": pooling.pyramid_roi_align, "torchvision": level_by_level}
+    kinds: dict[str, Callable[..., Any]] = {"ours": getattr(pooling, OPERATOR), "torchvision": level_by_level}
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for index, batch in enumerate(batches):
         for kind, operator in kinds.items():
-            pooling.pyramid_roi_align = operator  # type: ignore[assignment]
+            setattr(pooling, OPERATOR, operator)
             found[kind].append(step(network, optimizer, batch, index, seconds))
-    pooling.pyramid_roi_align = kinds["ours"]
+    setattr(pooling, OPERATOR, kinds["ours"])
     return {kind: _medians(rows[WARM_UP:]) for kind, rows in found.items()}
 
 

@@ -29,10 +29,10 @@ from autopanoptic.panoptic.pretraining.images import open_images
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.pretraining.stages import pretrain
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import started
 from autopanoptic.panoptic.training.trainer import train
 from autopanoptic.panoptic.training.training import Training

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def tau(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     return {"tau": float(kendalltau(first, second).statistic), "low": float(low), "high": float(high)}
 
 
-def measure(ranking: Ranking, count: int, *, val: bool) -> dict[str, object]:
+def measure(ranking: Ranking, count: int, *, val: bool) -> dict[str, Any]:
     """Return all figures."""
     architectures = ranking.architectures(count)
     own = ranking.counts(architectures, ranking.datasets.nas_val, other=False)
@@ -133,11 +134,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     figures = measure(Ranking(given.run, given.images), given.architectures, val=given.val)
-    low, high = figures["gflops"]  # type: ignore[misc]
+    low, high = figures["gflops"]
     print(f"{figures['architectures']} architectures of {low:.3g} to {high:.3g} GFLOPs on {figures['images']} images")
-    least, most = figures["pq"]  # type: ignore[misc]
+    least, most = figures["pq"]
     print(f"PQ {least:.1f} to {most:.1f}, standard error of one {figures['standard_error']:.2f}")
-    for name, found in figures["taus"].items():  # type: ignore[attr-defined]
+    for name, found in figures["taus"].items():
         print(f"tau, {name}: {found['tau']:.2f} [{found['low']:.2f}, {found['high']:.2f}]")
     if given.json is not None:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

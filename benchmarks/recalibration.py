@@ -29,10 +29,10 @@ from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import training_batches
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator, Validation
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import batches_of
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import build, network_config, network_of
-from autopanoptic.panoptic.stages.settings import Settings
 
 
 def load(run: Path) -> tuple[Settings, Datasets, Supernet]:

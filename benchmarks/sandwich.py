@@ -87,9 +87,13 @@ def steps(way: dict[str, Any], count: int) -> list[float]:
     """Return how long each of so many steps takes."""
     torch.manual_seed(0)
     supernet = Supernet(Net())
-    ends = ({choice.label: choice.options[place] for choice in supernet.space.choices} for place in (-1, 0))
+    largest, smallest = ({one.label: one.options[place] for one in supernet.space.choices} for place in (-1, 0))
     module = SupernetModule(
-        supernet, SoftLabels(), lambda weights: torch.optim.AdamW(weights), SandwichPaths(supernet.space, *ends), **way
+        supernet,
+        SoftLabels(),
+        lambda weights: torch.optim.AdamW(weights),
+        SandwichPaths(supernet.space, largest, smallest),
+        **way,
     )
     data = TensorDataset(torch.randn(count * 16, 3, 16, 16), torch.zeros(count * 16, dtype=torch.int64))
     clock = Clock()

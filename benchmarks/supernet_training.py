@@ -33,10 +33,10 @@ from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.strategies import family
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import Candidates
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import train_supernet
 
 WAYS: Mapping[str, Mapping[str, Any]] = {

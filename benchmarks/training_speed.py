@@ -92,7 +92,7 @@ class Training:
 
     def step(self, batch: LabelledBatch) -> None:
         """Take one training step."""
-        self.losses(batch).backward()  # type: ignore[no-untyped-call]
+        self.losses(batch).backward()
         nn.utils.clip_grad_norm_(self.parameters, CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -71,6 +71,7 @@ TINY = {
     "search.trials": 4,
     "search.recalibration_batches": 1,
     "search.finalists": 1,
+    "search.screened": 0,
     "machine.supernet_processes": 1,
 }
 

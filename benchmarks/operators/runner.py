@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from benchmarks.operators.training import Plan, run
@@ -32,7 +32,7 @@ def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> N
     waiting = [job for job in jobs if plan.result(*job) is None]
     plan.datasets()  # so that no two processes write them
     context = multiprocessing.get_context("spawn")
-    running: dict[BaseProcess, Job] = {}
+    running: dict[SpawnProcess, Job] = {}
     # What ends the parent alone would leave its workers behind.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:

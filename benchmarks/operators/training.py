@@ -23,8 +23,8 @@ from autopanoptic.panoptic.data.scenes.draw import REFERENCE_SIZE
 from autopanoptic.panoptic.data.scenes.files import VERSION, write_scenes
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.costs import costs_of
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.trainer import train
 from autopanoptic.panoptic.training.training import Training

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from autopanoptic.panoptic.training.hardware import keep_memory
 from benchmarks import training_speed
 from benchmarks.throughput import report as page
 from benchmarks.throughput.contestants import CONTESTANTS
@@ -59,7 +60,7 @@ def operators(
 ) -> None:
     """Measure a training step on one core of the CPU, as a whole and by the kinds of its operators."""
     torch.set_num_threads(1)
-    training_speed.keep_memory()
+    keep_memory()
     device = torch.device("cpu")
     spent: dict[str, OperatorTimes] = {}
 

@@ -61,7 +61,7 @@ def _training(contestant: Contestant, precision: str) -> Callable[[LabelledBatch
     def step(batch: LabelledBatch) -> None:
         with computing(precision, batch.images.device):
             loss = contestant.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

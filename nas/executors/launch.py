@@ -19,6 +19,8 @@ from autopanoptic.nas.executors.server import Begin, Ended, Kill, Ready, Rest, R
 from autopanoptic.nas.executors.worker import THREAD_COUNTS, Settings
 
 SECONDS_TO_END = 5.0
+ARROW_ALLOCATOR = "JE_ARROW_MALLOC_CONF"
+"""Options of jemalloc in pyarrow."""
 GUARD = 'A program that starts workers keeps its own work under `if __name__ == "__main__":`.'
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class WorkerServer:
         context = multiprocessing.get_context("spawn")
         self.control, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, SECONDS_TO_END), daemon=False)
-        with _interrupt_blocked(), environment(dict.fromkeys(THREAD_COUNTS, "1")):
+        with _interrupt_blocked(), environment(without_threads()):
             self.process.start()
         theirs.close()
         self._numbers = itertools.count()
@@ -145,6 +147,14 @@ def check_program() -> None:
             f"Worker processes import the program, and cannot where it is read from {name}, such as standard input. "
             "Save it to a file and run that, or run in this process with InlineExecutor."
         )
+
+
+def without_threads() -> dict[str, str]:
+    """Return the variables with which libraries start no threads of their own while they are imported."""
+    # pandas imports pyarrow where it is installed, and pyarrow's allocator has a thread.
+    allocator = [given] if (given := os.environ.get(ARROW_ALLOCATOR)) else []
+    options = ",".join([*allocator, "background_thread:false"])
+    return {**dict.fromkeys(THREAD_COUNTS, "1"), ARROW_ALLOCATOR: options}
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 
 

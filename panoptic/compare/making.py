@@ -20,9 +20,9 @@ from autopanoptic.panoptic.configs.config import resolve
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON, RUNS
 from autopanoptic.panoptic.run.choice import folder_of
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import DATA, prepare
-from autopanoptic.panoptic.stages.settings import Settings
 
 
 @dataclass(frozen=True)

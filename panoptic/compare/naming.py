@@ -19,7 +19,7 @@ from autopanoptic.panoptic.results.saved import ARCHITECTURE, CONFIG, read_confi
 from autopanoptic.panoptic.run.folder import SETTINGS, load_run
 from autopanoptic.panoptic.run.retrain import fixed_network, read_architecture, require_architecture
 from autopanoptic.panoptic.search.architecture_files import shipped
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.trained.networks import run_of
 
 Change: TypeAlias = tuple[str, Any, str]

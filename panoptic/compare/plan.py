@@ -14,8 +14,9 @@ from autopanoptic.panoptic.configs.schema import settings_of
 from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.run.folder import SETTINGS
+from autopanoptic.panoptic.settings.machine import MachineSettings
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.prepare import NETWORKS
-from autopanoptic.panoptic.stages.settings import MachineSettings, Settings
 
 OF_RESULTS = ("precision", "checkpoint_every")
 """Keys of the machine on which results depend, see `record_of` of a training."""

@@ -18,11 +18,11 @@ from autopanoptic.panoptic.compare.plan import folder_of
 from autopanoptic.panoptic.compare.rows import COUNTS, Row
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.machine import device_of, threads_of_torch
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.retrain import retrain
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.evaluate import measure
 from autopanoptic.panoptic.trained.evaluation import NetworkEvaluation
 

@@ -11,7 +11,7 @@ from typing import Any
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer, find, layer_of_changes, read_file
 from autopanoptic.panoptic.configs.schema import RETRAINED, keys_of, settings_of
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown, write
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 
 
 def load_config(

@@ -21,7 +21,7 @@ from autopanoptic.panoptic.configs.widths import WIDTH
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 
 DERIVED = {
     "num_things": "the data",

@@ -7,7 +7,7 @@ from typing import Any
 
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
-from autopanoptic.panoptic.stages.settings import OF_ONE_OBJECTIVE
+from autopanoptic.panoptic.settings.search import OF_ONE_OBJECTIVE
 
 OWN = ("passes", "warmup", "schedule", "milestones", "validate_every", "keep", "distillation")
 """Keys of the supernet's recipe that the training of one path before it does not take over: what goes with its length,

@@ -13,7 +13,7 @@ from autopanoptic.panoptic.configs.config import values_of
 from autopanoptic.panoptic.configs.layers import ConfigError, find
 from autopanoptic.panoptic.configs.schema import keys_of, may_be, neighbour, section_of
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, write
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 
 WIDTH = 79
 """Columns of a comment, so that nothing wraps in a terminal of 80."""

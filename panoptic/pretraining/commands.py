@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autopanoptic.panoptic.pretraining.images import ImageClasses
     from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
     from autopanoptic.panoptic.pretraining.stages import Pretrained
-    from autopanoptic.panoptic.stages.settings import Settings
+    from autopanoptic.panoptic.settings.settings import Settings
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretraining; goes on with what it holds.")]
 Images = Annotated[

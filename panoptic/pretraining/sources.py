@@ -17,8 +17,8 @@ from autopanoptic.panoptic.pretraining.images import ImageClasses, check_images,
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.results.saved import ARCHITECTURE
 from autopanoptic.panoptic.search.architecture_files import load_shipped, read_architecture_file, shipped
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.prepare import prepare
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
 
 RECIPES = ("imagenet", "small")

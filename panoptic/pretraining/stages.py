@@ -23,8 +23,8 @@ from autopanoptic.panoptic.pretraining.paths import binned_paths
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.pretraining.training import WHAT, Pretraining, fit, record_of
 from autopanoptic.panoptic.results.backbones import BACKBONE, STATE, backbone_part, save_backbone
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.record import RECORD, require_record
 
 ACCURACY = "accuracy.json"

@@ -42,6 +42,12 @@ def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
             f"The searched network is the best of {len(finalists)} trained finalists, by {run.objective} on nas_val: "
             f"{shown}. The others were trained once each."
         )
+    screened: Mapping[str, float] = run.metrics.get("screened_on_nas_val") or {}
+    if screened:
+        yield Paragraph(
+            f"Finalists were chosen by short trainings of {len(screened)} candidates, which came to "
+            f"{min(screened.values()):.1f} to {max(screened.values()):.1f} {run.objective} on nas_val."
+        )
 
 
 def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Table:

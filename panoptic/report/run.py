@@ -14,10 +14,10 @@ from autopanoptic.panoptic.results.fronts import FRONT, Fronts
 from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, WEIGHTS
 from autopanoptic.panoptic.run.folder import load_run
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
 from autopanoptic.panoptic.stages.search import the_network
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.networks import SEARCHED, categories_of
 
 JOURNAL, SECONDS = "search.jsonl", "seconds.json"

@@ -7,6 +7,7 @@ the best few of a search are trained like all that are compared, and the best of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 
@@ -17,37 +18,59 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, SEARCHED, TOLERANCE,
 from autopanoptic.panoptic.search.evaluator import Validation
 
 
-def best_candidates(searched: Result, count: int, *, first: Architecture) -> list[Architecture]:
-    """Return an architecture and the candidates with the best first objective, without repetitions.
+@dataclass(frozen=True)
+class Shortlist:
+    """Candidates of which some are trained.
+
+    Attributes:
+        candidates: The best by their paths first.
+        by_hand: The network made by hand, where there is one that keeps the budget; the search may have given it up.
+    """
+
+    candidates: list[Architecture]
+    by_hand: Architecture | None = None
+
+    def screened(self, count: int, finalists: int) -> list[Architecture]:
+        """Return the candidates that are trained a little; what is a finalist anyway is none of them."""
+        sure = self.by_hand if finalists > 1 else None
+        return [one for one in self.candidates if one != sure][:count]
+
+    def finalists(self, ranked: list[Architecture], count: int) -> list[Architecture]:
+        """Return what is trained: the first of a ranking; the last of several is the network made by hand.
+
+        An answer has to beat that after training, too, not by its path alone.
+        """
+        found = ranked[:count]
+        if count > 1 and self.by_hand is not None and self.by_hand not in found:
+            return [*ranked[: count - 1], self.by_hand]
+        return found
+
+
+def best_candidates(searched: Result, *, first: Architecture) -> Shortlist:
+    """Return an architecture and the candidates by their first objective, without repetitions.
 
     Args:
         searched: Of the search.
-        count: How many at most.
         first: The search's answer before any training.
     """
-    return list(dict.fromkeys([first, *_ranked(searched, lambda trial: True)]))[:count]
+    return Shortlist(list(dict.fromkeys([first, *_ranked(searched, lambda trial: True)])))
 
 
-def within_budget(searched: Result, fronts: Fronts, count: int) -> list[Architecture]:
-    """Return candidates of a search with a cost that keep the budget: the best by nas_val, then the best dear ones.
+def within_budget(searched: Result, fronts: Fronts) -> Shortlist:
+    """Return the candidates of a search with a cost that keep the budget: the best by nas_val, then the best dear ones.
 
-    Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones. Of several
-    the last is the network made by hand, where the search has measured it: an answer has to beat that after training,
-    too, not by its path alone.
+    Dear is what costs more than half of the budget: trained alone, large networks gain more than small ones.
 
     Args:
         searched: Of the search.
         fronts: Of the run; where no candidate keeps its budget it is the cheapest alone.
-        count: How many at most.
     """
     most = fronts.budget * (1 + TOLERANCE)
     kept = _ranked(searched, lambda trial: trial.metrics[fronts.cost] <= most)
     dear = _ranked(searched, lambda trial: fronts.budget / 2 < trial.metrics[fronts.cost] <= most)
-    found = list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))[:count]
-    by_hand = fronts.chosen(HAND_MADE).architecture
-    if count > 1 and by_hand in kept and by_hand not in found:
-        found[-1] = by_hand
-    return found
+    by_hand = fronts.chosen(HAND_MADE)
+    found = list(dict.fromkeys([fronts.chosen(SEARCHED).architecture, *dear, *kept]))
+    return Shortlist(found, by_hand.architecture if by_hand.cost <= most else None)
 
 
 def _ranked(searched: Result, kept: Callable[[Trial], bool]) -> list[Architecture]:

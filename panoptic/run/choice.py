@@ -14,7 +14,7 @@ from autopanoptic.panoptic.run.options import DESCRIBING, KEYS, flag_of
 from autopanoptic.panoptic.run.weights import network_weights, supernet_weights
 
 if TYPE_CHECKING:
-    from autopanoptic.panoptic.stages.settings import Settings
+    from autopanoptic.panoptic.settings.settings import Settings
 
 
 def settings_of(values: Mapping[str, Any], command: str | None = None) -> Settings:

@@ -18,7 +18,7 @@ from autopanoptic.panoptic.run.options import described, flag_of
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.run.folder import Run
-    from autopanoptic.panoptic.stages.settings import Settings
+    from autopanoptic.panoptic.settings.settings import Settings
 
 PROGRAM = "autopanoptic panoptic"
 

@@ -20,9 +20,9 @@ from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.run.weights import network_weights
 from autopanoptic.panoptic.search.supernet_start import require_start
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 SETTINGS = "config.yaml"

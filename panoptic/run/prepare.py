@@ -18,11 +18,11 @@ from autopanoptic.panoptic.results.pretrained import weights_of
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.pretrained import classified
 from autopanoptic.panoptic.search.supernet_start import SCRATCH, describe_start
+from autopanoptic.panoptic.settings.settings import STARTS, Settings
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.stages.prepare import DATA, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.prepare import prepare as prepare_data
 from autopanoptic.panoptic.stages.search import JOURNAL, check_feasible, require_choices, require_warm_start
-from autopanoptic.panoptic.stages.settings import STARTS, Settings
 from autopanoptic.panoptic.stages.starts import check_start
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 

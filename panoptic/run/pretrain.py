@@ -13,7 +13,7 @@ from autopanoptic.panoptic.results.backbones import PRETRAINING, backbone_part, 
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.pretrained import classified
-from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
+from autopanoptic.panoptic.run.search import finished_search, require_finished_search, trained_of
 from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import RECORD
 
@@ -62,7 +62,7 @@ def pretrain(run: Run, architecture: Architecture | None = None) -> dict[Archite
         else:
             stages.check_backbone(run.settings, architecture)  # before scenes are generated
         prepared(run)
-    return pretrain_all(run, [architecture] if architecture else finalists_of(run, *finished_search(run)))
+    return pretrain_all(run, [architecture] if architecture else trained_of(run, *finished_search(run)))
 
 
 def pretrain_all(run: Run, architectures: Iterable[Architecture]) -> dict[Architecture, Pretrained]:

@@ -12,21 +12,20 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.configs.models import name_of
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
-from autopanoptic.panoptic.results.finalists import names_of, qualities
+from autopanoptic.panoptic.results.finalists import names_of
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from autopanoptic.panoptic.results.saved import ARCHITECTURE, new_network, save_network
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare, prepared
 from autopanoptic.panoptic.run.pretrained import require_pretrained
-from autopanoptic.panoptic.run.search import finalists_of, finished_search, require_finished_search
+from autopanoptic.panoptic.run.screening import Screened, on_nas_val, screened, shown
+from autopanoptic.panoptic.run.search import finished_search, require_finished_search, trained_of
 from autopanoptic.panoptic.run.train_supernet import require_supernet
 from autopanoptic.panoptic.search.architecture_files import load_shipped, options_for, read_architecture_file, shipped
-from autopanoptic.panoptic.stages.batches import validation_of
-from autopanoptic.panoptic.stages.machine import device_of
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.networks import network_config, require_for_any_classes, usage_of
 from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.search import the_network
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
 
 
@@ -38,12 +37,14 @@ class Trained(NamedTuple):
         architectures: Theirs.
         folders: Names of the folders in which the trainings of architectures are.
         on_nas_val: What each finalist is worth on nas_val, in percent; empty where there is one alone.
+        screened: What each candidate was after its short training, see `Screened`.
     """
 
     networks: dict[str, PanopticNetwork]
     architectures: dict[str, Architecture]
     folders: dict[Architecture, str]
     on_nas_val: dict[str, float]
+    screened: dict[str, float]
 
 
 def retrain(run: Run, architecture: Architecture | None = None, name: str | None = None) -> PanopticNetwork:
@@ -75,10 +76,10 @@ def retrain(run: Run, architecture: Architecture | None = None, name: str | None
             run.start_from("scratch")
         with run.stage("retraining"):
             return _train(run, {name: architecture})[name]
-    finalists = finalists_of(run, *finished_search(run))
-    _require_backbones(run, finalists)
+    searched, fronts = finished_search(run)
+    _require_backbones(run, trained_of(run, searched, fronts))
     with run.stage("retraining"):
-        trained = train_finalists(run, finalists, {})
+        trained = train_finalists(run, screened(run, searched, fronts), {})
     trained.architectures[SEARCHED].save(run.folder / ARCHITECTURE)
     return trained.networks[SEARCHED]
 
@@ -89,9 +90,9 @@ def fixed_network(settings: Settings) -> tuple[str, Architecture] | None:
     return None if architecture is None else (name_of(vars(settings.network)) or "network", architecture)
 
 
-def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str, Architecture]) -> Trained:
+def train_finalists(run: Run, chosen: Screened, others: Mapping[str, Architecture]) -> Trained:
     """Train finalists, and others beside them, and take the best of the finalists on nas_val for ``searched``."""
-    named = names_of(finalists)
+    named = names_of(chosen.finalists)
     architectures = {**named, **others}
     # Names that share an architecture share the training of the first.
     folders = {one: name for name, one in reversed(architectures.items())}
@@ -102,7 +103,7 @@ def train_finalists(run: Run, finalists: list[Architecture], others: Mapping[str
     if winner != SEARCHED:
         usage = usage_of(run.settings, prepared(run).train.categories)
         save_network(networks[SEARCHED], architectures[SEARCHED], run.folder / NETWORKS / SEARCHED, usage)
-    return Trained(networks, architectures, folders, found)
+    return Trained(networks, architectures, folders, found, chosen.on_nas_val)
 
 
 def read_architecture(given: str, config: PanopticConfig | None = None) -> tuple[str, Architecture]:
@@ -133,12 +134,8 @@ def _on_nas_val(run: Run, finalists: dict[str, PanopticNetwork]) -> dict[str, fl
     """Say what each of several trained networks is worth on nas_val, and return it."""
     if len(finalists) == 1:
         return {}
-    divisor = next(iter(finalists.values())).config.image_divisor
-    validation = validation_of(run.settings, prepared(run).nas_val, divisor)
-    objective = run.settings.search.objective
-    found = qualities(finalists, validation, objective, device_of(run.settings))
-    shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
-    run.say(f"Finalists, {objective} on nas_val: {shown}")
+    found = on_nas_val(run.settings, run, finalists)
+    run.say(f"Finalists, {run.settings.search.objective} on nas_val: {shown(found)}")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from autopanoptic.nas import Architecture, Result
-from autopanoptic.panoptic.results.finalists import best_candidates, within_budget
+from autopanoptic.panoptic.results.finalists import Shortlist, best_candidates, within_budget
 from autopanoptic.panoptic.results.fronts import FRONT, SEARCHED, Fronts
 from autopanoptic.panoptic.results.saved import ARCHITECTURE
 from autopanoptic.panoptic.run.folder import Run
@@ -94,18 +94,33 @@ def compare_fronts(run: Run, candidates: Candidates, searched: Result, drawn: Re
     return fronts
 
 
-def finalists_of(run: Run, searched: Result, fronts: Fronts | None) -> list[Architecture]:
-    """Return the candidates that are trained, the search's answer first.
+def shortlist_of(run: Run, searched: Result, fronts: Fronts | None) -> Shortlist:
+    """Return the candidates of which some are trained, the search's answer first.
 
     Args:
         run: The run.
         searched: Its search.
         fronts: What sets the budget, where the search has a cost.
     """
-    count = run.settings.search.finalists
     if fronts is None:
-        return best_candidates(searched, count, first=_answer(run, searched))
-    return within_budget(searched, fronts, count)
+        return best_candidates(searched, first=_answer(run, searched))
+    return within_budget(searched, fronts)
+
+
+def finalists_of(run: Run, searched: Result, fronts: Fronts | None) -> list[Architecture]:
+    """Return the candidates that are trained where their paths alone decide; arguments as of `shortlist_of`."""
+    found = shortlist_of(run, searched, fronts)
+    return found.finalists(found.candidates, run.settings.search.finalists)
+
+
+def trained_of(run: Run, searched: Result, fronts: Fronts | None) -> list[Architecture]:
+    """Return all candidates that are trained, be it a little; arguments as of `shortlist_of`."""
+    asked = run.settings.search
+    if not asked.screened:
+        return finalists_of(run, searched, fronts)
+    found = shortlist_of(run, searched, fronts)
+    a_little = found.screened(asked.screened, asked.finalists)
+    return list(dict.fromkeys([*a_little, *found.finalists(a_little, asked.finalists)]))
 
 
 def require_finished_search(run: Run) -> None:

@@ -13,8 +13,8 @@ from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import device_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 

@@ -18,8 +18,8 @@ from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
 from autopanoptic.panoptic.results.given import require_file
 from autopanoptic.panoptic.results.pretrained import require_backbone, with_known_backbone
 from autopanoptic.panoptic.search.inflate import require_source
+from autopanoptic.panoptic.settings.settings import STARTS, Settings
 from autopanoptic.panoptic.stages.machine import device_of, devices_here, devices_of
-from autopanoptic.panoptic.stages.settings import STARTS, Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 

@@ -9,9 +9,9 @@ from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.costs import costs_of, latency_of
 from autopanoptic.panoptic.search.strategies import family, largest_of_each
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.settings import Settings
 
 HEADROOM = 1.1
 """Share of what the family's dearest network costs that others may, so that it can have other operators as well."""

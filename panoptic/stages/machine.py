@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.parallel.launch import launched
 

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.pretrained import load_pretrained, with_known_backbone
 from autopanoptic.panoptic.results.usage import Usage
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 
 _KINDS = (1, 1), (1, 0), (0, 1)
 """Numbers of thing and stuff classes: of both kinds, or of one."""

@@ -15,13 +15,22 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.drawing import draw_network
-from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
+from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.prepare import prepare
 from autopanoptic.panoptic.run.pretrain import pretrain_all, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import Trained, train_finalists
-from autopanoptic.panoptic.run.search import candidates_of, compare_fronts, finalists_of, find, tell, tell_answer
+from autopanoptic.panoptic.run.screening import screened
+from autopanoptic.panoptic.run.search import (
+    candidates_of,
+    compare_fronts,
+    finalists_of,
+    find,
+    tell,
+    tell_answer,
+    trained_of,
+)
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.evaluator import run_norms
 from autopanoptic.panoptic.search.strategies import hand_made
@@ -59,9 +68,9 @@ class Pipeline(Run):
             drawn = self._drawn(candidates, len(searched.history))
             compared = self._compared(candidates, searched, drawn)
         if self.settings.init == "pretrained":
-            pretrain_all(self, [*compared.finalists, *compared.others.values()])
+            pretrain_all(self, [*trained_of(self, searched, compared.fronts), *compared.others.values()])
         with self.stage("retraining"):
-            trained = self._train(compared)
+            trained = self._train(searched, compared)
             measured = self._measure(trained, compared, datasets)
         self._finish(measured, trained, searched, drawn)
         return measured
@@ -82,7 +91,7 @@ class Pipeline(Run):
         others = {} if drawn is None else {RANDOM: drawn.best.architecture}
         if self.settings.search.hand_made:
             others[HAND_MADE] = hand_made(candidates.supernet.space)
-        return Compared(finalists_of(self, searched, None), others)
+        return Compared(None, others)
 
     def _front(self, candidates: Candidates, searched: Result, drawn: Result | None) -> Compared:
         """Compare the fronts, and return what each has to offer at the budget."""
@@ -95,10 +104,10 @@ class Pipeline(Run):
         finalists = finalists_of(self, searched, fronts)
         names = self.settings.search.compared
         self.say(fronts.budget_line(len(finalists), names))
-        return Compared(finalists, {name: fronts.chosen(name).architecture for name in names})
+        return Compared(fronts, {name: fronts.chosen(name).architecture for name in names})
 
-    def _train(self, compared: Compared) -> Trained:
-        trained = train_finalists(self, compared.finalists, compared.others)
+    def _train(self, searched: Result, compared: Compared) -> Trained:
+        trained = train_finalists(self, screened(self, searched, compared.fronts), compared.others)
         if trained.on_nas_val:
             self.say(f"The best of them is the searched network{_once(list(compared.others))}.")
         return trained
@@ -139,6 +148,7 @@ class Pipeline(Run):
         extra = {
             "seconds": self.seconds,
             "finalists_on_nas_val": trained.on_nas_val,
+            **({"screened_on_nas_val": trained.screened} if trained.screened else {}),
             "device": str(device_of(self.settings)),
             "torch": torch.__version__,
         }
@@ -152,9 +162,9 @@ class Pipeline(Run):
 
 
 class Compared(NamedTuple):
-    """What is trained: what was searched, best first, and what it is compared with, by name."""
+    """What the search has found, where it has a cost, and the networks with which its answer is compared, by name."""
 
-    finalists: list[Architecture]
+    fronts: Fronts | None
     others: dict[str, Architecture]
 
 

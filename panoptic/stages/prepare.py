@@ -14,9 +14,9 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.anchors import check_anchors
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import describe_data, keep_record
 

@@ -9,10 +9,10 @@ from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import training_validation
 from autopanoptic.panoptic.stages.machine import hardware
 from autopanoptic.panoptic.stages.networks import network_config, read_from, usage_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.trainer import require_training, train

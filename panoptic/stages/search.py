@@ -35,12 +35,12 @@ from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.first_candidates import first_candidates
 from autopanoptic.panoptic.search.strategies import beginnings, strategy_of
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
 from autopanoptic.panoptic.stages.costs import costs, limits
 from autopanoptic.panoptic.stages.machine import device_of, devices_here
 from autopanoptic.panoptic.stages.networks import network_config, network_of, require_for_any_classes
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start
 
 TITLES = {"search": "search", "random": "random draws", "family": "hand-made family", "val": "the same on val"}

@@ -14,10 +14,10 @@ from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import WEIGHTS, load_network, save_network
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import device_of, devices_of, threads_of_torch
 from autopanoptic.panoptic.stages.networks import usage_of
 from autopanoptic.panoptic.stages.retrain import retrain
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.bars import bars
 
 
@@ -32,6 +32,8 @@ def retrain_all(
     folder: Path,
     supernet: Path,
     console: Console,
+    *,
+    doing: str = "training",
 ) -> dict[str, PanopticNetwork]:
     """Train the networks of some architectures, as many at a time as the settings say.
 
@@ -46,6 +48,7 @@ def retrain_all(
         folder: Holds a folder for each name.
         supernet: The folder of the trained supernet, whose weights the networks may start from.
         console: Shows how far the trainings are.
+        doing: What is said of them meanwhile.
 
     Raises:
         TrainingError: If a training fails; names it. The others keep what they have written.
@@ -63,7 +66,7 @@ def retrain_all(
         if (path / WEIGHTS).exists()
     }
     open_ones = {name: one for one, name in trained.items() if one not in networks}
-    with bars(console, "training", list(open_ones)) as move:
+    with bars(console, doing, list(open_ones)) as move:
         _run(
             training, open_ones, executor_of(settings, len(open_ones)),
             lambda name, done: move(name, done, settings.retrain.passes),

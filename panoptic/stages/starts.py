@@ -33,8 +33,8 @@ from autopanoptic.panoptic.model.weights import difference, load_weights
 from autopanoptic.panoptic.results.backbones import BACKBONE, load_backbone, pretraining_folder
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.results.starting import Wanted, starting_weights
+from autopanoptic.panoptic.settings.settings import STARTS, Settings
 from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
-from autopanoptic.panoptic.stages.settings import STARTS, Settings
 
 _NAMED = dict(zip(STARTS, ("from scratch", "from the supernet's weights", "from pretrained backbones"), strict=True))
 

@@ -25,11 +25,11 @@ from autopanoptic.panoptic.search.inflate import inflate
 from autopanoptic.panoptic.search.paths import SizeSandwich, largest_plain
 from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.search.supernet_start import begin, start_is_there
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import within_family
 from autopanoptic.panoptic.stages.machine import hardware, threads_of_torch
 from autopanoptic.panoptic.stages.networks import build, network_config, pretrained, read_from
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.module import batch_of_cycle
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import require_training, train

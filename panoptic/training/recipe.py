@@ -128,6 +128,13 @@ class Recipe:
             contrast=self.contrast, saturation=self.saturation, hue=self.hue,
         )  # fmt: skip
 
+    def shortened(self, passes: int) -> Recipe:
+        """Return a shorter training, whose learning rate falls to 0 as well and whose last weights are kept."""
+        return replace(
+            self, passes=passes, warmup=min(self.warmup, passes // 3), schedule="cosine", milestones=(),
+            validate_every=0, keep="last",
+        )  # fmt: skip
+
     def check_cycle(self, cycle: int, *, same_batch: bool = False) -> None:
         """Refuse passes whose last gradients would change nothing, measurements inside of a step, and teachers alone.
 

@@ -16,7 +16,7 @@ from autopanoptic.panoptic.compare.making import source_of
 from autopanoptic.panoptic.compare.naming import Kind, named
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, mean_of
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
-from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.layers import change, shipped
 from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.quality.bootstrap import Estimate
 from benchmarks import comparison
@@ -59,6 +59,17 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
     assert path.read_text() == text
 
 
+def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
+    (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
+    assert "one weight changed" not in comparison.page(tmp_path)
+    changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), ())
+    (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
+    text = comparison.page(tmp_path)
+    assert "| as published | 61.0 | - | - | - |" in text
+    assert "| without the loss of regions | 65.2 | - | - | - |" in text
+    assert "0.15 of the panoptic loss" not in text
+
+
 def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     text = comparison.page(Path("nowhere"))
     published = text.split("## Published: COCO val")[1].split("\n## ")[0]
@@ -69,8 +80,8 @@ def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     assert "nothing here was measured by this library" in published
 
 
-@pytest.mark.parametrize("table", comparison.TABLES, ids=lambda one: one.file)
-def test_its_commands_are_commands(table: comparison.Table) -> None:
+@pytest.mark.parametrize("table", [*comparison.TABLES, *comparison.VARIANTS], ids=lambda one: one.file)
+def test_its_commands_are_commands(table: comparison.Table | comparison.Variant) -> None:
     words = shlex.split(table.command)
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
     known = {option for one in command.params for option in one.opts}
@@ -80,8 +91,9 @@ def test_its_commands_are_commands(table: comparison.Table) -> None:
     assert given["--config"] in shipped()
     assert given["--json"] == str(comparison.RESULTS / f"{table.file}.json")
     names = given["--models"].split(",")
-    assert set(MODELS) <= set(names)
-    source = source_of(given["--config"], [])
+    assert set(MODELS) <= set(names) or isinstance(table, comparison.Variant)
+    changes = [(*change(value), flag) for flag, value in pairwise(words) if flag == "--set"]
+    source = source_of(given["--config"], changes)
     for name in names:
         if not re.search("runs/|@searched", name):
             assert named(name, source).name == name

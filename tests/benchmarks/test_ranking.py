@@ -19,9 +19,9 @@ from autopanoptic.panoptic.model.weights import save_weights
 from autopanoptic.panoptic.quality.images import FoundOnImage, ImageCounts
 from autopanoptic.panoptic.run.folder import SETTINGS
 from autopanoptic.panoptic.search.strategies import family
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from benchmarks import ranking
 from benchmarks.ranking import Ranking, measure, tau

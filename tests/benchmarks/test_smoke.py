@@ -84,10 +84,9 @@ def test_every_stage_is_in_both_forms() -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 def test_what_a_killed_program_leaves_behind_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "program.py"
-    begin = (
-        "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
-    )
-    program.write_text(f"{begin}\nprint(child.pid)\nprint('search ──────')\ntime.sleep(99)\n")
+    # The child prints, and so has begun for certain before it is looked for.
+    child = "import os, time; print(os.getpid()); print('search ──────', flush=True); time.sleep(99)"
+    program.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])\n")
     monkeypatch.setattr(programs, "COMMAND", (sys.executable,))
     monkeypatch.setattr(programs, "SECONDS_TO_END", 0.3)
     found = Program([str(program)], tmp_path)

@@ -23,8 +23,8 @@ from autopanoptic.panoptic.data.scenes.files import write_scenes
 from autopanoptic.panoptic.report import report
 from autopanoptic.panoptic.run import choice, commands
 from autopanoptic.panoptic.run.options import KEYS
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.pipeline import Pipeline
-from autopanoptic.panoptic.stages.settings import Settings
 
 runner = CliRunner()
 

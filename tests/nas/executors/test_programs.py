@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from autopanoptic.nas.executors.launch import ARROW_ALLOCATOR, without_threads
+
 HINT = 'keeps its own work under `if __name__ == "__main__":`'
 
 PROGRAM = """
@@ -79,3 +81,18 @@ def test_a_program_given_as_an_argument_works() -> None:
     ended = run("-c", GUARDED.format(size=10))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "{'value': 10.0}" in ended.stdout
+
+
+def test_a_program_that_imports_pyarrow_is_imported_once_too(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow, whose allocator has a thread, is not installed")
+    (tmp_path / "program.py").write_text("import pyarrow\n" + GUARDED.format(size=10))
+    ended = run(str(tmp_path / "program.py"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines().count("imported") == 2
+
+
+def test_what_is_set_for_pyarrow_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ARROW_ALLOCATOR, "narenas:2")
+    assert without_threads()[ARROW_ALLOCATOR] == "narenas:2,background_thread:false"
+    monkeypatch.delenv(ARROW_ALLOCATOR)
+    assert without_threads()[ARROW_ALLOCATOR] == "background_thread:false"

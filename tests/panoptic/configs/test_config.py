@@ -24,7 +24,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError, change, shipped
 from autopanoptic.panoptic.configs.schema import DERIVED, all_keys, section_of
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.merge.rules import MergeRules
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 SHIPPED = ("ade20k", "camvid", "cityscapes", "coco", "memorise", "photographs", "scenes")

@@ -11,7 +11,7 @@ from autopanoptic.panoptic.configs.layers import ConfigError, shipped
 from autopanoptic.panoptic.configs.schema import all_keys, keys_of, section_of
 from autopanoptic.panoptic.configs.text import meanings, text_of, title_of
 from autopanoptic.panoptic.configs.yaml_text import read
-from autopanoptic.panoptic.stages.settings import Settings
+from autopanoptic.panoptic.settings.settings import Settings
 
 
 @pytest.mark.parametrize("name", ["scenes", "coco"])

@@ -29,8 +29,8 @@ from autopanoptic.panoptic.pretraining.stages import backbone_config, pretrain, 
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.architecture_files import load_shipped
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start, started
 
 SMALL = {

@@ -72,7 +72,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, scene_folder: Path) -> Pa
             patch.setattr(comparison, "PICTURES", 1)  # drawing them takes longest
             quality = comparison.evaluate(network, validation, datasets.val, folder / "pictures")
         measured[name] = comparison.NetworkReport(name, trial.architecture, quality, 0.1 + seed, 0.5, 20.0)
-    extra = {"finalists_on_nas_val": {"searched-1": 41.25, "searched-2": 40.0}, "device": "cpu", "torch": "9.9.9"}
+    extra = {
+        "finalists_on_nas_val": {"searched-1": 41.25, "searched-2": 40.0},
+        "screened_on_nas_val": {"a": 30.0, "b": 35.25},
+        "device": "cpu",
+        "torch": "9.9.9",
+    }
     searched.to_json(run / "search.json")
     comparison.write(run, measured, comparison.differences(measured), searched, drawn, extra)
     return run

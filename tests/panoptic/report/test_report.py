@@ -134,6 +134,7 @@ def test_networks_have_their_figures_and_intervals(finished: Path, whole: Parsed
     assert (
         "best of 2 trained finalists, by pq on nas_val: searched-1 41.2, searched-2 40.0" in whole.sections["networks"]
     )
+    assert "short trainings of 2 candidates, which came to 30.0 to 35.2 pq" in whole.sections["networks"]
 
 
 def test_the_search_is_shown(finished: Path, whole: Parsed) -> None:

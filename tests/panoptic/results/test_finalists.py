@@ -38,9 +38,14 @@ FAMILY = searched([(0.1, 1.0), (0.2, 2.0), (0.4, 3.0)], first=50)
 def test_the_best_goes_before_the_best_dear_ones() -> None:
     fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1)
     assert fronts.budget == 0.2
-    assert within_budget(FOUND, fronts, 4) == [one(6), one(5), one(2), one(3)]
-    assert within_budget(FOUND, fronts, 1) == [fronts.chosen("searched").architecture]
-    assert len(within_budget(FOUND, fronts, 99)) == 6
+    found = within_budget(FOUND, fronts)
+    assert found.candidates[:4] == [one(6), one(5), one(2), one(3)]
+    assert found.finalists(found.candidates, 1) == [fronts.chosen("searched").architecture]
+    assert len(found.candidates) == 6
+    # The search has not measured the network made by hand, or has given it up.
+    by_hand = fronts.chosen("hand-made").architecture
+    assert by_hand not in found.candidates
+    assert found.finalists(found.candidates, 2) == [one(6), by_hand]
 
 
 def test_the_last_of_several_is_the_network_made_by_hand() -> None:
@@ -48,21 +53,24 @@ def test_the_last_of_several_is_the_network_made_by_hand() -> None:
     fronts = Fronts.of(FOUND, FOUND, searched([(0.1, 75.0), (0.15, 69.0), (0.4, 3.0)], first=1), images=1, limit=0.2)
     by_hand = fronts.chosen("hand-made").architecture
     assert by_hand == one(2)
-    assert within_budget(FOUND, fronts, 3) == [one(6), one(5), one(2)]
+    found = within_budget(FOUND, fronts)
+    assert found.finalists(found.candidates, 3) == [one(6), one(5), one(2)]
+    assert found.finalists([one(3), one(5), one(6)], 2) == [one(3), one(2)]  # by another ranking than the paths'
     worse = Fronts.of(FOUND, FOUND, searched([(0.1, 75.0), (0.2, 70.0), (0.15, 69.0)], first=1), images=1, limit=0.17)
     assert worse.chosen("hand-made").architecture == one(3)
-    assert within_budget(FOUND, worse, 2) == [one(6), one(3)]
-    assert within_budget(FOUND, worse, 1) == [one(6)]
+    found = within_budget(FOUND, worse)
+    assert found.finalists(found.candidates, 2) == [one(6), one(3)]
+    assert found.finalists(found.candidates, 1) == [one(6)]
 
 
 def test_the_cheapest_alone_is_trained_where_none_keeps_the_budget() -> None:
     fronts = Fronts.of(FOUND, FOUND, FAMILY, images=1, limit=0.01)
-    assert within_budget(FOUND, fronts, 3) == [one(6)]
+    assert within_budget(FOUND, fronts).candidates == [one(6)]
 
 
 @pytest.mark.parametrize(("first", "others"), [(0, [6, 4]), (4, [0, 6]), (99, [0, 6])])
 def test_an_answer_goes_before_the_best_candidates(first: int, others: list[int]) -> None:
-    assert best_candidates(FOUND, 3, first=one(first)) == [one(first), *map(one, others)]
+    assert best_candidates(FOUND, first=one(first)).candidates[:3] == [one(first), *map(one, others)]
 
 
 def test_one_finalist_has_the_folder_of_the_searched_network() -> None:

@@ -23,9 +23,9 @@ from autopanoptic.panoptic.run.retrain import retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.predict import predict
 
@@ -42,6 +42,7 @@ TINY: dict[str, Any] = {
     "search.trials": 4,
     "search.recalibration_batches": 1,
     "search.finalists": 1,
+    "search.screened": 0,
     "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
 }
 PUBLISHED: dict[str, Any] = {

@@ -24,9 +24,9 @@ from autopanoptic.panoptic.run.pretrain import pretrain, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import retrain
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import start_of, started
 from autopanoptic.panoptic.stages.supernet import SUPERNET
 from autopanoptic.panoptic.training.recipe import Recipe
@@ -45,7 +45,7 @@ SETTINGS = load_config(
         "largest": None,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 3, "recalibration_batches": 1, "finalists": 1},
+        "search": {"trials": 3, "recalibration_batches": 1, "finalists": 1, "screened": 2, "screening_passes": 1},
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )
@@ -113,7 +113,7 @@ def replace_init(settings: Settings, init: str) -> Settings:
 def test_the_run_of_all_stages_goes_on_from_there(staged: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(staged, tmp_path / "run"))
     kept = {path: path.read_bytes() for path in (folder / "pretraining").rglob("backbone.pt")}
-    assert len(kept) == 2
+    assert len(kept) == 3  # the supernet and the two that are screened
     reports = Pipeline(SETTINGS, folder, quiet()).run()
     assert {path: path.read_bytes() for path in kept} == kept
     # Those that are compared begin by the same rule.

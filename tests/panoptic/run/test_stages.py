@@ -23,6 +23,7 @@ from autopanoptic.panoptic.run import retrain as retraining
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare
 from autopanoptic.panoptic.run.retrain import read_architecture, require_architecture, retrain
+from autopanoptic.panoptic.run.screening import Screened
 from autopanoptic.panoptic.run.search import search
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.architecture_files import shipped
@@ -40,7 +41,7 @@ SETTINGS = load_config(
         "largest": None,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 4, "recalibration_batches": 1, "finalists": 2},
+        "search": {"trials": 4, "recalibration_batches": 1, "finalists": 2, "screened": 0},
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )
@@ -119,14 +120,15 @@ def test_the_finalists_are_those_within_the_budget(staged: Path, monkeypatch: py
     class Stop(Exception):
         pass
 
-    def finalists(run: Run, chosen: list[Architecture], others: object) -> None:
-        asked.extend(chosen)
+    def finalists(run: Run, chosen: Screened, others: object) -> None:
+        asked.extend(chosen.finalists)
         raise Stop
 
     monkeypatch.setattr(retraining, "train_finalists", finalists)
     with pytest.raises(Stop):
         retrain(Run.open(staged, quiet()))
-    assert asked == within_budget(Result.from_journal(staged / "search.jsonl"), Fronts.load(staged), 2)
+    found = within_budget(Result.from_journal(staged / "search.jsonl"), Fronts.load(staged))
+    assert asked == found.finalists(found.candidates, 2)
     assert set(names_of(asked)) == {"searched-1", "searched-2"}
 
 

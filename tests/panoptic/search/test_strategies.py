@@ -7,8 +7,8 @@ import pytest
 from autopanoptic.nas import Objective, SearchSpace
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.search.strategies import hand_made, strategy_of
+from autopanoptic.panoptic.settings.search import STRATEGIES
 from autopanoptic.panoptic.stages.networks import build
-from autopanoptic.panoptic.stages.settings import STRATEGIES
 
 
 @pytest.fixture(scope="module")

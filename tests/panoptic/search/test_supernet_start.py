@@ -22,10 +22,10 @@ from autopanoptic.panoptic.search.reference_weights import from_reference
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.search.supernet_start import begin as begin_with
 from autopanoptic.panoptic.search.supernet_start import describe_start, require_start
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages import supernet
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.training.training import Training
 from tests.panoptic.search.test_reference_weights import DEPTHS, STEM, WIDTHS, single, whole_supernet
 

@@ -35,7 +35,7 @@ SETTINGS = load_config(
         "largest": RECIPE,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"trials": 8, "recalibration_batches": 1, "finalists": 2},
+        "search": {"trials": 8, "recalibration_batches": 1, "finalists": 2, "screened": 3, "screening_passes": 2},
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu", "evaluation_batch": 1},
     },
 )  # fmt: skip
@@ -89,8 +89,15 @@ def test_the_best_finalist_on_nas_val_is_what_was_searched(
 ) -> None:
     folder, reports, text = finished
     fronts = Fronts.load(folder)
-    found = within_budget(Result.from_journal(folder / "search.jsonl"), fronts, 2)
-    assert found[0] == fronts.chosen("searched").architecture
+    shortlist = within_budget(Result.from_journal(folder / "search.jsonl"), fronts)
+    assert shortlist.candidates[0] == fronts.chosen("searched").architecture
+    short = json.loads((folder / "metrics.json").read_text())["screened_on_nas_val"]
+    candidates = {one.id: one for one in shortlist.candidates if one != shortlist.by_hand}
+    assert list(short) == list(candidates)[:3]
+    assert {path.name for path in (folder / "screening").iterdir()} == set(short)
+    first, value = next(iter(short.items()))
+    assert f"pq on nas_val after 2 passes: {first} {value:.1f}" in " ".join(text.split())
+    found = shortlist.finalists([candidates[name] for name in sorted(short, key=lambda name: -short[name])], 2)
     values = {name: float(value) for name, value in re.findall(r"(searched-\d) (\d+\.\d)", text)}
     assert set(values) == {"searched-1", "searched-2"}
     for name, architecture in names_of(found).items():

@@ -43,7 +43,7 @@ SETTINGS_OF_TEST = load_config(
         "warmup": RECIPE,
         "supernet": replace(RECIPE, passes=2),
         "retrain": RECIPE,
-        "search": {"space": "auto-panoptic", "trials": 13, "recalibration_batches": 1, "finalists": 1},
+        "search": {"space": "auto-panoptic", "trials": 13, "recalibration_batches": 1, "finalists": 1, "screened": 0},
         # Several trainings at a time are the matter of test_side_by_side.py.
         "machine": {"workers": 1, "supernet_processes": 1, "trainings": 1, "device": "cpu"},
     },

@@ -17,7 +17,7 @@ from autopanoptic.panoptic.results.saved import load_network
 SPACE = ["--space", "published"]
 TINY = [
     "data.scenes={train: 8, nas_val: 2, val: 2}", "largest.passes=2", "supernet.passes=2", "retrain.passes=1",
-    "search.trials=6", "search.recalibration_batches=1", "search.finalists=1", "machine.workers=1",
+    "search.trials=6", "search.recalibration_batches=1", "search.finalists=1", "search.screened=0", "machine.workers=1",
     "machine.supernet_processes=1", "machine.trainings=1", "machine.device=cpu", "network.head_operators=[dw3, at3]",
 ]  # fmt: skip
 

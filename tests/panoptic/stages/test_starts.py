@@ -20,10 +20,10 @@ from autopanoptic.panoptic.model.weights import save_weights, with_own_classes
 from autopanoptic.panoptic.results.saved import save_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.search.strategies import hand_made
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages import checks
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.networks import build, network_config, usage_of
-from autopanoptic.panoptic.stages.settings import Settings
 from autopanoptic.panoptic.stages.starts import check_start, start_of, started
 
 SCENES = load_config("scenes")

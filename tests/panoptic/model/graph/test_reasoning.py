@@ -56,7 +56,8 @@ def test_both_scores_of_pixels_are_trained_and_the_new_ones_are_read(
     batch = make_batch([(96, 96), (80, 70)], [3, 2])
     losses = network.losses(**batch, generator=torch.Generator().manual_seed(0))
     assert {"segmentation", "first_segmentation"} <= set(losses)
-    assert own.loss_weights()["first_segmentation"] == own.loss_weights()["segmentation"] == 0.25
+    weights = own.loss_weights()
+    assert weights["first_segmentation"] == weights["segmentation"] == 0.25 * own.pixel_loss_factor
     network.eval()
     assert network.graph is not None
     with torch.no_grad():

@@ -10,14 +10,10 @@ import pytest
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.search.strategies import strategy_of
-from autopanoptic.panoptic.stages.settings import (
-    OF_ONE_OBJECTIVE,
-    STRATEGIES,
-    DataSettings,
-    MachineSettings,
-    SearchSettings,
-    Settings,
-)
+from autopanoptic.panoptic.settings.data import DataSettings
+from autopanoptic.panoptic.settings.machine import MachineSettings
+from autopanoptic.panoptic.settings.search import OF_ONE_OBJECTIVE, STRATEGIES, SearchSettings
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.training.recipe import Recipe
 
 RECIPE = Recipe(passes=1)

@@ -1,0 +1,1 @@
+"""Everything that fixes a run of the panoptic search, as values."""
