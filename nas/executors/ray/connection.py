@@ -84,10 +84,14 @@ class Connection:
         self._own = True
 
     def _start_local(self, cpus: int) -> None:
-        with _loopback_alone():
-            context = self._ray.init(
-                address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING
-            )
+        try:
+            with _loopback_alone():
+                context = self._ray.init(
+                    address="local", num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING
+                )
+        except BaseException:  # Ctrl-C, too, may come while some of it runs
+            self._ray.shutdown()
+            raise
         self._own = self.local = True
         listens = context.address_info["node_ip_address"]
         if listens != LOOPBACK:

@@ -18,9 +18,12 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 MakeExecutor: TypeAlias = Callable[[int], Executor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[Any]:
-    """A Ray on this machine to which the program is connected: 4 processors and a GPU, as it believes."""
+    """A Ray on this machine to which the program is connected: 4 processors and a GPU, as it believes.
+
+    It ends with its module: its threads would forbid later tests to fork.
+    """
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
     with _loopback_alone():
         ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, logging_level="ERROR")
