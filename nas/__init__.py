@@ -9,6 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopanoptic.nas.callbacks.base import Callback as Callback
+    from autopanoptic.nas.callbacks.base import SearchRun as SearchRun
+    from autopanoptic.nas.callbacks.mlflow import MLflowCallback as MLflowCallback
+    from autopanoptic.nas.callbacks.notebook import NotebookCallback as NotebookCallback
+    from autopanoptic.nas.callbacks.table import TableCallback as TableCallback
+    from autopanoptic.nas.callbacks.tensorboard import TensorBoardCallback as TensorBoardCallback
+    from autopanoptic.nas.callbacks.wandb import WandbCallback as WandbCallback
     from autopanoptic.nas.costs.additive import AdditiveCost as AdditiveCost
     from autopanoptic.nas.costs.flops import FlopCount as FlopCount
     from autopanoptic.nas.costs.latency import Latency as Latency
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
     from autopanoptic.nas.executors.ray.executor import RayExecutor as RayExecutor
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
+    from autopanoptic.nas.results.optuna_follow import follow_optuna as follow_optuna
     from autopanoptic.nas.results.result import Result as Result
     from autopanoptic.nas.search.errors import SearchError as SearchError
     from autopanoptic.nas.search.search import Search as Search
@@ -88,6 +96,12 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
 
 _NAMES = {
+    "autopanoptic.nas.callbacks.base": ["Callback", "SearchRun"],
+    "autopanoptic.nas.callbacks.mlflow": ["MLflowCallback"],
+    "autopanoptic.nas.callbacks.notebook": ["NotebookCallback"],
+    "autopanoptic.nas.callbacks.table": ["TableCallback"],
+    "autopanoptic.nas.callbacks.tensorboard": ["TensorBoardCallback"],
+    "autopanoptic.nas.callbacks.wandb": ["WandbCallback"],
     "autopanoptic.nas.costs.additive": ["AdditiveCost"],
     "autopanoptic.nas.costs.flops": ["FlopCount"],
     "autopanoptic.nas.costs.latency": ["Latency"],
@@ -102,6 +116,7 @@ _NAMES = {
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.executors.ray.executor": ["RayExecutor"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
+    "autopanoptic.nas.results.optuna_follow": ["follow_optuna"],
     "autopanoptic.nas.results.result": ["Result"],
     "autopanoptic.nas.search.errors": ["SearchError"],
     "autopanoptic.nas.search.search": ["Search"],

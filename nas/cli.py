@@ -150,12 +150,24 @@ def export_optuna(
     journal: Annotated[Path, typer.Argument(help="The journal of a search, finished or running.")],
     storage_url: Annotated[str, typer.Argument(help="Such as studies.log or sqlite:///studies.db.")],
     study_name: Annotated[str | None, typer.Option(help="The study; by default named as the journal is.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Keep it up to date until the search has ended, or Ctrl-C.")
+    ] = False,
 ) -> None:
     """Write a search into an Optuna storage, or bring it up to date there, for optuna-dashboard to show."""
     from autopanoptic.nas.results.optuna_export import export_optuna as export
+    from autopanoptic.nas.results.optuna_follow import follow_optuna
 
-    study = export(journal, storage_url, study_name)
+    if follow and not journal.exists():
+        typer.echo(f"There is no journal {journal} yet; waiting for it.")
+    arguments = (journal, storage_url, study_name)
+    studies = follow_optuna(*arguments) if follow else iter([export(*arguments)])
+    study = next(studies)
     typer.echo(f"Study {study.study_name!r} has {len(study.trials)} trials. See it by: optuna-dashboard {storage_url}")
+    for updated in studies:
+        study = updated
+    if follow:
+        typer.echo(f"The search has ended; the study has {len(study.trials)} trials.")
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def export_optuna(journal: str | Path, storage_url: str | BaseStorage, study_nam
     result = Result.from_journal(journal)
     events = Journal(journal).events  # read later, so that it tells the times of all that the result holds
     with quiet():
-        storage = _storage(storage_url)
+        storage = storage_of(storage_url)
         try:
             export = _Export(result, events, Path(journal))
             return export.into(storage, Path(journal).stem if study_name is None else study_name)
@@ -68,7 +68,13 @@ def export_optuna(journal: str | Path, storage_url: str | BaseStorage, study_nam
             storage.remove_session()
 
 
-def _storage(url: str | BaseStorage) -> BaseStorage:
+def storage_of(url: str | BaseStorage) -> BaseStorage:
+    """Return Optuna's storage of a file's name or a database's address; see :func:`export_optuna`.
+
+    Raises:
+        ImportError: when the driver of the database is not installed.
+        ValueError: when it cannot be opened.
+    """
     from optuna.storages import BaseStorage, JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autopanoptic.nas.results.result import Result
+from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial
 
 ENDINGS = {
@@ -74,20 +75,23 @@ def _print_front(console: Console, result: Result, everything: bool) -> None:
 
 
 def _print_trials(console: Console, result: Result, trials: Sequence[Trial], title: str, everything: bool) -> None:
-    main = list(
-        dict.fromkeys([o.name for o in result.history.objectives] + [c.name for c in result.history.constraints])
-    )
+    main = main_metrics(result.history)
     others = [name for name in dict.fromkeys(n for trial in trials for n in trial.metrics) if name not in main]
-    last = _fits(console, _table(result, trials, main, last=True))
+    last = _fits(console, trial_table(result.history, trials, main, last=True))
     first, *further = _fitting(console, result, trials, [*main, *others], last)
-    _print_titled(console, title, _table(result, trials, first, last=last))
+    _print_titled(console, title, trial_table(result.history, trials, first, last=last))
     if everything:
         for names in further:
             console.print()
-            console.print(_table(result, trials, names))
+            console.print(trial_table(result.history, trials, names))
     elif further:
         left = [name for names in further for name in names]
         console.print(Text(f"Without {', '.join(left)}: see them by --all, or in a wider terminal.", "dim"))
+
+
+def main_metrics(history: History) -> list[str]:
+    """Return the names of the objectives and of the bounded metrics, each once."""
+    return list(dict.fromkeys([o.name for o in history.objectives] + [c.name for c in history.constraints]))
 
 
 def _fitting(
@@ -97,7 +101,9 @@ def _fitting(
     waiting = list(names)
     while waiting:
         count = 1
-        while count < len(waiting) and _fits(console, _table(result, trials, waiting[: count + 1], last=last)):
+        while count < len(waiting) and _fits(
+            console, trial_table(result.history, trials, waiting[: count + 1], last=last)
+        ):
             count += 1
         yield waiting[:count]
         waiting, last = waiting[count:], False
@@ -108,9 +114,16 @@ def _fits(console: Console, table: Table) -> bool:
     return width <= console.width
 
 
-def _table(result: Result, trials: Iterable[Trial], names: Sequence[str], *, last: bool = False) -> Table:
-    """Return a table of metrics, to which the ``last`` columns of the first table may be added."""
-    objectives = {objective.name for objective in result.history.objectives}
+def trial_table(history: History, trials: Iterable[Trial], names: Sequence[str], *, last: bool = False) -> Table:
+    """Return a table of trials.
+
+    Args:
+        history: tells the objectives, which are bold.
+        trials: a row each.
+        names: of the metrics that are columns.
+        last: whether the seconds and the architecture's id are the last columns.
+    """
+    objectives = {objective.name for objective in history.objectives}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     table.add_column("trial", justify="right")
     for name in names:

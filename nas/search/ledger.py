@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from autopanoptic.nas.callbacks.base import SearchRun
+from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.storage.events import changed, enter
 from autopanoptic.nas.storage.journal import Journal
@@ -22,18 +24,43 @@ class Ledger:
     Args:
         history: the trials so far.
         journal: where events are written; None to keep them in memory only.
-        header: what the journal begins with.
+        header: what the journal begins with; where there are callbacks, with the ``id`` of the search.
+        callbacks: are told of the events of trials once these are written and applied.
 
     Attributes:
         history: all trials; another object after :meth:`reopen_failed`.
         lock: held while an event is recorded. Who reads the history to decide on an event holds it as well.
     """
 
-    def __init__(self, history: History, journal: Journal | None, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        history: History,
+        journal: Journal | None,
+        header: Mapping[str, Any],
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self.history = history
         self.journal = journal
+        self.callbacks = Callbacks() if callbacks is None else callbacks
         self.lock = threading.RLock()
         self._header = header
+
+    def begin(self, trials: int | None = None, title: str = "search") -> None:
+        """Tell the callbacks that a run begins; the first event tells them otherwise.
+
+        Args:
+            trials: how many there shall be in all; None where no number was asked for.
+            title: of the run.
+
+        Raises:
+            JournalError: when another search uses the journal, of which they are not told then.
+        """
+        with self.lock:
+            self.callbacks.end(self.history, None)
+            if self.callbacks.waiting:
+                if self.journal is not None:
+                    self.journal.acquire()
+                self.callbacks.start(SearchRun(self._header["id"], self.history, self._header, trials, title))
 
     def record(self, kind: str, **values: Any) -> Trial | None:
         """Check an event, write it down and bring the history up to date; Ctrl-C cannot come in between.
@@ -47,13 +74,18 @@ class Ledger:
             JournalError: when it cannot be written.
         """
         event = {"event": kind, **values}
-        with self.lock, deferred_interrupt():
-            trial = changed(self.history, event)
-            if self.journal is not None:
-                if not self.journal.events:
-                    self.journal.append(self._header)
-                self.journal.append({**event, "time": round(time.time(), 3)})
-            enter(self.history, event, trial)
+        with self.lock:
+            if self.callbacks.waiting:
+                self.begin()
+            with deferred_interrupt():
+                trial = changed(self.history, event)
+                if self.journal is not None:
+                    if not self.journal.events:
+                        self.journal.append(self._header)
+                    self.journal.append({**event, "time": round(time.time(), 3)})
+                enter(self.history, event, trial)
+            if trial is not None:
+                self.callbacks.see(self.history, event, trial)
             return trial
 
     def record_trial(self, kind: str, trial_id: int, **values: Any) -> Trial:
@@ -75,8 +107,11 @@ class Ledger:
                 self.record("reopened", trial=trial_id)
             return failed
 
-    def close(self) -> None:
-        """Give the journal's lock back."""
+    def close(self, reason: str | None = None) -> None:
+        """Tell the callbacks that the run is over, and why, and give the journal's lock back."""
         with self.lock:
-            if self.journal is not None:
-                self.journal.close()
+            try:
+                self.callbacks.end(self.history, reason)
+            finally:
+                if self.journal is not None:
+                    self.journal.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from autopanoptic.nas.callbacks.base import Callback
+from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
@@ -21,13 +24,14 @@ from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
+from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
-from autopanoptic.nas.storage.header import FORMAT, check_header, library_version
+from autopanoptic.nas.storage.header import FORMAT, check_header, library_version, search_id
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
@@ -71,11 +75,13 @@ class Search:
             limit. A worker process is ended then. In this process the trial ends when it reports the next time; a hang
             needs worker processes. Such a trial has failed.
         max_failures: how many trials may fail one after another in one run; then it stops. None for any number.
+        callbacks: are told what happens, such as ``[TensorBoardCallback("runs/log")]``; see :class:`Callback`.
 
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the space, the strategy, the evaluator or the stopper is none, or ``retry_on`` no exception.
+        TypeError: when the space, the strategy, the evaluator, the stopper or a callback is none, or ``retry_on`` no
+            exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
             architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
@@ -100,17 +106,9 @@ class Search:
         retry_on: RetryOn = (),
         trial_seconds: float | None = None,
         max_failures: int | None = 20,
+        callbacks: Iterable[Callback] = (),
     ) -> None:
-        if not isinstance(strategy, Strategy):
-            raise TypeError(
-                f"A strategy is an object that derives from Strategy, such as Evolution(), not {strategy!r}."
-            )
-        if not isinstance(stopper, (Stopper, NoneType)):
-            raise TypeError(
-                f"A stopper is an object that derives from Stopper, such as SuccessiveHalving(), not {stopper!r}."
-            )
-        if not isinstance(space, SearchSpace):
-            raise TypeError(f"A space is a SearchSpace, such as SearchSpace([Choice('a', [1, 2])]), not {space!r}.")
+        check_parts(space, strategy, stopper)
         self.objectives = objectives_of(objectives)
         self.costs = CostTable(costs or {}, constraints or ())
         self._completion = Completion(self.costs, self.objectives)
@@ -137,9 +135,10 @@ class Search:
             check_header(self.journal.path, events[0], header, parametrised)
             replay(history, events, self.space)
             initial = events[0].get("initial", [])
+            header["id"] = search_id(self.journal.path, events[0])
         self.initial = first_ones(initial, self.space, self.costs)
         header["initial"] = [architecture.to_json() for architecture in self.initial]
-        self._ledger = Ledger(history, self.journal, header)
+        self._ledger = Ledger(history, self.journal, header, Callbacks(callbacks))
         self._attempts = Attempts(self.retries, retry_on, events)
         self._again = [trial.id for trial in history.running]
         self._ended = end_of(events)
@@ -150,6 +149,7 @@ class Search:
             "event": "search",
             "format": FORMAT,
             "version": library_version(),
+            "id": uuid.uuid4().hex,
             "space": self.space.to_json(),
             "strategy": repr(self.strategy),
             "objectives": {objective.name: objective.direction for objective in self.objectives},
@@ -175,7 +175,7 @@ class Search:
         return any(self.history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
 
     def close(self) -> None:
-        """Give the journal's lock back; needed only after :meth:`ask` and :meth:`tell`."""
+        """End what :meth:`ask` and :meth:`tell` began: callbacks hear of it, and the journal's lock is given back."""
         self._ledger.close()
 
     def ask(self) -> Trial | None:
@@ -332,7 +332,8 @@ class Search:
                 (:class:`InlineExecutor`) a trial can be interrupted only when it reports.
             retry_failed: whether trials that failed before are tried again, first.
             progress: whether to show on standard error how far the search is: a bar on a terminal, a line now and
-                then elsewhere. By default so, but a search of less than half a minute writes no lines.
+                then elsewhere. By default so, but a search of less than half a minute writes no lines, and a callback
+                that shows it itself takes its place.
             title: what stands before that.
 
         Raises:
@@ -346,8 +347,11 @@ class Search:
         advice = None if trials is None else self.strategy.advise(self.space, trials)
         if advice is not None:
             logger.warning("%s", advice)
+        if progress is None and self._ledger.callbacks.show_progress:
+            progress = False
         self._ended = None
         try:
+            self._ledger.begin(trials, title)
             for trial_id in self._ledger.reopen_failed() if retry_failed else ():
                 self._attempts.start_anew(trial_id)
             self._again = [trial.id for trial in self.history.running]
@@ -363,7 +367,7 @@ class Search:
         finally:
             self.executor.stop()
             self._again = [trial.id for trial in self.history.running]
-            self.close()
+            self._ledger.close(self._ended)
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
             why = why_no_more(self.space, self.history)

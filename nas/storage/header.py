@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,8 +14,8 @@ from autopanoptic.nas.storage.journal import JournalError
 
 FORMAT = 2
 """Of the events; it changes with them. A release reads its own."""
-INFORMING = ("event", "format", "version", "initial")
-"""What may differ between a search and its journal: the journal's own initial architectures count."""
+INFORMING = ("event", "format", "version", "initial", "id")
+"""What may differ between a search and its journal: the journal's own initial architectures and id count."""
 
 
 def library_version() -> str:
@@ -22,6 +24,12 @@ def library_version() -> str:
         return version("autopanoptic")
     except PackageNotFoundError:
         return "unknown"
+
+
+def search_id(journal_path: object, header: Mapping[str, Any]) -> str:
+    """Return the id of a journal's search; of one by an older release, which has none, one that its header gives."""
+    text = json.dumps([str(journal_path), dict(header)], sort_keys=True)
+    return str(header.get("id") or hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
 def check_format(journal_path: object, header: Mapping[str, Any]) -> None:

@@ -58,20 +58,37 @@ class Journal:
         """
         line = json.dumps(dict(event), allow_nan=False).encode() + b"\n"
         try:
-            if self._file is None or not self._lock.held:
-                self._file = self._open()
-            _write(self._file, line)
+            _write(self._opened(), line)
         except OSError as problem:
             self._take_back()
-            raise JournalError(
-                f"{self.path} cannot be written: {problem}. All {len(self.events)} earlier events are safe; mend the "
-                "cause and run the search again."
-            ) from problem
+            raise self._unwritable(problem) from problem
         except BaseException:
             self._take_back()
             raise
         self._length += len(line)
         self.events.append(dict(event))
+
+    def acquire(self) -> None:
+        """Take the lock now, which the next :meth:`append` would take.
+
+        Raises:
+            JournalError: as :meth:`append`.
+        """
+        try:
+            self._opened()
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
+
+    def _opened(self) -> FileIO:
+        if self._file is None or not self._lock.held:
+            self._file = self._open()
+        return self._file
+
+    def _unwritable(self, problem: OSError) -> JournalError:
+        return JournalError(
+            f"{self.path} cannot be written: {problem}. All {len(self.events)} earlier events are safe; mend the "
+            "cause and run the search again."
+        )
 
     def _take_back(self) -> None:
         """Cut off what a failed write has left; the next writer does it where the disk does not let us."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,21 @@ def test_export_optuna(journal: Path, tmp_path: Path) -> None:
     assert failed.stderr.startswith("Error: Optuna cannot open the storage 'studies.db'")
     assert failed.stderr.count("\n") == 1
     assert "There is no journal" in run("export-optuna", str(tmp_path / "none"), storage).stderr
+
+
+def test_export_optuna_follows(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    path, storage = tmp_path / "later.jsonl", f"{tmp_path}/studies.log"
+    search = Search(SearchSpace([Choice("a", range(9))]), RandomSearch(), lambda a: a["a"], journal=path)
+    thread = threading.Timer(1.0, lambda: search.run(5))
+    thread.start()
+    result = run("export-optuna", str(path), storage, "--follow")
+    thread.join()
+    assert result.exit_code == 0
+    first, study, last = result.stdout.splitlines()
+    assert first == f"There is no journal {path} yet; waiting for it."
+    assert study.startswith("Study 'later' has ")
+    assert last == "The search has ended; the study has 5 trials."
 
 
 def test_journal_is_json_lines_that_others_read(journal: Path) -> None:
