@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import sys
 import threading
 import time
@@ -102,8 +103,14 @@ def _end_with_ray() -> None:
     Ray sees to it where that process lives, and else ends the worker alone.
     """
     parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+    try:
+        handle = os.pidfd_open(parent)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll()  # at once, for Ray is about to end this process, too
+    except (AttributeError, OSError):  # another system than Linux, or an old one
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     if os.getpgid(0) == os.getpid():  # Ray makes it so; another group would be somebody else's
         end_own_group()
     os._exit(1)
