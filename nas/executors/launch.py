@@ -42,7 +42,7 @@ class WorkerServer:
         context = multiprocessing.get_context("spawn")
         self.control, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, SECONDS_TO_END), daemon=False)
-        with _interrupt_blocked(), _environment(without_threads()):
+        with _interrupt_blocked(), environment(without_threads()):
             self.process.start()
         theirs.close()
         self._numbers = itertools.count()
@@ -174,7 +174,7 @@ def _interrupt_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Set variables for a process that is started here: a library's own threads would forbid it to fork."""
     former = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

@@ -1,4 +1,4 @@
-"""Which modules a pickled object needs."""
+"""An evaluator as bytes, and which modules these need."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
+
+from autopanoptic.nas.evaluation.evaluator import Evaluator
 
 
 class _Recorder(cloudpickle.Pickler):
@@ -22,13 +24,22 @@ class _Recorder(cloudpickle.Pickler):
             self.modules.add(value.__module__)
 
 
-def pickled_with_needs(value: Any) -> tuple[bytes, frozenset[str]]:
-    """Pickle an object by cloudpickle, and name the modules that whoever loads it is going to import.
+def pickled_with_needs(evaluator: Evaluator) -> tuple[bytes, frozenset[str]]:
+    """Pickle an evaluator by cloudpickle, and name the modules that whoever loads it is going to import.
 
     Modules whose contents are pickled by value, as those of the program itself, are not among them.
+
+    Raises:
+        TypeError: when it cannot be sent to another process.
     """
     file = io.BytesIO()
     recorder = _Recorder(file)
-    recorder.dump(value)
+    try:
+        recorder.dump(evaluator)
+    except Exception as problem:
+        raise TypeError(
+            f"The evaluator cannot be sent to another process: {problem}. Make what it needs inside evaluate(), "
+            "or run in this process with InlineExecutor."
+        ) from problem
     by_value = {"__main__", *cloudpickle.list_registry_pickle_by_value()}
     return file.getvalue(), frozenset(recorder.modules - by_value)

@@ -69,13 +69,7 @@ class ProcessExecutor:
             RuntimeError: when the program is one that another process cannot import.
         """
         check_program()
-        try:
-            pickled, self._modules = pickled_with_needs(evaluator)
-        except Exception as problem:
-            raise TypeError(
-                f"The evaluator cannot be sent to another process: {problem}. Make what it needs inside evaluate(), "
-                "or run in this process with InlineExecutor."
-            ) from problem
+        pickled, self._modules = pickled_with_needs(evaluator)
         self._settings = Settings(pickled, self.threads, answers)
         self._on_report = on_report
         # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.

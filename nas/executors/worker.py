@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any, Protocol
 
 import cloudpickle  # type: ignore[import-untyped]
 
@@ -70,6 +71,16 @@ class Done:
     spent: bool = False
 
 
+class Channel(Protocol):
+    """To the driver and back: what is sent arrives in order."""
+
+    def send(self, message: Any) -> None:
+        """Send a message."""
+
+    def recv(self) -> Any:
+        """Wait for a message, and return it."""
+
+
 class _Place:
     """Which of its executor's workers this process is; None where it is none."""
 
@@ -94,21 +105,35 @@ def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[C
         inherited: what a fork has copied from the process that starts the workers, and is that process's alone.
     """
     lead_group()
-    _Place.number = place
     for connection in inherited:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(end_own_group)
-    _separate(settings.threads)
     with suppress(EOFError, BrokenPipeError):  # the driver is gone
-        try:
-            evaluator: Evaluator = cloudpickle.loads(settings.evaluator)
-        except Exception as problem:
-            _refuse(pipe, problem)
-        else:
-            _limit_loaded(settings.threads)
-            pipe.send(Loaded())
-            _Server(pipe, evaluator, settings.answers).serve()
+        serve(pipe, partial(cloudpickle.loads, settings.evaluator), place, settings.threads, settings.answers)
+
+
+def serve(channel: Channel, load: Callable[[], Evaluator], place: int, threads: int, answers: bool) -> None:
+    """Load an evaluator and evaluate what the driver sends, in the thread that calls this.
+
+    Args:
+        channel: to the driver.
+        load: returns the evaluator; what it raises fails every trial.
+        place: among the workers of the executor.
+        threads: how many torch, OpenMP and BLAS may use.
+        answers: whether the driver answers reports.
+    """
+    _Place.number = place
+    _separate(threads)
+    try:
+        evaluator = load()
+    except Exception as problem:
+        channel.send(Loaded())
+        _refuse(channel, problem)
+    else:
+        _limit_loaded(threads)
+        channel.send(Loaded())
+        _Server(channel, evaluator, answers).serve()
 
 
 def _separate(threads: int) -> None:
@@ -129,17 +154,17 @@ def _limit_loaded(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
-def _refuse(pipe: Connection, problem: Exception) -> None:
+def _refuse(channel: Channel, problem: Exception) -> None:
     """Fail every trial, because the evaluator could not be loaded."""
     while True:
-        pipe.send(Done(failed(pipe.recv().trial_id, problem)))
+        channel.send(Done(failed(channel.recv().trial_id, problem)))
 
 
 class _Server:
     """Evaluates what the driver sends; evaluators may report from any thread, also when they have long returned."""
 
-    def __init__(self, pipe: Connection, evaluator: Evaluator, answers: bool) -> None:
-        self._pipe = pipe
+    def __init__(self, channel: Channel, evaluator: Evaluator, answers: bool) -> None:
+        self._channel = channel
         self._evaluator = evaluator
         self._answers = answers
         self._current = 0
@@ -147,20 +172,20 @@ class _Server:
 
     def serve(self) -> None:
         while True:
-            task: Task = self._pipe.recv()
+            task: Task = self._channel.recv()
             report = partial(self._report, self._current)
             outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report)
             with self._lock:
                 self._current += 1
-                self._pipe.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
+                self._channel.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
 
     def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
         with self._lock:
             late = evaluation != self._current
             # Nobody may wait for the answer to a late report: the driver's next message is another task.
             awaits = self._answers and not late
-            self._pipe.send(Reported(trial_id, step, metrics, awaits, late))
-            return awaits and bool(self._pipe.recv())
+            self._channel.send(Reported(trial_id, step, metrics, awaits, late))
+            return awaits and bool(self._channel.recv())
 
 
 def device_in_use() -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 import autopanoptic.nas as nas
 
-HEAVY = ["torch", "nni", "lightning", "matplotlib", "rich", "pandas", "typer", "torchvision", "scipy", "optuna"]
+HEAVY = ["torch", "nni", "lightning", "matplotlib", "rich", "pandas", "typer", "torchvision", "scipy", "optuna", "ray"]
 
 
 def loaded_by(program: str) -> set[str]:

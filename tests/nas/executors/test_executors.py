@@ -13,6 +13,7 @@ import cloudpickle
 import pytest
 
 from autopanoptic.nas import (
+    NSGA2,
     Architecture,
     Choice,
     Evolution,
@@ -25,8 +26,10 @@ from autopanoptic.nas import (
     SearchError,
     SearchSpace,
     Stopper,
+    Strategy,
     TrialState,
 )
+from tests.nas.executors.conftest import MakeExecutor
 from tests.processes import alive, content, wait_for_end
 
 # The workers cannot import this module by its name.
@@ -61,9 +64,12 @@ def test_two_workers_share_the_trials() -> None:
     assert values(search) == values(inline)
 
 
-def test_ordered_workers_equal_the_serial_search_for_generations() -> None:
-    inline = Search(SPACE, Evolution(8, 4), evaluate)
-    parallel = Search(SPACE, Evolution(8, 4), evaluate, executor=ProcessExecutor(2), ordered=True)
+@pytest.mark.parametrize("strategy", [Evolution(8, 4), NSGA2(8), RandomSearch()], ids=["evolution", "nsga2", "random"])
+def test_ordered_workers_equal_the_serial_search_for_generations(
+    make_executor: MakeExecutor, strategy: Strategy
+) -> None:
+    inline = Search(SPACE, strategy, evaluate)
+    parallel = Search(SPACE, strategy, evaluate, executor=make_executor(2), ordered=True)
     inline.run(24)
     parallel.run(24)
     assert values(parallel) == values(inline)
@@ -80,11 +86,11 @@ def slow_if_odd(architecture: Architecture) -> float:
     return float(architecture["a"])
 
 
-def test_ordered_search_does_not_depend_on_which_worker_is_faster() -> None:
+def test_ordered_search_does_not_depend_on_which_worker_is_faster(make_executor: MakeExecutor) -> None:
     found = []
     for function in (slow_if_even, slow_if_odd):
         strategy = RegularizedEvolution(6, 3)
-        search = Search(SPACE, strategy, function, executor=ProcessExecutor(3), ordered=True)
+        search = Search(SPACE, strategy, function, executor=make_executor(3), ordered=True)
         search.run(40)
         found.append(values(search))
     assert found[0] == found[1]
@@ -148,8 +154,8 @@ def fails_in_a_worker(architecture: Architecture) -> float:
     raise ArithmeticError(f"of {architecture['a']}")
 
 
-def test_errors_travel_with_their_traceback() -> None:
-    search = Search(SPACE, RandomSearch(), fails_in_a_worker, executor=ProcessExecutor(1))
+def test_errors_travel_with_their_traceback(make_executor: MakeExecutor) -> None:
+    search = Search(SPACE, RandomSearch(), fails_in_a_worker, executor=make_executor(1))
     with pytest.raises(SearchError, match=r"in fails_in_a_worker(.|\n)*ArithmeticError: of"):
         search.run(20)
 
@@ -168,16 +174,16 @@ def explode() -> None:
     raise ImportError("no module of that name here")
 
 
-def test_evaluator_that_cannot_be_sent() -> None:
+def test_evaluator_that_cannot_be_sent(make_executor: MakeExecutor) -> None:
     unsendable = NotSendable()
-    search = Search(SPACE, RandomSearch(), lambda a: bool(unsendable), executor=ProcessExecutor(1))
+    search = Search(SPACE, RandomSearch(), lambda a: bool(unsendable), executor=make_executor(1))
     with pytest.raises(TypeError, match="cannot be sent to another process: a socket stays where it is"):
         search.run(2)
 
 
-def test_evaluator_that_cannot_be_loaded() -> None:
+def test_evaluator_that_cannot_be_loaded(make_executor: MakeExecutor) -> None:
     unloadable = NotLoadable()
-    search = Search(SPACE, RandomSearch(), lambda a: bool(unloadable), executor=ProcessExecutor(1))
+    search = Search(SPACE, RandomSearch(), lambda a: bool(unloadable), executor=make_executor(1))
     with pytest.raises(SearchError, match="no module of that name here"):
         search.run(20)
 
@@ -186,8 +192,8 @@ def unpicklable_result(architecture: Architecture) -> Any:
     return {"value": 1.0, "file": lambda: None}
 
 
-def test_result_that_cannot_travel_fails_its_trial_and_not_the_worker() -> None:
-    search = Search(SPACE, RandomSearch(), unpicklable_result, executor=ProcessExecutor(1))
+def test_result_that_cannot_travel_fails_its_trial_and_not_the_worker(make_executor: MakeExecutor) -> None:
+    search = Search(SPACE, RandomSearch(), unpicklable_result, executor=make_executor(1))
     with pytest.raises(SearchError, match=r"'file' is .*it must be a finite number"):
         search.run(20)
 
@@ -203,8 +209,8 @@ class SmallOnes(Stopper):
         return step == 2 and metrics["value"] < 25
 
 
-def test_reports_and_stops_cross_the_process() -> None:
-    result = Search(SPACE, RandomSearch(), reports, executor=ProcessExecutor(2), stopper=SmallOnes()).run(20)
+def test_reports_and_stops_cross_the_process(make_executor: MakeExecutor) -> None:
+    result = Search(SPACE, RandomSearch(), reports, executor=make_executor(2), stopper=SmallOnes()).run(20)
     for trial in result.history:
         small = int(trial.architecture["a"]) < 25
         assert trial.state is (TrialState.STOPPED if small else TrialState.COMPLETED)
@@ -217,8 +223,8 @@ class Broken(Stopper):
         return bool(metrics["accuracy"] < 1)
 
 
-@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(2)])
-def test_a_rule_that_fails_ends_the_search_with_its_reason(executor: Any, tmp_path: Path) -> None:
+def test_a_rule_that_fails_ends_the_search_with_its_reason(make_any: MakeExecutor, tmp_path: Path) -> None:
+    executor = make_any(2)
     search = Search(SPACE, RandomSearch(), reports, executor=executor, stopper=Broken(), journal=tmp_path / "j")
     with pytest.raises(SearchError, match=r"The stopping rule Broken\(\) failed: KeyError\('accuracy'\)"):
         search.run(20)
@@ -233,8 +239,8 @@ def bad_report(architecture: Architecture, report: Any) -> float:
     return 1.0
 
 
-def test_report_of_a_worker_that_is_not_finite_fails_its_trial() -> None:
-    result = Search(SPACE, RandomSearch(), bad_report, executor=ProcessExecutor(1)).run(12)
+def test_report_of_a_worker_that_is_not_finite_fails_its_trial(make_executor: MakeExecutor) -> None:
+    result = Search(SPACE, RandomSearch(), bad_report, executor=make_executor(1)).run(12)
     for trial in result.history:
         odd = bool(int(trial.architecture["a"]) % 2)
         assert (trial.state is TrialState.FAILED) == odd

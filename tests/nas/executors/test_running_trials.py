@@ -1,4 +1,4 @@
-"""What happens to trials while they run in worker processes: reports, their end before time, and failures."""
+"""What happens to trials while they run in workers: reports, their end before time, and failures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 import pytest
 
-from autopanoptic.nas import Architecture, Choice, FunctionEvaluator, ProcessExecutor, RandomSearch, Search, SearchSpace
-from autopanoptic.nas.executors.base import Outcome
+from autopanoptic.nas import Architecture, Choice, FunctionEvaluator, RandomSearch, Search, SearchSpace
+from autopanoptic.nas.executors.base import Executor, Outcome
+from tests.nas.executors.conftest import MakeExecutor
 from tests.processes import content, wait_for_end
 
 # The workers cannot import this module by its name.
@@ -26,25 +27,39 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SPACE = SearchSpace([Choice("a", range(50))])
 
 
-@contextmanager
-def running(
-    function: Callable[..., Any],
-    workers: int = 1,
-    on_report: Any = lambda *_: False,
-    answers: bool = True,
-) -> Iterator[ProcessExecutor]:
-    executor = ProcessExecutor(workers)
-    executor.start(FunctionEvaluator(function), on_report, answers=answers)
-    try:
-        yield executor
-    finally:
-        executor.stop()
+class Running(Protocol):
+    def __call__(
+        self, function: Callable[..., Any], workers: int = 1, on_report: Any = ..., answers: bool = True
+    ) -> AbstractContextManager[Executor]:
+        """Run an executor of a function for as long as the context lasts."""
 
 
-def next_of(executor: ProcessExecutor) -> Outcome:
+@pytest.fixture
+def running(make_executor: MakeExecutor) -> Running:
+    @contextmanager
+    def run(
+        function: Callable[..., Any], workers: int = 1, on_report: Any = lambda *_: False, answers: bool = True
+    ) -> Iterator[Executor]:
+        executor = make_executor(workers)
+        executor.start(FunctionEvaluator(function), on_report, answers=answers)
+        try:
+            yield executor
+        finally:
+            executor.stop()
+
+    return run
+
+
+def next_of(executor: Executor) -> Outcome:
     outcome = executor.wait(60)
     assert outcome is not None
     return outcome
+
+
+def ready(executor: Executor, quick: dict[str, str]) -> None:
+    """Wait until the next trial begins when it is submitted."""
+    executor.submit(99, Architecture(quick))
+    assert next_of(executor).trial_id == 99
 
 
 def reports_then_writes(architecture: Architecture, report: Any) -> float:
@@ -54,9 +69,11 @@ def reports_then_writes(architecture: Architecture, report: Any) -> float:
     return 1.0
 
 
-def test_a_report_that_no_rule_reads_waits_for_nobody(tmp_path: Path) -> None:
+def test_a_report_that_no_rule_reads_waits_for_nobody(running: Running, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     with running(reports_then_writes, on_report=lambda trial, step, _: seen.append((trial, step)), answers=False) as it:
+        ready(it, {"path": str(tmp_path / "ready")})
+        seen.clear()
         it.submit(4, Architecture({"path": str(tmp_path / "done")}))
         assert content(tmp_path / "done") == "done"
         assert seen == []  # nobody has listened so far
@@ -71,7 +88,7 @@ def reports_for_ever(architecture: Architecture, report: Any) -> float:
     return 2.0
 
 
-def test_who_reports_without_end_keeps_no_other_result_back() -> None:
+def test_who_reports_without_end_keeps_no_other_result_back(running: Running) -> None:
     with running(reports_for_ever, workers=2, answers=False) as it:
         it.submit(0, Architecture({"endless": True}))
         it.submit(1, Architecture({"endless": False}))
@@ -79,7 +96,7 @@ def test_who_reports_without_end_keeps_no_other_result_back() -> None:
         assert it.wait(0.1) is None
 
 
-def test_a_trial_that_is_to_end_ends_though_its_reports_wait_for_nobody() -> None:
+def test_a_trial_that_is_to_end_ends_though_its_reports_wait_for_nobody(running: Running) -> None:
     with running(reports_for_ever, on_report=lambda trial, step, _: step > 20, answers=False) as it:
         it.submit(0, Architecture({"endless": True}))
         outcome = next_of(it)
@@ -101,7 +118,7 @@ def leaves_a_thread(architecture: Architecture, report: Any) -> float:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(answers: bool) -> None:
+def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(running: Running, answers: bool) -> None:
     seen: list[tuple[int, float]] = []
 
     def on_report(trial_id: int, step: int, metrics: Any) -> bool:
@@ -117,7 +134,7 @@ def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(answe
     assert all(trial == value for trial, value in seen)
 
 
-def test_late_reports_are_not_taken_for_those_of_another_attempt() -> None:
+def test_late_reports_are_not_taken_for_those_of_another_attempt(running: Running) -> None:
     seen: list[float] = []
     with running(leaves_a_thread, on_report=lambda trial, step, metrics: seen.append(metrics["value"])) as it:
         it.submit(0, Architecture({"number": 1}))
@@ -140,8 +157,11 @@ def sleeps_with_a_child(architecture: Architecture) -> float:
     return 3.0
 
 
-def test_an_abandoned_trial_ends_with_all_it_has_started_and_no_outcome_of_it_follows(tmp_path: Path) -> None:
+def test_an_abandoned_trial_ends_with_all_it_has_started_and_no_outcome_of_it_follows(
+    running: Running, tmp_path: Path
+) -> None:
     with running(sleeps_with_a_child, workers=2) as it:
+        ready(it, {"path": ""})
         it.submit(0, Architecture({"path": str(tmp_path / "pids")}))
         pids = [int(pid) for pid in content(tmp_path / "pids").split()]
         assert not it.abandon(1)
@@ -154,7 +174,7 @@ def test_an_abandoned_trial_ends_with_all_it_has_started_and_no_outcome_of_it_fo
         assert it.wait(0.1) is None
 
 
-def test_a_result_that_has_come_is_not_abandoned() -> None:
+def test_a_result_that_has_come_is_not_abandoned(running: Running) -> None:
     with running(sleeps_with_a_child, workers=2) as it:
         for number in (0, 1):
             it.submit(number, Architecture({"path": ""}))
@@ -175,7 +195,7 @@ def breaks_its_device(architecture: Architecture) -> dict[str, float]:
     return {"value": 1.0, "pid": float(os.getpid())}
 
 
-def test_after_a_failure_with_a_device_another_process_takes_over() -> None:
+def test_after_a_failure_with_a_device_another_process_takes_over(running: Running) -> None:
     with running(breaks_its_device) as it:
         outcomes = []
         for number in range(6):
@@ -187,7 +207,7 @@ def test_after_a_failure_with_a_device_another_process_takes_over() -> None:
     assert len({outcome.metrics["pid"] for outcome in outcomes if outcome.metrics is not None}) == 3
 
 
-def test_after_a_failure_without_a_device_the_process_goes_on() -> None:
+def test_after_a_failure_without_a_device_the_process_goes_on(running: Running) -> None:
     with running(breaks_its_device) as it:
         outcomes = []
         for number in range(3):
@@ -201,9 +221,11 @@ def changes_the_folder(architecture: Architecture) -> float:
     return float(architecture["a"])
 
 
-def test_evaluators_that_change_the_folder_hurt_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluators_that_change_the_folder_hurt_nobody(
+    make_executor: MakeExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    result = Search(SPACE, RandomSearch(), changes_the_folder, executor=ProcessExecutor(2), journal="j.jsonl").run(6)
+    result = Search(SPACE, RandomSearch(), changes_the_folder, executor=make_executor(2), journal="j.jsonl").run(6)
     assert result.history.n_completed == 6
     assert (tmp_path / "j.jsonl").exists()
     assert Path.cwd() == tmp_path
@@ -222,8 +244,10 @@ class Gated:
         return {"value": 1.0}
 
 
-def test_a_trial_has_begun_when_its_worker_has_loaded_what_it_needs(tmp_path: Path) -> None:
-    executor = ProcessExecutor(1)
+def test_a_trial_has_begun_when_its_worker_has_loaded_what_it_needs(
+    make_executor: MakeExecutor, tmp_path: Path
+) -> None:
+    executor = make_executor(1)
     executor.start(Gated(tmp_path / "gate"), lambda *_: False)
     try:
         executor.submit(0, Architecture({"a": 1}))

@@ -10,14 +10,12 @@ import pytest
 from autopanoptic.nas import (
     Architecture,
     Choice,
-    InlineExecutor,
-    ProcessExecutor,
     RandomSearch,
     Search,
     SearchError,
     SearchSpace,
 )
-from autopanoptic.nas.executors.base import Executor
+from tests.nas.executors.conftest import MakeExecutor
 
 # The workers cannot import this module by its name.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -32,8 +30,8 @@ def loads_data(architecture: Architecture) -> float:
     return float(sum(batch.sum().item() for batch in batches))
 
 
-def test_evaluator_may_have_processes_of_its_own() -> None:
-    result = Search(SPACE, RandomSearch(), loads_data, executor=ProcessExecutor(1)).run(1)
+def test_evaluator_may_have_processes_of_its_own(make_executor: MakeExecutor) -> None:
+    result = Search(SPACE, RandomSearch(), loads_data, executor=make_executor(1)).run(1)
     assert result.best.metrics["value"] == int(result.best.architecture["a"]) + 3
 
 
@@ -41,9 +39,8 @@ def leaves(architecture: Architecture) -> float:
     sys.exit("the loss is not finite")
 
 
-@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(1)], ids=["inline", "processes"])
-def test_evaluator_that_leaves_the_program_fails_its_trial(executor: Executor) -> None:
-    search = Search(SPACE, RandomSearch(), leaves, executor=executor)
+def test_evaluator_that_leaves_the_program_fails_its_trial(make_any: MakeExecutor) -> None:
+    search = Search(SPACE, RandomSearch(), leaves, executor=make_any(1))
     with pytest.raises(SearchError, match=r"All 10 trials failed(.|\n)*in leaves(.|\n)*SystemExit: the loss is not"):
         search.run(20)
 

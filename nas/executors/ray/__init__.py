@@ -1,0 +1,1 @@
+"""Workers on Ray: on this machine, or on the nodes of a cluster."""
