@@ -20,6 +20,7 @@ from autopanoptic.panoptic.configs.config import resolve
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON, RUNS
 from autopanoptic.panoptic.run.choice import folder_of
+from autopanoptic.panoptic.settings.search import SearchSettings
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import DATA, prepare
@@ -142,12 +143,18 @@ def known_comparison(name: str | None) -> Path:
 
 
 def _working(settings: Settings, workers: int | None) -> Settings:
-    """Return settings with so many trainings at a time."""
+    """Return settings with so many trainings at a time, and without what says how to search: nothing is searched."""
     if workers is not None and workers < 1:
         raise ValueError(f"--workers must be at least 1, not {workers}")
     threads = settings.machine.threads
     count = max(1, len(os.sched_getaffinity(0)) // threads) if workers is None else workers
-    return replace(settings, machine=replace(settings.machine, trainings=count * threads))
+    return replace(
+        settings,
+        machine=replace(settings.machine, trainings=count * threads),
+        search=SearchSettings(space=settings.search.space, strategy="random"),
+        warmup=None,
+        largest=None,
+    )
 
 
 def _check(one: Named) -> None:

@@ -168,6 +168,13 @@ def test_a_model_of_things_and_stuff_is_refused_for_data_of_one_kind(
     assert not (tmp_path / "a").exists()  # its data would stand in the way of others
 
 
+def test_how_one_would_search_makes_no_other_comparison(comparison: Path, config_file: Path) -> None:
+    changes = [("search.trials", 99, "--trials"), ("largest", None, "--set")]
+    found = make(config_file, comparison, changes=changes)
+    assert list(found.plan.contestants) == ["panoptic-fpn", "hand-made"]
+    assert found.plan == make(config_file, comparison).plan
+
+
 def test_a_folder_of_something_else_is_refused_by_what_differs(
     comparison: Path, config_file: Path, tmp_path: Path
 ) -> None:
