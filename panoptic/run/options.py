@@ -67,7 +67,8 @@ SHORTHANDS = {
     "batch_size": Shorthand("machine.batch_size", int, "N", "images a device computes at a time.", "Machine"),
     "precision": Shorthand("machine.precision", str, "NAME", "32-true, or bf16-mixed on a GPU.", "Machine"),
     "logger": Shorthand("machine.logger", str, "NAME", "of trainings: csv or tensorboard.", "Machine"),
-    "workers": Shorthand("machine.workers", int, "N", "processes that evaluate candidates on a CPU.", "Machine"),
+    "executor": Shorthand("machine.executor", str, "NAME", "of candidates: inline, processes or ray.", "Machine"),
+    "workers": Shorthand("machine.workers", int, "N", "that evaluate candidates on a CPU or on Ray.", "Machine"),
     "threads": Shorthand("machine.threads", int, "N", "of a training on a CPU; the workers share as many.", "Machine"),
     "trainings": Shorthand("machine.trainings", int, "N", "threads over all compared networks on a CPU.", "Machine"),
 }

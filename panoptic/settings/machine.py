@@ -9,6 +9,7 @@ from autopanoptic.panoptic.model.precision import Precision
 from autopanoptic.panoptic.settings.checks import require_at_least, require_options
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+ExecutorName: TypeAlias = Literal["inline", "processes", "ray"]
 Logger: TypeAlias = Literal["csv", "tensorboard"]
 
 
@@ -25,8 +26,13 @@ class MachineSettings:
             widths are fixed batch norms take their statistics over all GPUs, else each device over its own part.
         batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
             keep their batches: gradients are accumulated over as many parts as it takes.
-        workers: Processes that evaluate candidates on a CPU, at least 1. Regularized evolution proposes from what
-            has ended, so that its candidates depend on this number; those of the other strategies do not.
+        executor: Where candidates are evaluated: ``"processes"`` of this machine; ``"inline"``, one after the other in
+            this process; or ``"ray"``, workers on a Ray of this machine or, where the environment variable
+            ``RAY_ADDRESS`` names one, on a cluster, each with `threads` CPUs or with a GPU. Where the cost is a latency
+            always in this process.
+        workers: Processes that evaluate candidates on a CPU, or workers on Ray, at least 1. Regularized evolution
+            proposes from what has ended, so that its candidates depend on this number; those of the other strategies do
+            not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where
@@ -47,6 +53,7 @@ class MachineSettings:
     precision: Precision = "32-true"
     devices: int = 1
     batch_size: int | None = None
+    executor: ExecutorName = "processes"
     workers: int = 2
     threads: int = 1
     supernet_processes: int = 1

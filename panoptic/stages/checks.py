@@ -42,6 +42,7 @@ def check_settings(settings: Settings) -> None:
     require_device(settings)
     require_devices(settings, _batches(settings))
     require_logger(settings)
+    require_executor(settings)
     _require_backbones(settings)
     if settings.init not in STARTS:
         require_file("init", settings.init, STARTS)
@@ -132,6 +133,18 @@ def require_logger(settings: Settings) -> None:
         raise ValueError(
             "machine.logger is tensorboard, which is not installed: pip install 'autopanoptic[tensorboard]', or take "
             "csv"
+        )
+
+
+def require_executor(settings: Settings) -> None:
+    """Refuse an executor that is not installed.
+
+    Raises:
+        ValueError: Says how to install it.
+    """
+    if settings.machine.executor == "ray" and find_spec("ray") is None:
+        raise ValueError(
+            "machine.executor is ray, which is not installed: pip install 'autopanoptic[ray]', or take processes"
         )
 
 

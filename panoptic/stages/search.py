@@ -16,6 +16,7 @@ from autopanoptic.nas import (
     ProcessExecutor,
     Racing,
     RandomSearch,
+    RayExecutor,
     Result,
     Search,
     SearchSpace,
@@ -174,7 +175,7 @@ class Candidates:
         self._kept = ExitStack()
 
     def __enter__(self) -> Candidates:
-        if isinstance(self._executor, ProcessExecutor):
+        if isinstance(self._executor, (ProcessExecutor, RayExecutor)):
             self._kept.enter_context(self._executor.kept())
         return self
 
@@ -260,7 +261,7 @@ class Candidates:
         if search.result().ended is not None and len(search.history) >= (0 if name == "search" else trials):
             return search.result()
         # Workers take it from the CPU, each to its own GPU.
-        network = network_of(self.supernet).to(self.device if self._workers == 1 else "cpu")
+        network = network_of(self.supernet).to(self.device if self._in_this_process else "cpu")
         # Without a bar a long search writes lines.
         result = search.run(trials=trials, progress=self.progress or None, title=TITLES[name])
         network.to("cpu")
@@ -268,22 +269,34 @@ class Candidates:
 
     @property
     def _workers(self) -> int:
-        """How many candidates are evaluated at a time: on a CPU as the settings say, and one on each GPU."""
-        if self.settings.search.cost == LATENCY:  # beside others a network's time could not be measured
+        """How many candidates are evaluated at a time: as the settings say, and in processes one on each GPU."""
+        machine = self.settings.machine
+        # Beside others a network's time could not be measured.
+        if machine.executor == "inline" or self.settings.search.cost == LATENCY:
             return 1
-        return self.settings.machine.workers if self.device.type == "cpu" else devices_here(self.settings)
+        if self.device.type == "cpu" or machine.executor == "ray":
+            return machine.workers
+        return devices_here(self.settings)
 
     def _executor_of(self) -> Executor:
-        workers = self._workers
-        if workers == 1:
-            return InlineExecutor()
-        return ProcessExecutor(workers, max(1, self.settings.machine.threads // workers))
+        workers, machine = self._workers, self.settings.machine
+        threads = max(1, machine.threads // workers)
+        if machine.executor == "ray" and self.settings.search.cost != LATENCY:
+            gpu = {} if self.device.type == "cpu" else {"num_gpus": 1}
+            return RayExecutor(workers=workers, resources={"num_cpus": threads, **gpu})
+        return InlineExecutor() if workers == 1 else ProcessExecutor(workers, threads)
+
+    @property
+    def _in_this_process(self) -> bool:
+        return isinstance(self._executor, InlineExecutor)
 
     def _placed(self, evaluator: PanopticEvaluator) -> Evaluator:
         """Return an evaluator that computes where its worker has to."""
-        if self.device.type == "cpu" or self._workers == 1:
+        if self.device.type == "cpu" or self._in_this_process:
             return evaluator
-        return OnOwnDevice(evaluator, self.device.type, torch.cuda.device_count())
+        # On Ray a worker sees its own GPU alone.
+        count = 1 if isinstance(self._executor, RayExecutor) else torch.cuda.device_count()
+        return OnOwnDevice(evaluator, self.device.type, count)
 
 
 class _Once:

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
-from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.nas import Architecture, InlineExecutor, RayExecutor, Supernet
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.prepare import prepare
+from autopanoptic.panoptic.run.search import search
+from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.strategies import family
 from autopanoptic.panoptic.stages import checks, supernet
@@ -22,6 +27,7 @@ from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.search import Candidates
 from autopanoptic.panoptic.training.hardware import Hardware
+from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.training import Training
 
 
@@ -68,6 +74,42 @@ def test_a_logger_that_is_not_installed_is_refused_first(monkeypatch: pytest.Mon
         check_settings(settings)
 
 
+def test_an_executor_that_is_not_installed_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_config("scenes", {"machine.executor": "ray", "machine.device": "cpu"})
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"machine.executor is ray, .*pip install 'autopanoptic\[ray\]'"):
+        check_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "resources"),
+    [
+        ("cpu", {"machine.executor": "ray", "machine.workers": 3, "machine.threads": 6}, "2 CPU"),
+        ("cuda", {"machine.executor": "ray", "machine.workers": 3}, "1 GPU"),  # of a cluster, whatever is here
+        ("cpu", {"machine.executor": "ray", "search.cost": "latency_ms"}, None),
+        ("cpu", {"machine.executor": "inline", "machine.workers": 3}, None),
+    ],
+)
+def test_candidates_are_evaluated_where_the_settings_say(
+    device: str, changes: dict[str, Any], resources: str | None, datasets: Datasets, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    settings = load_config("scenes", {"machine.device": "cpu", **changes})
+    network = Supernet(build(network_config(settings, datasets.train.categories), 0))
+    found = Candidates(settings, network, datasets, tmp_path, progress=False)
+    found.device = torch.device(device)  # there is none
+    found._executor = executor = found._executor_of()
+    own = found._placed(found._evaluator)
+    if resources is None:
+        assert isinstance(executor, InlineExecutor)
+        assert own is found._evaluator
+        return
+    assert isinstance(executor, RayExecutor)
+    assert executor.capacity == 3
+    assert resources in str(executor.resources)
+    assert not isinstance(own, OnOwnDevice) if device == "cpu" else own.count == 1
+
+
 @pytest.mark.parametrize(
     ("device", "changes", "workers"),
     [
@@ -86,7 +128,8 @@ def test_each_gpu_has_a_worker_of_its_own(
     found = Candidates(settings, network, datasets, tmp_path, progress=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     found.device = torch.device(device)  # there is none
-    assert found._executor_of().capacity == workers
+    found._executor = found._executor_of()
+    assert found._executor.capacity == workers
     own = found._placed(found._evaluator)
     assert isinstance(own, OnOwnDevice) == (workers == 2)
 
@@ -180,3 +223,23 @@ def test_threads_are_as_before_afterwards() -> None:
     with threads_of_torch(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_candidates_on_ray_are_those_of_this_process(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    recipe = Recipe(passes=2, batch_size=1, warmup=0)
+    small = {
+        "data.scenes": {"train": 2, "nas_val": 2, "val": 1}, "largest": None, "supernet": recipe, "retrain": recipe,
+        "search.trials": 4, "search.recalibration_batches": 1, "machine.device": "cpu",
+        "machine.supernet_processes": 1,
+    }  # fmt: skip
+    found = {}
+    for executor in ("inline", "ray"):
+        settings = load_config("scenes", {**small, "machine.executor": executor})
+        run = Run(settings, tmp_path / executor, Console(quiet=True))
+        prepare(run)
+        train_supernet(run)
+        found[executor] = [(trial.architecture, dict(trial.metrics)) for trial in search(run).history]
+    assert found["ray"] == found["inline"]
