@@ -19,8 +19,8 @@ from autopanoptic.panoptic.compare.tables import between, notes_of, signed
 
 RESULTS, PAGE = Path("benchmarks/results/comparison"), "comparison.md"
 MODELS = "panoptic-fpn,upsnet,sognet,bgrnet,auto-panoptic"
-SEARCHED = "searched=runs/scenes,searched-published=runs/published,hand-made@upsnet,hand-made@bgrnet"
-AT = "hand-made@panoptic-fpn"
+SEARCHED = "searched=runs/scenes{0},searched-published=runs/published{0},hand-made@upsnet,hand-made@bgrnet"
+AT = "hand-made@panoptic-fpn,hand-made@searched-published"
 
 
 class Table(NamedTuple):
@@ -36,14 +36,14 @@ TABLES = (
         "scenes",
         "Generated scenes",
         f"autopanoptic panoptic compare --config scenes --retrain-passes 800 --seeds 2 --name scenes-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED},{AT} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('')},{AT} \\\n"
         f"    --json {RESULTS}/scenes.json",
     ),
     Table(
         "camvid",
         "CamVid at 192x256",
         f"autopanoptic panoptic compare --config camvid --data data/camvid --seeds 2 --name camvid-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('/architecture.json')},{AT} \\\n"
         f"    --json {RESULTS}/camvid.json",
     ),
 )
@@ -57,25 +57,30 @@ SEARCHES = (
 
 
 class Variant(NamedTuple):
-    """UPSNet on scenes with one weight changed, which tells how much of its distance that accounts for."""
+    """A model on scenes with weights changed, which tells how much of its distance these account for."""
 
     file: str
+    model: str
     label: str
-    change: str
+    changes: tuple[str, ...]
 
     @property
     def command(self) -> str:
         """What trains it."""
         return (
             f"autopanoptic panoptic compare --config scenes --retrain-passes 800 --seeds 1 --name {self.file} \\\n"
-            f"    --set merge.score_threshold=0.5 --set {self.change} --models upsnet \\\n"
+            f"    {' '.join(f'--set {one}' for one in ('merge.score_threshold=0.5', *self.changes))} \\\n"
+            f"    --models {self.model} \\\n"
             f"    --json {RESULTS}/{self.file}.json"
         )
 
 
+NO_REGIONS, WEAK_PANOPTIC = "network.roi_segmentation_loss_weight=0", "network.panoptic_loss_weight=0.015"
 VARIANTS = (
-    Variant("upsnet-no-regions", "without the loss of regions", "network.roi_segmentation_loss_weight=0"),
-    Variant("upsnet-weak-panoptic", "0.15 of the panoptic loss", "network.panoptic_loss_weight=0.015"),
+    Variant("upsnet-no-regions", "upsnet", "without the loss of regions", (NO_REGIONS,)),
+    Variant("upsnet-weak-panoptic", "upsnet", "0.15 of the panoptic loss", (WEAK_PANOPTIC,)),
+    Variant("upsnet-neither", "upsnet", "both", (NO_REGIONS, WEAK_PANOPTIC)),
+    Variant("sognet-neither", "sognet", "both", (NO_REGIONS, WEAK_PANOPTIC)),
 )
 
 
@@ -120,7 +125,8 @@ same seeds. A model is the network made by hand of its parts: plain 3x3 shuffle 
 config's fixed widths, so that all models share backbone, pyramid and RPN. What follows from the parts, the weights of
 losses and the rules of merging, is each paper's, but for two things. The config's `pixel_loss_factor` multiplies the
 losses of pixels of all models, since so short a training ends before stuff is learned else; and all have one score
-threshold, 0.5, because few detections are surer by then. Costs differ, and are columns: GFLOPs are of one image, a
+threshold, 0.5, because few detections are surer by then. The least area of stuff is the config's, too, and so is all
+that `auto-panoptic` does not take from its paper. Costs differ, and are columns: GFLOPs are of one image, a
 multiply and an add as one, without the making of the map; latency is from an image to its map, on what trained.
 Training seconds are the processor's.
 
@@ -184,20 +190,24 @@ def _measured(table: Table, found: Summary | None) -> Iterator[str]:
 
 
 def _variants(found: Summary, results: Path) -> Iterator[str]:
-    """Say what parts of UPSNet's distance come from, for the variants that have been trained."""
-    published = next((line for line in found.lines if line.name == "upsnet"), None)
-    known = {one.label: _read(path) for one in VARIANTS if (path := results / f"{one.file}.json").exists()}
-    if published is None or not known:
+    """Say what parts of some models' distance come from, for the variants that have been trained."""
+    whole = {line.name: line for line in found.lines}
+    known = {one: _read(path) for one in VARIANTS if (path := results / f"{one.file}.json").exists()}
+    models = [model for model in dict.fromkeys(one.model for one in known) if model in whole]
+    if not models:
         return
     yield _paragraph(
-        "Where UPSNet's distance comes from: the same network with one weight changed, by the first seed alone. Its "
-        "deformable layers cost as much as wider layers everywhere, and its further losses compete with those that all "
-        "have."
+        "What UPSNet's and SOGNet's further losses cost them here: the same networks with weights changed, by the "
+        "first seed alone. What is left of the distance has other causes: the hand-made network of equal cost has in width "
+        "what these have in deformable layers."
     )
-    yield from _table(("UPSNet", "PQ", "PQ things", "PQ stuff", "mask AP"), [
-        _of_first_seed("as published", published),
-        *(_of_first_seed(label, one.lines[0]) for label, one in known.items()),
-    ])  # fmt: skip
+    rows = []
+    for model in models:
+        rows.append(_of_first_seed(f"{model}, as above", whole[model]))
+        rows += [
+            _of_first_seed(f"{model}, {one.label}", had.lines[0]) for one, had in known.items() if one.model == model
+        ]
+    yield from _table(("network", "PQ", "PQ things", "PQ stuff", "mask AP"), rows)
     yield ""
 
 

@@ -29,6 +29,8 @@ Kind: TypeAlias = Literal["model", "hand-made", "searched"]
 FLAG = "--models"
 FIXED = "auto-panoptic"
 """The space in which the models are: that of the published, fixed widths."""
+MERGE = "merge."
+"""Keys of which a change holds for the networks of runs, too."""
 AT = "@"
 """Stands between `HAND_MADE` and what it is to cost."""
 
@@ -214,10 +216,32 @@ def _network(folder: Path, source: Source) -> Named:
 
 
 def _of_run(name: str, run: Settings, architecture: Architecture, source: Source, kind: Kind) -> Named:
-    """The network of a run's own config, merged as there; all else is the comparison's."""
+    """The network of a run's own config, merged as there but for what the command line sets; else the comparison's."""
     settings = source.settings(*_places(run.backbone(retrained=True), run.search.space, Path(name)))
+    _require_same_images(name, run, settings)
     own = replace(settings, network=run.network, retrained_network=run.retrained_network, merge=run.merge)
-    return _with(name, own, architecture, kind)
+    changes = {key: value for key, value, _ in source.changes if key.startswith(MERGE)}
+    return _with(name, change_settings(own, changes), architecture, kind)
+
+
+def _require_same_images(name: str, run: Settings, settings: Settings) -> None:
+    """Refuse the network of a run on other images: its anchors and RoIs go with those."""
+    theirs, ours = (
+        (None if data.path is None else str(Path(data.path).resolve()), data.short_side, data.long_side)
+        for data in (run.data, settings.data)
+    )
+    if theirs != ours:
+        raise ValueError(
+            f"{FLAG} {name}: the run's images are others ({_images(run)}, not {_images(settings)}), and its network's "
+            "anchors, RoIs and thresholds go with them. Give its architecture instead, which is trained with this "
+            f"config: {name}=.../{ARCHITECTURE}"
+        )
+
+
+def _images(settings: Settings) -> str:
+    data = settings.data
+    sides = [f"{side} pixels" for side in (data.short_side, data.long_side) if side is not None]
+    return " ".join([data.path or "generated scenes", *sides[:1]])
 
 
 def _places(backbone: str, space: str, folder: Path) -> list[Change]:

@@ -61,12 +61,12 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
 
 def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
     (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
-    assert "one weight changed" not in comparison.page(tmp_path)
+    assert "with weights changed" not in comparison.page(tmp_path)
     changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), ())
     (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
     text = comparison.page(tmp_path)
-    assert "| as published | 61.0 | - | - | - |" in text
-    assert "| without the loss of regions | 65.2 | - | - | - |" in text
+    assert "| upsnet, as above | 61.0 | - | - | - |" in text
+    assert "| upsnet, without the loss of regions | 65.2 | - | - | - |" in text
     assert "0.15 of the panoptic loss" not in text
 
 

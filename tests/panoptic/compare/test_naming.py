@@ -101,6 +101,24 @@ def test_a_run_is_what_it_has_found_in_its_own_network(
         assert one.settings.search.space == "elastic"
 
 
+def test_what_the_command_line_says_of_merging_holds_for_runs_too(found: Architecture, tmp_path: Path) -> None:
+    save_config(load_config("scenes", {"merge.score_threshold": 0.3, "merge.stuff_area": 7}), tmp_path / "config.yaml")
+    found.save(tmp_path / "architecture.json")
+    source = source_of("scenes", [("merge.score_threshold", 0.45, "--set")])
+    merge = named(f"mine={tmp_path}", source).settings.merge
+    assert (merge.score_threshold, merge.stuff_area) == (0.45, 7)
+
+
+def test_a_run_on_other_images_is_refused_and_its_architecture_is_not(found: Architecture, tmp_path: Path) -> None:
+    save_config(load_config("scenes"), tmp_path / "config.yaml")
+    found.save(tmp_path / "architecture.json")
+    camvid = source_of("camvid", [("data.path", str(tmp_path), "--data")])
+    with pytest.raises(ValueError, match=r"images are others .generated scenes, not .* 192 pixels.*architecture\.json"):
+        named(f"mine={tmp_path}", camvid)
+    one = named(f"mine={tmp_path}/architecture.json", camvid)
+    assert one.settings.network.anchor_sizes == camvid.settings().network.anchor_sizes
+
+
 def test_a_run_in_which_nothing_is_searched_is_its_network(tmp_path: Path) -> None:
     settings = load_config(
         "scenes", {"network.model": "upsnet", "network.backbone": "resnet50", "search.space": "auto-panoptic"}
