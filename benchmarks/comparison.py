@@ -20,7 +20,7 @@ from autopanoptic.panoptic.compare.tables import between, notes_of, signed
 RESULTS, PAGE = Path("benchmarks/results/comparison"), "comparison.md"
 MODELS = "panoptic-fpn,upsnet,sognet,bgrnet,auto-panoptic"
 SEARCHED = "searched=runs/scenes{0},searched-published=runs/published{0},hand-made@upsnet,hand-made@bgrnet"
-AT = "hand-made@panoptic-fpn,hand-made@searched-published"
+AT = ("hand-made@panoptic-fpn", "hand-made@searched-published")
 
 
 class Table(NamedTuple):
@@ -36,14 +36,14 @@ TABLES = (
         "scenes",
         "Generated scenes",
         f"autopanoptic panoptic compare --config scenes --retrain-passes 800 --seeds 2 --name scenes-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('')},{AT} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('')},{','.join(AT)} \\\n"
         f"    --json {RESULTS}/scenes.json",
     ),
     Table(
         "camvid",
         "CamVid at 192x256",
         f"autopanoptic panoptic compare --config camvid --data data/camvid --seeds 2 --name camvid-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('/architecture.json')},{AT} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('/architecture.json')},{AT[1]} \\\n"
         f"    --json {RESULTS}/camvid.json",
     ),
 )
@@ -198,8 +198,8 @@ def _variants(found: Summary, results: Path) -> Iterator[str]:
         return
     yield _paragraph(
         "What UPSNet's and SOGNet's further losses cost them here: the same networks with weights changed, by the "
-        "first seed alone. What is left of the distance has other causes: the hand-made network of equal cost has in width "
-        "what these have in deformable layers."
+        "first seed alone. What is left of the distance has other causes: the hand-made network of equal cost has in "
+        "width what these have in deformable layers."
     )
     rows = []
     for model in models:
