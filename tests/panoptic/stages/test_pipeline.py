@@ -25,6 +25,7 @@ from autopanoptic.panoptic.results.saved import load_network, new_network
 from autopanoptic.panoptic.results.usage import Usage
 from autopanoptic.panoptic.run import retrain
 from autopanoptic.panoptic.run.folder import SETTINGS
+from autopanoptic.panoptic.run.screening import Screened
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages import pipeline
 from autopanoptic.panoptic.stages.comparison import NetworkReport
@@ -148,8 +149,9 @@ def test_names_of_one_network_have_one_latency(
     monkeypatch.setattr(pipeline, "latency", lambda *_: next(times))
     run = Pipeline(SETTINGS_OF_TEST, tmp_path, quiet())
     run.datasets = datasets
-    compared = Compared([plain], {"random": other, "hand-made": plain})
-    found = run._measure(run._train(compared), compared, datasets)
+    compared = Compared(None, {"random": other, "hand-made": plain})
+    trained = retrain.train_finalists(run, Screened([plain], {}), compared.others)
+    found = run._measure(trained, compared, datasets)
     assert {name: one.latency_ms for name, one in found.items()} == {"searched": 7, "random": 8, "hand-made": 7}
 
 
