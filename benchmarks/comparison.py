@@ -80,6 +80,7 @@ VARIANTS = (
     Variant("upsnet-no-regions", "upsnet", "without the loss of regions", (NO_REGIONS,)),
     Variant("upsnet-weak-panoptic", "upsnet", "0.15 of the panoptic loss", (WEAK_PANOPTIC,)),
     Variant("upsnet-neither", "upsnet", "both", (NO_REGIONS, WEAK_PANOPTIC)),
+    Variant("upsnet-weight", "upsnet", "Panoptic FPN's weight of pixels", ("network.segmentation_loss_weight=0.5",)),
     Variant("sognet-neither", "sognet", "both", (NO_REGIONS, WEAK_PANOPTIC)),
 )
 
@@ -197,9 +198,10 @@ def _variants(found: Summary, results: Path) -> Iterator[str]:
     if not models:
         return
     yield _paragraph(
-        "What UPSNet's and SOGNet's further losses cost them here: the same networks with weights changed, by the "
-        "first seed alone. What is left of the distance has other causes: the hand-made network of equal cost has in "
-        "width what these have in deformable layers."
+        "What weights of losses change of UPSNet's and SOGNet's distance: the same networks, by the first seed alone. "
+        "Two seeds of one network may lie several points apart, so that a point or two says nothing. What is left of "
+        "the distance has other causes: the hand-made network of equal cost has in width what these have in deformable "
+        "layers."
     )
     rows = []
     for model in models:
@@ -260,7 +262,8 @@ def _commands() -> str:
 python -m benchmarks.comparison
 ```
 
-Interrupted, the same command goes on. What was searched was searched on scenes, also where it is trained on CamVid."""
+Interrupted, the same command goes on. What was searched was searched on scenes, also where
+it is trained on CamVid. `data/camvid` stands for CamVid in the COCO panoptic format."""
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

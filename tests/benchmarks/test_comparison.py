@@ -61,7 +61,7 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
 
 def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
     (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
-    assert "with weights changed" not in comparison.page(tmp_path)
+    assert "What weights of losses change" not in comparison.page(tmp_path)
     changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), ())
     (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
     text = comparison.page(tmp_path)
