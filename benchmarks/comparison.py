@@ -199,9 +199,8 @@ def _variants(found: Summary, results: Path) -> Iterator[str]:
         return
     yield _paragraph(
         "What weights of losses change of UPSNet's and SOGNet's distance: the same networks, by the first seed alone. "
-        "Two seeds of one network may lie several points apart, so that a point or two says nothing. What is left of "
-        "the distance has other causes: the hand-made network of equal cost has in width what these have in deformable "
-        "layers."
+        "Two seeds of one network may lie several points apart, so that a point or two says nothing. None of "
+        "them accounts for the distance, whose reason has not been found."
     )
     rows = []
     for model in models:
