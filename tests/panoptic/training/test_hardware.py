@@ -27,7 +27,7 @@ def faults(times):
 faults(1)
 print(faults(10))
 kept = keep_memory()
-faults(1)
+faults(5)  # the heap grows until two steps fit into it, for one is made while the last is there
 print(faults(10) if kept else -1)
 """
 
@@ -37,7 +37,7 @@ def test_freed_memory_is_kept() -> None:
     found = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
     given_back, kept = map(int, found.stdout.split())
     assert given_back > 100  # pages, of whatever size they are
-    assert 0 <= kept < given_back / 3
+    assert 0 <= kept < given_back / 10
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
