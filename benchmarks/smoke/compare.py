@@ -71,7 +71,10 @@ def _json(text: str) -> Any:
 
 def _journal(text: str) -> list[str]:
     """Return the events of a search but those of its interruptions, after which trials end in another order."""
-    events = (_timeless(json.loads(line)) for line in text.splitlines())
+    events = [_timeless(json.loads(line)) for line in text.splitlines()]
+    for event in events:
+        if event["event"] == "search":
+            event.pop("id", None)  # it tells one search from another with the same settings
     return sorted(json.dumps(event) for event in events if event["event"] not in BREAKS)
 
 

@@ -39,7 +39,8 @@ def walks(tmp_path: Path) -> tuple[Path, Path]:
         events = [{"event": "completed", "trial": trial, "metrics": {"pq": 1.5}, "time": number} for trial in (0, 1)]
         breaks = [{"event": "interrupted", "trials": [0]}, {"event": "restarted", "trial": 0}]
         told = events if number else [*reversed(events), *breaks]
-        (folder / "search.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
+        header = {"event": "search", "seed": 3, "id": f"of walk {number}"}
+        (folder / "search.jsonl").write_text("".join(json.dumps(event) + "\n" for event in [header, *told]))
         (folder / "report.html").write_text(PAGE.replace("7.2", f"{number}.5").replace("12", str(number)))
         (folder / "log" / "metrics.csv").write_text(str(number))
         (folder / "last.ckpt").write_text(str(number))
@@ -57,6 +58,8 @@ def test_times_and_interruptions_are_no_difference(walks: tuple[Path, Path]) -> 
     [
         ("metrics.json", lambda path: path.write_text(path.read_text().replace("1.5", "1.6"))),
         ("search.jsonl", lambda path: path.write_text(path.read_text().replace("1.5", "1.6"))),
+        ("search.jsonl", lambda path: path.write_text(path.read_text().replace('"seed": 3', '"seed": 4'))),
+        ("search.jsonl", lambda path: path.write_text(path.read_text().replace('"trial": 1', '"id": 1'))),
         ("report.html", lambda path: path.write_text(path.read_text().replace("3.1", "3.2"))),
         ("a.png", lambda path: path.write_bytes(b"other")),
         ("weights.pt", lambda path: torch.save({"weights": torch.tensor([1.0, 0.0]), "passes": 3}, path)),
