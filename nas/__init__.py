@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.paths import PathSampler as PathSampler
     from autopanoptic.nas.supernet.paths import SandwichPaths as SandwichPaths
     from autopanoptic.nas.supernet.paths import UniformPaths as UniformPaths
+    from autopanoptic.nas.supernet.per_depth import PerDepth as PerDepth
     from autopanoptic.nas.supernet.supernet import Supernet as Supernet
     from autopanoptic.nas.supernet.training.losses import DistillingLoss as DistillingLoss
     from autopanoptic.nas.supernet.training.losses import SoftLabels as SoftLabels
@@ -141,6 +142,7 @@ _NAMES = {
     "autopanoptic.nas.supernet.elastic.sorting": ["sort_channels"],
     "autopanoptic.nas.supernet.mutables": ["InputChoice", "LayerChoice", "ModelSpace", "Repeat"],
     "autopanoptic.nas.supernet.paths": ["FairPaths", "PathSampler", "SandwichPaths", "UniformPaths"],
+    "autopanoptic.nas.supernet.per_depth": ["PerDepth"],
     "autopanoptic.nas.supernet.supernet": ["Supernet"],
     "autopanoptic.nas.supernet.training.losses": ["DistillingLoss", "SoftLabels"],
     "autopanoptic.nas.supernet.training.module": ["SupernetModule"],

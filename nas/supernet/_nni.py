@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     if "nni.nas" not in sys.modules:
         nni.set_default_framework("none")
     nni.silence_stdout()
-    from nni.nas.nn.pytorch.base import ModelSpace, MutableModule
+    from nni.nas.nn.pytorch.base import ModelSpace, MutableModule, recursive_freeze
     from nni.nas.nn.pytorch.choice import InputChoice, LayerChoice
     from nni.nas.nn.pytorch.repeat import Repeat
     from nni.nas.space import current_model, model_context
@@ -38,4 +38,5 @@ __all__ = [
     "Repeat",
     "current_model",
     "model_context",
+    "recursive_freeze",
 ]

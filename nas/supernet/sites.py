@@ -15,6 +15,7 @@ from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer
 from autopanoptic.nas.supernet.elastic.sizes import SizeChoice
 from autopanoptic.nas.supernet.mutables import InputChoice
+from autopanoptic.nas.supernet.per_depth import PerDepth
 
 Place: TypeAlias = tuple[Condition, ...]
 """The conditions under which a place in the network is reached, outermost first; all hold together."""
@@ -135,7 +136,9 @@ def modules_of(module: nn.Module, place: Place = ()) -> Iterator[tuple[nn.Module
 
 
 def _reached(repeat: Any, index: int) -> Place:
-    """Return the condition under which a block runs, none for those that always do."""
+    """Return the condition under which a block of a stack, or a module of a depth, runs; none where it always does."""
+    if isinstance(repeat, PerDepth):
+        return ((repeat.label, (repeat.min_depth + index,)),)
     if index < repeat.min_depth:
         return ()
     return ((repeat.label, tuple(range(index + 1, repeat.max_depth + 1))),)

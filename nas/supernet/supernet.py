@@ -16,6 +16,7 @@ from autopanoptic.nas.supernet import _nni
 from autopanoptic.nas.supernet.elastic.agreement import check_agreement
 from autopanoptic.nas.supernet.elastic.layer import ElasticLayer, has_elastic
 from autopanoptic.nas.supernet.elastic.sharing import check_apart, claim
+from autopanoptic.nas.supernet.per_depth import PerDepth
 from autopanoptic.nas.supernet.sites import selects_inputs, sites_of
 from autopanoptic.nas.supernet.unused import used_choices
 
@@ -270,10 +271,12 @@ def _holds_meta(value: Any) -> bool:
 def _subnet_modules(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """Yield (name in the subnet, module of the supernet) along the active path.
 
-    A LayerChoice gives its place to the chosen candidate; the blocks of a Repeat move up by one name.
+    A LayerChoice and a PerDepth give their place to the chosen module; the blocks of a Repeat move up by one name.
     """
     if isinstance(module, _nni.LayerChoice):
         yield from _subnet_modules(module[module._dry_run_choice], name)
+    elif isinstance(module, PerDepth):
+        yield from _subnet_modules(module.active, name)
     elif isinstance(module, _nni.Repeat):
         for index in range(module._dry_run_depth):
             yield from _subnet_modules(module.blocks[index], _join(name, str(index)))

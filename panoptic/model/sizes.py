@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from autopanoptic.nas import ElasticLayer, Repeat, Size, Width
+from autopanoptic.nas import ElasticLayer, PerDepth, Repeat, Size, Width
 from autopanoptic.nas.supernet.elastic.chosen import Chosen
 from autopanoptic.nas.supernet.elastic.sizes import ElasticSize
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -63,13 +63,27 @@ def mask_depth(config: PanopticConfig) -> Depth:
     return config.mask_depths if config.elastic else config.mask_layers
 
 
-def stack(layer: Callable[[int], nn.Module], depth: Depth, label: str) -> nn.Module:
-    """Layers one after the other, by their index; with a choice of how many, the label is the choice's."""
+def stack(layer: Callable[[int], nn.Module], depth: Depth, label: str, *, tied: bool = False) -> nn.Module:
+    """Layers one after the other, by their index; with a choice of how many, the label is the choice's.
+
+    It is tied where a `per_depth` follows.
+    """
     fewest, most = (depth, depth) if isinstance(depth, int) else depth
     if fewest == most:
         return nn.Sequential(*(layer(index) for index in range(most)))
-    repeated: nn.Module = Repeat(layer, (fewest, most), label=label)
+    repeated: nn.Module = Repeat(layer, (fewest, most), label=label, tied=tied)
     return repeated
+
+
+def per_depth(build: Callable[[], nn.Module], depth: Depth, label: str) -> nn.Module:
+    """A module behind a stack, of its own for each depth where there is a choice, whose label is the stack's."""
+    fewest, most = (depth, depth) if isinstance(depth, int) else depth
+    return build() if fewest == most else PerDepth(lambda _: build(), (fewest, most), label=label)
+
+
+def of_depth(module: nn.Module) -> nn.Module:
+    """The module of the active depth among those that `per_depth` has made."""
+    return module.active if isinstance(module, PerDepth) else module
 
 
 def largest(size: Size) -> int:

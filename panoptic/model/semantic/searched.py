@@ -13,7 +13,7 @@ from autopanoptic.panoptic.model.operators.layer import head_layer
 from autopanoptic.panoptic.model.padding import extend
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
 from autopanoptic.panoptic.model.shapes import Features, FeatureShape
-from autopanoptic.panoptic.model.sizes import active, segmentation_depth, segmentation_width, stack
+from autopanoptic.panoptic.model.sizes import active, of_depth, per_depth, segmentation_depth, segmentation_width, stack
 
 
 class SegmentationHead(SegmentationBranch):
@@ -31,10 +31,12 @@ class SegmentationHead(SegmentationBranch):
         def layer(index: int) -> nn.Module:
             return head_layer(channels if index else entering, channels, config, f"segmentation.{index}")
 
-        self.layers = stack(layer, segmentation_depth(config), "segmentation.depth")
+        depth, label = segmentation_depth(config), "segmentation.depth"
+        self.layers = stack(layer, depth, label, tied=True)
         self.output_shape = {level: FeatureShape(channels, s.stride) for level, s in in_shape.items()}
         self.align_corners = config.segmentation_align_corners
-        self.score = ElasticConv2d(Concat(*[channels] * len(in_shape)), config.num_stuff + 1, 1)
+        joined = Concat(*[channels] * len(in_shape))
+        self.score = per_depth(lambda: ElasticConv2d(joined, config.num_stuff + 1, 1), depth, label)
 
     def forward(self, pyramid: Features) -> Features:
         """The branch's features at P2..P5."""
@@ -46,9 +48,10 @@ class SegmentationHead(SegmentationBranch):
         The published network upsamples every level to P2's size, concatenates and scores. Upsampling and a 1x1
         convolution commute, so each level is scored at its own size, with its own part of the kernel.
         """
-        parts = active(self.score, "weight").chunk(len(features), dim=1)
+        score = of_depth(self.score)
+        parts = active(score, "weight").chunk(len(features), dim=1)
         finest, *coarser = (functional.conv2d(x, part) for x, part in zip(features.values(), parts, strict=True))
-        logits = finest + active(self.score, "bias")[:, None, None]
+        logits = finest + active(score, "bias")[:, None, None]
         for scores in coarser:
             logits = logits + functional.interpolate(
                 extend(scores), size=finest.shape[-2:], mode="bilinear", align_corners=self.align_corners

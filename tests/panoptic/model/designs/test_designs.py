@@ -206,7 +206,8 @@ def test_of_a_supernet_of_other_classes_all_is_taken_but_the_layers_of_the_class
         )
     state, left_out = with_own_classes(own, found)
     assert difference(own, state) is None
-    assert {"segmentation.searched.score", "segmentation.upsnet.classes", "graph.upsnet.graph.classes"} <= {*left_out}
+    scores = {f"segmentation.searched.score.blocks.{index}" for index in range(3)}  # one for each depth
+    assert {*scores, "segmentation.upsnet.classes", "graph.upsnet.graph.classes"} <= {*left_out}
     kept = [name for name in own if state[name] is found.get(name)]
     assert len(kept) > 0.8 * len(own)
 

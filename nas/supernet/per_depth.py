@@ -1,0 +1,64 @@
+"""A module of its own for each depth of a :class:`Repeat`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from autopanoptic.nas.supernet import _nni
+from autopanoptic.nas.supernet.mutables import Repeat
+
+
+class PerDepth(Repeat):
+    """The module that belongs to the active depth of a stack of blocks, such as the classifier behind it.
+
+    What the first block makes is not what the last one makes, so that one classifier for all depths of a stack without
+    residual connections fits none of them. Networks with several exits give each its own (Teerapittayanon et al. 2016,
+    BranchyNet, section III), and so does this::
+
+        self.layers = Repeat(layer, (1, 3), label="depth", tied=True)
+        self.classify = PerDepth(lambda depth: nn.Linear(64, 10), (1, 3), label="depth")
+
+    It is always tied to the other choices of its label. In a subnet the module of its depth stands in its place.
+
+    Args:
+        build: a function from the depth to the module.
+        depth: (fewest, most) as the stack has them; at least 1.
+        label: of the stack.
+
+    Attributes:
+        blocks: the modules, from that of the fewest on.
+
+    Raises:
+        ValueError: for a range that is none, or begins below 1.
+    """
+
+    def __init__(self, build: Callable[[int], nn.Module], depth: tuple[int, int], *, label: str) -> None:
+        if not isinstance(depth, tuple) or not 1 <= depth[0] <= depth[1]:
+            raise ValueError(f"PerDepth cannot have depth={depth!r}; use (fewest, most) with 1 <= fewest <= most.")
+        super().__init__(lambda index: nn.Identity(), depth, label=label, tied=True)
+        self.blocks = nn.ModuleList(build(one) for one in range(depth[0], depth[1] + 1))
+
+    @classmethod
+    def create_fixed_module(  # type: ignore[override]
+        cls, sample: dict[str, Any], build: Callable[[int], nn.Module], depth: tuple[int, int], *, label: str
+    ) -> nn.Module:
+        """Return the module of the depth that ``sample`` names; NNI calls this to build a single architecture."""
+        return build(sample[label])
+
+    @property
+    def active(self) -> nn.Module:
+        """The module of the active depth."""
+        return self.blocks[self._dry_run_depth - self.min_depth]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the active module on the given arguments."""
+        return self.active(*args, **kwargs)
+
+    def freeze(self, sample: dict[str, Any]) -> nn.Module:
+        """Return the module of the depth that ``sample`` names, frozen; NNI calls it to fix a network in place."""
+        self.validate(sample)
+        frozen: nn.Module = _nni.recursive_freeze(self.blocks[sample[self.label] - self.min_depth], sample)[0]
+        return frozen
