@@ -51,7 +51,17 @@ class PerDepth(Repeat):
     @property
     def active(self) -> nn.Module:
         """The module of the active depth."""
-        return self.blocks[self._dry_run_depth - self.min_depth]
+        return self.of(self._dry_run_depth)
+
+    def of(self, depth: int) -> nn.Module:
+        """Return the module of a depth.
+
+        Raises:
+            ValueError: for a depth that the stack cannot have.
+        """
+        if not self.min_depth <= depth <= self.max_depth:
+            raise ValueError(f"Choice {self.label!r} has depths {self.min_depth} to {self.max_depth}, not {depth}.")
+        return self.blocks[depth - self.min_depth]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the active module on the given arguments."""
@@ -60,5 +70,5 @@ class PerDepth(Repeat):
     def freeze(self, sample: dict[str, Any]) -> nn.Module:
         """Return the module of the depth that ``sample`` names, frozen; NNI calls it to fix a network in place."""
         self.validate(sample)
-        frozen: nn.Module = _nni.recursive_freeze(self.blocks[sample[self.label] - self.min_depth], sample)[0]
+        frozen: nn.Module = _nni.recursive_freeze(self.of(sample[self.label]), sample)[0]
         return frozen

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from autopanoptic.nas import LayerChoice, Option
+from autopanoptic.nas import LayerChoice, Option, PerDepth
 from autopanoptic.panoptic.model.backbone.inheritance import TrainedBlock, norm_at
 from autopanoptic.panoptic.model.backbone.moments import rectified
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -40,7 +40,8 @@ def inflate(network: PanopticNetwork, source: Mapping[str, Option]) -> None:
     """Copy the trained weights of one path into the other options of every choice of operators on it, in place.
 
     Widths and depths need no copies: a wider layer holds the narrower one's weights. Channels and layers that the path
-    does not reach stay as they were drawn.
+    does not reach stay as they were drawn. What is made for each depth by itself is copied from the path's depth: a
+    score that has been learned behind the third layer is learned sooner behind the first than one that is drawn.
 
     Args:
         network: The supernet of which only the path ``source`` has been trained.
@@ -63,6 +64,9 @@ def inflate(network: PanopticNetwork, source: Mapping[str, Option]) -> None:
             name = source[choice.label]
             trained = choice[name]
             _fill(choice, trained.learned() if isinstance(trained, DepthwiseSeparable) else trained, name)
+    for module in network.modules():
+        if isinstance(module, PerDepth) and module.label in source:
+            _fill_depths(module, source[module.label])
 
 
 def require_source(config: PanopticConfig, first: str) -> None:
@@ -100,6 +104,12 @@ def _fill(choice: LayerChoice, learned: Any, source: object) -> None:
         inherit = part_of(kind_of(choice.label), name).inherit
         if name != source and inherit is not None:
             inherit(choice[name], learned)
+
+
+def _fill_depths(modules: PerDepth, depth: Option) -> None:
+    learned = modules.of(int(depth)).state_dict()
+    for module in modules.blocks:
+        module.load_state_dict(learned)
 
 
 def _fill_backbone(stem: nn.Module, blocks: Iterable[LayerChoice]) -> None:

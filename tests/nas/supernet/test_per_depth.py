@@ -102,6 +102,13 @@ def test_other_depths_than_the_stack() -> None:
         Supernet(Other())
 
 
+def test_the_module_of_any_depth() -> None:
+    out = Stack().out
+    assert [out.of(depth) for depth in (2, 3, 4)] == list(out.blocks)
+    with pytest.raises(ValueError, match="Choice 'depth' has depths 2 to 4, not 1"):
+        out.of(1)
+
+
 def test_nni_fixes_it_in_place() -> None:
     class Fixed(ModelSpace):
         def __init__(self) -> None:

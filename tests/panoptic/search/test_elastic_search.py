@@ -120,6 +120,19 @@ def test_the_trained_path_is_copied_into_its_other_options() -> None:
     assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_each_depth_begins_with_the_trained_score(depth: int) -> None:
+    supernet = Supernet(build(CONFIG, seed=0))
+    scores: Any = supernet.module.segmentation.score  # type: ignore[union-attr]
+    drawn = [score.weight.detach().clone() for score in scores.blocks]
+    assert not any(torch.equal(one, drawn[0]) for one in drawn[1:])
+    fill: dict[str, Any] = {choice.label: choice.options[-1] for choice in supernet.space.choices}
+    made = supernet.space.canonical({**fill, **hand_made(supernet.space), "segmentation.depth": depth})
+    inflate(supernet.module, made)  # type: ignore[arg-type]
+    for score in scores.blocks:
+        assert torch.equal(score.weight, drawn[depth - 1])
+
+
 def test_a_network_is_saved_and_loaded(supernet: Supernet, tmp_path: Path) -> None:
     architecture = supernet.space.sample(np.random.default_rng(3))
     network: Any = supernet.subnet(architecture)
