@@ -61,7 +61,8 @@ class PerDepth(Repeat):
         """
         if not self.min_depth <= depth <= self.max_depth:
             raise ValueError(f"Choice {self.label!r} has depths {self.min_depth} to {self.max_depth}, not {depth}.")
-        return self.blocks[depth - self.min_depth]
+        found: nn.Module = self.blocks[depth - self.min_depth]
+        return found
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the active module on the given arguments."""

@@ -120,14 +120,14 @@ def test_the_trained_path_is_copied_into_its_other_options() -> None:
     assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_each_depth_begins_with_the_trained_score(depth: int) -> None:
+@pytest.mark.parametrize(("member", "depth"), [(0, 1), (-1, 3)])
+def test_each_depth_begins_with_the_trained_score(member: int, depth: int) -> None:
     supernet = Supernet(build(CONFIG, seed=0))
     scores: Any = supernet.module.segmentation.score  # type: ignore[union-attr]
     drawn = [score.weight.detach().clone() for score in scores.blocks]
     assert not any(torch.equal(one, drawn[0]) for one in drawn[1:])
-    fill: dict[str, Any] = {choice.label: choice.options[-1] for choice in supernet.space.choices}
-    made = supernet.space.canonical({**fill, **hand_made(supernet.space), "segmentation.depth": depth})
+    made = family(supernet.space)[member]
+    assert made["segmentation.depth"] == depth
     inflate(supernet.module, made)  # type: ignore[arg-type]
     for score in scores.blocks:
         assert torch.equal(score.weight, drawn[depth - 1])
