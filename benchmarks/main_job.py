@@ -2,8 +2,9 @@
 
 For each run: its seconds, the PQ on val of the three networks that were trained at its budget with their GFLOPs, the
 differences with 95% intervals over val's images, and at how many budgets the searched front of paths lies above the
-hand-made family's on val by more than a standard error. Then the mean differences over the runs with 95% intervals
-over the seeds (Student's t).
+hand-made family's on val at all, and in parentheses by more than a standard error. The smallest budget is that of the
+smallest network, in which they cannot differ. Then the mean differences over the runs with 95% intervals over the
+seeds (Student's t).
 
 Run as ``python -m benchmarks.main_job runs/A runs/B ... [--json FILE]``, or with ``--json FILE`` alone to print what
 was kept there.
@@ -44,6 +45,7 @@ def read(folder: Path) -> dict[str, Any]:
         "networks": {name: {key: metrics["networks"][name][key] for key in ("pq", "gflops")} for name in NETWORKS},
         "differences": metrics["searched_minus"],
         "front_above": {other: fronts.above(other) for other in (HAND_MADE, RANDOM)},
+        "front_higher": {other: fronts.above(other, errors=0) for other in (HAND_MADE, RANDOM)},
         "budgets": len(fronts.budgets()),
     }
 
@@ -56,7 +58,8 @@ def table(runs: list[dict[str, Any]]) -> Table:
     for run in runs:
         cells = [f"{run['networks'][name]['pq']:.1f} ({run['networks'][name]['gflops']:.3g})" for name in NETWORKS]
         differences = [_difference(run["differences"].get(name)) for name in (RANDOM, HAND_MADE)]
-        front = f"{run['front_above'][HAND_MADE]} of {run['budgets']}"
+        higher = run.get("front_higher", {}).get(HAND_MADE, "?")  # unknown of two runs that were kept before
+        front = f"{higher} ({run['front_above'][HAND_MADE]}) of {run['budgets']}"
         found.add_row(str(run["seed"]), str(run["seconds"]), *cells, *differences, front)
     return found
 

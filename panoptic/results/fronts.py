@@ -162,9 +162,14 @@ class Fronts:
             "than a standard error."
         )
 
-    def above(self, other: str) -> int:
-        """Return at how many budgets the search's front lies above another by more than a standard error of its own."""
-        return sum(self._above(other, budget, self.split) for budget in self.budgets())
+    def above(self, other: str, errors: float = 1.0) -> int:
+        """Return at how many budgets the search's front lies above another.
+
+        Args:
+            other: A series.
+            errors: By more than so many standard errors of its own; with 0 it is counted how often it is higher at all.
+        """
+        return sum(self._above(other, budget, self.split, errors) for budget in self.budgets())
 
     @property
     def title(self) -> str:
@@ -217,9 +222,9 @@ class Fronts:
         # A cost that is measured was measured again.
         return None if found is None else replace(found, cost=best.cost)
 
-    def _above(self, other: str, budget: float, split: str) -> bool:
+    def _above(self, other: str, budget: float, split: str, errors: float) -> bool:
         own, others = self.at(SEARCHED, budget, split), self.at(other, budget, split)
-        return own is not None and (others is None or own.value - others.value > (own.error or 0.0))
+        return own is not None and (others is None or own.value - others.value > errors * (own.error or 0.0))
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a JSON object."""

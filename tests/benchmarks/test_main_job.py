@@ -19,6 +19,7 @@ def a_run(seed: int, difference: tuple[float, float, float] | None) -> dict[str,
         "networks": {name: {"pq": 50.0 + seed, "gflops": 0.1} for name in ("searched", "random", "hand-made")},
         "differences": {"random": {"value": 1.0, "low": 0.0, "high": 2.0}, **({"hand-made": found} if found else {})},
         "front_above": {"hand-made": 3, "random": 2},
+        "front_higher": {"hand-made": 4, "random": 2},
         "budgets": 5,
     }
 
@@ -30,7 +31,7 @@ def test_a_row_for_each_run() -> None:
     console = Console(file=io.StringIO(), width=140)
     console.print(table(RUNS))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for shown in ("52.0 (0.1)", "-3.0 [-4.0, -2.0]", "the same", "3 of 5"):
+    for shown in ("52.0 (0.1)", "-3.0 [-4.0, -2.0]", "the same", "4 (3) of 5"):
         assert shown in text
 
 

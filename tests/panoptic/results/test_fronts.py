@@ -106,7 +106,10 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
 
 def test_less_than_a_standard_error_is_not_above(fronts: Fronts) -> None:
     close = {1: (9.9, 68.4), 0: (9.9, 77.0), 21: (9.9, 68.0), 20: (9.9, 76.6), 11: (9.9, 60.0), 10: (9.9, 76.4)}
-    assert "hand-made one at 0 and above the random one at 3 of 3" in fronts.with_val(measured(close)).summary()
+    found = fronts.with_val(measured(close))
+    assert "hand-made one at 0 and above the random one at 3 of 3" in found.summary()
+    # 68.4 beside 68.0, 68.4 beside 76.6, 77.0 beside 76.6, with errors of 0.5.
+    assert [found.above(HAND_MADE, errors) for errors in (0, 0.79, 0.81, 1)] == [2, 2, 0, 0]
 
 
 def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
