@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
 from autopanoptic.nas.search.completion import Completion
+from autopanoptic.nas.search.desk import Desk
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
@@ -23,30 +23,11 @@ SECONDS_BETWEEN_LOOKS = 0.1
 logger = logging.getLogger(__name__)
 
 
-class Desk(Protocol):
-    """Where trials are asked for, reported on and told of: a search."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a trial waits to be run again."""
-
-    def ask(self) -> Trial | None:
-        """Return the next trial."""
-
-    def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
-        """Take a partial result, and return whether to stop the trial."""
-
-    def tell(
-        self, trial: Trial, metrics: Metrics | None = None, error: str | None = None, *, seconds: float = 0.0
-    ) -> Trial:
-        """Take a result."""
-
-
 class Loop:
     """One run of a search.
 
     Args:
-        desk: the search.
+        desk: where trials are asked for, reported on and told of.
         ledger: where events are recorded.
         executor: runs the evaluator, already started with :meth:`on_report`.
         limits: when it ends.

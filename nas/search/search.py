@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import NoneType
-from typing import Any
 
 from autopanoptic.nas.callbacks.base import Callback
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
-from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
 from autopanoptic.nas.search.completion import Completion
-from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.desk import Desk
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
+from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
-from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.search.proposals import why_no_more
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
-from autopanoptic.nas.storage.events import end_of, replay
-from autopanoptic.nas.storage.header import FORMAT, check_header, library_version, search_id
-from autopanoptic.nas.storage.journal import Journal, JournalError, reading_of
+from autopanoptic.nas.storage.events import end_of
+from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
-from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.nas.trials.trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -126,39 +122,12 @@ class Search:
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
-        header = self._header()
-        history = History(self.objectives, self.costs.constraints)
+        definition = Definition(self.space, strategy, self.objectives, self.costs, stopper, self.seed)
         self._attempts = Attempts(self.retries, retry_on)
-        reading = reading_of(journal)
-        known = None if reading is None else reading.header()
-        if reading is not None and known is not None:
-            parametrised = {"strategy": strategy, "stopper": stopper}
-            check_header(reading.path, known, header, parametrised)
-            replay(history, reading, self.space, self._attempts.see)
-            initial = known.get("initial", [])
-            header["id"] = search_id(reading.path, known)
-        opened = None if reading is None else Journal(reading)
-        self.journal = journal if isinstance(journal, Journal) else opened
-        self.initial = first_ones(initial, self.space, self.costs)
-        header["initial"] = [architecture.to_json() for architecture in self.initial]
-        self._ledger = Ledger(history, self.journal, header, Callbacks(callbacks))
-        self._again = [trial.id for trial in history.running]
-        self._ended = None if self.journal is None else end_of(self.journal.last)
-        self._late: set[int] = set()
-
-    def _header(self) -> dict[str, Any]:
-        return {
-            "event": "search",
-            "format": FORMAT,
-            "version": library_version(),
-            "id": uuid.uuid4().hex,
-            "space": self.space.to_json(),
-            "strategy": repr(self.strategy),
-            "objectives": {objective.name: objective.direction for objective in self.objectives},
-            "constraints": self.costs.to_json(),
-            "seed": self.seed,
-            "stopper": repr(self.stopper),
-        }
+        found = opened(definition, journal, initial, self._attempts.see)
+        self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
+        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks))
+        self._desk = Desk(definition, self._ledger, self._completion, self.initial)
 
     def __enter__(self) -> Search:
         return self
@@ -174,7 +143,7 @@ class Search:
     @property
     def waiting(self) -> bool:
         """Whether a trial waits to be run again, as one that was interrupted does."""
-        return any(self.history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        return self._desk.waiting
 
     def close(self) -> None:
         """End what :meth:`ask` and :meth:`tell` began: callbacks hear of it, and the journal's lock is given back."""
@@ -194,22 +163,7 @@ class Search:
             ValueError: when the strategy proposes an architecture that is not in the space.
             JournalError: when the journal cannot be written; nothing has been asked for then.
         """
-        with self._ledger.lock:
-            while self._again:
-                trial_id = self._again[0]
-                if self.history[trial_id].state is TrialState.RUNNING:
-                    trial = self._ledger.record_trial("restarted", trial_id)
-                    self._again.pop(0)
-                    return trial
-                self._again.pop(0)  # it has been told of since
-            number = len(self.history)
-            if number < len(self.initial):
-                architecture: Architecture | None = self.initial[number]
-            else:
-                architecture = propose(self.strategy, self.space, self.history, self.seed)
-            if architecture is None:
-                return None
-            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+        return self._desk.ask()
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Write down a partial result of a running trial; from any thread.
@@ -229,32 +183,7 @@ class Search:
                 cost that the stopper may regard cannot be worked out.
             JournalError: when the journal cannot be written.
         """
-        number, found = whole_step(step), checked(metrics)
-        with self._ledger.lock:
-            if not self._is_running(trial):
-                if not 0 <= trial.id < len(self.history):
-                    raise ValueError(f"There is no trial {trial.id} to report on.")
-                self._say_late(trial, number)
-                return False
-            costs = self._costs_for_stopper(self.history[trial.id])
-            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found, **costs)
-            return self.stopper is not None and self.stopper.should_stop(self.history, trial, number, found)
-
-    def _costs_for_stopper(self, trial: Trial) -> dict[str, dict[str, float]]:
-        """Return a trial's costs with its first report; they are written down, as a measured cost is never the same."""
-        if self.stopper is None or trial.reports:
-            return {}
-        costs = self.costs.of(trial.architecture)
-        return {"costs": costs} if costs else {}
-
-    def _is_running(self, trial: Trial) -> bool:
-        known = 0 <= trial.id < len(self.history)
-        return known and self.history[trial.id].state is TrialState.RUNNING
-
-    def _say_late(self, trial: Trial, step: int) -> None:
-        if trial.id not in self._late:
-            self._late.add(trial.id)
-            logger.warning("Trial %d is not running any more; its report of step %d is dropped.", trial.id, step)
+        return self._desk.report(trial, step, metrics)
 
     def tell(
         self,
@@ -283,30 +212,7 @@ class Search:
                 seconds are no number from 0.
             JournalError: when the journal cannot be written; the trial is running then.
         """
-        if (metrics is not None) + (error is not None) + stopped != 1:
-            raise ValueError("Tell either metrics or an error, or that the trial was stopped.")
-        if not isinstance(error, (str, NoneType)):
-            raise TypeError(f"An error is told as a text, not as {error!r}.")
-        took = checked_seconds(seconds)
-        with self._ledger.lock:
-            if not self._is_running(trial):
-                raise ValueError(f"Trial {trial.id} is not running.")
-            trial = self.history[trial.id]
-            if stopped:
-                return self._ledger.record_trial("stopped", trial.id, seconds=took)
-            if metrics is None:
-                return self._ledger.record_trial("failed", trial.id, error=error, seconds=took)
-            return self._tell_metrics(trial, metrics, took)
-
-    def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
-        try:
-            found = self._completion.metrics(trial.architecture, metrics)
-        except MissingObjectiveError as problem:
-            self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
-            raise SearchError(str(problem)) from problem
-        except ValueError as problem:
-            return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
+        return self._desk.tell(trial, metrics, error, stopped=stopped, seconds=seconds)
 
     def run(
         self,
@@ -356,7 +262,7 @@ class Search:
             self._ledger.begin(trials, title)
             for trial_id in self._ledger.reopen_failed() if retry_failed else ():
                 self._attempts.start_anew(trial_id)
-            self._again = [trial.id for trial in self.history.running]
+            self._desk.run_again()
             loop = self._loop(limits)
             answers = self.stopper is not None
             self.executor.start(self.evaluator, loop.on_report, answers=answers)
@@ -368,7 +274,7 @@ class Search:
             raise
         finally:
             self.executor.stop()
-            self._again = [trial.id for trial in self.history.running]
+            self._desk.run_again()
             self._ledger.close(self._ended)
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
@@ -378,7 +284,7 @@ class Search:
 
     def _loop(self, limits: Limits) -> Loop:
         return Loop(
-            self,
+            self._desk,
             self._ledger,
             self.executor,
             limits,

@@ -1,0 +1,138 @@
+"""Where trials are asked for, reported on and told of; each becomes an event."""
+
+from __future__ import annotations
+
+import logging
+from types import NoneType
+
+from autopanoptic.nas.evaluation.evaluator import Metrics
+from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
+from autopanoptic.nas.search.completion import Completion
+from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.ledger import Ledger
+from autopanoptic.nas.search.opening import Definition
+from autopanoptic.nas.search.proposals import propose
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial, TrialState
+
+logger = logging.getLogger(__name__)
+
+
+class Desk:
+    """Serves those who evaluate a search's trials, from any thread; :class:`Search` says what its methods promise.
+
+    Args:
+        definition: of the search.
+        ledger: where the events are recorded.
+        completion: makes what an evaluation gave the metrics of a trial.
+        initial: the architectures to hand out first.
+    """
+
+    def __init__(
+        self, definition: Definition, ledger: Ledger, completion: Completion, initial: list[Architecture]
+    ) -> None:
+        self._definition, self._ledger = definition, ledger
+        self._completion, self._initial = completion, initial
+        self._late: set[int] = set()
+        self.run_again()
+
+    @property
+    def _history(self) -> History:
+        return self._ledger.history
+
+    def run_again(self) -> None:
+        """Have the running trials handed out once more, before any other."""
+        self._again = [trial.id for trial in self._history.running]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial waits to be run again."""
+        return any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+
+    def ask(self) -> Trial | None:
+        """Return the next trial; see :meth:`Search.ask`."""
+        with self._ledger.lock:
+            while self._again:
+                trial_id = self._again[0]
+                if self._history[trial_id].state is TrialState.RUNNING:
+                    trial = self._ledger.record_trial("restarted", trial_id)
+                    self._again.pop(0)
+                    return trial
+                self._again.pop(0)  # it has been told of since
+            number = len(self._history)
+            architecture = self._proposal(number)
+            if architecture is None:
+                return None
+            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+
+    def _proposal(self, number: int) -> Architecture | None:
+        if number < len(self._initial):
+            return self._initial[number]
+        search = self._definition
+        return propose(search.strategy, search.space, self._history, search.seed)
+
+    def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
+        """Take a partial result, and return whether to stop the trial; see :meth:`Search.report`."""
+        number, found = whole_step(step), checked(metrics)
+        stopper = self._definition.stopper
+        with self._ledger.lock:
+            if not self._is_running(trial):
+                if not 0 <= trial.id < len(self._history):
+                    raise ValueError(f"There is no trial {trial.id} to report on.")
+                self._say_late(trial, number)
+                return False
+            costs = self._costs_for_stopper(self._history[trial.id])
+            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found, **costs)
+            return stopper is not None and stopper.should_stop(self._history, trial, number, found)
+
+    def _costs_for_stopper(self, trial: Trial) -> dict[str, dict[str, float]]:
+        """Return a trial's costs with its first report; they are written down, as a measured cost is never the same."""
+        if self._definition.stopper is None or trial.reports:
+            return {}
+        costs = self._definition.costs.of(trial.architecture)
+        return {"costs": costs} if costs else {}
+
+    def _is_running(self, trial: Trial) -> bool:
+        known = 0 <= trial.id < len(self._history)
+        return known and self._history[trial.id].state is TrialState.RUNNING
+
+    def _say_late(self, trial: Trial, step: int) -> None:
+        if trial.id not in self._late:
+            self._late.add(trial.id)
+            logger.warning("Trial %d is not running any more; its report of step %d is dropped.", trial.id, step)
+
+    def tell(
+        self,
+        trial: Trial,
+        metrics: Metrics | None = None,
+        error: str | None = None,
+        *,
+        stopped: bool = False,
+        seconds: float = 0.0,
+    ) -> Trial:
+        """Take a result, and return the trial as it ended; see :meth:`Search.tell`."""
+        if (metrics is not None) + (error is not None) + stopped != 1:
+            raise ValueError("Tell either metrics or an error, or that the trial was stopped.")
+        if not isinstance(error, (str, NoneType)):
+            raise TypeError(f"An error is told as a text, not as {error!r}.")
+        took = checked_seconds(seconds)
+        with self._ledger.lock:
+            if not self._is_running(trial):
+                raise ValueError(f"Trial {trial.id} is not running.")
+            trial = self._history[trial.id]
+            if stopped:
+                return self._ledger.record_trial("stopped", trial.id, seconds=took)
+            if metrics is None:
+                return self._ledger.record_trial("failed", trial.id, error=error, seconds=took)
+            return self._tell_metrics(trial, metrics, took)
+
+    def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
+        try:
+            found = self._completion.metrics(trial.architecture, metrics)
+        except MissingObjectiveError as problem:
+            self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
+            raise SearchError(str(problem)) from problem
+        except ValueError as problem:
+            return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
+        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
