@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from types import NoneType
 
+from autopanoptic.nas.budgets.schedule import FixedBudget, Promotion
+from autopanoptic.nas.budgets.view import View
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
+from autopanoptic.nas.search.attempts import Attempts
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
@@ -27,14 +30,21 @@ class Desk:
         ledger: where the events are recorded.
         completion: makes what an evaluation gave the metrics of a trial.
         initial: the architectures to hand out first.
+        attempts: of which a promoted trial has as many as a new one.
     """
 
     def __init__(
-        self, definition: Definition, ledger: Ledger, completion: Completion, initial: list[Architecture]
+        self,
+        definition: Definition,
+        ledger: Ledger,
+        completion: Completion,
+        initial: list[Architecture],
+        attempts: Attempts,
     ) -> None:
-        self._definition, self._ledger = definition, ledger
+        self._definition, self._ledger, self._attempts = definition, ledger, attempts
         self._completion, self._initial = completion, initial
         self._late: set[int] = set()
+        self._view = _view_of(definition)
         self.run_again()
 
     @property
@@ -47,30 +57,55 @@ class Desk:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial waits to be run again."""
-        return any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        """Whether a trial that is not new waits: one that was interrupted, or that is to be promoted."""
+        again = any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        return again or self._promotion(last=False) is not None
 
-    def ask(self) -> Trial | None:
-        """Return the next trial; see :meth:`Search.ask`."""
+    def ask(self, *, new: bool = True) -> Trial | None:
+        """Return the next trial; see :meth:`Search.ask`.
+
+        Args:
+            new: whether it may be one that has not been asked for before.
+        """
         with self._ledger.lock:
-            while self._again:
-                trial_id = self._again[0]
-                if self._history[trial_id].state is TrialState.RUNNING:
-                    trial = self._ledger.record_trial("restarted", trial_id)
-                    self._again.pop(0)
-                    return trial
-                self._again.pop(0)  # it has been told of since
-            number = len(self._history)
-            architecture = self._proposal(number)
-            if architecture is None:
-                return None
-            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+            return self._interrupted_one() or self._promoted(last=False) or (self._new_one() if new else None)
+
+    def _interrupted_one(self) -> Trial | None:
+        while self._again:
+            trial_id = self._again[0]
+            if self._history[trial_id].state is TrialState.RUNNING:
+                trial = self._ledger.record_trial("restarted", trial_id)
+                self._again.pop(0)
+                return trial
+            self._again.pop(0)  # it has been told of since
+        return None
+
+    def _promoted(self, *, last: bool) -> Trial | None:
+        found = self._promotion(last=last)
+        if found is None:
+            return None
+        self._attempts.start_anew(found.trial_id)
+        return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget)
+
+    def _promotion(self, *, last: bool) -> Promotion | None:
+        schedule = self._definition.budget
+        return None if schedule is None else schedule.promotion(self._history, last=last)
+
+    def _new_one(self) -> Trial | None:
+        number, schedule = len(self._history), self._definition.budget
+        architecture = self._proposal(number)
+        if architecture is None:
+            # Nothing else comes by itself then.
+            return None if self._history.n_running else self._promoted(last=True)
+        budget = {} if schedule is None else {"budget": schedule.first(number)}
+        return self._ledger.record_trial("asked", number, architecture=architecture.to_json(), **budget)
 
     def _proposal(self, number: int) -> Architecture | None:
         if number < len(self._initial):
             return self._initial[number]
         search = self._definition
-        return propose(search.strategy, search.space, self._history, search.seed)
+        seen = self._history if self._view is None else self._view.of(self._history)
+        return propose(search.strategy, search.space, seen, search.seed)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Take a partial result, and return whether to stop the trial; see :meth:`Search.report`."""
@@ -135,4 +170,20 @@ class Desk:
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
+        return self._record_result(trial, found, seconds)
+
+    def _record_result(self, trial: Trial, metrics: dict[str, float], seconds: float) -> Trial:
+        schedule = self._definition.budget
+        if schedule is None or trial.budget is None:
+            return self._ledger.record_trial("completed", trial.id, metrics=metrics, seconds=seconds)
+        kind = "completed" if trial.budget.end >= schedule.largest else "paused"
+        return self._ledger.record_trial(kind, trial.id, metrics=metrics, budget=trial.budget.end, seconds=seconds)
+
+
+def _view_of(definition: Definition) -> View | None:
+    """Return what shows the strategy a search whose trials have different budgets; None where all have the same."""
+    schedule = definition.budget
+    if schedule is None or isinstance(schedule, FixedBudget):
+        return None
+    enough = schedule.enough
+    return View(len(definition.space.choices) + 1 if enough is None else enough)
