@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.costs.layers.latency_table import LatencyTable as LatencyTable
     from autopanoptic.nas.costs.layers.layer_costs import LayerCosts as LayerCosts
     from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
+    from autopanoptic.nas.evaluation.context import Context as Context
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
     from autopanoptic.nas.evaluation.evaluator import Report as Report
@@ -119,6 +120,7 @@ _NAMES = {
     "autopanoptic.nas.costs.layers.latency_table": ["LatencyTable"],
     "autopanoptic.nas.costs.layers.layer_costs": ["LayerCosts"],
     "autopanoptic.nas.costs.parameters": ["ParameterCount"],
+    "autopanoptic.nas.evaluation.context": ["Context"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],

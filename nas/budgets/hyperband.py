@@ -33,9 +33,9 @@ class Hyperband(Schedule):
 
     Li et al. 2018, "Hyperband: a novel bandit-based approach to hyperparameter optimization" (JMLR 18), algorithm 1:
     bracket s, from ``floor(log(R / r) / log(eta))`` down to 0, begins with ``ceil((s_max + 1) * eta**s / (s + 1))``
-    trials and a budget of ``R / eta**s``, rounded to a whole number; of the trials at a rung the best ``1 / eta`` go on,
-    when the last of them has been measured. After the last bracket the first comes again. Trials belong to the brackets
-    in the order of their numbers.
+    trials and a budget of ``R / eta**s``, rounded to a whole number; of the trials at a rung the best ``1 / eta`` go
+    on, when the last of them has been measured. After the last bracket the first comes again. Trials belong to the
+    brackets in the order of their numbers.
 
     While a rung waits for its last trial, free workers begin the next bracket. With several objectives the trials at a
     rung are ranked as by :class:`ASHA`. What fails or is stopped does not go on, and nothing takes its place.
@@ -112,8 +112,8 @@ class Hyperband(Schedule):
             before, after = after, after + bracket.sizes[0]
             if before < trials - whole < after:
                 return (
-                    f"Hyperband's last bracket would have {trials - whole - before} of its {bracket.sizes[0]} trials, of "
-                    f"which none goes on: take {whole + before or whole + after} or {whole + after} trials."
+                    f"Hyperband's last bracket would have {trials - whole - before} of its {bracket.sizes[0]} trials, "
+                    f"of which none goes on: take {whole + before or whole + after} or {whole + after} trials."
                 )
         return None
 

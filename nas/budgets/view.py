@@ -15,8 +15,8 @@ class View:
 
     The budget is the largest that at least ``enough`` trials have reached, as in BOHB (Falkner et al. 2018, "BOHB:
     robust and efficient hyperparameter optimization at scale"), and the first one until then. A trial that has reached
-    it is completed, with its metrics at that budget, or at the next larger one where it was not measured at it. One that
-    has not, because it is paused below or has failed on its way there, is stopped: it has no metrics. One that is
+    it is completed, with its metrics at that budget, or at the next larger one where it was not measured at it. One
+    that has not, because it is paused below or has failed on its way there, is stopped: it has no metrics. One that is
     evaluated for the first time is running. Their order is that of the trials; that of their ends is the one in which
     they reached the budget, or stopped. Reports are not shown.
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
@@ -132,7 +133,7 @@ class Loop:
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
         self._getting_ready.add(trial.id)
-        self._executor.submit(trial.id, trial.architecture)
+        self._executor.submit(trial.id, trial.architecture, Context(trial.id, trial.budget))
         self._start_clocks()
 
     def _start_clocks(self) -> None:

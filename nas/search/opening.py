@@ -47,7 +47,7 @@ class Definition:
             "constraints": self.costs.to_json(),
             "seed": self.seed,
             "stopper": repr(self.stopper),
-            "budget": None if self.budget is None else repr(self.budget),
+            "schedule": None if self.budget is None else repr(self.budget),
         }
 
 
@@ -96,7 +96,7 @@ def opened(
         parametrised = {
             "strategy": definition.strategy,
             "stopper": definition.stopper,
-            "budget": definition.budget,
+            "schedule": definition.budget,
         }
         check_header(reading.path, known, header, parametrised)
         replay(history, reading, definition.space, see)

@@ -55,9 +55,9 @@ class Search:
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done. Space, strategy, stopper, objectives, constraints and seed must be those of the
-            journal, and so must be the budget; that the evaluator is the same is for the caller to see to. A parameter that the journal does not
-            know, because it was written by an older release, may have its default.
+            search would have done. Space, strategy, stopper, budget, objectives, constraints and seed must be those of
+            the journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does
+            not know, because it was written by an older release, may have its default.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
@@ -81,8 +81,8 @@ class Search:
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or ``retry_on`` no
-            exception.
+        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or
+            ``retry_on`` no exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
             architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
@@ -159,8 +159,8 @@ class Search:
     def ask(self) -> Trial | None:
         """Return the next trial to evaluate, and write it down as running; from any thread.
 
-        A trial that was running when the search was interrupted comes first, with its old id; then one that the budget's
-        schedule promotes. ``trial.budget`` says from where to where it is to be evaluated.
+        A trial that was running when the search was interrupted comes first, with its old id; then one that the
+        budget's schedule promotes. ``trial.budget`` says from where to where it is to be evaluated.
 
         Returns:
             None when the strategy waits for running trials, or, while none runs, when the search is at its end.

@@ -23,9 +23,10 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
 
     The events: ``asked`` (trial, architecture, and its budget where the search has budgets), ``reported`` (trial, step,
     metrics, and costs with the first one that a stopping rule sees), ``restarted`` (trial; its reports are void, but
-    for those before it was last paused), ``completed`` (trial, metrics, seconds, its budget), ``paused`` (the same;
-    what it has reached), ``promoted`` (trial, budget; one that was paused runs on to a larger one), ``failed`` (trial,
-    error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again). Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
+    for those before it was last paused), ``completed`` (trial, metrics, seconds, and its budget), ``paused`` (the same,
+    with a budget that is not the largest), ``promoted`` (trial, budget; one that was paused runs again), ``failed``
+    (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
+    Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
     (trial, error; it is tried again), ``interrupted`` (trials) and ``ended`` (reason).
 
     Returns:
