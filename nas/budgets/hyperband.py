@@ -111,9 +111,10 @@ class Hyperband(Schedule):
         for bracket in self.brackets:
             before, after = after, after + bracket.sizes[0]
             if before < trials - whole < after:
+                full = " or ".join(str(whole + count) for count in (before, after) if whole + count)
                 return (
                     f"Hyperband's last bracket would have {trials - whole - before} of its {bracket.sizes[0]} trials, "
-                    f"of which none goes on: take {whole + before or whole + after} or {whole + after} trials."
+                    f"of which none goes on: take {full} trials."
                 )
         return None
 
