@@ -10,8 +10,9 @@ from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, 
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
+from autopanoptic.nas.search.limits import require_whole
 from autopanoptic.nas.search.opening import Definition
-from autopanoptic.nas.search.proposals import propose
+from autopanoptic.nas.search.proposals import propose, propose_batch
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -53,18 +54,47 @@ class Desk:
     def ask(self) -> Trial | None:
         """Return the next trial; see :meth:`Search.ask`."""
         with self._ledger.lock:
-            while self._again:
-                trial_id = self._again[0]
-                if self._history[trial_id].state is TrialState.RUNNING:
-                    trial = self._ledger.record_trial("restarted", trial_id)
-                    self._again.pop(0)
-                    return trial
-                self._again.pop(0)  # it has been told of since
+            restarted = self._restarted()
+            if restarted is not None:
+                return restarted
             number = len(self._history)
             architecture = self._proposal(number)
             if architecture is None:
                 return None
             return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+
+    def ask_batch(self, count: int) -> list[Trial]:
+        """Return the next trials, at most so many; see :meth:`Search.ask`."""
+        require_whole("the number of trials to ask for", count, low=1)
+        with self._ledger.lock:
+            found: list[Trial] = []
+            try:
+                while len(found) < count and (more := self._some(count - len(found))):
+                    found += more
+            except BaseException:
+                # The caller learns nothing of those that are there, so they are the first of the next call.
+                self._again[:0] = [trial.id for trial in found]
+                raise
+            return found
+
+    def _some(self, count: int) -> list[Trial]:
+        if not self.waiting and len(self._history) >= len(self._initial):
+            search = self._definition
+            batch = propose_batch(search.strategy, search.space, self._history, search.seed, count)
+            if batch:
+                return self._ledger.record_asked(batch)
+        trial = self.ask()
+        return [] if trial is None else [trial]
+
+    def _restarted(self) -> Trial | None:
+        while self._again:
+            trial_id = self._again[0]
+            if self._history[trial_id].state is TrialState.RUNNING:
+                trial = self._ledger.record_trial("restarted", trial_id)
+                self._again.pop(0)
+                return trial
+            self._again.pop(0)  # it has been told of since
+        return None
 
     def _proposal(self, number: int) -> Architecture | None:
         if number < len(self._initial):
