@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.nas.storage.journal import Journal as Journal
     from autopanoptic.nas.storage.journal import JournalError as JournalError
+    from autopanoptic.nas.strategy import BatchStrategy as BatchStrategy
     from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.nas.supernet.batch_norm import recalibrate as recalibrate
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
@@ -143,7 +144,7 @@ _NAMES = {
     "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
     "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
-    "autopanoptic.nas.strategy": ["Strategy"],
+    "autopanoptic.nas.strategy": ["BatchStrategy", "Strategy"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrate", "recalibrated"],
     "autopanoptic.nas.supernet.bins": ["BinnedPaths"],
     "autopanoptic.nas.supernet.elastic.convolution": ["ElasticConv2d"],

@@ -12,7 +12,7 @@ from autopanoptic.nas.results.described import described
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.errors import JournalError
 from autopanoptic.nas.storage.events import MISFITS, apply, checked_event, said
-from autopanoptic.nas.storage.reading import Event, lines, parsed, short
+from autopanoptic.nas.storage.reading import MORE, Event, lines, parsed, short
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
@@ -66,6 +66,22 @@ class Mending:
         """
         if not self._path.exists():
             raise FileNotFoundError(f"There is no journal {self._path}.")
+        unfinished = b""
+        for line, kept in self._kept_lines():
+            if unfinished:
+                yield unfinished
+            unfinished = line if kept.get(MORE) is True else b""
+            if not unfinished:
+                yield line
+        if self.history is None:
+            raise JournalError(self._no_description() if self._line else f"{self._path} is empty.")
+        if unfinished:
+            self._say("begins or continues a group whose end is lost, so a search would leave it out; it is kept")
+            yield (
+                json.dumps({name: value for name, value in (self._last or {}).items() if name != MORE}).encode() + b"\n"
+            )
+
+    def _kept_lines(self) -> Iterator[tuple[bytes, Event]]:
         for number, line in enumerate(lines(self._path), 1):
             self._line = number
             for event in self._events(line):
@@ -73,9 +89,7 @@ class Mending:
                     self.records += 1
                     self._last = kept
                     # What has not been changed stays as it stands, byte by byte.
-                    yield line if kept is event and self._intact else json.dumps(kept).encode() + b"\n"
-        if self.history is None:
-            raise JournalError(self._no_description() if self._line else f"{self._path} is empty.")
+                    yield (line if kept is event and self._intact else json.dumps(kept).encode() + b"\n"), kept
 
     def to_the_end(self) -> Mending:
         """Read all, and return this object."""

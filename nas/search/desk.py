@@ -13,8 +13,9 @@ from autopanoptic.nas.search.attempts import Attempts
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
+from autopanoptic.nas.search.limits import require_whole
 from autopanoptic.nas.search.opening import Definition
-from autopanoptic.nas.search.proposals import propose
+from autopanoptic.nas.search.proposals import propose, propose_batch
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -51,6 +52,11 @@ class Desk:
     def _history(self) -> History:
         return self._ledger.history
 
+    @property
+    def _seen(self) -> History:
+        """What the strategy sees."""
+        return self._history if self._view is None else self._view.of(self._history)
+
     def run_again(self) -> None:
         """Have the running trials handed out once more, before any other."""
         self._again = [trial.id for trial in self._history.running]
@@ -68,17 +74,7 @@ class Desk:
             new: whether it may be one that has not been asked for before.
         """
         with self._ledger.lock:
-            return self._interrupted_one() or self._promoted(last=False) or (self._new_one() if new else None)
-
-    def _interrupted_one(self) -> Trial | None:
-        while self._again:
-            trial_id = self._again[0]
-            if self._history[trial_id].state is TrialState.RUNNING:
-                trial = self._ledger.record_trial("restarted", trial_id)
-                self._again.pop(0)
-                return trial
-            self._again.pop(0)  # it has been told of since
-        return None
+            return self._restarted() or self._promoted(last=False) or (self._new_one() if new else None)
 
     def _promoted(self, *, last: bool) -> Trial | None:
         found = self._promotion(last=last)
@@ -100,12 +96,44 @@ class Desk:
         budget = {} if schedule is None else {"budget": schedule.first(number)}
         return self._ledger.record_trial("asked", number, architecture=architecture.to_json(), **budget)
 
+    def ask_batch(self, count: int) -> list[Trial]:
+        """Return the next trials, at most so many; see :meth:`Search.ask`."""
+        require_whole("the number of trials to ask for", count, low=1)
+        with self._ledger.lock:
+            found: list[Trial] = []
+            try:
+                while len(found) < count and (more := self._some(count - len(found))):
+                    found += more
+            except BaseException:
+                # The caller learns nothing of those that are there, so they are the first of the next call.
+                self._again[:0] = [trial.id for trial in found]
+                raise
+            return found
+
+    def _some(self, count: int) -> list[Trial]:
+        if not self.waiting and len(self._history) >= len(self._initial):
+            search = self._definition
+            batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
+            if batch:
+                return self._ledger.record_asked(batch, None if search.budget is None else search.budget.first)
+        trial = self.ask()
+        return [] if trial is None else [trial]
+
+    def _restarted(self) -> Trial | None:
+        while self._again:
+            trial_id = self._again[0]
+            if self._history[trial_id].state is TrialState.RUNNING:
+                trial = self._ledger.record_trial("restarted", trial_id)
+                self._again.pop(0)
+                return trial
+            self._again.pop(0)  # it has been told of since
+        return None
+
     def _proposal(self, number: int) -> Architecture | None:
         if number < len(self._initial):
             return self._initial[number]
         search = self._definition
-        seen = self._history if self._view is None else self._view.of(self._history)
-        return propose(search.strategy, search.space, seen, search.seed)
+        return propose(search.strategy, search.space, self._seen, search.seed)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Take a partial result, and return whether to stop the trial; see :meth:`Search.report`."""

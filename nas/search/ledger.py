@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.search.interrupts import deferred_interrupt
-from autopanoptic.nas.storage.events import changed, enter
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.storage.events import asked, changed, enter
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
@@ -79,10 +80,7 @@ class Ledger:
                 self.begin()
             with deferred_interrupt():
                 trial = changed(self.history, event)
-                if self.journal is not None:
-                    if not self.journal.count:
-                        self.journal.append(self._header)
-                    self.journal.append({**event, "time": round(time.time(), 3)})
+                self._write([event])
                 enter(self.history, event, trial)
             if trial is not None:
                 self.callbacks.see(self.history, event, trial)
@@ -93,6 +91,47 @@ class Ledger:
         trial = self.record(kind, trial=trial_id, **values)
         assert trial is not None
         return trial
+
+    def record_asked(
+        self, architectures: Sequence[Architecture], first_budget: Callable[[int], int] | None = None
+    ) -> list[Trial]:
+        """Record that trials of several architectures are asked for, of which a kill leaves all or none.
+
+        Args:
+            architectures: of the space, each once, none of which has a trial.
+            first_budget: returns the budget with which a trial begins, by its number; None in a search without.
+
+        Raises:
+            JournalError: when the events cannot be written; nothing has been asked for then.
+        """
+        with self.lock:
+            if self.callbacks.waiting:
+                self.begin()
+            events = [
+                {
+                    "event": "asked",
+                    "trial": number,
+                    "architecture": one.to_json(),
+                    **({} if first_budget is None else {"budget": first_budget(number)}),
+                }
+                for number, one in enumerate(architectures, len(self.history))
+            ]
+            trials = [asked(event) for event in events]
+            with deferred_interrupt():
+                self._write(events)
+                for event, trial in zip(events, trials, strict=True):
+                    enter(self.history, event, trial)
+            for event, trial in zip(events, trials, strict=True):
+                self.callbacks.see(self.history, event, trial)
+            return trials
+
+    def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if self.journal is None:
+            return
+        if not self.journal.count:
+            self.journal.append(self._header)
+        now = round(time.time(), 3)
+        self.journal.append_together([{**event, "time": now} for event in events])
 
     def reopen_failed(self) -> list[int]:
         """Let the failed trials run again, and return their ids.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import overload
 
 from autopanoptic.nas.budgets.schedule import Schedule, schedule_of
 from autopanoptic.nas.callbacks.base import Callback
@@ -156,22 +157,37 @@ class Search:
         """End what :meth:`ask` and :meth:`tell` began: callbacks hear of it, and the journal's lock is given back."""
         self._ledger.close()
 
-    def ask(self) -> Trial | None:
-        """Return the next trial to evaluate, and write it down as running; from any thread.
+    @overload
+    def ask(self) -> Trial | None: ...
+    @overload
+    def ask(self, count: int) -> list[Trial]: ...
+    def ask(self, count: int | None = None) -> Trial | list[Trial] | None:
+        """Return the next trial to evaluate, or several, and write them down as running; from any thread.
 
         A trial that was running when the search was interrupted comes first, with its old id; then one that the
         budget's schedule promotes. ``trial.budget`` says from where to where it is to be evaluated.
 
+        ``ask(k)`` returns a list of at most ``k`` trials. A :class:`BatchStrategy` such as
+        :class:`BayesianOptimization` proposes them at once, for little more than the price of one; a kill leaves such
+        a batch in the journal as a whole or not at all. Any other strategy proposes one after another, as ``k`` calls
+        of ``ask()`` would.
+
+        Args:
+            count: how many at most, from 1; None for one that is not in a list.
+
         Returns:
-            None when the strategy waits for running trials, or, while none runs, when the search is at its end.
+            None when the strategy waits for running trials, or, while none runs, when the search is at its end; of
+            several as many as there are, none in these cases.
 
         Raises:
             SearchError: when the strategy proposes nothing new.
             InfeasibleError: when the constraints refuse nearly everything.
-            ValueError: when the strategy proposes an architecture that is not in the space.
-            JournalError: when the journal cannot be written; nothing has been asked for then.
+            ValueError: when the strategy proposes an architecture that is not in the space, or ``count`` is no whole
+                number from 1.
+            JournalError: when the journal cannot be written; nothing has been asked for then. Of several trials those
+                that were written come first when they are asked for again.
         """
-        return self._desk.ask()
+        return self._desk.ask() if count is None else self._desk.ask_batch(count)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Write down a partial result of a running trial; from any thread.

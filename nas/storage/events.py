@@ -40,10 +40,7 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     if kind in INFORMING:
         return None
     if kind == "asked":
-        options = event["architecture"]
-        budget = Budget(0, event["budget"]) if "budget" in event else None
-        architecture = options if isinstance(options, Architecture) else Architecture(options)
-        trial = Trial(event["trial"], architecture, budget=budget)
+        trial = asked(event)
         history.check_add(trial)
         return trial
     if not 0 <= event["trial"] < len(history):
@@ -56,6 +53,13 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     else:
         history.check_update(trial)
     return trial
+
+
+def asked(event: Mapping[str, Any]) -> Trial:
+    """Return the trial that an event ``asked`` begins."""
+    options = event["architecture"]
+    architecture = options if isinstance(options, Architecture) else Architecture(options)
+    return Trial(event["trial"], architecture, budget=Budget(0, event["budget"]) if "budget" in event else None)
 
 
 def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
