@@ -116,7 +116,7 @@ class Ledger:
                 }
                 for number, one in enumerate(architectures, len(self.history))
             ]
-            trials = [asked(event) for event in events]
+            trials = [asked({**e, "architecture": one}) for e, one in zip(events, architectures, strict=True)]
             with deferred_interrupt():
                 self._write(events)
                 for event, trial in zip(events, trials, strict=True):
