@@ -30,6 +30,10 @@ class View:
     def __init__(self, enough: int) -> None:
         self._enough = enough
         self._source: History | None = None
+        self._view = History(())
+        self._read = self._budget = 0
+        self._reached: Counter[int] = Counter()
+        """How many trials have reached each budget, and no larger one."""
         self._interrupted = False
 
     def of(self, history: History) -> History:
@@ -51,8 +55,7 @@ class View:
     def _begin(self, history: History) -> None:
         self._source, self._view = history, History(history.objectives, history.constraints)
         self._read, self._budget = 0, 0
-        self._reached: Counter[int] = Counter()
-        """How many trials have reached each budget, and no larger one."""
+        self._reached = Counter()
 
     def _count(self, history: History, new: list[tuple[int, int]]) -> None:
         for trial_id, budget in new:

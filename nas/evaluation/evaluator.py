@@ -33,6 +33,20 @@ class Report(Protocol):
         """
 
 
+class Unheard:
+    """A report of an evaluation that is of no search: nobody hears it.
+
+    Args:
+        context: what the evaluator is told.
+    """
+
+    def __init__(self, context: Context | None = None) -> None:
+        self.context = Context() if context is None else context
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        """Do nothing."""
+
+
 @runtime_checkable
 class Evaluator(Protocol):
     """Turns an architecture into named metrics.
