@@ -13,8 +13,8 @@ these two, and below, they are made up as well. 12 and 200 epochs are trainings 
 that end at 0.
 
 Optuna's ``SuccessiveHalvingPruner`` (with its random sampler) and Ray Tune's ``AsyncHyperBandScheduler`` take part
-where they are installed. Both end trials where ours are paused. Of Ray Tune only the rule that decides is run, in the order
-in which one worker reports, as its own processes would take longer than all epochs here.
+where they are installed. Both end trials where ours are paused. Of Ray Tune only the rule that decides is run, in the
+order in which one worker reports, as its own processes would take longer than all epochs here.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class Mending:
         number = event.get("trial")
         if event["event"] in ENDS and isinstance(number, int) and not self._is(number, TrialState.RUNNING):
             state = self.history[number].state
-            return f"trial {number} {'is' if state is TrialState.PAUSED else 'has ended'} before, as {state.value}"
+            return f"trial {number} has ended before, as {state.value}"
         return said(problem)
 
 
