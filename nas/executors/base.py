@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
 from autopanoptic.nas.evaluation.metrics import checked, whole_step
 from autopanoptic.nas.space.architecture import Architecture
@@ -15,6 +16,9 @@ from autopanoptic.nas.storage.journal import JournalError
 
 OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
 """Takes (trial id, step, metrics) and returns whether the trial shall stop."""
+
+
+NO_CONTEXT = Context()
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,11 @@ class Executor(Protocol):
         where that is True all the same, the trial ends as soon as the executor can see to it.
         """
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
-        """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included."""
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
+        """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included.
+
+        The evaluator gets the context as ``report.context``.
+        """
 
     def has_begun(self, trial_id: int) -> bool:
         """Return whether an evaluation that was submitted has begun; False while its worker is still getting ready."""
@@ -77,7 +84,13 @@ class Executor(Protocol):
         """Abandon what is under way and free all resources."""
 
 
-def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_report: OnReport) -> Outcome:
+def run_one(
+    evaluator: Evaluator,
+    trial_id: int,
+    architecture: Architecture,
+    on_report: OnReport,
+    context: Context = NO_CONTEXT,
+) -> Outcome:
     """Evaluate an architecture; an exception becomes part of the outcome.
 
     So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
@@ -86,22 +99,30 @@ def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_
         JournalError: when ``on_report`` raises it, also where the evaluator has caught it: that the report could not be
             written down says nothing of the architecture.
     """
-    unwritten: list[JournalError] = []
+    report = _Reporter(trial_id, on_report, context)
+    outcome = _outcome(evaluator, trial_id, architecture, report)
+    if report.unwritten is not None:
+        raise report.unwritten
+    return outcome
 
-    def report(step: int, metrics: Metrics) -> None:
+
+class _Reporter:
+    """What an evaluator gets as ``report``."""
+
+    def __init__(self, trial_id: int, on_report: OnReport, context: Context) -> None:
+        self._trial_id, self._on_report = trial_id, on_report
+        self.context = context
+        self.unwritten: JournalError | None = None
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
         number, found = whole_step(step), checked(metrics)
         try:
-            stop = on_report(trial_id, number, found)
+            stop = self._on_report(self._trial_id, number, found)
         except JournalError as problem:
-            unwritten.append(problem)
+            self.unwritten = self.unwritten or problem
             raise
         if stop:
             raise StopTrial
-
-    outcome = _outcome(evaluator, trial_id, architecture, report)
-    if unwritten:
-        raise unwritten[0]
-    return outcome
 
 
 def _outcome(evaluator: Evaluator, trial_id: int, architecture: Architecture, report: Report) -> Outcome:

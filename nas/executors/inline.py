@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
-from autopanoptic.nas.executors.base import OnReport, Outcome, run_one
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnReport, Outcome, run_one
 from autopanoptic.nas.space.architecture import Architecture
 
 
@@ -16,7 +17,7 @@ class InlineExecutor:
 
     def __init__(self) -> None:
         self._evaluator: Evaluator | None = None
-        self._next: tuple[int, Architecture] | None = None
+        self._next: tuple[int, Architecture, Context] | None = None
         self._trial_id, self._evaluation = -1, 0
 
     def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
@@ -24,9 +25,9 @@ class InlineExecutor:
         self._evaluator = evaluator
         self._on_report = on_report
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         """Keep the architecture for :meth:`wait`."""
-        self._next = (trial_id, architecture)
+        self._next = (trial_id, architecture, context)
         self._trial_id, self._evaluation = trial_id, self._evaluation + 1
 
     def has_begun(self, trial_id: int) -> bool:
@@ -37,8 +38,8 @@ class InlineExecutor:
         """Evaluate what was submitted; a timeout cannot interrupt it, and one of 0 does not begin it."""
         if self._next is None or self._evaluator is None or timeout == 0:
             return None
-        (trial_id, architecture), self._next = self._next, None
-        return run_one(self._evaluator, trial_id, architecture, partial(self._report, self._evaluation))
+        (trial_id, architecture, context), self._next = self._next, None
+        return run_one(self._evaluator, trial_id, architecture, partial(self._report, self._evaluation), context)
 
     def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
         if evaluation != self._evaluation and trial_id == self._trial_id:

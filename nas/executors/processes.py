@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors import launch
-from autopanoptic.nas.executors.base import OnReport, Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnReport, Outcome
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
@@ -105,12 +106,12 @@ class ProcessExecutor:
         self._server = server
         self._workers = [_Worker(*self._server.start_worker(place)) for place in range(self.capacity)]
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         """Give an evaluation to a free worker."""
         worker = next(w for w in self._workers if w.trial_id is None)
         worker.trial_id, worker.since = trial_id, time.perf_counter()
         with suppress(OSError):  # it died while it was idle; the server will say so
-            worker.pipe.send(Task(trial_id, architecture.to_json()))
+            worker.pipe.send(Task(trial_id, architecture.to_json(), context))
 
     def has_begun(self, trial_id: int) -> bool:
         """Return whether a worker that has imported what it needs evaluates the trial."""

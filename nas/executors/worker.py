@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import Outcome, failed, run_one
 from autopanoptic.nas.executors.groups import end_own_group, end_with_parent, lead_group
@@ -44,6 +45,7 @@ class Task:
 
     trial_id: int
     options: dict[str, Option]
+    context: Context
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class _Server:
         while True:
             task: Task = self._channel.recv()
             report = partial(self._report, self._current)
-            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report)
+            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report, task.context)
             with self._lock:
                 self._current += 1
                 self._channel.send(Done(outcome, spent=outcome.error is not None and device_in_use()))

@@ -16,9 +16,11 @@ from autopanoptic.nas.storage.reading import MORE, Event, lines, parsed, short
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
-ENDS = ("completed", "failed", "stopped")
-AFTER_REOPENING = ("reported", "restarted", "completed", "stopped")
+ENDS = ("completed", "failed", "stopped", "paused")
+AFTER_REOPENING = ("reported", "restarted", "completed", "stopped", "paused")
 """What shows of a failed trial that it was to run again."""
+MEASURED = ("completed", "paused")
+"""What shows of a paused trial, by its budget, that it was promoted."""
 
 
 class Problem(NamedTuple):
@@ -132,6 +134,11 @@ class Mending:
             self._say(f"shows that trial {numbered['trial']}, which had failed, ran again: a record of that is put in")
             apply(self.history, reopened)
             yield reopened
+        if self._lacks_promotion(numbered):
+            promoted = {"event": "promoted", "trial": numbered["trial"], "budget": numbered["budget"]}
+            self._say(f"shows that trial {numbered['trial']}, which was paused, went on: a record of that is put in")
+            apply(self.history, promoted)
+            yield promoted
         if self._fits(numbered):
             yield numbered
 
@@ -184,6 +191,13 @@ class Mending:
         failed = isinstance(number, int) and event["event"] != "asked" and self._is(number, TrialState.FAILED)
         return failed and event["event"] in AFTER_REOPENING
 
+    def _lacks_promotion(self, event: Event) -> bool:
+        assert self.history is not None
+        number, budget = event.get("trial"), event.get("budget")
+        if event["event"] not in MEASURED or not (isinstance(number, int) and self._is(number, TrialState.PAUSED)):
+            return False
+        return isinstance(budget, int) and self.history[number].reached < budget < 1 << 63
+
     def _is(self, number: int, state: TrialState) -> bool:
         assert self.history is not None
         return 0 <= number < len(self.history) and self.history[number].state is state
@@ -205,7 +219,8 @@ class Mending:
         assert self.history is not None
         number = event.get("trial")
         if event["event"] in ENDS and isinstance(number, int) and not self._is(number, TrialState.RUNNING):
-            return f"trial {number} has ended before, as {self.history[number].state.value}"
+            state = self.history[number].state
+            return f"trial {number} {'is' if state is TrialState.PAUSED else 'has ended'} before, as {state.value}"
         return said(problem)
 
 

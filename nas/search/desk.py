@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from types import NoneType
 
+from autopanoptic.nas.budgets.schedule import FixedBudget, Promotion
+from autopanoptic.nas.budgets.view import View
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
+from autopanoptic.nas.search.attempts import Attempts
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
@@ -14,6 +17,7 @@ from autopanoptic.nas.search.limits import require_whole
 from autopanoptic.nas.search.opening import Definition
 from autopanoptic.nas.search.proposals import propose, propose_batch
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -28,14 +32,21 @@ class Desk:
         ledger: where the events are recorded.
         completion: makes what an evaluation gave the metrics of a trial.
         initial: the architectures to hand out first.
+        attempts: of which a promoted trial has as many as a new one.
     """
 
     def __init__(
-        self, definition: Definition, ledger: Ledger, completion: Completion, initial: list[Architecture]
+        self,
+        definition: Definition,
+        ledger: Ledger,
+        completion: Completion,
+        initial: list[Architecture],
+        attempts: Attempts,
     ) -> None:
-        self._definition, self._ledger = definition, ledger
+        self._definition, self._ledger, self._attempts = definition, ledger, attempts
         self._completion, self._initial = completion, initial
         self._late: set[int] = set()
+        self._view = _view_of(definition)
         self.run_again()
 
     @property
@@ -48,20 +59,51 @@ class Desk:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial waits to be run again."""
-        return any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        """Whether a trial that is not new waits: one that was interrupted, or that is to be promoted."""
+        again = any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        return again or self._promotion(last=False) is not None
 
-    def ask(self) -> Trial | None:
-        """Return the next trial; see :meth:`Search.ask`."""
+    def ask(self, *, new: bool = True) -> Trial | None:
+        """Return the next trial; see :meth:`Search.ask`.
+
+        Args:
+            new: whether it may be one that has not been asked for before.
+        """
         with self._ledger.lock:
-            restarted = self._restarted()
-            if restarted is not None:
-                return restarted
-            number = len(self._history)
-            architecture = self._proposal(number)
-            if architecture is None:
-                return None
-            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+            return self._interrupted_one() or self._promoted(last=False) or (self._new_one() if new else None)
+
+    def _interrupted_one(self) -> Trial | None:
+        while self._again:
+            trial_id = self._again[0]
+            if self._history[trial_id].state is TrialState.RUNNING:
+                trial = self._ledger.record_trial("restarted", trial_id)
+                self._again.pop(0)
+                return trial
+            self._again.pop(0)  # it has been told of since
+        return None
+
+    def _promoted(self, *, last: bool) -> Trial | None:
+        found = self._promotion(last=last)
+        if found is None:
+            return None
+        self._attempts.start_anew(found.trial_id)
+        return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget)
+
+    def _promotion(self, *, last: bool) -> Promotion | None:
+        schedule = self._definition.budget
+        return None if schedule is None else schedule.promotion(self._history, last=last)
+
+    def _new_one(self) -> Trial | None:
+        number = len(self._history)
+        architecture = self._proposal(number)
+        if architecture is None:
+            # Nothing else comes by itself then.
+            return None if self._history.n_running else self._promoted(last=True)
+        return self._ledger.record_asked([architecture], [self._budget_of(number)])[0]
+
+    def _budget_of(self, number: int) -> Budget | None:
+        schedule = self._definition.budget
+        return None if schedule is None else Budget(0, schedule.first(number))
 
     def ask_batch(self, count: int) -> list[Trial]:
         """Return the next trials, at most so many; see :meth:`Search.ask`."""
@@ -80,27 +122,23 @@ class Desk:
     def _some(self, count: int) -> list[Trial]:
         if not self.waiting and len(self._history) >= len(self._initial):
             search = self._definition
-            batch = propose_batch(search.strategy, search.space, self._history, search.seed, count)
+            batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
             if batch:
-                return self._ledger.record_asked(batch)
+                numbers = range(len(self._history), len(self._history) + len(batch))
+                return self._ledger.record_asked(batch, [self._budget_of(number) for number in numbers])
         trial = self.ask()
         return [] if trial is None else [trial]
-
-    def _restarted(self) -> Trial | None:
-        while self._again:
-            trial_id = self._again[0]
-            if self._history[trial_id].state is TrialState.RUNNING:
-                trial = self._ledger.record_trial("restarted", trial_id)
-                self._again.pop(0)
-                return trial
-            self._again.pop(0)  # it has been told of since
-        return None
 
     def _proposal(self, number: int) -> Architecture | None:
         if number < len(self._initial):
             return self._initial[number]
         search = self._definition
-        return propose(search.strategy, search.space, self._history, search.seed)
+        return propose(search.strategy, search.space, self._seen, search.seed)
+
+    @property
+    def _seen(self) -> History:
+        """What the strategy sees of the history."""
+        return self._history if self._view is None else self._view.of(self._history)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Take a partial result, and return whether to stop the trial; see :meth:`Search.report`."""
@@ -165,4 +203,20 @@ class Desk:
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
+        return self._record_result(trial, found, seconds)
+
+    def _record_result(self, trial: Trial, metrics: dict[str, float], seconds: float) -> Trial:
+        schedule = self._definition.budget
+        if schedule is None or trial.budget is None:
+            return self._ledger.record_trial("completed", trial.id, metrics=metrics, seconds=seconds)
+        kind = "completed" if trial.budget.end >= schedule.largest else "paused"
+        return self._ledger.record_trial(kind, trial.id, metrics=metrics, budget=trial.budget.end, seconds=seconds)
+
+
+def _view_of(definition: Definition) -> View | None:
+    """Return what shows the strategy a search whose trials have different budgets; None where all have the same."""
+    schedule = definition.budget
+    if schedule is None or isinstance(schedule, FixedBudget):
+        return None
+    enough = schedule.enough
+    return View(len(definition.space.choices) + 1 if enough is None else enough)

@@ -13,6 +13,7 @@ from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.events import changed, enter
 from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -92,11 +93,12 @@ class Ledger:
         assert trial is not None
         return trial
 
-    def record_asked(self, architectures: Sequence[Architecture]) -> list[Trial]:
+    def record_asked(self, architectures: Sequence[Architecture], budgets: Sequence[Budget | None]) -> list[Trial]:
         """Record that trials of several architectures are asked for, of which a kill leaves all or none.
 
         Args:
             architectures: of the space, each once, none of which has a trial.
+            budgets: with which they begin.
 
         Raises:
             JournalError: when the events cannot be written; nothing has been asked for then.
@@ -104,8 +106,10 @@ class Ledger:
         with self.lock:
             if self.callbacks.waiting:
                 self.begin()
-            trials = [Trial(number, one) for number, one in enumerate(architectures, len(self.history))]
-            events = [{"event": "asked", "trial": t.id, "architecture": t.architecture.to_json()} for t in trials]
+            numbered = enumerate(zip(architectures, budgets, strict=True), len(self.history))
+            trials = [Trial(number, architecture, budget=budget) for number, (architecture, budget) in numbered]
+            events = [_asked(trial) for trial in trials]
+            self._check_new(trials)
             with deferred_interrupt():
                 self._write(events)
                 for event, trial in zip(events, trials, strict=True):
@@ -113,6 +117,11 @@ class Ledger:
             for event, trial in zip(events, trials, strict=True):
                 self.callbacks.see(self.history, event, trial)
             return trials
+
+    def _check_new(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            if trial.architecture in self.history:
+                raise ValueError(f"There is a trial of this architecture already: {trial}.")
 
     def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
         if self.journal is None:
@@ -143,3 +152,8 @@ class Ledger:
             finally:
                 if self.journal is not None:
                     self.journal.close()
+
+
+def _asked(trial: Trial) -> dict[str, Any]:
+    budget = {} if trial.budget is None else {"budget": trial.budget.end}
+    return {"event": "asked", "trial": trial.id, "architecture": trial.architecture.to_json(), **budget}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
@@ -55,7 +56,7 @@ class Loop:
         self._limits, self._attempts, self._completion = limits, attempts, completion
         self._ordered, self._rule = ordered, rule
         self._watch = FailureWatch(ledger.history, max_failures)
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, None] = {}  # in the order in which they were begun
         self._getting_ready: set[int] = set()  # their workers are; their clocks do not run yet
         self._arrived: dict[int, Outcome] = {}
         self._rule_problems: dict[int, Exception] = {}
@@ -98,7 +99,7 @@ class Loop:
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
-            ready = min(self._under_way) if self._ordered else next(iter(self._arrived), None)
+            ready = next(iter(self._under_way)) if self._ordered else next(iter(self._arrived), None)
             if ready in self._arrived:
                 self._receive(self._arrived.pop(ready))
                 update()
@@ -110,13 +111,14 @@ class Loop:
         # A result that ordered mode holds back still occupies its place, for the same reason.
         while len(self._under_way) < self._executor.capacity:
             trials = self._limits.trials
-            if trials is not None and len(self._ledger.history) >= trials and not self._desk.waiting:
+            new = trials is None or len(self._ledger.history) < trials
+            if not new and not self._desk.waiting:
                 return "trials"
             if self._limits.no_more:
                 return "seconds"
-            trial = self._desk.ask()
+            trial = self._desk.ask(new=new)
             if trial is None:
-                return "strategy"
+                return "strategy" if new else "trials"
             self._begin(trial)
         return "room"
 
@@ -125,13 +127,13 @@ class Loop:
         if problem is not None:
             self._watch.see(self._ledger.record_trial("failed", trial.id, error=problem, seconds=0.0))
             return
-        self._under_way.add(trial.id)
+        self._under_way[trial.id] = None
         self._start(trial)
 
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
         self._getting_ready.add(trial.id)
-        self._executor.submit(trial.id, trial.architecture)
+        self._executor.submit(trial.id, trial.architecture, Context(trial.id, trial.budget))
         self._start_clocks()
 
     def _start_clocks(self) -> None:
@@ -192,7 +194,7 @@ class Loop:
             if self._attempts.another(trial.id):
                 self._start(self._ledger.record_trial("restarted", trial.id))
                 return
-        self._under_way.discard(trial.id)
+        self._under_way.pop(trial.id, None)
         if outcome.stopped:
             self._watch.see(self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds))
         else:
@@ -200,7 +202,7 @@ class Loop:
 
     def _fail_by_rule(self, trial: Trial, outcome: Outcome) -> None:
         problem = self._rule_problems.pop(trial.id)
-        self._under_way.discard(trial.id)
+        self._under_way.pop(trial.id, None)
         self._ledger.record_trial("failed", trial.id, error=f"{self._rule}: {problem!r}", seconds=outcome.seconds)
         raise SearchError(f"The stopping rule {self._rule} failed: {problem!r}") from problem
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autopanoptic.nas.budgets.schedule import Schedule
 from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.search.proposals import first_ones
 from autopanoptic.nas.space.architecture import Architecture, Option
@@ -31,6 +32,7 @@ class Definition:
     costs: CostTable
     stopper: Stopper | None
     seed: int
+    budget: Schedule | None = None
 
     def header(self) -> dict[str, Any]:
         """Return what a new journal begins with, but for the initial architectures."""
@@ -45,6 +47,7 @@ class Definition:
             "constraints": self.costs.to_json(),
             "seed": self.seed,
             "stopper": repr(self.stopper),
+            "schedule": None if self.budget is None else repr(self.budget),
         }
 
 
@@ -90,7 +93,11 @@ def opened(
     reading = reading_of(journal)
     known = None if reading is None else reading.header()
     if reading is not None and known is not None:
-        parametrised = {"strategy": definition.strategy, "stopper": definition.stopper}
+        parametrised = {
+            "strategy": definition.strategy,
+            "stopper": definition.stopper,
+            "schedule": definition.budget,
+        }
         check_header(reading.path, known, header, parametrised)
         replay(history, reading, definition.space, see)
         initial = known.get("initial", [])

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import overload
 
+from autopanoptic.nas.budgets.schedule import Schedule, schedule_of
 from autopanoptic.nas.callbacks.base import Callback
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
@@ -55,15 +56,19 @@ class Search:
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done. Space, strategy, stopper, objectives, constraints and seed must be those of the
-            journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does not
-            know, because it was written by an older release, may have its default.
+            search would have done. Space, strategy, stopper, budget, objectives, constraints and seed must be those of
+            the journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does
+            not know, because it was written by an older release, may have its default.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
             grid search, :class:`Evolution`, :class:`PathPriority`) not even on that. Partial results are still seen
             as they come.
         stopper: may end a trial by its partial results.
+        budget: how far trials are evaluated, in a unit of the evaluator's, such as epochs: a whole number for all of
+            them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or
+            :class:`Hyperband`. An evaluator reads it as ``context.budget``. The strategy sees the metrics of one budget
+            alone, the largest that enough trials have reached; the result ranks the trials of the largest budget.
         initial: architectures to try first. Where the journal exists, its own count.
         retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
         retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
@@ -77,8 +82,8 @@ class Search:
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the space, the strategy, the evaluator, the stopper or a callback is none, or ``retry_on`` no
-            exception.
+        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or
+            ``retry_on`` no exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
             architecture is not in the space or breaks a constraint.
         JournalError: when the journal is damaged or belongs to another search.
@@ -98,6 +103,7 @@ class Search:
         seed: int = 0,
         ordered: bool = False,
         stopper: Stopper | None = None,
+        budget: Schedule | int | None = None,
         initial: Iterable[Mapping[str, Option]] = (),
         retries: int = 2,
         retry_on: RetryOn = (),
@@ -116,6 +122,7 @@ class Search:
         self.seed = require_whole("seed", seed)
         self.ordered = ordered
         self.stopper = stopper
+        self.budget = schedule_of(budget)
         self.retries = require_whole("retries", retries)
         require_seconds("trial_seconds", trial_seconds)
         self.trial_seconds = trial_seconds
@@ -123,12 +130,12 @@ class Search:
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
-        definition = Definition(self.space, strategy, self.objectives, self.costs, stopper, self.seed)
+        definition = Definition(self.space, strategy, self.objectives, self.costs, stopper, self.seed, self.budget)
         self._attempts = Attempts(self.retries, retry_on)
         found = opened(definition, journal, initial, self._attempts.see)
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
         self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks))
-        self._desk = Desk(definition, self._ledger, self._completion, self.initial)
+        self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts)
 
     def __enter__(self) -> Search:
         return self
@@ -143,7 +150,7 @@ class Search:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial waits to be run again, as one that was interrupted does."""
+        """Whether a trial that is not new waits: one that was interrupted, or that is to be promoted."""
         return self._desk.waiting
 
     def close(self) -> None:
@@ -157,7 +164,8 @@ class Search:
     def ask(self, count: int | None = None) -> Trial | list[Trial] | None:
         """Return the next trial to evaluate, or several, and write them down as running; from any thread.
 
-        A trial that was running when the search was interrupted comes first, with its old id.
+        A trial that was running when the search was interrupted comes first, with its old id; then one that the
+        budget's schedule promotes. ``trial.budget`` says from where to where it is to be evaluated.
 
         ``ask(k)`` returns a list of at most ``k`` trials. A :class:`BatchStrategy` such as
         :class:`BayesianOptimization` proposes them at once, for little more than the price of one; a kill leaves such
@@ -244,6 +252,8 @@ class Search:
 
         Trials that were asked for and not told of, by :meth:`ask` or in a run that was interrupted, are run first.
 
+        When there are so many trials, those that a schedule of budgets promotes still go on.
+
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
         before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
         to say of so many trials (:meth:`Strategy.advise`). :attr:`Result.ended` says why a search ended.
@@ -268,9 +278,7 @@ class Search:
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
-        advice = None if trials is None else self.strategy.advise(self.space, trials)
-        if advice is not None:
-            logger.warning("%s", advice)
+        self._warn(trials)
         if progress is None and self._ledger.callbacks.show_progress:
             progress = False
         self._ended = None
@@ -297,6 +305,17 @@ class Search:
             why = why_no_more(self.space, self.history)
             logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
         return self.result()
+
+    def _warn(self, trials: int | None) -> None:
+        if trials is None:
+            return
+        schedule = self.budget
+        for advice in (
+            self.strategy.advise(self.space, trials),
+            None if schedule is None else schedule.advise(trials),
+        ):
+            if advice is not None:
+                logger.warning("%s", advice)
 
     def _loop(self, limits: Limits) -> Loop:
         return Loop(

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
-from autopanoptic.nas.executors.base import OnReport, Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnReport, Outcome
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, Started, WorkerActor
 from autopanoptic.nas.executors.ray.connection import Connection, require_ray
@@ -141,9 +142,9 @@ class RayExecutor:
             self._keeps = False
             self._connection.close()
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         """Give an evaluation to a worker that is ready and free, or to the first that comes to be."""
-        self._waiting.append(Task(trial_id, architecture.to_json()))
+        self._waiting.append(Task(trial_id, architecture.to_json(), context))
         self._give_out()
 
     def _give_out(self) -> None:
