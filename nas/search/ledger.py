@@ -11,7 +11,7 @@ from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.storage.events import changed, enter
+from autopanoptic.nas.storage.events import changed, end_of, enter
 from autopanoptic.nas.storage.journal import Journal
 from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
@@ -143,6 +143,11 @@ class Ledger:
             for trial_id in failed:
                 self.record("reopened", trial=trial_id)
             return failed
+
+    def finish(self, reason: str) -> None:
+        """Record why the search ends, unless its journal says so last; one that had ended already stays as it is."""
+        if self.journal is not None and end_of(self.journal.last) != reason:
+            self.record("ended", reason=reason)
 
     def close(self, reason: str | None = None) -> None:
         """Tell the callbacks that the run is over, and why, and give the journal's lock back."""
