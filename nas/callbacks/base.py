@@ -59,8 +59,8 @@ class Callback:
     def on_trial_start(self, history: History, trial: Trial) -> None:
         """Take in that a trial is running.
 
-        It may have been so before, when it was interrupted or is tried again: what was reported then is void, but for
-        what ``trial.reports`` still holds, from before a pause.
+        It may have been so before, when it was interrupted, is tried again, or has ended one of several evaluations:
+        what was reported then is void, but for what ``trial.reports`` still holds, from before a pause.
         """
 
     def on_trial_report(self, history: History, trial: Trial, step: int, metrics: Metrics) -> None:

@@ -14,7 +14,7 @@ from autopanoptic.nas.trials.trial import Trial
 
 logger = logging.getLogger(__name__)
 
-STARTS = frozenset({"asked", "restarted"})
+STARTS = frozenset({"asked", "restarted", "evaluated"})
 ENDS = frozenset({"completed", "failed", "stopped"})
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
@@ -18,7 +19,14 @@ OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
 """Takes (trial id, step, metrics) and returns whether the trial shall stop."""
 
 
+OnAttribute: TypeAlias = Callable[[int, str, Any], None]
+"""Takes (trial id, name, value), of which the value is one of JSON's."""
+
 NO_CONTEXT = Context()
+
+
+def not_kept(trial_id: int, name: str, value: Any) -> None:
+    """Take an attribute outside of a search, where it is not kept."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,14 @@ class Executor(Protocol):
     capacity: int
     """How many trials run at a time."""
 
-    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+    def start(
+        self,
+        evaluator: Evaluator,
+        on_report: OnReport,
+        *,
+        answers: bool = True,
+        on_attribute: OnAttribute = not_kept,
+    ) -> None:
         """Get ready to run an evaluator; called before the first :meth:`submit` of each run.
 
         With ``answers=False`` no rule stops trials, so that an evaluation need not wait for what ``on_report`` returns;
@@ -90,16 +105,17 @@ def run_one(
     architecture: Architecture,
     on_report: OnReport,
     context: Context = NO_CONTEXT,
+    on_attribute: OnAttribute = not_kept,
 ) -> Outcome:
     """Evaluate an architecture; an exception becomes part of the outcome.
 
     So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
 
     Raises:
-        JournalError: when ``on_report`` raises it, also where the evaluator has caught it: that the report could not be
-            written down says nothing of the architecture.
+        JournalError: when ``on_report`` or ``on_attribute`` raises it, also where the evaluator has caught it: that
+            something could not be written down says nothing of the architecture.
     """
-    report = _Reporter(trial_id, on_report, context)
+    report = _Reporter(trial_id, on_report, on_attribute, context)
     outcome = _outcome(evaluator, trial_id, architecture, report)
     if report.unwritten is not None:
         raise report.unwritten
@@ -109,20 +125,29 @@ def run_one(
 class _Reporter:
     """What an evaluator gets as ``report``."""
 
-    def __init__(self, trial_id: int, on_report: OnReport, context: Context) -> None:
-        self._trial_id, self._on_report = trial_id, on_report
-        self.context = context
+    def __init__(self, trial_id: int, on_report: OnReport, on_attribute: OnAttribute, context: Context) -> None:
+        self._trial_id, self._on_report, self._on_attribute = trial_id, on_report, on_attribute
+        self.context = replace(context, publish=self._publish)
         self.unwritten: JournalError | None = None
 
     def __call__(self, step: int, metrics: Metrics) -> None:
         number, found = whole_step(step), checked(metrics)
-        try:
+        with self._remembering_what_is_unwritten():
             stop = self._on_report(self._trial_id, number, found)
+        if stop:
+            raise StopTrial
+
+    def _publish(self, name: str, value: Any) -> None:
+        with self._remembering_what_is_unwritten():
+            self._on_attribute(self._trial_id, name, value)
+
+    @contextmanager
+    def _remembering_what_is_unwritten(self) -> Iterator[None]:
+        try:
+            yield
         except JournalError as problem:
             self.unwritten = self.unwritten or problem
             raise
-        if stop:
-            raise StopTrial
 
 
 def _outcome(evaluator: Evaluator, trial_id: int, architecture: Architecture, report: Report) -> Outcome:

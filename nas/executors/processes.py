@@ -14,11 +14,11 @@ from typing import Any
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors import launch
-from autopanoptic.nas.executors.base import NO_CONTEXT, OnReport, Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
-from autopanoptic.nas.executors.worker import Done, Loaded, Reported, Settings, Task
+from autopanoptic.nas.executors.worker import Attributed, Done, Loaded, Reported, Settings, Task
 from autopanoptic.nas.space.architecture import Architecture
 
 
@@ -62,7 +62,14 @@ class ProcessExecutor:
         self._workers: list[_Worker] = []
         self._outcomes: deque[Outcome] = deque()
 
-    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+    def start(
+        self,
+        evaluator: Evaluator,
+        on_report: OnReport,
+        *,
+        answers: bool = True,
+        on_attribute: OnAttribute = not_kept,
+    ) -> None:
         """Start the workers.
 
         Raises:
@@ -72,7 +79,7 @@ class ProcessExecutor:
         check_program()
         pickled, self._modules = pickled_with_needs(evaluator)
         self._settings = Settings(pickled, self.threads, answers)
-        self._on_report = on_report
+        self._on_report, self._on_attribute = on_report, on_attribute
         # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.
         atexit.register(self.stop)
         self._start_all()
@@ -149,7 +156,7 @@ class ProcessExecutor:
 
     def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            message: Loaded | Done | Reported = worker.pipe.recv()
+            message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
         except (EOFError, OSError):
             # The server says how it ended, and sees to it that it does.
             worker.pipe.close()
@@ -166,6 +173,9 @@ class ProcessExecutor:
             return
         if message.late and any(other.trial_id == message.trial_id for other in self._workers):
             return  # the trial runs again, and this is not of it
+        if isinstance(message, Attributed):
+            self._on_attribute(message.trial_id, message.name, message.value)
+            return
         stop = self._on_report(message.trial_id, message.step, message.metrics)
         if message.awaits_answer:
             with suppress(OSError):  # it died since

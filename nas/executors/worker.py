@@ -66,6 +66,17 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class Attributed:
+    """What the worker sends: a value to be kept with the trial; never answered."""
+
+    trial_id: int
+    name: str
+    value: Any
+    late: bool
+    """Whether the evaluation that it comes from has ended."""
+
+
+@dataclass(frozen=True)
 class Done:
     """What the worker sends: a result, and whether another process shall take the next task."""
 
@@ -175,8 +186,9 @@ class _Server:
     def serve(self) -> None:
         while True:
             task: Task = self._channel.recv()
-            report = partial(self._report, self._current)
-            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report, task.context)
+            report, attribute = partial(self._report, self._current), partial(self._attribute, self._current)
+            architecture = Architecture(task.options)
+            outcome = run_one(self._evaluator, task.trial_id, architecture, report, task.context, attribute)
             with self._lock:
                 self._current += 1
                 self._channel.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
@@ -188,6 +200,10 @@ class _Server:
             awaits = self._answers and not late
             self._channel.send(Reported(trial_id, step, metrics, awaits, late))
             return awaits and bool(self._channel.recv())
+
+    def _attribute(self, evaluation: int, trial_id: int, name: str, value: Any) -> None:
+        with self._lock:
+            self._channel.send(Attributed(trial_id, name, value, late=evaluation != self._current))
 
 
 def device_in_use() -> bool:

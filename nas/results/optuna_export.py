@@ -223,14 +223,19 @@ def _reports(trial: Trial, history: History) -> dict[int, float]:
 
 
 def _attributes(trial: Trial, history: History) -> dict[str, Any]:
-    if trial.state is TrialState.RUNNING:
-        return {}
-    found: dict[str, Any] = {"seconds": trial.seconds}
-    if trial.error is not None:
-        found["error"] = trial.error
-    objectives = {objective.name for objective in history.objectives}
-    others = {name: value for name, value in trial.metrics.items() if name not in objectives}
-    return {**found, **{f"{name} (metric)" if name in found else name: value for name, value in others.items()}}
+    found: dict[str, Any] = {}
+    if trial.state is not TrialState.RUNNING:
+        found["seconds"] = trial.seconds
+        if trial.error is not None:
+            found["error"] = trial.error
+        objectives = {objective.name for objective in history.objectives}
+        others = {name: value for name, value in trial.metrics.items() if name not in objectives}
+        found.update({f"{name} (metric)" if name in found else name: value for name, value in others.items()})
+        found.update({f"{name} (standard error)": value for name, value in trial.standard_errors.items()})
+    # A trial that runs has not all its own yet, whose names must not be taken.
+    taken = {"seconds", "error", *found}
+    users = {f"{name} (attribute)" if name in taken else name: value for name, value in trial.attributes.items()}
+    return {**found, **users}
 
 
 def _constraints(trial: Trial, history: History) -> dict[str, list[float]]:

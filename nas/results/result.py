@@ -138,7 +138,9 @@ class Result:
         """Return one dictionary per trial: trial, state, seconds, its metrics, and its options by label.
 
         In a search with budgets also the largest ``budget`` of the trial, at which its metrics were measured.
-        A metric or a label whose name is taken by what stands before it is marked, as in ``"seconds (metric)"``.
+        Behind them stand the standard errors of metrics that are means of several evaluations, as in ``"accuracy
+        (standard error)"``, and the attributes. A metric, a label or an attribute whose name is taken by what stands
+        before it is marked, as in ``"seconds (metric)"``.
         """
         rows, metrics = [], {name for trial in self.history for name in trial.metrics}
         for trial in self.history:
@@ -149,6 +151,10 @@ class Result:
             row.update({_marked(name, "metric", taken): value for name, value in trial.metrics.items()})
             taken |= metrics
             row.update({_marked(name, "option", taken): value for name, value in trial.architecture.items()})
+            row.update({f"{name} (standard error)": value for name, value in trial.standard_errors.items()})
+            row.update(
+                {_marked(name, "attribute", set(row) | taken): value for name, value in trial.attributes.items()}
+            )
             rows.append(row)
         return rows
 
@@ -193,6 +199,8 @@ class Result:
                     "seconds": trial.seconds,
                     "error": trial.error,
                     **_budgets(trial),
+                    **_evaluations(trial),
+                    "attributes": dict(trial.attributes),
                 }
                 for trial in self.history
             ],
@@ -230,6 +238,13 @@ def _budgets(trial: Trial) -> dict[str, Any]:
         return {}
     rungs = [{"budget": rung.budget, "metrics": dict(rung.metrics), "seconds": rung.seconds} for rung in trial.rungs]
     return {"budget": trial.reached, "rungs": rungs}
+
+
+def _evaluations(trial: Trial) -> dict[str, Any]:
+    if not trial.evaluations:
+        return {}
+    evaluations = [{"metrics": dict(one.metrics), "seconds": one.seconds} for one in trial.evaluations]
+    return {"evaluations": evaluations, "standard_errors": trial.standard_errors}
 
 
 def _marked(name: str, kind: str, taken: set[str]) -> str:

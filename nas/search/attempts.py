@@ -36,7 +36,7 @@ class Attempts:
         """Take in an event that has happened before."""
         if event["event"] in ("died", "attempt_failed"):
             self._used[event["trial"]] += 1
-        elif event["event"] in ("reopened", "promoted"):
+        elif event["event"] in ("reopened", "promoted", "evaluated"):
             self.start_anew(event["trial"])
 
     def start_anew(self, trial_id: int) -> None:

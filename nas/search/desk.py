@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import NoneType
+from typing import Any
+
+import numpy as np
 
 from autopanoptic.nas.budgets.schedule import FixedBudget, Promotion
 from autopanoptic.nas.budgets.view import View
+from autopanoptic.nas.evaluation.attributes import checked_attributes
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
 from autopanoptic.nas.search.attempts import Attempts
@@ -17,6 +23,9 @@ from autopanoptic.nas.search.limits import require_whole
 from autopanoptic.nas.search.opening import Definition
 from autopanoptic.nas.search.proposals import propose, propose_batch
 from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.storage.folders import TrialFolders
+from autopanoptic.nas.trials.budget import Budget
+from autopanoptic.nas.trials.evaluations import means
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -32,6 +41,7 @@ class Desk:
         completion: makes what an evaluation gave the metrics of a trial.
         initial: the architectures to hand out first.
         attempts: of which a promoted trial has as many as a new one.
+        folders: of the trials; None where they have none.
     """
 
     def __init__(
@@ -41,9 +51,10 @@ class Desk:
         completion: Completion,
         initial: list[Architecture],
         attempts: Attempts,
+        folders: TrialFolders | None = None,
     ) -> None:
         self._definition, self._ledger, self._attempts = definition, ledger, attempts
-        self._completion, self._initial = completion, initial
+        self._completion, self._initial, self._folders = completion, initial, folders
         self._late: set[int] = set()
         self._view = _view_of(definition)
         self.run_again()
@@ -74,7 +85,17 @@ class Desk:
             new: whether it may be one that has not been asked for before.
         """
         with self._ledger.lock:
-            return self._restarted() or self._promoted(last=False) or (self._new_one() if new else None)
+            return self._interrupted_one() or self._promoted(last=False) or (self._new_one() if new else None)
+
+    def _interrupted_one(self) -> Trial | None:
+        while self._again:
+            trial_id = self._again[0]
+            if self._history[trial_id].state is TrialState.RUNNING:
+                trial = self._ledger.record_trial("restarted", trial_id)
+                self._again.pop(0)
+                return trial
+            self._again.pop(0)  # it has been told of since
+        return None
 
     def _promoted(self, *, last: bool) -> Trial | None:
         found = self._promotion(last=last)
@@ -88,13 +109,16 @@ class Desk:
         return None if schedule is None else schedule.promotion(self._history, last=last)
 
     def _new_one(self) -> Trial | None:
-        number, schedule = len(self._history), self._definition.budget
+        number = len(self._history)
         architecture = self._proposal(number)
         if architecture is None:
             # Nothing else comes by itself then.
             return None if self._history.n_running else self._promoted(last=True)
-        budget = {} if schedule is None else {"budget": schedule.first(number)}
-        return self._ledger.record_trial("asked", number, architecture=architecture.to_json(), **budget)
+        return self._ledger.record_asked([architecture], [self._budget_of(number)])[0]
+
+    def _budget_of(self, number: int) -> Budget | None:
+        schedule = self._definition.budget
+        return None if schedule is None else Budget(0, schedule.first(number))
 
     def ask_batch(self, count: int) -> list[Trial]:
         """Return the next trials, at most so many; see :meth:`Search.ask`."""
@@ -115,19 +139,10 @@ class Desk:
             search = self._definition
             batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
             if batch:
-                return self._ledger.record_asked(batch, None if search.budget is None else search.budget.first)
+                numbers = range(len(self._history), len(self._history) + len(batch))
+                return self._ledger.record_asked(batch, [self._budget_of(number) for number in numbers])
         trial = self.ask()
         return [] if trial is None else [trial]
-
-    def _restarted(self) -> Trial | None:
-        while self._again:
-            trial_id = self._again[0]
-            if self._history[trial_id].state is TrialState.RUNNING:
-                trial = self._ledger.record_trial("restarted", trial_id)
-                self._again.pop(0)
-                return trial
-            self._again.pop(0)  # it has been told of since
-        return None
 
     def _proposal(self, number: int) -> Architecture | None:
         if number < len(self._initial):
@@ -198,14 +213,53 @@ class Desk:
             raise SearchError(str(problem)) from problem
         except ValueError as problem:
             return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._record_result(trial, found, seconds)
+        if self._definition.repeats.count == 1:
+            return self._record_result(trial, found, seconds)
+        return self._tell_one_of_several(trial, checked(metrics), seconds)
 
-    def _record_result(self, trial: Trial, metrics: dict[str, float], seconds: float) -> Trial:
+    def _tell_one_of_several(self, trial: Trial, metrics: dict[str, float], seconds: float) -> Trial:
+        several = [*(evaluation.metrics for evaluation in trial.evaluations), metrics]
+        if metrics.keys() != several[0].keys():
+            error = f"An evaluation before gave the metrics {sorted(several[0])}, but this one gave {sorted(metrics)}."
+            return self._ledger.record_trial("failed", trial.id, error=error, seconds=seconds)
+        search = self._definition
+        if not search.repeats.are_done(self._history, trial, several, search.costs):
+            self._attempts.start_anew(trial.id)
+            return self._ledger.record_trial("evaluated", trial.id, metrics=metrics, seconds=seconds)
+        found = self._completion.metrics(trial.architecture, means(several))
+        return self._record_result(trial, found, seconds, evaluation=metrics)
+
+    def _record_result(self, trial: Trial, metrics: dict[str, float], seconds: float, **others: Any) -> Trial:
         schedule = self._definition.budget
+        values = {"metrics": metrics, "seconds": seconds, **others}
         if schedule is None or trial.budget is None:
-            return self._ledger.record_trial("completed", trial.id, metrics=metrics, seconds=seconds)
+            return self._ledger.record_trial("completed", trial.id, **values)
         kind = "completed" if trial.budget.end >= schedule.largest else "paused"
-        return self._ledger.record_trial(kind, trial.id, metrics=metrics, budget=trial.budget.end, seconds=seconds)
+        return self._ledger.record_trial(kind, trial.id, budget=trial.budget.end, **values)
+
+    def set_attribute(self, trial: Trial, name: str, value: Any) -> Trial:
+        """Keep a value with a trial; see :meth:`Search.set_attribute`."""
+        attributes = checked_attributes({name: value})
+        with self._ledger.lock:
+            if not 0 <= trial.id < len(self._history):
+                raise ValueError(f"There is no trial {trial.id} to keep {name!r} with.")
+            return self._ledger.record_trial("annotated", trial.id, attributes=attributes)
+
+    def context_of(self, trial: Trial) -> Context:
+        """Return what an evaluator of a trial is told; see :meth:`Search.context_of`."""
+        with self._ledger.lock:
+            trial = self._history[trial.id]
+        repeat, search = len(trial.evaluations), self._definition
+        seed = int(np.random.SeedSequence([search.seed, trial.id, repeat]).generate_state(1)[0])
+        return Context(trial.id, trial.budget, repeat, seed, self._location(trial.id, repeat))
+
+    def _location(self, trial_id: int, repeat: int) -> Path | None:
+        if self._folders is None:
+            return None
+        self._folders.claim()
+        folder = self._folders.of(trial_id)
+        # What one evaluation leaves for when it is run again is not for another to find.
+        return folder if self._definition.repeats.count == 1 else folder / f"repeat-{repeat}"
 
 
 def _view_of(definition: Definition) -> View | None:

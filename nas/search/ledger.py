@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.storage.events import asked, changed, enter
+from autopanoptic.nas.storage.events import changed, end_of, enter
 from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -92,14 +93,12 @@ class Ledger:
         assert trial is not None
         return trial
 
-    def record_asked(
-        self, architectures: Sequence[Architecture], first_budget: Callable[[int], int] | None = None
-    ) -> list[Trial]:
+    def record_asked(self, architectures: Sequence[Architecture], budgets: Sequence[Budget | None]) -> list[Trial]:
         """Record that trials of several architectures are asked for, of which a kill leaves all or none.
 
         Args:
             architectures: of the space, each once, none of which has a trial.
-            first_budget: returns the budget with which a trial begins, by its number; None in a search without.
+            budgets: with which they begin.
 
         Raises:
             JournalError: when the events cannot be written; nothing has been asked for then.
@@ -107,16 +106,10 @@ class Ledger:
         with self.lock:
             if self.callbacks.waiting:
                 self.begin()
-            events = [
-                {
-                    "event": "asked",
-                    "trial": number,
-                    "architecture": one.to_json(),
-                    **({} if first_budget is None else {"budget": first_budget(number)}),
-                }
-                for number, one in enumerate(architectures, len(self.history))
-            ]
-            trials = [asked({**e, "architecture": one}) for e, one in zip(events, architectures, strict=True)]
+            numbered = enumerate(zip(architectures, budgets, strict=True), len(self.history))
+            trials = [Trial(number, architecture, budget=budget) for number, (architecture, budget) in numbered]
+            events = [_asked(trial) for trial in trials]
+            self._check_new(trials)
             with deferred_interrupt():
                 self._write(events)
                 for event, trial in zip(events, trials, strict=True):
@@ -124,6 +117,11 @@ class Ledger:
             for event, trial in zip(events, trials, strict=True):
                 self.callbacks.see(self.history, event, trial)
             return trials
+
+    def _check_new(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            if trial.architecture in self.history:
+                raise ValueError(f"There is a trial of this architecture already: {trial}.")
 
     def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
         if self.journal is None:
@@ -146,6 +144,11 @@ class Ledger:
                 self.record("reopened", trial=trial_id)
             return failed
 
+    def finish(self, reason: str) -> None:
+        """Record why the search ends, unless its journal says so last; one that had ended already stays as it is."""
+        if self.journal is not None and end_of(self.journal.last) != reason:
+            self.record("ended", reason=reason)
+
     def close(self, reason: str | None = None) -> None:
         """Tell the callbacks that the run is over, and why, and give the journal's lock back."""
         with self.lock:
@@ -154,3 +157,8 @@ class Ledger:
             finally:
                 if self.journal is not None:
                     self.journal.close()
+
+
+def _asked(trial: Trial) -> dict[str, Any]:
+    budget = {} if trial.budget is None else {"budget": trial.budget.end}
+    return {"event": "asked", "trial": trial.id, "architecture": trial.architecture.to_json(), **budget}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
@@ -16,7 +16,7 @@ from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
 from autopanoptic.nas.storage.journal import JournalError
-from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 SECONDS_BETWEEN_LOOKS = 0.1
 """At workers that are getting ready, to start the clocks of their trials."""
@@ -63,7 +63,7 @@ class Loop:
         self._expired: set[int] = set()  # longer under way than a trial may be
         self._cut_short: set[int] = set()  # by the end of the run's grace
         self._fatal: JournalError | None = None
-        self._over = self._said_late = False
+        self._ending = self._over = self._said_late = False
 
     def run(self, update: Callable[[], None]) -> str:
         """Run trials, and return why no more are begun; ``update`` is called after each."""
@@ -133,7 +133,7 @@ class Loop:
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
         self._getting_ready.add(trial.id)
-        self._executor.submit(trial.id, trial.architecture, Context(trial.id, trial.budget))
+        self._executor.submit(trial.id, trial.architecture, self._desk.context_of(trial))
         self._start_clocks()
 
     def _start_clocks(self) -> None:
@@ -194,11 +194,24 @@ class Loop:
             if self._attempts.another(trial.id):
                 self._start(self._ledger.record_trial("restarted", trial.id))
                 return
-        self._under_way.pop(trial.id, None)
-        if outcome.stopped:
-            self._watch.see(self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds))
-        else:
-            self._watch.see(self._desk.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds))
+        ended = self._told(trial, outcome)
+        if ended.state is not TrialState.RUNNING:
+            self._watch.see(ended)
+        elif not self._ending:
+            self._start(ended)
+
+    def _told(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Tell of an outcome; of a trial with several evaluations the next one follows."""
+        told: Trial | None = None
+        try:
+            if outcome.stopped:
+                told = self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds)
+            else:
+                told = self._desk.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds)
+        finally:
+            if told is None or told.state is not TrialState.RUNNING:
+                self._under_way.pop(trial.id, None)
+        return told
 
     def _fail_by_rule(self, trial: Trial, outcome: Outcome) -> None:
         problem = self._rule_problems.pop(trial.id)
@@ -208,6 +221,7 @@ class Loop:
 
     def _keep_arrived(self) -> None:
         """Write down what has come and was held back, for a finished trial is not lost; what died stays running."""
+        self._ending = True
         for trial_id in sorted(self._arrived):
             outcome = self._arrived.pop(trial_id)
             if self._attempts.event_of(outcome) is None:
@@ -218,15 +232,27 @@ class Loop:
         """Take a partial result from the executor, and return whether to end the trial."""
         with self._ledger.lock:
             if self._over:  # an interrupted trial still counts as running, and nobody would close the journal again
-                self._say_late(trial_id, step)
+                self._say_late(f"the report of step {step}", trial_id)
                 return False
             if trial_id in self._under_way and self._must_end(trial_id):
                 return True
             return self._report(trial_id, step, metrics)
 
-    def _say_late(self, trial_id: int, step: int) -> None:
+    def on_attribute(self, trial_id: int, name: str, value: Any) -> None:
+        """Take from the executor a value to be kept with a trial."""
+        with self._ledger.lock:
+            if self._over:
+                self._say_late(f"the attribute {name!r}", trial_id)
+                return
+            try:
+                self._desk.set_attribute(self._ledger.history[trial_id], name, value)
+            except JournalError as problem:
+                self._fatal = problem
+                raise
+
+    def _say_late(self, what: str, trial_id: int) -> None:
         if not self._said_late:
-            logger.warning("The run is over; the report of step %d of trial %d is dropped.", step, trial_id)
+            logger.warning("The run is over; %s of trial %d is dropped.", what, trial_id)
         self._said_late = True
 
     def _report(self, trial_id: int, step: int, metrics: Metrics) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.budgets.schedule import Schedule
 from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.search.proposals import first_ones
+from autopanoptic.nas.search.repeats import Repeats
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
@@ -33,6 +34,7 @@ class Definition:
     stopper: Stopper | None
     seed: int
     budget: Schedule | None = None
+    repeats: Repeats = field(default_factory=Repeats)
 
     def header(self) -> dict[str, Any]:
         """Return what a new journal begins with, but for the initial architectures."""
@@ -48,6 +50,7 @@ class Definition:
             "seed": self.seed,
             "stopper": repr(self.stopper),
             "schedule": None if self.budget is None else repr(self.budget),
+            "repeats": None if self.repeats == Repeats() else repr(self.repeats),
         }
 
 

@@ -10,7 +10,7 @@ from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import BatchStrategy, Strategy, exhausted
+from autopanoptic.nas.strategy import BatchStrategy, Strategy
 from autopanoptic.nas.trials.history import History
 
 PROPOSALS = 100
@@ -74,10 +74,3 @@ def first_ones(
             why = costs.refusal(architecture) or f"it breaks {space.constraint.description}"
             raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
     return found
-
-
-def why_no_more(space: SearchSpace, history: History) -> str:
-    """Return why a strategy proposes nothing, for the log."""
-    if exhausted(space, history):
-        return "every architecture of the space has been tried"
-    return "the strategy proposes nothing more"

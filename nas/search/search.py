@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from autopanoptic.nas.budgets.schedule import Schedule, schedule_of
 from autopanoptic.nas.callbacks.base import Callback
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
+from autopanoptic.nas.search.advice import warn_of_the_end, warn_of_too_few
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.desk import Desk
+from autopanoptic.nas.search.keeping import keepers_of
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import why_no_more
+from autopanoptic.nas.search.repeats import Repeats
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
-from autopanoptic.nas.storage.events import end_of
+from autopanoptic.nas.stopping.racing import Racing
+from autopanoptic.nas.storage.folders import TrialFolders
 from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial
-
-logger = logging.getLogger(__name__)
 
 
 class Search:
@@ -69,6 +71,15 @@ class Search:
             them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or
             :class:`Hyperband`. An evaluator reads it as ``context.budget``. The strategy sees the metrics of one budget
             alone, the largest that enough trials have reached; the result ranks the trials of the largest budget.
+        repeats: how many evaluations of its architecture a trial has (with each of its budgets), one after another and
+            with different seeds, ``context.seed``. Its metrics are their means, :attr:`Trial.standard_errors` says how
+            uncertain these are, and each is written down when it has ended.
+        repeat_race: ends the evaluations of a trial early, with the means of those that it has, once it cannot be among
+            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are.
+        folder: where each trial has a folder of its own, ``context.folder``, for checkpoints and other files. Workers
+            must see it under the same path, so on several machines it lies on a disk that they share.
+        keep_best: of how many of the best trials the folders stay beside those of the front; the folders of other
+            completed and of stopped trials are removed as soon as they have ended. None for all.
         initial: architectures to try first. Where the journal exists, its own count.
         retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
         retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
@@ -84,8 +95,8 @@ class Search:
     Raises:
         TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or
             ``retry_on`` no exception.
-        ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
-            architecture is not in the space or breaks a constraint.
+        ValueError: when the strategy or the stopper cannot do with this space or these objectives, an initial
+            architecture is not in the space or breaks a constraint, or the folder is another search's.
         JournalError: when the journal is damaged or belongs to another search.
     """
 
@@ -104,6 +115,10 @@ class Search:
         ordered: bool = False,
         stopper: Stopper | None = None,
         budget: Schedule | int | None = None,
+        repeats: int = 1,
+        repeat_race: Racing | None = None,
+        folder: str | Path | None = None,
+        keep_best: int | None = None,
         initial: Iterable[Mapping[str, Option]] = (),
         retries: int = 2,
         retry_on: RetryOn = (),
@@ -123,6 +138,7 @@ class Search:
         self.ordered = ordered
         self.stopper = stopper
         self.budget = schedule_of(budget)
+        self.repeats = Repeats(repeats, repeat_race)
         self.retries = require_whole("retries", retries)
         require_seconds("trial_seconds", trial_seconds)
         self.trial_seconds = trial_seconds
@@ -130,12 +146,16 @@ class Search:
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
-        definition = Definition(self.space, strategy, self.objectives, self.costs, stopper, self.seed, self.budget)
+        definition = Definition(
+            self.space, strategy, self.objectives, self.costs, stopper, self.seed, self.budget, self.repeats
+        )
         self._attempts = Attempts(self.retries, retry_on)
         found = opened(definition, journal, initial, self._attempts.see)
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
-        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks))
-        self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts)
+        self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
+        keepers = keepers_of(self.folders, keep_best)
+        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks([*keepers, *callbacks]))
+        self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 
     def __enter__(self) -> Search:
         return self
@@ -220,7 +240,8 @@ class Search:
     ) -> Trial:
         """Write down the result of a running trial, and return the trial as it ended; from any thread.
 
-        Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out.
+        Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out. With ``repeats``
+        the trial is running still after each evaluation but the last; :meth:`context_of` tells the next one's seed.
 
         Args:
             trial: what :meth:`ask` returned.
@@ -237,6 +258,44 @@ class Search:
             JournalError: when the journal cannot be written; the trial is running then.
         """
         return self._desk.tell(trial, metrics, error, stopped=stopped, seconds=seconds)
+
+    def set_attribute(self, trial: Trial, name: str, value: Any) -> Trial:
+        """Keep a value with a trial, in place of what it has under this name, and return it as it is now.
+
+        Trials of any state take attributes; from any thread. They are written to the journal.
+
+        Args:
+            trial: of this search.
+            name: such as ``"note"``.
+            value: None, a boolean, a finite number, a text, or lists and dictionaries of such.
+
+        Raises:
+            ValueError: when the name or the value is something else, or there is no such trial.
+            JournalError: when the journal cannot be written.
+        """
+        return self._desk.set_attribute(trial, name, value)
+
+    def context_of(self, trial: Trial) -> Context:
+        """Return what an evaluator of a trial is told beside its architecture: its budget, folder, seed and repeat.
+
+        For who evaluates trials of :meth:`ask`; :meth:`run` sees to it itself.
+
+        Raises:
+            ValueError: when the folder of this search has come to be another's.
+            OSError: when it cannot be made.
+        """
+        context = self._desk.context_of(trial)
+        return replace(context, publish=lambda name, value: self.set_attribute(trial, name, value))
+
+    def folder_of(self, trial: Trial) -> Path:
+        """Return where a trial's folder is, which may not be there: not yet, or not any more (see ``keep_best``).
+
+        Raises:
+            ValueError: when the search was made without ``folder``.
+        """
+        if self.folders is None:
+            raise ValueError('This search has no folder. Say where it shall be: Search(..., folder="runs/trials").')
+        return self.folders.of(trial.id)
 
     def run(
         self,
@@ -278,7 +337,7 @@ class Search:
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
-        self._warn(trials)
+        warn_of_too_few(self.strategy, self.budget, self.space, trials)
         if progress is None and self._ledger.callbacks.show_progress:
             progress = False
         self._ended = None
@@ -289,9 +348,10 @@ class Search:
             self._desk.run_again()
             loop = self._loop(limits)
             answers = self.stopper is not None
-            self.executor.start(self.evaluator, loop.on_report, answers=answers)
+            self.executor.start(self.evaluator, loop.on_report, answers=answers, on_attribute=loop.on_attribute)
             with search_progress(progress, trials, self.history, title) as update:
-                self._finish(loop.run(update))
+                self._ended = loop.run(update)
+                self._ledger.finish(self._ended)
         except KeyboardInterrupt:
             with suppress(JournalError):
                 self._ledger.record("interrupted", trials=[trial.id for trial in self.history.running])
@@ -302,20 +362,8 @@ class Search:
             self._ledger.close(self._ended)
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
-            why = why_no_more(self.space, self.history)
-            logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
+            warn_of_the_end(self.space, self.history, trials)
         return self.result()
-
-    def _warn(self, trials: int | None) -> None:
-        if trials is None:
-            return
-        schedule = self.budget
-        for advice in (
-            self.strategy.advise(self.space, trials),
-            None if schedule is None else schedule.advise(trials),
-        ):
-            if advice is not None:
-                logger.warning("%s", advice)
 
     def _loop(self, limits: Limits) -> Loop:
         return Loop(
@@ -329,12 +377,6 @@ class Search:
             max_failures=self.max_failures,
             rule=repr(self.stopper),
         )
-
-    def _finish(self, reason: str) -> None:
-        self._ended = reason
-        # A search that had ended already leaves its journal as it is.
-        if self.journal is not None and end_of(self.journal.last) != reason:
-            self._ledger.record("ended", reason=reason)
 
     def result(self) -> Result:
         """Return what has been found so far."""

@@ -12,8 +12,17 @@ from autopanoptic.nas.storage.checks import check_fields
 from autopanoptic.nas.storage.errors import JournalError
 from autopanoptic.nas.storage.reading import short
 from autopanoptic.nas.trials.budget import Budget
+from autopanoptic.nas.trials.evaluations import Evaluation
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.trial import Trial, TrialState, begun_again, measured, reports_of
+from autopanoptic.nas.trials.trial import (
+    Trial,
+    TrialState,
+    begun_again,
+    evaluated,
+    measured,
+    promoted,
+    reports_of,
+)
 
 INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended"})
 
@@ -23,7 +32,9 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
 
     The events: ``asked`` (trial, architecture, and its budget where the search has budgets), ``reported`` (trial, step,
     metrics, and costs with the first one that a stopping rule sees), ``restarted`` (trial; its reports are void, but
-    for those before it was last paused), ``completed`` (trial, metrics, seconds, and its budget), ``paused`` (the same,
+    for those before it was last paused), ``evaluated`` (trial, metrics, seconds; one of several evaluations, behind
+    which the next begins), ``annotated`` (trial, attributes; whatever its state), ``completed`` (trial, metrics,
+    seconds, its budget, and the last evaluation where the metrics are the means of several), ``paused`` (the same,
     with a budget that is not the largest), ``promoted`` (trial, budget; one that was paused runs again), ``failed``
     (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
     Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
@@ -40,7 +51,7 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     if kind in INFORMING:
         return None
     if kind == "asked":
-        trial = asked(event)
+        trial = _asked(event)
         history.check_add(trial)
         return trial
     if not 0 <= event["trial"] < len(history):
@@ -50,12 +61,12 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
         history.check_reopen(trial.id)
     elif kind == "promoted":
         history.check_promote(trial)
-    else:
+    elif kind != "annotated":
         history.check_update(trial)
     return trial
 
 
-def asked(event: Mapping[str, Any]) -> Trial:
+def _asked(event: Mapping[str, Any]) -> Trial:
     """Return the trial that an event ``asked`` begins."""
     options = event["architecture"]
     architecture = options if isinstance(options, Architecture) else Architecture(options)
@@ -66,9 +77,15 @@ def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
     kind, seconds = event["event"], event.get("seconds", 0.0)
     if kind in _MEASURED:
         _check_budget(trial, event)
-        return measured(trial, _MEASURED[kind], event["metrics"], seconds)
+        _check_names(trial, event.get("evaluation"))
+        return measured(trial, _MEASURED[kind], event["metrics"], seconds, event.get("evaluation"))
+    if kind == "evaluated":
+        _check_names(trial, event["metrics"])
+        return evaluated(trial, Evaluation(event["metrics"], seconds))
+    if kind == "annotated":
+        return replace(trial, attributes={**trial.attributes, **event["attributes"]})
     if kind == "promoted":
-        return replace(trial, state=TrialState.RUNNING, budget=Budget(trial.reached, event["budget"]))
+        return promoted(trial, event["budget"])
     if kind == "reported":
         reports = reports_of(trial.reports).followed_by(event["step"], event["metrics"])
         return replace(trial, reports=reports, costs=event.get("costs", trial.costs))
@@ -93,6 +110,18 @@ def _check_budget(trial: Trial, event: Mapping[str, Any]) -> None:
         )
 
 
+def _check_names(trial: Trial, metrics: Mapping[str, float] | None) -> None:
+    """Refuse an evaluation with other metrics than those before it; None for the only one of its trial."""
+    if metrics is None and not trial.evaluations:
+        return
+    ours = trial.evaluations[0].metrics.keys() if trial.evaluations else (metrics or {}).keys()
+    if metrics is None or metrics.keys() != ours:
+        found = None if metrics is None else sorted(metrics)
+        raise ValueError(
+            f"The evaluations of trial {trial.id} have the metrics {sorted(ours)}, but another has {found}."
+        )
+
+
 def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> None:
     """Bring a history up to date with an event and the trial that it leads to, as :func:`changed` found it."""
     if trial is None:
@@ -103,6 +132,8 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
         history.reopen(trial.id)
     elif event["event"] == "promoted":
         history.promote(trial)
+    elif event["event"] == "annotated":
+        history.annotate(trial)
     else:
         history.update(trial)
 

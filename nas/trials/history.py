@@ -18,8 +18,8 @@ from autopanoptic.nas.trials.trial import Trial, TrialState, begun_again
 class History(Sequence[Trial]):
     """All trials of one search; ``history[n]`` is trial n.
 
-    Strategies only read it. :class:`Search` writes it through :meth:`add`, :meth:`update`, :meth:`promote`
-    and :meth:`reopen`.
+    Strategies only read it. :class:`Search` writes it through :meth:`add`, :meth:`update`, :meth:`annotate`,
+    :meth:`promote` and :meth:`reopen`.
 
     In a search with a schedule of budgets, trials that are paused have neither ended nor do they run, and those that
     are completed have been evaluated with the largest budget.
@@ -183,9 +183,14 @@ class History(Sequence[Trial]):
         main = self.objectives[0]
         return max(self._feasible(), key=lambda trial: (main.gain(trial.metrics), -trial.id), default=None)
 
-    def pareto(self) -> list[Trial]:
-        """Return the :attr:`leading` trials that break no constraint and that no other such trial dominates, by id."""
-        found = sorted(self._feasible(), key=lambda trial: trial.id)
+    def pareto(self, trials: Iterable[Trial] | None = None) -> list[Trial]:
+        """Return the trials that break no constraint and that no other such trial dominates, by id.
+
+        Args:
+            trials: completed ones; the :attr:`leading` ones by default.
+        """
+        feasible = self._feasible() if trials is None else [trial for trial in trials if not self.violation(trial)]
+        found = sorted(feasible, key=lambda trial: trial.id)
         if not found:
             return []
         front = first_front([self.gains(trial) for trial in found])
@@ -239,6 +244,10 @@ class History(Sequence[Trial]):
             self._completed.append(trial.id)
         has_result = trial.state in (TrialState.COMPLETED, TrialState.PAUSED)
         self._evaluated.append((trial.id, trial.reached if has_result else 0))
+
+    def annotate(self, trial: Trial) -> None:
+        """Replace a trial by one that differs from it in its attributes alone, whatever its state."""
+        self._trials[trial.id] = trial
 
     def check_promote(self, trial: Trial) -> None:
         """Refuse what :meth:`promote` cannot take, for the reasons given there; changes nothing."""

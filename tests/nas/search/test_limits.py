@@ -81,8 +81,8 @@ class Hanging(InlineExecutor):
 
     capacity = 3
 
-    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
-        super().start(evaluator, on_report, answers=answers)
+    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
+        super().start(evaluator, on_report, answers=answers, **others)
         self.ended = list[Outcome]()
 
     def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
@@ -211,7 +211,7 @@ class Distant:
 
     capacity = 2
 
-    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
+    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
         self.on_report, self.begun = on_report, list[int]()
 
     def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
@@ -243,9 +243,9 @@ def test_an_executor_hears_whether_anybody_stops_trials() -> None:
     heard = []
 
     class Listening(InlineExecutor):
-        def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
+        def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
             heard.append(answers)
-            super().start(evaluator, on_report, answers=answers)
+            super().start(evaluator, on_report, answers=answers, **others)
 
     from autopanoptic.nas import SuccessiveHalving
 
