@@ -23,7 +23,7 @@ from autopanoptic.nas import (
     SearchSpace,
     TrialState,
 )
-from autopanoptic.nas.executors.base import Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, Outcome
 from autopanoptic.nas.search.limits import Limits
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -85,7 +85,7 @@ class Hanging(InlineExecutor):
         super().start(evaluator, on_report, answers=answers, **others)
         self.ended = list[Outcome]()
 
-    def submit(self, trial_id: int, architecture: Architecture, context: Context = Context()) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         if trial_id != 1:
             self.ended.append(Outcome(trial_id, {"value": float(trial_id)}))
 
@@ -155,7 +155,7 @@ class Failing(Hanging):
 
     capacity = 4
 
-    def submit(self, trial_id: int, architecture: Architecture, context: Context = Context()) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         self.ended.append(Outcome(trial_id, {"value": 1.0} if trial_id == 3 else None, None if trial_id == 3 else "no"))
 
 
@@ -170,7 +170,7 @@ def test_what_has_ended_is_kept_when_failures_end_the_search(tmp_path: Path) -> 
 class GettingReady(InlineExecutor):
     """Takes three waits, each longer than a trial may take, until an evaluation begins; can end any."""
 
-    def submit(self, trial_id: int, architecture: Architecture, context: Context = Context()) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         super().submit(trial_id, architecture, context)
         self.waits = 3
 
@@ -214,7 +214,7 @@ class Distant:
     def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
         self.on_report, self.begun = on_report, list[int]()
 
-    def submit(self, trial_id: int, architecture: Architecture, context: Context = Context()) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         self.begun.append(trial_id)
 
     def has_begun(self, trial_id: int) -> bool:
