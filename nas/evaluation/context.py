@@ -33,7 +33,7 @@ class Context:
     repeat: int = 0
     seed: int = 0
     location: Path | None = None
-    publish: Callable[[str, Any], None] | None = field(default=None, repr=False, compare=False)
+    publish: Callable[[str, Any], object] | None = field(default=None, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:

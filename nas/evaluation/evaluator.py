@@ -97,6 +97,12 @@ def evaluator_of(value: Any, metric: str) -> Evaluator | None:
     return FunctionEvaluator(value, metric)
 
 
+def context_of(report: Report) -> Context:
+    """Return what the search tells of a trial; where ``report`` is a plain function, that there is no search."""
+    found: Context = getattr(report, "context", Context())
+    return found
+
+
 def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
     """Return a function of a value and ``report`` that calls one which may do without ``report``.
 
@@ -115,7 +121,7 @@ def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
     def call(value: Any, report: Report) -> Any:
         given: dict[str, Any] = {"report": report} if "report" in named else {}
         if "context" in named:
-            given["context"] = getattr(report, "context", Context())
+            given["context"] = context_of(report)
         return function(value, report, **given) if second else function(value, **given)
 
     return call
