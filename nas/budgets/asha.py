@@ -27,7 +27,7 @@ class ASHA(Schedule):
     distance. What breaks a constraint comes last. Trials that have failed or were stopped at a rung are not of it.
 
     The rungs are ``min_budget * reduction**k`` as long as these are below ``max_budget``, and ``max_budget`` itself.
-    Where that is no such number, as in the paper's own code for stopping, the last step is shorter than the others.
+    Where that is no such number the last step is shorter than the others; the paper leaves that rung out.
 
     Args:
         max_budget: with which a trial is completed (R in the paper).

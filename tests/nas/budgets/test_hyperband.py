@@ -13,8 +13,8 @@ from autopanoptic.nas import Choice, Hyperband, RandomSearch, Search, SearchSpac
 SPACE = SearchSpace([Choice("a", range(1000))])
 
 
-def test_the_brackets_are_those_of_the_papers_table() -> None:
-    # Li et al. 2018, table 1: R = 81, eta = 3; (n_i, r_i) for s = 4 to 0.
+def test_the_brackets_are_those_of_the_paper() -> None:
+    # Li et al. 2018, algorithm 1 with the R = 81 and eta = 3 of their table 1; (n_i, r_i) for s = 4 to 0.
     expected = [
         [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
         [(34, 3), (11, 9), (3, 27), (1, 81)],
