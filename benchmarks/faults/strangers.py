@@ -19,7 +19,7 @@ from autopanoptic.nas.journals.showing import show
 from autopanoptic.nas.results.printable import printable
 from autopanoptic.nas.results.terminal import print_summary
 from benchmarks.faults.count import Count
-from benchmarks.faults.driver import SPACE, promoting, search
+from benchmarks.faults.driver import SPACE, promoting, repeating, search
 from benchmarks.faults.mutations import mutated
 
 RUNNING = frozenset(
@@ -42,13 +42,13 @@ class Watch:
 
 
 def strangers(folder: Path, files: int, seed: int = 0, say: Callable[[str], object] = print) -> Count:
-    """Read so many damaged files, two thirds of them journals, and return how many were read or refused.
+    """Read so many damaged files, three quarters of them journals, and return how many were read or refused.
 
     Whatever raises anything but ``JournalError`` or ``ValueError``, or has Python run anything, is shown by ``say``.
     """
     goods = _good(folder)
     rng, survived, watch = random.Random(seed), 0, Watch()
-    readers = [partial(_read_journal, search), partial(_read_journal, promoting), _read_architecture]
+    readers = [*(partial(_read_journal, make) for make in (search, promoting, repeating)), _read_architecture]
     for reader, good in zip(readers, goods, strict=True):
         reader(_written(folder, good))  # imports what it needs, and printable() a codec
         printable("\x1b")
@@ -74,14 +74,14 @@ def strangers(folder: Path, files: int, seed: int = 0, say: Callable[[str], obje
     )
 
 
-def _good(folder: Path) -> tuple[bytes, bytes, bytes]:
+def _good(folder: Path) -> list[bytes]:
     search(folder / "good.jsonl").run(8, progress=False)
     promoting(folder / "promoting.jsonl").run(8, progress=False)
+    repeating(folder / "repeating.jsonl").run(6, progress=False)
     found = Result.from_journal(folder / "good.jsonl").best.architecture
     found.save(folder / "good.json")
-    names = ("good.jsonl", "promoting.jsonl", "good.json")
-    first, second, third = ((folder / name).read_bytes() for name in names)
-    return first, second, third
+    names = ("good.jsonl", "promoting.jsonl", "repeating.jsonl", "good.json")
+    return [(folder / name).read_bytes() for name in names]
 
 
 def _written(folder: Path, content: bytes) -> Path:
