@@ -9,6 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopanoptic.nas.budgets.asha import ASHA as ASHA
+    from autopanoptic.nas.budgets.hyperband import Bracket as Bracket
+    from autopanoptic.nas.budgets.hyperband import Hyperband as Hyperband
+    from autopanoptic.nas.budgets.schedule import FixedBudget as FixedBudget
+    from autopanoptic.nas.budgets.schedule import Promotion as Promotion
+    from autopanoptic.nas.budgets.schedule import Schedule as Schedule
     from autopanoptic.nas.callbacks.base import Callback as Callback
     from autopanoptic.nas.callbacks.base import SearchRun as SearchRun
     from autopanoptic.nas.callbacks.mlflow import MLflowCallback as MLflowCallback
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.costs.layers.latency_table import LatencyTable as LatencyTable
     from autopanoptic.nas.costs.layers.layer_costs import LayerCosts as LayerCosts
     from autopanoptic.nas.costs.parameters import ParameterCount as ParameterCount
+    from autopanoptic.nas.evaluation.context import Context as Context
     from autopanoptic.nas.evaluation.evaluator import Evaluator as Evaluator
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
     from autopanoptic.nas.evaluation.evaluator import Report as Report
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.stopping.successive_halving import SuccessiveHalving as SuccessiveHalving
     from autopanoptic.nas.storage.journal import Journal as Journal
     from autopanoptic.nas.storage.journal import JournalError as JournalError
+    from autopanoptic.nas.strategy import BatchStrategy as BatchStrategy
     from autopanoptic.nas.strategy import Strategy as Strategy
     from autopanoptic.nas.supernet.batch_norm import recalibrate as recalibrate
     from autopanoptic.nas.supernet.batch_norm import recalibrated as recalibrated
@@ -81,6 +89,8 @@ if TYPE_CHECKING:
     from autopanoptic.nas.supernet.training.rates import ComplexityRate as ComplexityRate
     from autopanoptic.nas.supernet.training.shrinking import ShrinkingPaths as ShrinkingPaths
     from autopanoptic.nas.supernet.training.shrinking import opened as opened
+    from autopanoptic.nas.trials.budget import Budget as Budget
+    from autopanoptic.nas.trials.budget import RungResult as RungResult
     from autopanoptic.nas.trials.history import History as History
     from autopanoptic.nas.trials.objective import Constraint as Constraint
     from autopanoptic.nas.trials.objective import Objective as Objective
@@ -97,6 +107,9 @@ if TYPE_CHECKING:
     from autopanoptic.strategies.regularized_evolution import RegularizedEvolution as RegularizedEvolution
 
 _NAMES = {
+    "autopanoptic.nas.budgets.asha": ["ASHA"],
+    "autopanoptic.nas.budgets.hyperband": ["Bracket", "Hyperband"],
+    "autopanoptic.nas.budgets.schedule": ["FixedBudget", "Promotion", "Schedule"],
     "autopanoptic.nas.callbacks.base": ["Callback", "SearchRun"],
     "autopanoptic.nas.callbacks.mlflow": ["MLflowCallback"],
     "autopanoptic.nas.callbacks.notebook": ["NotebookCallback"],
@@ -109,6 +122,7 @@ _NAMES = {
     "autopanoptic.nas.costs.layers.latency_table": ["LatencyTable"],
     "autopanoptic.nas.costs.layers.layer_costs": ["LayerCosts"],
     "autopanoptic.nas.costs.parameters": ["ParameterCount"],
+    "autopanoptic.nas.evaluation.context": ["Context"],
     "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
@@ -131,7 +145,7 @@ _NAMES = {
     "autopanoptic.nas.stopping.racing": ["Racing"],
     "autopanoptic.nas.stopping.successive_halving": ["SuccessiveHalving"],
     "autopanoptic.nas.storage.journal": ["Journal", "JournalError"],
-    "autopanoptic.nas.strategy": ["Strategy"],
+    "autopanoptic.nas.strategy": ["BatchStrategy", "Strategy"],
     "autopanoptic.nas.supernet.batch_norm": ["recalibrate", "recalibrated"],
     "autopanoptic.nas.supernet.bins": ["BinnedPaths"],
     "autopanoptic.nas.supernet.elastic.convolution": ["ElasticConv2d"],
@@ -149,6 +163,7 @@ _NAMES = {
     "autopanoptic.nas.supernet.training.ranking": ["PairwiseRanking"],
     "autopanoptic.nas.supernet.training.rates": ["ComplexityRate"],
     "autopanoptic.nas.supernet.training.shrinking": ["ShrinkingPaths", "opened"],
+    "autopanoptic.nas.trials.budget": ["Budget", "RungResult"],
     "autopanoptic.nas.trials.history": ["History"],
     "autopanoptic.nas.trials.objective": ["Constraint", "Objective"],
     "autopanoptic.nas.trials.trial": ["Trial", "TrialState"],

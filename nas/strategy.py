@@ -65,6 +65,31 @@ class Strategy(ShownHyperparameters, ABC):
         return None
 
 
+class BatchStrategy(Strategy):
+    """A strategy that proposes several architectures at once for little more than the price of one.
+
+    The contract of :class:`Strategy` holds for both methods. Others are asked for one architecture after another, and
+    see those before among the running trials.
+    """
+
+    @abstractmethod
+    def propose_batch(
+        self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]
+    ) -> list[Architecture]:
+        """Return the architectures of the trials from ``len(history)`` on, each once, at most one for each generator.
+
+        They depend on how many are asked for at a time, and need not be those that :meth:`propose` would return.
+
+        Args:
+            space: where to search.
+            history: the trials so far, those of this batch not among them.
+            rngs: for trial n ``numpy.random.default_rng([seed, n])``, of the next trials in order.
+
+        Returns:
+            An empty list where :meth:`propose` shall be asked for the next one instead.
+        """
+
+
 class HistoryMemo(Generic[Value]):
     """Keeps values that a strategy has worked out from a history, and drops them with the history.
 

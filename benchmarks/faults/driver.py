@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from autopanoptic.nas import Architecture, Choice, RegularizedEvolution, Search, SearchSpace
+from autopanoptic.nas import ASHA, Architecture, Choice, Context, RegularizedEvolution, Search, SearchSpace
 
 SPACE = SearchSpace([Choice(f"c{index}", range(5)) for index in range(8)])
 
@@ -23,6 +23,21 @@ def score(architecture: Architecture) -> float:
 
 def search(journal: Path | None, evaluate: Callable[[Architecture], float] = score) -> Search:
     return Search(SPACE, RegularizedEvolution(4, 2), evaluate, journal=journal, seed=3)
+
+
+def promoting(journal: Path | None) -> Search:
+    """Return a search whose trials are paused and promoted."""
+    return Search(SPACE, RegularizedEvolution(4, 2), score, journal=journal, seed=3, budget=ASHA(4, reduction=2))
+
+
+def repeating(journal: Path | None) -> Search:
+    """Return a search whose trials have several evaluations, and attributes."""
+
+    def evaluate(architecture: Architecture, context: Context) -> float:
+        context.set_attribute("seen", {"repeat": context.repeat, "why": ["a text", None, 0.5]})
+        return score(architecture) + context.repeat
+
+    return Search(SPACE, RegularizedEvolution(4, 2), evaluate, journal=journal, seed=3, repeats=3)
 
 
 def main() -> None:

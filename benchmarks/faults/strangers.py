@@ -8,9 +8,10 @@ import random
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from autopanoptic.nas import Architecture, JournalError, Result, warm_start
+from autopanoptic.nas import Architecture, JournalError, Result, Search, warm_start
 from autopanoptic.nas.journals.exporting import export
 from autopanoptic.nas.journals.mending import Mending
 from autopanoptic.nas.journals.repairing import repair
@@ -18,7 +19,7 @@ from autopanoptic.nas.journals.showing import show
 from autopanoptic.nas.results.printable import printable
 from autopanoptic.nas.results.terminal import print_summary
 from benchmarks.faults.count import Count
-from benchmarks.faults.driver import SPACE, search
+from benchmarks.faults.driver import SPACE, promoting, repeating, search
 from benchmarks.faults.mutations import mutated
 
 RUNNING = frozenset(
@@ -41,22 +42,21 @@ class Watch:
 
 
 def strangers(folder: Path, files: int, seed: int = 0, say: Callable[[str], object] = print) -> Count:
-    """Read so many damaged files, half of them journals, and return how many were read or refused.
+    """Read so many damaged files, three quarters of them journals, and return how many were read or refused.
 
     Whatever raises anything but ``JournalError`` or ``ValueError``, or has Python run anything, is shown by ``say``.
     """
-    journal, architecture = _good(folder)
+    goods = _good(folder)
     rng, survived, watch = random.Random(seed), 0, Watch()
-    readers = [_read_journal, _read_architecture]
-    for reader, good in zip(readers, (journal, architecture), strict=True):
+    readers = [*(partial(_read_journal, make) for make in (search, promoting, repeating)), _read_architecture]
+    for reader, good in zip(readers, goods, strict=True):
         reader(_written(folder, good))  # imports what it needs, and printable() a codec
         printable("\x1b")
     for number in range(files):
-        good = (journal, architecture)[number % 2]
-        path = _written(folder, mutated(good, rng))
+        path = _written(folder, mutated(goods[number % len(goods)], rng))
         watch.on = True
         try:
-            readers[number % 2](path)
+            readers[number % len(goods)](path)
         except Exception:
             say(f"file {number}: {traceback.format_exc()}\n{path.read_bytes()[:2000]!r}")
         else:
@@ -74,11 +74,14 @@ def strangers(folder: Path, files: int, seed: int = 0, say: Callable[[str], obje
     )
 
 
-def _good(folder: Path) -> tuple[bytes, bytes]:
+def _good(folder: Path) -> list[bytes]:
     search(folder / "good.jsonl").run(8, progress=False)
+    promoting(folder / "promoting.jsonl").run(8, progress=False)
+    repeating(folder / "repeating.jsonl").run(6, progress=False)
     found = Result.from_journal(folder / "good.jsonl").best.architecture
     found.save(folder / "good.json")
-    return (folder / "good.jsonl").read_bytes(), (folder / "good.json").read_bytes()
+    names = ("good.jsonl", "promoting.jsonl", "repeating.jsonl", "good.json")
+    return [(folder / name).read_bytes() for name in names]
 
 
 def _written(folder: Path, content: bytes) -> Path:
@@ -87,7 +90,7 @@ def _written(folder: Path, content: bytes) -> Path:
     return path
 
 
-def _read_journal(path: Path) -> None:
+def _read_journal(search: Callable[[Path], Search], path: Path) -> None:
     copy = path.with_name("mended.jsonl")
     copy.unlink(missing_ok=True)
     refusals: dict[Callable[[], object], tuple[type[Exception], ...]] = {

@@ -19,7 +19,7 @@ class SearchRun:
         id: of the search, a text that is the same in every run that goes on from one journal.
         history: all trials; those that it has now were there before this run. It grows.
         settings: what the search was made of, as its journal has it: ``strategy``, ``objectives``, ``constraints``,
-            ``seed``, ``stopper``, ``space`` and others.
+            ``seed``, ``stopper``, ``schedule``, ``space`` and others.
         trials: how many there shall be in all; None where no number was asked for.
         title: of :meth:`Search.run`.
     """
@@ -59,11 +59,18 @@ class Callback:
     def on_trial_start(self, history: History, trial: Trial) -> None:
         """Take in that a trial is running.
 
-        It may have been so before, when it was interrupted or is tried again: what was reported then is void.
+        It may have been so before, when it was interrupted, is tried again, or has ended one of several evaluations:
+        what was reported then is void, but for what ``trial.reports`` still holds, from before a pause.
         """
 
     def on_trial_report(self, history: History, trial: Trial, step: int, metrics: Metrics) -> None:
         """Take in a partial result, which is the last of ``trial.reports`` as well."""
+
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Take in that a trial has been measured with a budget, ``trial.reached``, and may go on with a larger one."""
+
+    def on_trial_promote(self, history: History, trial: Trial) -> None:
+        """Take in that a paused trial runs again, with a larger budget; what was reported of it stays true."""
 
     def on_trial_end(self, history: History, trial: Trial) -> None:
         """Take in that a trial is completed, failed or stopped, as ``trial.state`` says."""

@@ -14,7 +14,7 @@ from autopanoptic.nas.trials.trial import Trial
 
 logger = logging.getLogger(__name__)
 
-STARTS = frozenset({"asked", "restarted"})
+STARTS = frozenset({"asked", "restarted", "evaluated"})
 ENDS = frozenset({"completed", "failed", "stopped"})
 
 
@@ -70,6 +70,10 @@ class Callbacks:
                 self._call(callback, "on_trial_report", history, trial, event["step"], dict(event["metrics"]))
             elif kind in ENDS:
                 self._call(callback, "on_trial_end", history, trial)
+            elif kind == "paused":
+                self._call(callback, "on_trial_pause", history, trial)
+            elif kind == "promoted":
+                self._call(callback, "on_trial_promote", history, trial)
 
     def end(self, history: History, reason: str | None) -> None:
         """Tell that the run is over; without effect while none is running."""

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.reports import PartialResult
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
-DESCRIBING = ("strategy", "stopper", "objectives", "constraints", "seed", "version")
+DESCRIBING = ("strategy", "stopper", "schedule", "objectives", "constraints", "seed", "version")
 """The settings of a search that a log tells."""
 
 
@@ -28,8 +29,15 @@ def require(packages: Sequence[str], who: str, extra: str) -> None:
 
 def described(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return what a log tells of a search: its settings as texts."""
-    found = {name: settings[name] for name in DESCRIBING if name in settings}
+    found = {name: settings[name] for name in DESCRIBING if settings.get(name) is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
+
+
+def curve(trial: Trial) -> list[PartialResult]:
+    """Return what is known of a trial by step: its reports, and its metrics at the budgets where it was paused."""
+    reported = {step for step, _ in trial.reports}
+    pauses = trial.rungs[:-1] if trial.state is TrialState.COMPLETED else trial.rungs
+    return [*trial.reports, *((r.budget, r.metrics) for r in pauses if r.budget not in reported)]
 
 
 class Tally:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from autopanoptic.nas.callbacks.base import Callback, SearchRun
-from autopanoptic.nas.callbacks.common import Tally, described, require
+from autopanoptic.nas.callbacks.common import Tally, curve, described, require
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.trials.history import History
@@ -32,8 +32,8 @@ class MLflowCallback(Callback):
     The run of the search has its figures over the number of trials that have ended: every metric, the best so far
     (``best/NAME``), ``trial/id``, ``trial/seconds``, and counts. A trial's run has its options as parameters, its
     reports over their steps (``report/NAME``), its metrics, and the tags ``autopanoptic.state`` and
-    ``autopanoptic.error``; one that was stopped or interrupted is KILLED. Characters that MLflow does not take in names
-    become ``_``.
+    ``autopanoptic.error``; one that was stopped, interrupted or left paused is KILLED. Characters that MLflow
+    does not take in names become ``_``.
 
     A search that goes on from its journal goes on in its run, and adds what is missing of the trials before, so that
     each trial is there once.
@@ -80,8 +80,6 @@ class MLflowCallback(Callback):
                 self._log(self._parent, figures, self._tally.step)
             if self.trials and trial.id not in complete:
                 self.on_trial_start(run.history, trial)
-                for step, metrics in trial.reports:
-                    self.on_trial_report(run.history, trial, step, metrics)
                 self._end(trial)
 
     def on_trial_start(self, history: History, trial: Trial) -> None:
@@ -91,11 +89,18 @@ class MLflowCallback(Callback):
         if trial.id in self._runs:
             self._client.delete_run(self._runs.pop(trial.id))
         self._run_of(trial)
+        for step, metrics in curve(trial):
+            self.on_trial_report(history, trial, step, metrics)
 
     def on_trial_report(self, history: History, trial: Trial, step: int, metrics: Metrics) -> None:
         """Write a partial result into the trial's run."""
         if self.trials:
             self._log(self._run_of(trial), {f"report/{name}": value for name, value in metrics.items()}, step)
+
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Write what was measured into the trial's run, unless it was reported."""
+        if all(step != trial.reached for step, _ in trial.reports):
+            self.on_trial_report(history, trial, trial.reached, trial.metrics)
 
     def on_trial_end(self, history: History, trial: Trial) -> None:
         """Write the trial's figures, and close its run."""
@@ -104,9 +109,9 @@ class MLflowCallback(Callback):
             self._end(trial)
 
     def on_search_end(self, history: History, reason: str | None) -> None:
-        """Close the search's run, and those of trials that are still running."""
+        """Close the search's run, and those of trials that are still running or paused."""
         running = history.running
-        for trial in running:
+        for trial in (*running, *history.paused):
             if trial.id in self._runs:
                 self._client.set_terminated(self._runs[trial.id], "KILLED")
         self._client.set_terminated(self._parent, "KILLED" if running else "FINISHED")

@@ -32,14 +32,18 @@ class NotebookCallback(Callback):
         self._tally = Tally()
         for trial in run.history.finished:
             self._tally.see(run.history, trial)
-        self._bar = tqdm(total=run.trials, initial=run.history.n_finished, desc=run.title, unit="trial")
+        self._bar = tqdm(total=run.trials, initial=_ended(run.history), desc=run.title, unit="trial")
         self._show_best(run.history)
 
     def on_trial_end(self, history: History, trial: Trial) -> None:
         """Bring the bar up to date."""
         self._tally.see(history, trial)
         self._show_best(history)
-        self._bar.update(history.n_finished - self._bar.n)
+        self._bar.update(_ended(history) - self._bar.n)
+
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Bring the bar up to date."""
+        self._bar.update(_ended(history) - self._bar.n)
 
     def on_search_end(self, history: History, reason: str | None) -> None:
         """Leave the bar as it is."""
@@ -49,3 +53,7 @@ class NotebookCallback(Callback):
         best, main = self._tally.best, history.objectives[0].name
         if best is not None:
             self._bar.set_postfix_str(f"best {main} {best.metrics[main]:.4g}", refresh=False)
+
+
+def _ended(history: History) -> int:
+    return len(history) - history.n_running

@@ -24,7 +24,7 @@ PER_SECOND = 4
 """How often the table is drawn."""
 SHARE = 0.05
 """Of the time, at most, goes into ranking the trials."""
-STATES = (TrialState.COMPLETED, TrialState.FAILED, TrialState.STOPPED, TrialState.RUNNING)
+STATES = (TrialState.COMPLETED, TrialState.PAUSED, TrialState.FAILED, TrialState.STOPPED, TrialState.RUNNING)
 MOST_RUNNING = 8
 """Running trials that are listed."""
 
@@ -81,6 +81,14 @@ class TableCallback(Callback):
 
     def on_trial_report(self, history: History, trial: Trial, step: int, metrics: Metrics) -> None:
         """Show what the trial reported."""
+        self._board.put(trial)
+
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Show the trial as paused."""
+        self._board.put(trial)
+
+    def on_trial_promote(self, history: History, trial: Trial) -> None:
+        """Show the trial as running."""
         self._board.put(trial)
 
     def on_trial_end(self, history: History, trial: Trial) -> None:

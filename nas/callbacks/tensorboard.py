@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autopanoptic.nas.callbacks.base import Callback, SearchRun
-from autopanoptic.nas.callbacks.common import Tally, described, require
+from autopanoptic.nas.callbacks.common import Tally, curve, described, require
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial
@@ -56,9 +56,7 @@ class TensorBoardCallback(Callback):
         for trial in run.history.finished:
             self._add(run.history, trial)
             if self.trials and not any(self._folder(trial).glob(f"*{RESULT}")):
-                self._forget(trial)
-                for step, metrics in trial.reports:
-                    self.on_trial_report(run.history, trial, step, metrics)
+                self.on_trial_start(run.history, trial)
                 self._add_result(trial)
         self._search.flush()
 
@@ -66,6 +64,8 @@ class TensorBoardCallback(Callback):
         """Forget what the trial may have reported before."""
         if self.trials:
             self._forget(trial)
+            for step, metrics in curve(trial):
+                self.on_trial_report(history, trial, step, metrics)
 
     def on_trial_report(self, history: History, trial: Trial, step: int, metrics: Metrics) -> None:
         """Write a partial result into the trial's run."""
@@ -75,6 +75,11 @@ class TensorBoardCallback(Callback):
             self._open[trial.id] = self._writer(self._folder(trial))
         for name, value in metrics.items():
             self._open[trial.id].add_scalar(f"report/{name}", value, step)
+
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Write what was measured into the trial's run, unless it was reported."""
+        if all(step != trial.reached for step, _ in trial.reports):
+            self.on_trial_report(history, trial, trial.reached, trial.metrics)
 
     def on_trial_end(self, history: History, trial: Trial) -> None:
         """Write the trial's figures."""

@@ -62,6 +62,10 @@ class WandbCallback(Callback):
         values = {f"report/{name}": value for name, value in metrics.items()}
         self._run.log({"report/trial": trial.id, "report/step": step, **values})
 
+    def on_trial_pause(self, history: History, trial: Trial) -> None:
+        """Write what was measured as a row, as if it were reported."""
+        self.on_trial_report(history, trial, trial.reached, trial.metrics)
+
     def on_trial_end(self, history: History, trial: Trial) -> None:
         """Write the trial as a row."""
         self._run.log(self._row(history, trial))

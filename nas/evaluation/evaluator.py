@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.space.architecture import Architecture
 
 Metrics: TypeAlias = Mapping[str, float]
@@ -18,6 +19,10 @@ class StopTrial(Exception):
 class Report(Protocol):
     """Publishes a partial result of the running trial."""
 
+    @property
+    def context(self) -> Context:
+        """What the search tells of the trial."""
+
     def __call__(self, step: int, metrics: Metrics) -> None:
         """Publish metrics after a number of steps (epochs, chunks of images: the evaluator's own unit).
 
@@ -26,6 +31,20 @@ class Report(Protocol):
             ValueError: when the step is no whole number or a metric no finite one; where the evaluator lets it pass,
                 the trial fails.
         """
+
+
+class Unheard:
+    """A report of an evaluation that is of no search: nobody hears it.
+
+    Args:
+        context: what the evaluator is told.
+    """
+
+    def __init__(self, context: Context | None = None) -> None:
+        self.context = Context() if context is None else context
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        """Do nothing."""
 
 
 @runtime_checkable
@@ -44,8 +63,8 @@ class FunctionEvaluator:
     """Evaluates with any function.
 
     Args:
-        function: takes an architecture, or an architecture and ``report`` (see :func:`with_report`); returns a mapping
-            of metrics or one number.
+        function: takes an architecture, and ``report`` and ``context`` where it has such parameters (see
+            :func:`with_report`); returns a mapping of metrics or one number.
         metric: the name of that number.
 
     Raises:
@@ -78,17 +97,31 @@ def evaluator_of(value: Any, metric: str) -> Evaluator | None:
     return FunctionEvaluator(value, metric)
 
 
+def context_of(report: Report) -> Context:
+    """Return what the search tells of a trial; where ``report`` is a plain function, that there is no search."""
+    found: Context = getattr(report, "context", Context())
+    return found
+
+
 def with_report(function: Callable[..., Any]) -> Callable[[Any, Report], Any]:
     """Return a function of a value and ``report`` that calls one which may do without ``report``.
 
-    ``report`` is passed on where the function has a parameter of that name, or a second one without a default.
+    ``report`` is passed on where the function has a parameter of that name, or a second one without a default, and the
+    trial's :class:`Context` where it has one of the name ``context``.
     """
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some built-in functions have no signature
         return lambda value, report: function(value)
-    if "report" in parameters and parameters["report"].kind is not inspect.Parameter.POSITIONAL_ONLY:
-        return lambda value, report: function(value, report=report)
+    named = {name for name, p in parameters.items() if p.kind is not inspect.Parameter.POSITIONAL_ONLY}
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters.values() if p.kind in positional and p.default is p.empty]
-    return function if len(required) > 1 else lambda value, report: function(value)
+    required = [name for name, p in parameters.items() if p.kind in positional and p.default is p.empty]
+    second = "report" not in named and len([name for name in required if name != "context"]) > 1
+
+    def call(value: Any, report: Report) -> Any:
+        given: dict[str, Any] = {"report": report} if "report" in named else {}
+        if "context" in named:
+            given["context"] = context_of(report)
+        return function(value, report, **given) if second else function(value, **given)
+
+    return call

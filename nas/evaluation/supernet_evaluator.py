@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report, context_of, with_report
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.batch_norm import recalibrated
 from autopanoptic.nas.supernet.state import evaluating, seeded
@@ -29,7 +29,8 @@ class SupernetEvaluator:
             which mix all paths.
         forward: runs the network on one of these batches; ``network(batch)`` by default.
         seed: seeds the global generators of torch, numpy and Python for each candidate, so that loaders which shuffle
-            give all of them the same batches; afterwards the generators are as they were.
+            give all of them the same batches; a search that repeats evaluations adds the number of each. Afterwards the
+            generators are as they were.
 
     Raises:
         TypeError: when ``recalibrate_with`` can be gone through only once.
@@ -57,7 +58,7 @@ class SupernetEvaluator:
         """Return the metrics of a path."""
         supernet, network = self.supernet, self.supernet.module
         supernet.activate(architecture)
-        with seeded(self.seed):
+        with seeded(self.seed + context_of(report).repeat):
             batches = self.recalibrate_with
             own = nullcontext() if batches is None else recalibrated(supernet, batches, self.forward)
             with own, evaluating(network), torch.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from autopanoptic.nas.evaluation.evaluator import Metrics, Report, with_report
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report, context_of, with_report
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.nas.supernet.supernet import Supernet
@@ -21,7 +21,8 @@ class TrainingEvaluator:
         train: takes the network, or the network and ``report``, trains it and returns metrics.
         inherit: whether networks start from the supernet's weights; from scratch otherwise.
         seed: seeds the global generators of torch, numpy and Python for the initialisation and the training of an
-            architecture, together with the architecture's id; afterwards they are as they were.
+            architecture, together with the architecture's id and, where a search repeats evaluations, the number of
+            this one; afterwards they are as they were.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class TrainingEvaluator:
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
         """Build, train and measure one network."""
-        with seeded(self.seed + int(architecture.id, 16)):
+        with seeded(self.seed + int(architecture.id, 16) + context_of(report).repeat):
             network: nn.Module = self.supernet.subnet(architecture, inherit=self.inherit)
             found: Metrics = self._train(network, report)
             return found

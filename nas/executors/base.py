@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
 from autopanoptic.nas.evaluation.metrics import checked, whole_step
 from autopanoptic.nas.space.architecture import Architecture
@@ -15,6 +17,16 @@ from autopanoptic.nas.storage.journal import JournalError
 
 OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
 """Takes (trial id, step, metrics) and returns whether the trial shall stop."""
+
+
+OnAttribute: TypeAlias = Callable[[int, str, Any], None]
+"""Takes (trial id, name, value), of which the value is one of JSON's."""
+
+NO_CONTEXT = Context()
+
+
+def not_kept(trial_id: int, name: str, value: Any) -> None:
+    """Take an attribute outside of a search, where it is not kept."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +59,25 @@ class Executor(Protocol):
     capacity: int
     """How many trials run at a time."""
 
-    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+    def start(
+        self,
+        evaluator: Evaluator,
+        on_report: OnReport,
+        *,
+        answers: bool = True,
+        on_attribute: OnAttribute = not_kept,
+    ) -> None:
         """Get ready to run an evaluator; called before the first :meth:`submit` of each run.
 
         With ``answers=False`` no rule stops trials, so that an evaluation need not wait for what ``on_report`` returns;
         where that is True all the same, the trial ends as soon as the executor can see to it.
         """
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
-        """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included."""
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
+        """Begin an evaluation; called only while fewer than ``capacity`` are under way, results held back included.
+
+        The evaluator gets the context as ``report.context``.
+        """
 
     def has_begun(self, trial_id: int) -> bool:
         """Return whether an evaluation that was submitted has begun; False while its worker is still getting ready."""
@@ -77,31 +99,55 @@ class Executor(Protocol):
         """Abandon what is under way and free all resources."""
 
 
-def run_one(evaluator: Evaluator, trial_id: int, architecture: Architecture, on_report: OnReport) -> Outcome:
+def run_one(
+    evaluator: Evaluator,
+    trial_id: int,
+    architecture: Architecture,
+    on_report: OnReport,
+    context: Context = NO_CONTEXT,
+    on_attribute: OnAttribute = not_kept,
+) -> Outcome:
     """Evaluate an architecture; an exception becomes part of the outcome.
 
     So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
 
     Raises:
-        JournalError: when ``on_report`` raises it, also where the evaluator has caught it: that the report could not be
-            written down says nothing of the architecture.
+        JournalError: when ``on_report`` or ``on_attribute`` raises it, also where the evaluator has caught it: that
+            something could not be written down says nothing of the architecture.
     """
-    unwritten: list[JournalError] = []
+    report = _Reporter(trial_id, on_report, on_attribute, context)
+    outcome = _outcome(evaluator, trial_id, architecture, report)
+    if report.unwritten is not None:
+        raise report.unwritten
+    return outcome
 
-    def report(step: int, metrics: Metrics) -> None:
+
+class _Reporter:
+    """What an evaluator gets as ``report``."""
+
+    def __init__(self, trial_id: int, on_report: OnReport, on_attribute: OnAttribute, context: Context) -> None:
+        self._trial_id, self._on_report, self._on_attribute = trial_id, on_report, on_attribute
+        self.context = replace(context, publish=self._publish)
+        self.unwritten: JournalError | None = None
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
         number, found = whole_step(step), checked(metrics)
-        try:
-            stop = on_report(trial_id, number, found)
-        except JournalError as problem:
-            unwritten.append(problem)
-            raise
+        with self._remembering_what_is_unwritten():
+            stop = self._on_report(self._trial_id, number, found)
         if stop:
             raise StopTrial
 
-    outcome = _outcome(evaluator, trial_id, architecture, report)
-    if unwritten:
-        raise unwritten[0]
-    return outcome
+    def _publish(self, name: str, value: Any) -> None:
+        with self._remembering_what_is_unwritten():
+            self._on_attribute(self._trial_id, name, value)
+
+    @contextmanager
+    def _remembering_what_is_unwritten(self) -> Iterator[None]:
+        try:
+            yield
+        except JournalError as problem:
+            self.unwritten = self.unwritten or problem
+            raise
 
 
 def _outcome(evaluator: Evaluator, trial_id: int, architecture: Architecture, report: Report) -> Outcome:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors import launch
-from autopanoptic.nas.executors.base import OnReport, Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
-from autopanoptic.nas.executors.worker import Done, Loaded, Reported, Settings, Task
+from autopanoptic.nas.executors.worker import Attributed, Done, Loaded, Reported, Settings, Task
 from autopanoptic.nas.space.architecture import Architecture
 
 
@@ -61,7 +62,14 @@ class ProcessExecutor:
         self._workers: list[_Worker] = []
         self._outcomes: deque[Outcome] = deque()
 
-    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+    def start(
+        self,
+        evaluator: Evaluator,
+        on_report: OnReport,
+        *,
+        answers: bool = True,
+        on_attribute: OnAttribute = not_kept,
+    ) -> None:
         """Start the workers.
 
         Raises:
@@ -71,7 +79,7 @@ class ProcessExecutor:
         check_program()
         pickled, self._modules = pickled_with_needs(evaluator)
         self._settings = Settings(pickled, self.threads, answers)
-        self._on_report = on_report
+        self._on_report, self._on_attribute = on_report, on_attribute
         # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.
         atexit.register(self.stop)
         self._start_all()
@@ -105,12 +113,12 @@ class ProcessExecutor:
         self._server = server
         self._workers = [_Worker(*self._server.start_worker(place)) for place in range(self.capacity)]
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         """Give an evaluation to a free worker."""
         worker = next(w for w in self._workers if w.trial_id is None)
         worker.trial_id, worker.since = trial_id, time.perf_counter()
         with suppress(OSError):  # it died while it was idle; the server will say so
-            worker.pipe.send(Task(trial_id, architecture.to_json()))
+            worker.pipe.send(Task(trial_id, architecture.to_json(), context))
 
     def has_begun(self, trial_id: int) -> bool:
         """Return whether a worker that has imported what it needs evaluates the trial."""
@@ -148,7 +156,7 @@ class ProcessExecutor:
 
     def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            message: Loaded | Done | Reported = worker.pipe.recv()
+            message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
         except (EOFError, OSError):
             # The server says how it ended, and sees to it that it does.
             worker.pipe.close()
@@ -165,6 +173,9 @@ class ProcessExecutor:
             return
         if message.late and any(other.trial_id == message.trial_id for other in self._workers):
             return  # the trial runs again, and this is not of it
+        if isinstance(message, Attributed):
+            self._on_attribute(message.trial_id, message.name, message.value)
+            return
         stop = self._on_report(message.trial_id, message.step, message.metrics)
         if message.awaits_answer:
             with suppress(OSError):  # it died since

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import Outcome, failed, run_one
 from autopanoptic.nas.executors.groups import end_own_group, end_with_parent, lead_group
@@ -44,6 +45,7 @@ class Task:
 
     trial_id: int
     options: dict[str, Option]
+    context: Context
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ class Reported:
     awaits_answer: bool
     late: bool
     """Whether the evaluation that reports has ended."""
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What the worker sends: a value to be kept with the trial; never answered."""
+
+    trial_id: int
+    name: str
+    value: Any
+    late: bool
+    """Whether the evaluation that it comes from has ended."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +186,9 @@ class _Server:
     def serve(self) -> None:
         while True:
             task: Task = self._channel.recv()
-            report = partial(self._report, self._current)
-            outcome = run_one(self._evaluator, task.trial_id, Architecture(task.options), report)
+            report, attribute = partial(self._report, self._current), partial(self._attribute, self._current)
+            architecture = Architecture(task.options)
+            outcome = run_one(self._evaluator, task.trial_id, architecture, report, task.context, attribute)
             with self._lock:
                 self._current += 1
                 self._channel.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
@@ -186,6 +200,10 @@ class _Server:
             awaits = self._answers and not late
             self._channel.send(Reported(trial_id, step, metrics, awaits, late))
             return awaits and bool(self._channel.recv())
+
+    def _attribute(self, evaluation: int, trial_id: int, name: str, value: Any) -> None:
+        with self._lock:
+            self._channel.send(Attributed(trial_id, name, value, late=evaluation != self._current))
 
 
 def device_in_use() -> bool:

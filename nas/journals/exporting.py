@@ -15,7 +15,7 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 
 def export(journal: str | Path, path: str | Path, form: str | None = None) -> int:
-    """Write the trials of a journal, one a row: trial, state, seconds, metrics, and options by label.
+    """Write the trials of a journal, one a row, as :meth:`Result.rows` has them.
 
     Args:
         journal: of a finished or running search.
@@ -51,7 +51,12 @@ def _write_csv(rows: Rows, partial: Path) -> None:
     with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, _names(rows))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
+
+
+def _flat(value: Any) -> Any:
+    """Return a value that fits into a cell; lists and dictionaries, which attributes may be, as JSON."""
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
 def _write_json(rows: Rows, partial: Path) -> None:
@@ -62,7 +67,7 @@ def _write_parquet(rows: Rows, partial: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    columns = {_utf8(name): _column([row.get(name) for row in rows]) for name in _names(rows)}
+    columns = {_utf8(name): _column([_flat(row.get(name)) for row in rows]) for name in _names(rows)}
     parquet.write_table(pyarrow.table(columns), partial)
 
 

@@ -12,13 +12,15 @@ from autopanoptic.nas.results.described import described
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.errors import JournalError
 from autopanoptic.nas.storage.events import MISFITS, apply, checked_event, said
-from autopanoptic.nas.storage.reading import Event, lines, parsed, short
+from autopanoptic.nas.storage.reading import MORE, Event, lines, parsed, short
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
-ENDS = ("completed", "failed", "stopped")
-AFTER_REOPENING = ("reported", "restarted", "completed", "stopped")
+ENDS = ("completed", "failed", "stopped", "paused")
+AFTER_REOPENING = ("reported", "restarted", "evaluated", "completed", "stopped", "paused")
 """What shows of a failed trial that it was to run again."""
+MEASURED = ("completed", "paused")
+"""What shows of a paused trial, by its budget, that it was promoted."""
 
 
 class Problem(NamedTuple):
@@ -64,6 +66,22 @@ class Mending:
         """
         if not self._path.exists():
             raise FileNotFoundError(f"There is no journal {self._path}.")
+        unfinished = b""
+        for line, kept in self._kept_lines():
+            if unfinished:
+                yield unfinished
+            unfinished = line if kept.get(MORE) is True else b""
+            if not unfinished:
+                yield line
+        if self.history is None:
+            raise JournalError(self._no_description() if self._line else f"{self._path} is empty.")
+        if unfinished:
+            self._say("begins or continues a group whose end is lost, so a search would leave it out; it is kept")
+            yield (
+                json.dumps({name: value for name, value in (self._last or {}).items() if name != MORE}).encode() + b"\n"
+            )
+
+    def _kept_lines(self) -> Iterator[tuple[bytes, Event]]:
         for number, line in enumerate(lines(self._path), 1):
             self._line = number
             for event in self._events(line):
@@ -71,9 +89,7 @@ class Mending:
                     self.records += 1
                     self._last = kept
                     # What has not been changed stays as it stands, byte by byte.
-                    yield line if kept is event and self._intact else json.dumps(kept).encode() + b"\n"
-        if self.history is None:
-            raise JournalError(self._no_description() if self._line else f"{self._path} is empty.")
+                    yield (line if kept is event and self._intact else json.dumps(kept).encode() + b"\n"), kept
 
     def to_the_end(self) -> Mending:
         """Read all, and return this object."""
@@ -118,6 +134,11 @@ class Mending:
             self._say(f"shows that trial {numbered['trial']}, which had failed, ran again: a record of that is put in")
             apply(self.history, reopened)
             yield reopened
+        if self._lacks_promotion(numbered):
+            promoted = {"event": "promoted", "trial": numbered["trial"], "budget": numbered["budget"]}
+            self._say(f"shows that trial {numbered['trial']}, which was paused, went on: a record of that is put in")
+            apply(self.history, promoted)
+            yield promoted
         if self._fits(numbered):
             yield numbered
 
@@ -170,6 +191,13 @@ class Mending:
         failed = isinstance(number, int) and event["event"] != "asked" and self._is(number, TrialState.FAILED)
         return failed and event["event"] in AFTER_REOPENING
 
+    def _lacks_promotion(self, event: Event) -> bool:
+        assert self.history is not None
+        number, budget = event.get("trial"), event.get("budget")
+        if event["event"] not in MEASURED or not (isinstance(number, int) and self._is(number, TrialState.PAUSED)):
+            return False
+        return isinstance(budget, int) and self.history[number].reached < budget < 1 << 63
+
     def _is(self, number: int, state: TrialState) -> bool:
         assert self.history is not None
         return 0 <= number < len(self.history) and self.history[number].state is state
@@ -191,7 +219,8 @@ class Mending:
         assert self.history is not None
         number = event.get("trial")
         if event["event"] in ENDS and isinstance(number, int) and not self._is(number, TrialState.RUNNING):
-            return f"trial {number} has ended before, as {self.history[number].state.value}"
+            state = self.history[number].state
+            return f"trial {number} has ended before, as {state.value}"
         return said(problem)
 
 

@@ -18,7 +18,7 @@ from autopanoptic.nas.results.terminal import print_trials, summed_up
 from autopanoptic.nas.storage.events import end_of, replay
 from autopanoptic.nas.storage.reading import Event, Reading, cut
 
-FIELDS = ("strategy", "stopper", "objectives", "constraints", "seed")
+FIELDS = ("strategy", "stopper", "schedule", "objectives", "constraints", "seed")
 
 
 def show(path: Path, top: int) -> None:

@@ -12,10 +12,10 @@ from autopanoptic.nas.trials.trial import Trial
 
 def best_within(history: History, bounds: Sequence[Constraint], objective: str | None) -> Trial:
     """Return the best completed trial within bounds; see :meth:`Result.best_within`."""
-    if not history.n_completed:
+    if not history.leading:
         raise ValueError(f"None of the {len(history)} trials completed, so there is none to choose.")
     main = _objective(history, objective)
-    trials = _measured(history.completed, bounds)
+    trials = _measured(history.leading, bounds)
     broken = {trial.id: _violation(history, trial, bounds) for trial in trials}
     fitting = [trial for trial in trials if not broken[trial.id]]
     if fitting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -41,10 +42,11 @@ def export_optuna(journal: str | Path, storage_url: str | BaseStorage, study_nam
     that were running; it is for one process at a time.
 
     Trial n has number n, its options as categorical parameters by label, its objectives as values, what the first
-    objective was reported to be as intermediate values, its other metrics, ``seconds`` and ``error`` as user
-    attributes, and the times from the journal; stopped trials are pruned ones. By how much it breaks each constraint
-    of the search is noted in Optuna's way. Only a trial that was exported while it ran ends, for Optuna, when it is
-    brought up to date: a storage takes no other time then.
+    objective was reported to be, or measured at a budget, as intermediate values, its other metrics, ``seconds`` and
+    ``error`` as user attributes, and the times from the journal; stopped trials are pruned ones. So are paused ones
+    when the search has ended; before, they run. By how much it breaks each constraint of the search is noted in
+    Optuna's way. Only a trial that was exported while it ran ends, for Optuna, when it is brought up to date: a storage
+    takes no other time then.
 
     Args:
         journal: the journal of a search.
@@ -106,7 +108,7 @@ class _Export:
         self._result, self._header, self._journal = result, first[0], journal
         self._mark = hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:16]
         self._began = _times(events, ("asked", "restarted"))
-        self._ended = _times(events, ("completed", "failed", "stopped"))
+        self._ended = _times(events, ("completed", "failed", "stopped", "paused"))
 
     def into(self, storage: BaseStorage, name: str) -> Study:
         """Bring the study of a name up to date, or make it."""
@@ -120,11 +122,17 @@ class _Export:
         self._check(study, known)
         study.set_user_attr(MARK, self._mark)
         study_id, history = storage.get_study_id_from_name(name), self._result.history
-        for trial, exported in zip(history, known, strict=False):
+        for trial, exported in zip(map(self._settled, history), known, strict=False):
             if not exported.state.is_finished():
                 self._update(storage, storage.get_trial_id_from_study_id_trial_number(study_id, trial.id), trial)
-        study.add_trials(self._frozen(trial) for trial in history[len(known) :])
+        study.add_trials(self._frozen(self._settled(trial)) for trial in history[len(known) :])
         return study
+
+    def _settled(self, trial: Trial) -> Trial:
+        """Return a trial in a state that Optuna knows: a paused one runs, until the search has ended."""
+        if trial.state is not TrialState.PAUSED:
+            return trial
+        return replace(trial, state=TrialState.RUNNING if self._result.ended is None else TrialState.STOPPED)
 
     def _new_study(self, storage: BaseStorage, name: str) -> Study:
         import optuna
@@ -210,18 +218,24 @@ def _values(trial: Trial, history: History) -> list[float] | None:
 
 def _reports(trial: Trial, history: History) -> dict[int, float]:
     main = history.objectives[0].name
-    return {step: metrics[main] for step, metrics in trial.reports if main in metrics}
+    measured = [(rung.budget, rung.metrics) for rung in trial.rungs]
+    return {step: metrics[main] for step, metrics in (*measured, *trial.reports) if main in metrics}
 
 
 def _attributes(trial: Trial, history: History) -> dict[str, Any]:
-    if trial.state is TrialState.RUNNING:
-        return {}
-    found: dict[str, Any] = {"seconds": trial.seconds}
-    if trial.error is not None:
-        found["error"] = trial.error
-    objectives = {objective.name for objective in history.objectives}
-    others = {name: value for name, value in trial.metrics.items() if name not in objectives}
-    return {**found, **{f"{name} (metric)" if name in found else name: value for name, value in others.items()}}
+    found: dict[str, Any] = {}
+    if trial.state is not TrialState.RUNNING:
+        found["seconds"] = trial.seconds
+        if trial.error is not None:
+            found["error"] = trial.error
+        objectives = {objective.name for objective in history.objectives}
+        others = {name: value for name, value in trial.metrics.items() if name not in objectives}
+        found.update({f"{name} (metric)" if name in found else name: value for name, value in others.items()})
+        found.update({f"{name} (standard error)": value for name, value in trial.standard_errors.items()})
+    # A trial that runs has not all its own yet, whose names must not be taken.
+    taken = {"seconds", "error", *found}
+    users = {f"{name} (attribute)" if name in taken else name: value for name, value in trial.attributes.items()}
+    return {**found, **users}
 
 
 def _constraints(trial: Trial, history: History) -> dict[str, list[float]]:

@@ -22,9 +22,9 @@ NARROWEST = 1 / 250
 
 
 def history(trials: History, path: Path) -> Path:
-    """Draw the first objective of each trial and the best so far."""
+    """Draw the first objective of each trial with the largest budget, and the best so far."""
     objective = trials.objectives[0]
-    done = sorted(trials.completed, key=lambda trial: trial.id)
+    done = sorted(trials.leading, key=lambda trial: trial.id)
     numbers = [trial.id for trial in done]
     values = np.array([trial.metrics[objective.name] for trial in done])
     best = np.maximum.accumulate(values) if objective.direction == "max" else np.minimum.accumulate(values)
@@ -32,7 +32,7 @@ def history(trials: History, path: Path) -> Path:
     axes = figure.add_subplot()
     axes.plot(numbers, values, "o", markersize=4, alpha=0.6, label="trial")
     axes.step(numbers, best, where="post", color="tab:red", label="best so far")
-    lost = [trial.id for trial in trials.finished if trial.state is not TrialState.COMPLETED]
+    lost = [trial.id for trial in trials if trial.state in (TrialState.FAILED, TrialState.STOPPED)]
     if lost:
         axes.plot(lost, [0.02] * len(lost), "x", color="gray", transform=axes.get_xaxis_transform(), label="no result")
     axes.set(xlabel="trial", ylabel=_plain(objective.name))
@@ -51,7 +51,7 @@ def pareto(trials: History, path: Path) -> Path:
     ordinate, abscissa = trials.objectives[:2]
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    done = trials.completed
+    done = trials.leading
     front = sorted(trials.pareto(), key=lambda trial: trial.metrics[abscissa.name])
     axes.plot([t.metrics[abscissa.name] for t in done], [t.metrics[ordinate.name] for t in done], "o", alpha=0.4)
     axes.plot(

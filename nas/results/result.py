@@ -75,15 +75,19 @@ class Result:
     def best(self) -> Trial:
         """The best completed trial by the first objective that breaks no constraint, the earliest of equals.
 
+        In a search with budgets only trials of the largest budget are compared: the completed ones, and while there is
+        none, those that were measured with the largest budget so far (:attr:`History.leading`).
+
         Raises:
-            ValueError: when no trial completed, or all that did break a constraint.
+            ValueError: when no trial completed or was measured, or all that did break a constraint.
         """
-        best = self.history.best
-        if best is None and self.history.n_completed:
+        best, leading = self.history.best, self.history.leading
+        if best is None and leading:
             nearest = self.history.ranked()[0]
             limits = " and ".join(map(str, self.history.constraints))
+            what = "completed" if self.history.n_completed else "measured"
             raise ValueError(
-                f"None of the {self.history.n_completed} completed trials keeps {limits}; trial {nearest.id} comes "
+                f"None of the {len(leading)} {what} trials keeps {limits}; trial {nearest.id} comes "
                 f"nearest, with {dict(nearest.metrics)}."
             )
         if best is None:
@@ -108,7 +112,10 @@ class Result:
         return best_within(self.history, constraints_of(bounds), objective)
 
     def pareto(self) -> list[Trial]:
-        """Return the completed trials that break no constraint and that no other dominates, in order of the trials."""
+        """Return the completed trials that break no constraint and that no other dominates, in order of the trials.
+
+        In a search with budgets: of the trials that :attr:`best` is taken from.
+        """
         return self.history.pareto()
 
     def hypervolume(self, reference: Mapping[str, float]) -> float:
@@ -130,15 +137,24 @@ class Result:
     def rows(self) -> list[dict[str, Any]]:
         """Return one dictionary per trial: trial, state, seconds, its metrics, and its options by label.
 
-        A metric or a label whose name is taken by what stands before it is marked, as in ``"seconds (metric)"``.
+        In a search with budgets also the largest ``budget`` of the trial, at which its metrics were measured.
+        Behind them stand the standard errors of metrics that are means of several evaluations, as in ``"accuracy
+        (standard error)"``, and the attributes. A metric, a label or an attribute whose name is taken by what stands
+        before it is marked, as in ``"seconds (metric)"``.
         """
-        rows, metrics = [], {name for trial in self.history.completed for name in trial.metrics}
+        rows, metrics = [], {name for trial in self.history for name in trial.metrics}
         for trial in self.history:
             row: dict[str, Any] = {"trial": trial.id, "state": trial.state.value, "seconds": trial.seconds}
+            if trial.budget is not None:
+                row["budget"] = trial.reached
             taken = set(row)
             row.update({_marked(name, "metric", taken): value for name, value in trial.metrics.items()})
             taken |= metrics
             row.update({_marked(name, "option", taken): value for name, value in trial.architecture.items()})
+            row.update({f"{name} (standard error)": value for name, value in trial.standard_errors.items()})
+            row.update(
+                {_marked(name, "attribute", set(row) | taken): value for name, value in trial.attributes.items()}
+            )
             rows.append(row)
         return rows
 
@@ -153,8 +169,10 @@ class Result:
     def option_counts(self, top: int | None = None) -> dict[str, dict[Option, int]]:
         """Return how often each option of each choice stands among the best completed trials.
 
+        In a search with budgets: among those that :attr:`best` is taken from.
+
         Args:
-            top: how many of the best; all completed trials by default.
+            top: how many of the best; all that can be compared by default.
         """
         ranked = self.history.ranked()[:top]
         counts = {choice.label: Counter(dict.fromkeys(choice.options, 0)) for choice in self.space.choices}
@@ -180,6 +198,9 @@ class Result:
                     "metrics": dict(trial.metrics),
                     "seconds": trial.seconds,
                     "error": trial.error,
+                    **_budgets(trial),
+                    **_evaluations(trial),
+                    "attributes": dict(trial.attributes),
                 }
                 for trial in self.history
             ],
@@ -210,6 +231,20 @@ class Result:
         from autopanoptic.nas.results import plots
 
         return plots.options(self.option_counts(top), Path(path))
+
+
+def _budgets(trial: Trial) -> dict[str, Any]:
+    if trial.budget is None:
+        return {}
+    rungs = [{"budget": rung.budget, "metrics": dict(rung.metrics), "seconds": rung.seconds} for rung in trial.rungs]
+    return {"budget": trial.reached, "rungs": rungs}
+
+
+def _evaluations(trial: Trial) -> dict[str, Any]:
+    if not trial.evaluations:
+        return {}
+    evaluations = [{"metrics": dict(one.metrics), "seconds": one.seconds} for one in trial.evaluations]
+    return {"evaluations": evaluations, "standard_errors": trial.standard_errors}
 
 
 def _marked(name: str, kind: str, taken: set[str]) -> str:

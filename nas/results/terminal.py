@@ -24,6 +24,7 @@ ENDINGS = {
     "strategy": "the strategy has nothing more to propose",
     None: "running or interrupted",
 }
+COUNTED = ("completed", "paused", "failed", "stopped", "running")
 MOST_CHOICES = 60
 """Choices that are listed, unless all are asked for."""
 LONGEST_NAME = 20
@@ -70,9 +71,12 @@ def print_trials(result: Result, top: int) -> None:
 def summed_up(result: Result) -> str:
     """Return how many trials are in which state, and why the search ended."""
     states = Counter(trial.state.value for trial in result.history)
-    counts = ", ".join(f"{states[state]} {state}" for state in ("completed", "failed", "stopped", "running"))
+    # Only a search with budgets has trials that are paused.
+    counts = ", ".join(f"{states[state]} {state}" for state in COUNTED if states[state] or state != "paused")
     ending = printable(ENDINGS.get(result.ended, result.ended))
-    return f"{len(result.history)} trials of a space of {result.space.counted}: {counts} ({ending})"
+    reached = max((trial.reached for trial in result.history.leading), default=0)
+    compared = f"; compared at a budget of {reached}" if reached else ""
+    return f"{len(result.history)} trials of a space of {result.space.counted}: {counts} ({ending}){compared}"
 
 
 def _print_front(console: Console, result: Result, everything: bool) -> None:

@@ -36,7 +36,7 @@ class Attempts:
         """Take in an event that has happened before."""
         if event["event"] in ("died", "attempt_failed"):
             self._used[event["trial"]] += 1
-        elif event["event"] == "reopened":
+        elif event["event"] in ("reopened", "promoted", "evaluated"):
             self.start_anew(event["trial"])
 
     def start_anew(self, trial_id: int) -> None:
@@ -78,7 +78,7 @@ class FailureWatch:
         self._row = 0
         ended = history.finished
         self._failed = [trial for trial in ended if trial.state is TrialState.FAILED]
-        self._all = len(self._failed) == len(ended)
+        self._all = len(self._failed) == len(ended) and not any(trial.rungs for trial in history)
 
     def see(self, trial: Trial) -> None:
         """Take in a trial that has ended.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.search.interrupts import deferred_interrupt
-from autopanoptic.nas.storage.events import changed, enter
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.storage.events import changed, end_of, enter
 from autopanoptic.nas.storage.journal import Journal
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
@@ -79,10 +81,7 @@ class Ledger:
                 self.begin()
             with deferred_interrupt():
                 trial = changed(self.history, event)
-                if self.journal is not None:
-                    if not self.journal.count:
-                        self.journal.append(self._header)
-                    self.journal.append({**event, "time": round(time.time(), 3)})
+                self._write([event])
                 enter(self.history, event, trial)
             if trial is not None:
                 self.callbacks.see(self.history, event, trial)
@@ -93,6 +92,44 @@ class Ledger:
         trial = self.record(kind, trial=trial_id, **values)
         assert trial is not None
         return trial
+
+    def record_asked(self, architectures: Sequence[Architecture], budgets: Sequence[Budget | None]) -> list[Trial]:
+        """Record that trials of several architectures are asked for, of which a kill leaves all or none.
+
+        Args:
+            architectures: of the space, each once, none of which has a trial.
+            budgets: with which they begin.
+
+        Raises:
+            JournalError: when the events cannot be written; nothing has been asked for then.
+        """
+        with self.lock:
+            if self.callbacks.waiting:
+                self.begin()
+            numbered = enumerate(zip(architectures, budgets, strict=True), len(self.history))
+            trials = [Trial(number, architecture, budget=budget) for number, (architecture, budget) in numbered]
+            events = [_asked(trial) for trial in trials]
+            self._check_new(trials)
+            with deferred_interrupt():
+                self._write(events)
+                for event, trial in zip(events, trials, strict=True):
+                    enter(self.history, event, trial)
+            for event, trial in zip(events, trials, strict=True):
+                self.callbacks.see(self.history, event, trial)
+            return trials
+
+    def _check_new(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            if trial.architecture in self.history:
+                raise ValueError(f"There is a trial of this architecture already: {trial}.")
+
+    def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if self.journal is None:
+            return
+        if not self.journal.count:
+            self.journal.append(self._header)
+        now = round(time.time(), 3)
+        self.journal.append_together([{**event, "time": now} for event in events])
 
     def reopen_failed(self) -> list[int]:
         """Let the failed trials run again, and return their ids.
@@ -107,6 +144,11 @@ class Ledger:
                 self.record("reopened", trial=trial_id)
             return failed
 
+    def finish(self, reason: str) -> None:
+        """Record why the search ends, unless its journal says so last; one that had ended already stays as it is."""
+        if self.journal is not None and end_of(self.journal.last) != reason:
+            self.record("ended", reason=reason)
+
     def close(self, reason: str | None = None) -> None:
         """Tell the callbacks that the run is over, and why, and give the journal's lock back."""
         with self.lock:
@@ -115,3 +157,8 @@ class Ledger:
             finally:
                 if self.journal is not None:
                     self.journal.close()
+
+
+def _asked(trial: Trial) -> dict[str, Any]:
+    budget = {} if trial.budget is None else {"budget": trial.budget.end}
+    return {"event": "asked", "trial": trial.id, "architecture": trial.architecture.to_json(), **budget}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Any
 
 from autopanoptic.nas.evaluation.evaluator import Metrics
 from autopanoptic.nas.executors.base import Executor, Outcome
 from autopanoptic.nas.search.attempts import Attempts, FailureWatch
 from autopanoptic.nas.search.completion import Completion
+from autopanoptic.nas.search.desk import Desk
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
 from autopanoptic.nas.storage.journal import JournalError
-from autopanoptic.nas.trials.trial import Trial
+from autopanoptic.nas.trials.trial import Trial, TrialState
 
 SECONDS_BETWEEN_LOOKS = 0.1
 """At workers that are getting ready, to start the clocks of their trials."""
@@ -23,30 +24,11 @@ SECONDS_BETWEEN_LOOKS = 0.1
 logger = logging.getLogger(__name__)
 
 
-class Desk(Protocol):
-    """Where trials are asked for, reported on and told of: a search."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a trial waits to be run again."""
-
-    def ask(self) -> Trial | None:
-        """Return the next trial."""
-
-    def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
-        """Take a partial result, and return whether to stop the trial."""
-
-    def tell(
-        self, trial: Trial, metrics: Metrics | None = None, error: str | None = None, *, seconds: float = 0.0
-    ) -> Trial:
-        """Take a result."""
-
-
 class Loop:
     """One run of a search.
 
     Args:
-        desk: the search.
+        desk: where trials are asked for, reported on and told of.
         ledger: where events are recorded.
         executor: runs the evaluator, already started with :meth:`on_report`.
         limits: when it ends.
@@ -74,14 +56,14 @@ class Loop:
         self._limits, self._attempts, self._completion = limits, attempts, completion
         self._ordered, self._rule = ordered, rule
         self._watch = FailureWatch(ledger.history, max_failures)
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, None] = {}  # in the order in which they were begun
         self._getting_ready: set[int] = set()  # their workers are; their clocks do not run yet
         self._arrived: dict[int, Outcome] = {}
         self._rule_problems: dict[int, Exception] = {}
         self._expired: set[int] = set()  # longer under way than a trial may be
         self._cut_short: set[int] = set()  # by the end of the run's grace
         self._fatal: JournalError | None = None
-        self._over = self._said_late = False
+        self._ending = self._over = self._said_late = False
 
     def run(self, update: Callable[[], None]) -> str:
         """Run trials, and return why no more are begun; ``update`` is called after each."""
@@ -117,7 +99,7 @@ class Loop:
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
-            ready = min(self._under_way) if self._ordered else next(iter(self._arrived), None)
+            ready = next(iter(self._under_way)) if self._ordered else next(iter(self._arrived), None)
             if ready in self._arrived:
                 self._receive(self._arrived.pop(ready))
                 update()
@@ -129,13 +111,14 @@ class Loop:
         # A result that ordered mode holds back still occupies its place, for the same reason.
         while len(self._under_way) < self._executor.capacity:
             trials = self._limits.trials
-            if trials is not None and len(self._ledger.history) >= trials and not self._desk.waiting:
+            new = trials is None or len(self._ledger.history) < trials
+            if not new and not self._desk.waiting:
                 return "trials"
             if self._limits.no_more:
                 return "seconds"
-            trial = self._desk.ask()
+            trial = self._desk.ask(new=new)
             if trial is None:
-                return "strategy"
+                return "strategy" if new else "trials"
             self._begin(trial)
         return "room"
 
@@ -144,13 +127,13 @@ class Loop:
         if problem is not None:
             self._watch.see(self._ledger.record_trial("failed", trial.id, error=problem, seconds=0.0))
             return
-        self._under_way.add(trial.id)
+        self._under_way[trial.id] = None
         self._start(trial)
 
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
         self._getting_ready.add(trial.id)
-        self._executor.submit(trial.id, trial.architecture)
+        self._executor.submit(trial.id, trial.architecture, self._desk.context_of(trial))
         self._start_clocks()
 
     def _start_clocks(self) -> None:
@@ -211,20 +194,34 @@ class Loop:
             if self._attempts.another(trial.id):
                 self._start(self._ledger.record_trial("restarted", trial.id))
                 return
-        self._under_way.discard(trial.id)
-        if outcome.stopped:
-            self._watch.see(self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds))
-        else:
-            self._watch.see(self._desk.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds))
+        ended = self._told(trial, outcome)
+        if ended.state is not TrialState.RUNNING:
+            self._watch.see(ended)
+        elif not self._ending:
+            self._start(ended)
+
+    def _told(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Tell of an outcome; of a trial with several evaluations the next one follows."""
+        told: Trial | None = None
+        try:
+            if outcome.stopped:
+                told = self._ledger.record_trial("stopped", trial.id, seconds=outcome.seconds)
+            else:
+                told = self._desk.tell(trial, outcome.metrics, outcome.error, seconds=outcome.seconds)
+        finally:
+            if told is None or told.state is not TrialState.RUNNING:
+                self._under_way.pop(trial.id, None)
+        return told
 
     def _fail_by_rule(self, trial: Trial, outcome: Outcome) -> None:
         problem = self._rule_problems.pop(trial.id)
-        self._under_way.discard(trial.id)
+        self._under_way.pop(trial.id, None)
         self._ledger.record_trial("failed", trial.id, error=f"{self._rule}: {problem!r}", seconds=outcome.seconds)
         raise SearchError(f"The stopping rule {self._rule} failed: {problem!r}") from problem
 
     def _keep_arrived(self) -> None:
         """Write down what has come and was held back, for a finished trial is not lost; what died stays running."""
+        self._ending = True
         for trial_id in sorted(self._arrived):
             outcome = self._arrived.pop(trial_id)
             if self._attempts.event_of(outcome) is None:
@@ -235,15 +232,27 @@ class Loop:
         """Take a partial result from the executor, and return whether to end the trial."""
         with self._ledger.lock:
             if self._over:  # an interrupted trial still counts as running, and nobody would close the journal again
-                self._say_late(trial_id, step)
+                self._say_late(f"the report of step {step}", trial_id)
                 return False
             if trial_id in self._under_way and self._must_end(trial_id):
                 return True
             return self._report(trial_id, step, metrics)
 
-    def _say_late(self, trial_id: int, step: int) -> None:
+    def on_attribute(self, trial_id: int, name: str, value: Any) -> None:
+        """Take from the executor a value to be kept with a trial."""
+        with self._ledger.lock:
+            if self._over:
+                self._say_late(f"the attribute {name!r}", trial_id)
+                return
+            try:
+                self._desk.set_attribute(self._ledger.history[trial_id], name, value)
+            except JournalError as problem:
+                self._fatal = problem
+                raise
+
+    def _say_late(self, what: str, trial_id: int) -> None:
         if not self._said_late:
-            logger.warning("The run is over; the report of step %d of trial %d is dropped.", step, trial_id)
+            logger.warning("The run is over; %s of trial %d is dropped.", what, trial_id)
         self._said_late = True
 
     def _report(self, trial_id: int, step: int, metrics: Metrics) -> bool:

@@ -95,7 +95,7 @@ def _bar(console: Console, title: str, total: int | None, history: History) -> I
 
 
 def _ended(history: History) -> int:
-    return len(history) - len(history.running)
+    return len(history) - history.n_running
 
 
 def _description(history: History) -> str:
@@ -108,4 +108,6 @@ def _description(history: History) -> str:
         count = sum(trial.state is state for trial in history.finished)
         if count:
             parts.append(f"{count} {state.value}")
+    if history.paused:
+        parts.append(f"{len(history.paused)} paused")
     return ", ".join(parts)

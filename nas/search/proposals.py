@@ -10,7 +10,7 @@ from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import Strategy, exhausted
+from autopanoptic.nas.strategy import BatchStrategy, Strategy
 from autopanoptic.nas.trials.history import History
 
 PROPOSALS = 100
@@ -39,6 +39,26 @@ def propose(strategy: Strategy, space: SearchSpace, history: History, seed: int)
     )
 
 
+def propose_batch(
+    strategy: Strategy, space: SearchSpace, history: History, seed: int, count: int
+) -> list[Architecture]:
+    """Return at most so many proposals that a strategy makes at once, canonical and new; none where it makes no batch.
+
+    Of those that were tried before, break a constraint or are there twice, none is among them.
+
+    Raises:
+        ValueError: when one is not in the space, or there are more than asked for.
+    """
+    if not isinstance(strategy, BatchStrategy):
+        return []
+    numbers = range(len(history), len(history) + count)
+    proposals = strategy.propose_batch(space, history, [np.random.default_rng([seed, number]) for number in numbers])
+    if len(proposals) > count:
+        raise ValueError(f"{type(strategy).__name__} proposed {len(proposals)} architectures at once, not {count}.")
+    found = dict.fromkeys(map(space.canonical, proposals))
+    return [architecture for architecture in found if architecture not in history and space.accepts(architecture)]
+
+
 def first_ones(
     architectures: Iterable[Mapping[str, Option]], space: SearchSpace, costs: CostTable
 ) -> list[Architecture]:
@@ -54,10 +74,3 @@ def first_ones(
             why = costs.refusal(architecture) or f"it breaks {space.constraint.description}"
             raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
     return found
-
-
-def why_no_more(space: SearchSpace, history: History) -> str:
-    """Return why a strategy proposes nothing, for the log."""
-    if exhausted(space, history):
-        return "every architecture of the space has been tried"
-    return "the strategy proposes nothing more"

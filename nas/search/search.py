@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from typing import Any, overload
 
+from autopanoptic.nas.budgets.schedule import Schedule, schedule_of
 from autopanoptic.nas.callbacks.base import Callback
 from autopanoptic.nas.callbacks.calls import Callbacks
 from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
-from autopanoptic.nas.evaluation.metrics import MissingObjectiveError, checked, checked_seconds, whole_step
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
 from autopanoptic.nas.results.result import Result
+from autopanoptic.nas.search.advice import warn_of_the_end, warn_of_too_few
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
 from autopanoptic.nas.search.completion import Completion
-from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.desk import Desk
+from autopanoptic.nas.search.keeping import keepers_of
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
 from autopanoptic.nas.search.loop import Loop
+from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
-from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.search.repeats import Repeats
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
-from autopanoptic.nas.storage.events import end_of, replay
-from autopanoptic.nas.storage.header import FORMAT, check_header, library_version, search_id
-from autopanoptic.nas.storage.journal import Journal, JournalError, reading_of
+from autopanoptic.nas.stopping.racing import Racing
+from autopanoptic.nas.storage.folders import TrialFolders
+from autopanoptic.nas.storage.journal import Journal, JournalError
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
-from autopanoptic.nas.trials.trial import Trial, TrialState
-
-logger = logging.getLogger(__name__)
+from autopanoptic.nas.trials.trial import Trial
 
 
 class Search:
@@ -58,15 +58,28 @@ class Search:
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
-            search would have done. Space, strategy, stopper, objectives, constraints and seed must be those of the
-            journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does not
-            know, because it was written by an older release, may have its default.
+            search would have done. Space, strategy, stopper, budget, objectives, constraints and seed must be those of
+            the journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does
+            not know, because it was written by an older release, may have its default.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
             grid search, :class:`Evolution`, :class:`PathPriority`) not even on that. Partial results are still seen
             as they come.
         stopper: may end a trial by its partial results.
+        budget: how far trials are evaluated, in a unit of the evaluator's, such as epochs: a whole number for all of
+            them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or
+            :class:`Hyperband`. An evaluator reads it as ``context.budget``. The strategy sees the metrics of one budget
+            alone, the largest that enough trials have reached; the result ranks the trials of the largest budget.
+        repeats: how many evaluations of its architecture a trial has (with each of its budgets), one after another and
+            with different seeds, ``context.seed``. Its metrics are their means, :attr:`Trial.standard_errors` says how
+            uncertain these are, and each is written down when it has ended.
+        repeat_race: ends the evaluations of a trial early, with the means of those that it has, once it cannot be among
+            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are.
+        folder: where each trial has a folder of its own, ``context.folder``, for checkpoints and other files. Workers
+            must see it under the same path, so on several machines it lies on a disk that they share.
+        keep_best: of how many of the best trials the folders stay beside those of the front; the folders of other
+            completed and of stopped trials are removed as soon as they have ended. None for all.
         initial: architectures to try first. Where the journal exists, its own count.
         retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
         retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
@@ -80,10 +93,10 @@ class Search:
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the space, the strategy, the evaluator, the stopper or a callback is none, or ``retry_on`` no
-            exception.
-        ValueError: when the strategy or the stopper cannot do with this space or these objectives, or an initial
-            architecture is not in the space or breaks a constraint.
+        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or
+            ``retry_on`` no exception.
+        ValueError: when the strategy or the stopper cannot do with this space or these objectives, an initial
+            architecture is not in the space or breaks a constraint, or the folder is another search's.
         JournalError: when the journal is damaged or belongs to another search.
     """
 
@@ -101,6 +114,11 @@ class Search:
         seed: int = 0,
         ordered: bool = False,
         stopper: Stopper | None = None,
+        budget: Schedule | int | None = None,
+        repeats: int = 1,
+        repeat_race: Racing | None = None,
+        folder: str | Path | None = None,
+        keep_best: int | None = None,
         initial: Iterable[Mapping[str, Option]] = (),
         retries: int = 2,
         retry_on: RetryOn = (),
@@ -119,6 +137,8 @@ class Search:
         self.seed = require_whole("seed", seed)
         self.ordered = ordered
         self.stopper = stopper
+        self.budget = schedule_of(budget)
+        self.repeats = Repeats(repeats, repeat_race)
         self.retries = require_whole("retries", retries)
         require_seconds("trial_seconds", trial_seconds)
         self.trial_seconds = trial_seconds
@@ -126,39 +146,16 @@ class Search:
         strategy.check(self.space, self.objectives)
         if stopper is not None:
             stopper.check(self.objectives)
-        header = self._header()
-        history = History(self.objectives, self.costs.constraints)
+        definition = Definition(
+            self.space, strategy, self.objectives, self.costs, stopper, self.seed, self.budget, self.repeats
+        )
         self._attempts = Attempts(self.retries, retry_on)
-        reading = reading_of(journal)
-        known = None if reading is None else reading.header()
-        if reading is not None and known is not None:
-            parametrised = {"strategy": strategy, "stopper": stopper}
-            check_header(reading.path, known, header, parametrised)
-            replay(history, reading, self.space, self._attempts.see)
-            initial = known.get("initial", [])
-            header["id"] = search_id(reading.path, known)
-        opened = None if reading is None else Journal(reading)
-        self.journal = journal if isinstance(journal, Journal) else opened
-        self.initial = first_ones(initial, self.space, self.costs)
-        header["initial"] = [architecture.to_json() for architecture in self.initial]
-        self._ledger = Ledger(history, self.journal, header, Callbacks(callbacks))
-        self._again = [trial.id for trial in history.running]
-        self._ended = None if self.journal is None else end_of(self.journal.last)
-        self._late: set[int] = set()
-
-    def _header(self) -> dict[str, Any]:
-        return {
-            "event": "search",
-            "format": FORMAT,
-            "version": library_version(),
-            "id": uuid.uuid4().hex,
-            "space": self.space.to_json(),
-            "strategy": repr(self.strategy),
-            "objectives": {objective.name: objective.direction for objective in self.objectives},
-            "constraints": self.costs.to_json(),
-            "seed": self.seed,
-            "stopper": repr(self.stopper),
-        }
+        found = opened(definition, journal, initial, self._attempts.see)
+        self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
+        self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
+        keepers = keepers_of(self.folders, keep_best)
+        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks([*keepers, *callbacks]))
+        self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 
     def __enter__(self) -> Search:
         return self
@@ -173,43 +170,44 @@ class Search:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial waits to be run again, as one that was interrupted does."""
-        return any(self.history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
+        """Whether a trial that is not new waits: one that was interrupted, or that is to be promoted."""
+        return self._desk.waiting
 
     def close(self) -> None:
         """End what :meth:`ask` and :meth:`tell` began: callbacks hear of it, and the journal's lock is given back."""
         self._ledger.close()
 
-    def ask(self) -> Trial | None:
-        """Return the next trial to evaluate, and write it down as running; from any thread.
+    @overload
+    def ask(self) -> Trial | None: ...
+    @overload
+    def ask(self, count: int) -> list[Trial]: ...
+    def ask(self, count: int | None = None) -> Trial | list[Trial] | None:
+        """Return the next trial to evaluate, or several, and write them down as running; from any thread.
 
-        A trial that was running when the search was interrupted comes first, with its old id.
+        A trial that was running when the search was interrupted comes first, with its old id; then one that the
+        budget's schedule promotes. ``trial.budget`` says from where to where it is to be evaluated.
+
+        ``ask(k)`` returns a list of at most ``k`` trials. A :class:`BatchStrategy` such as
+        :class:`BayesianOptimization` proposes them at once, for little more than the price of one; a kill leaves such
+        a batch in the journal as a whole or not at all. Any other strategy proposes one after another, as ``k`` calls
+        of ``ask()`` would.
+
+        Args:
+            count: how many at most, from 1; None for one that is not in a list.
 
         Returns:
-            None when the strategy waits for running trials, or, while none runs, when the search is at its end.
+            None when the strategy waits for running trials, or, while none runs, when the search is at its end; of
+            several as many as there are, none in these cases.
 
         Raises:
             SearchError: when the strategy proposes nothing new.
             InfeasibleError: when the constraints refuse nearly everything.
-            ValueError: when the strategy proposes an architecture that is not in the space.
-            JournalError: when the journal cannot be written; nothing has been asked for then.
+            ValueError: when the strategy proposes an architecture that is not in the space, or ``count`` is no whole
+                number from 1.
+            JournalError: when the journal cannot be written; nothing has been asked for then. Of several trials those
+                that were written come first when they are asked for again.
         """
-        with self._ledger.lock:
-            while self._again:
-                trial_id = self._again[0]
-                if self.history[trial_id].state is TrialState.RUNNING:
-                    trial = self._ledger.record_trial("restarted", trial_id)
-                    self._again.pop(0)
-                    return trial
-                self._again.pop(0)  # it has been told of since
-            number = len(self.history)
-            if number < len(self.initial):
-                architecture: Architecture | None = self.initial[number]
-            else:
-                architecture = propose(self.strategy, self.space, self.history, self.seed)
-            if architecture is None:
-                return None
-            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+        return self._desk.ask() if count is None else self._desk.ask_batch(count)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Write down a partial result of a running trial; from any thread.
@@ -229,32 +227,7 @@ class Search:
                 cost that the stopper may regard cannot be worked out.
             JournalError: when the journal cannot be written.
         """
-        number, found = whole_step(step), checked(metrics)
-        with self._ledger.lock:
-            if not self._is_running(trial):
-                if not 0 <= trial.id < len(self.history):
-                    raise ValueError(f"There is no trial {trial.id} to report on.")
-                self._say_late(trial, number)
-                return False
-            costs = self._costs_for_stopper(self.history[trial.id])
-            trial = self._ledger.record_trial("reported", trial.id, step=number, metrics=found, **costs)
-            return self.stopper is not None and self.stopper.should_stop(self.history, trial, number, found)
-
-    def _costs_for_stopper(self, trial: Trial) -> dict[str, dict[str, float]]:
-        """Return a trial's costs with its first report; they are written down, as a measured cost is never the same."""
-        if self.stopper is None or trial.reports:
-            return {}
-        costs = self.costs.of(trial.architecture)
-        return {"costs": costs} if costs else {}
-
-    def _is_running(self, trial: Trial) -> bool:
-        known = 0 <= trial.id < len(self.history)
-        return known and self.history[trial.id].state is TrialState.RUNNING
-
-    def _say_late(self, trial: Trial, step: int) -> None:
-        if trial.id not in self._late:
-            self._late.add(trial.id)
-            logger.warning("Trial %d is not running any more; its report of step %d is dropped.", trial.id, step)
+        return self._desk.report(trial, step, metrics)
 
     def tell(
         self,
@@ -267,7 +240,8 @@ class Search:
     ) -> Trial:
         """Write down the result of a running trial, and return the trial as it ended; from any thread.
 
-        Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out.
+        Metrics that are not finite numbers fail the trial; so does a cost that cannot be worked out. With ``repeats``
+        the trial is running still after each evaluation but the last; :meth:`context_of` tells the next one's seed.
 
         Args:
             trial: what :meth:`ask` returned.
@@ -283,30 +257,45 @@ class Search:
                 seconds are no number from 0.
             JournalError: when the journal cannot be written; the trial is running then.
         """
-        if (metrics is not None) + (error is not None) + stopped != 1:
-            raise ValueError("Tell either metrics or an error, or that the trial was stopped.")
-        if not isinstance(error, (str, NoneType)):
-            raise TypeError(f"An error is told as a text, not as {error!r}.")
-        took = checked_seconds(seconds)
-        with self._ledger.lock:
-            if not self._is_running(trial):
-                raise ValueError(f"Trial {trial.id} is not running.")
-            trial = self.history[trial.id]
-            if stopped:
-                return self._ledger.record_trial("stopped", trial.id, seconds=took)
-            if metrics is None:
-                return self._ledger.record_trial("failed", trial.id, error=error, seconds=took)
-            return self._tell_metrics(trial, metrics, took)
+        return self._desk.tell(trial, metrics, error, stopped=stopped, seconds=seconds)
 
-    def _tell_metrics(self, trial: Trial, metrics: Metrics, seconds: float) -> Trial:
-        try:
-            found = self._completion.metrics(trial.architecture, metrics)
-        except MissingObjectiveError as problem:
-            self._ledger.record("failed", trial=trial.id, error=str(problem), seconds=seconds)
-            raise SearchError(str(problem)) from problem
-        except ValueError as problem:
-            return self._ledger.record_trial("failed", trial.id, error=str(problem), seconds=seconds)
-        return self._ledger.record_trial("completed", trial.id, metrics=found, seconds=seconds)
+    def set_attribute(self, trial: Trial, name: str, value: Any) -> Trial:
+        """Keep a value with a trial, in place of what it has under this name, and return it as it is now.
+
+        Trials of any state take attributes; from any thread. They are written to the journal.
+
+        Args:
+            trial: of this search.
+            name: such as ``"note"``.
+            value: None, a boolean, a finite number, a text, or lists and dictionaries of such.
+
+        Raises:
+            ValueError: when the name or the value is something else, or there is no such trial.
+            JournalError: when the journal cannot be written.
+        """
+        return self._desk.set_attribute(trial, name, value)
+
+    def context_of(self, trial: Trial) -> Context:
+        """Return what an evaluator of a trial is told beside its architecture: its budget, folder, seed and repeat.
+
+        For who evaluates trials of :meth:`ask`; :meth:`run` sees to it itself.
+
+        Raises:
+            ValueError: when the folder of this search has come to be another's.
+            OSError: when it cannot be made.
+        """
+        context = self._desk.context_of(trial)
+        return replace(context, publish=lambda name, value: self.set_attribute(trial, name, value))
+
+    def folder_of(self, trial: Trial) -> Path:
+        """Return where a trial's folder is, which may not be there: not yet, or not any more (see ``keep_best``).
+
+        Raises:
+            ValueError: when the search was made without ``folder``.
+        """
+        if self.folders is None:
+            raise ValueError('This search has no folder. Say where it shall be: Search(..., folder="runs/trials").')
+        return self.folders.of(trial.id)
 
     def run(
         self,
@@ -321,6 +310,8 @@ class Search:
         """Search until there are so many trials, so much time has passed, or the strategy is at its end.
 
         Trials that were asked for and not told of, by :meth:`ask` or in a run that was interrupted, are run first.
+
+        When there are so many trials, those that a schedule of budgets promotes still go on.
 
         Ctrl-C ends it at once; with a journal, the same search made again goes on. When the strategy ends the search
         before ``trials``, as where every architecture has been tried, a warning is logged; so is what the strategy has
@@ -346,9 +337,7 @@ class Search:
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
-        advice = None if trials is None else self.strategy.advise(self.space, trials)
-        if advice is not None:
-            logger.warning("%s", advice)
+        warn_of_too_few(self.strategy, self.budget, self.space, trials)
         if progress is None and self._ledger.callbacks.show_progress:
             progress = False
         self._ended = None
@@ -356,29 +345,29 @@ class Search:
             self._ledger.begin(trials, title)
             for trial_id in self._ledger.reopen_failed() if retry_failed else ():
                 self._attempts.start_anew(trial_id)
-            self._again = [trial.id for trial in self.history.running]
+            self._desk.run_again()
             loop = self._loop(limits)
             answers = self.stopper is not None
-            self.executor.start(self.evaluator, loop.on_report, answers=answers)
+            self.executor.start(self.evaluator, loop.on_report, answers=answers, on_attribute=loop.on_attribute)
             with search_progress(progress, trials, self.history, title) as update:
-                self._finish(loop.run(update))
+                self._ended = loop.run(update)
+                self._ledger.finish(self._ended)
         except KeyboardInterrupt:
             with suppress(JournalError):
                 self._ledger.record("interrupted", trials=[trial.id for trial in self.history.running])
             raise
         finally:
             self.executor.stop()
-            self._again = [trial.id for trial in self.history.running]
+            self._desk.run_again()
             self._ledger.close(self._ended)
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
-            why = why_no_more(self.space, self.history)
-            logger.warning("The search ended after %d of %d trials: %s.", len(self.history), trials, why)
+            warn_of_the_end(self.space, self.history, trials)
         return self.result()
 
     def _loop(self, limits: Limits) -> Loop:
         return Loop(
-            self,
+            self._desk,
             self._ledger,
             self.executor,
             limits,
@@ -388,12 +377,6 @@ class Search:
             max_failures=self.max_failures,
             rule=repr(self.stopper),
         )
-
-    def _finish(self, reason: str) -> None:
-        self._ended = reason
-        # A search that had ended already leaves its journal as it is.
-        if self.journal is not None and end_of(self.journal.last) != reason:
-            self._ledger.record("ended", reason=reason)
 
     def result(self) -> Result:
         """Return what has been found so far."""

@@ -1,4 +1,4 @@
-"""How trials are compared at a rung of successive halving."""
+"""How trials are compared at a rung of successive halving: for a stopping rule, and for promotions."""
 
 from __future__ import annotations
 
@@ -50,6 +50,39 @@ def _n_better_by_fronts(gains: NDArray[np.float64], own: Point, spread: str) -> 
     better = _order(points[members], spread)
     own_place = better[np.searchsorted(members, place)]
     return int(counts[front < front[place]].sum() + counts[members][better < own_place].sum())
+
+
+def best_first(points: Sequence[Point], count: int, spread: str) -> list[int]:
+    """Return the places of the best of some points, best first; equal ones keep their order.
+
+    With several objectives by front, then by ``spread`` within one, as in MO-ASHA (Schmucker et al. 2021). What breaks
+    the constraints less is better, whatever its objectives.
+
+    Args:
+        points: all that have come to a rung.
+        count: how many of the best are wanted.
+        spread: what orders a front, ``"epsilon-net"`` or ``"crowding"``.
+    """
+    if not points or len(points[0]) == 2:
+        return sorted(range(len(points)), key=lambda place: points[place], reverse=True)[:count]
+    feasible = [place for place, point in enumerate(points) if point[0] == 0]
+    order = _by_fronts(np.array([points[place][1:] for place in feasible]), count, spread) if feasible else []
+    broken = sorted((place for place, point in enumerate(points) if point[0] < 0), key=lambda place: -points[place][0])
+    return [*(feasible[place] for place in order), *broken][:count]
+
+
+def _by_fronts(gains: NDArray[np.float64], count: int, spread: str) -> list[int]:
+    points, where = np.unique(gains, axis=0, return_inverse=True)
+    front, found = fronts(points), list[int]()
+    for number in range(int(front.max()) + 1):
+        if len(found) >= count:
+            break
+        members = np.flatnonzero(front == number)
+        place = np.full(len(points), -1.0)
+        place[members] = _order(points[members], spread)
+        own = np.flatnonzero((front == number)[np.ravel(where)])
+        found += own[np.argsort(place[np.ravel(where)[own]], kind="stable")].tolist()
+    return found
 
 
 def _order(points: NDArray[np.float64], spread: str) -> NDArray[np.float64]:

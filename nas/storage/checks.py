@@ -32,6 +32,10 @@ def _is_whole(value: Any) -> bool:
     return type(value) is int
 
 
+def _is_budget(value: Any) -> bool:
+    return _is_whole(value) and 0 < value < 1 << 63
+
+
 def _is_number(value: Any) -> bool:
     return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 1 << 1000)
 
@@ -63,12 +67,17 @@ def _are_whole(value: Any) -> bool:
 _Field = tuple[Callable[[Any], bool], str]
 _TRIAL: dict[str, _Field] = {"trial": (_is_whole, "the number of a trial")}
 _METRICS: dict[str, _Field] = {"metrics": (_are_numbers, "an object of finite numbers")}
+_BUDGET: dict[str, _Field] = {"budget": (_is_budget, "a whole number above 0")}
 _FIELDS: dict[str, dict[str, _Field]] = {
     "asked": {**_TRIAL, "architecture": (_is_object, "an object")},
     "reported": {**_TRIAL, **_METRICS, "step": (_is_whole, "a whole number")},
     "restarted": _TRIAL,
     "reopened": _TRIAL,
     "completed": {**_TRIAL, **_METRICS},
+    "evaluated": {**_TRIAL, **_METRICS},
+    "annotated": {**_TRIAL, "attributes": (_is_object, "an object")},
+    "paused": {**_TRIAL, **_METRICS, **_BUDGET},
+    "promoted": {**_TRIAL, **_BUDGET},
     "failed": {**_TRIAL, "error": (_is_text, "a text")},
     "stopped": _TRIAL,
     "died": _TRIAL,
@@ -76,8 +85,10 @@ _FIELDS: dict[str, dict[str, _Field]] = {
 }
 _WHERE_GIVEN: dict[str, _Field] = {
     "seconds": (_is_number, "a finite number"),
+    **_BUDGET,
     "time": (_is_time, "a number of seconds since 1970 that a date can be made of"),
     "costs": (_are_numbers, "an object of finite numbers"),
+    "evaluation": (_are_numbers, "an object of finite numbers"),
     "error": (_is_text_or_none, "a text"),
     "reason": (_is_text_or_none, "a text"),
     "trials": (_are_whole, "a list of numbers of trials"),

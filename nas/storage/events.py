@@ -11,8 +11,18 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.checks import check_fields
 from autopanoptic.nas.storage.errors import JournalError
 from autopanoptic.nas.storage.reading import short
+from autopanoptic.nas.trials.budget import Budget
+from autopanoptic.nas.trials.evaluations import Evaluation
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.trial import Trial, TrialState, reports_of
+from autopanoptic.nas.trials.trial import (
+    Trial,
+    TrialState,
+    begun_again,
+    evaluated,
+    measured,
+    promoted,
+    reports_of,
+)
 
 INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended"})
 
@@ -20,9 +30,13 @@ INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended
 def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     """Return the trial that an event leads to, which may yet be refused; changes nothing.
 
-    The events: ``asked`` (trial, architecture), ``reported`` (trial, step, metrics, and costs with the first one that
-    a stopping rule sees), ``restarted`` (trial; its reports are void), ``completed`` (trial, metrics, seconds),
-    ``failed`` (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
+    The events: ``asked`` (trial, architecture, and its budget where the search has budgets), ``reported`` (trial, step,
+    metrics, and costs with the first one that a stopping rule sees), ``restarted`` (trial; its reports are void, but
+    for those before it was last paused), ``evaluated`` (trial, metrics, seconds; one of several evaluations, behind
+    which the next begins), ``annotated`` (trial, attributes; whatever its state), ``completed`` (trial, metrics,
+    seconds, its budget, and the last evaluation where the metrics are the means of several), ``paused`` (the same,
+    with a budget that is not the largest), ``promoted`` (trial, budget; one that was paused runs again), ``failed``
+    (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
     Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
     (trial, error; it is tried again), ``interrupted`` (trials) and ``ended`` (reason).
 
@@ -37,8 +51,7 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     if kind in INFORMING:
         return None
     if kind == "asked":
-        options = event["architecture"]
-        trial = Trial(event["trial"], options if isinstance(options, Architecture) else Architecture(options))
+        trial = _asked(event)
         history.check_add(trial)
         return trial
     if not 0 <= event["trial"] < len(history):
@@ -46,27 +59,67 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     trial = _changed(history[event["trial"]], event)
     if kind == "reopened":
         history.check_reopen(trial.id)
-    else:
+    elif kind == "promoted":
+        history.check_promote(trial)
+    elif kind != "annotated":
         history.check_update(trial)
     return trial
 
 
+def _asked(event: Mapping[str, Any]) -> Trial:
+    """Return the trial that an event ``asked`` begins."""
+    options = event["architecture"]
+    architecture = options if isinstance(options, Architecture) else Architecture(options)
+    return Trial(event["trial"], architecture, budget=Budget(0, event["budget"]) if "budget" in event else None)
+
+
 def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
     kind, seconds = event["event"], event.get("seconds", 0.0)
+    if kind in _MEASURED:
+        _check_budget(trial, event)
+        _check_names(trial, event.get("evaluation"))
+        return measured(trial, _MEASURED[kind], event["metrics"], seconds, event.get("evaluation"))
+    if kind == "evaluated":
+        _check_names(trial, event["metrics"])
+        return evaluated(trial, Evaluation(event["metrics"], seconds))
+    if kind == "annotated":
+        return replace(trial, attributes={**trial.attributes, **event["attributes"]})
+    if kind == "promoted":
+        return promoted(trial, event["budget"])
     if kind == "reported":
         reports = reports_of(trial.reports).followed_by(event["step"], event["metrics"])
         return replace(trial, reports=reports, costs=event.get("costs", trial.costs))
-    if kind == "restarted":
-        return replace(trial, reports=(), costs={})
-    if kind == "reopened":
-        return Trial(trial.id, trial.architecture)
-    if kind == "completed":
-        return replace(trial, state=TrialState.COMPLETED, metrics=event["metrics"], seconds=seconds)
+    if kind in ("restarted", "reopened"):
+        return begun_again(trial)
     if kind == "failed":
-        return replace(trial, state=TrialState.FAILED, error=event["error"], seconds=seconds)
+        return replace(trial, state=TrialState.FAILED, error=event["error"], seconds=trial.seconds + seconds)
     if kind == "stopped":
-        return replace(trial, state=TrialState.STOPPED, seconds=seconds)
+        return replace(trial, state=TrialState.STOPPED, seconds=trial.seconds + seconds)
     raise JournalError(f"Unknown event {kind!r}; it was written by a newer release.")
+
+
+_MEASURED = {"completed": TrialState.COMPLETED, "paused": TrialState.PAUSED}
+
+
+def _check_budget(trial: Trial, event: Mapping[str, Any]) -> None:
+    """Refuse a result at another budget than the one with which the trial is evaluated."""
+    ours = None if trial.budget is None else trial.budget.end
+    if event.get("budget") != ours:
+        raise ValueError(
+            f"Trial {trial.id} has a budget of {ours}, but was {event['event']} with {event.get('budget')}."
+        )
+
+
+def _check_names(trial: Trial, metrics: Mapping[str, float] | None) -> None:
+    """Refuse an evaluation with other metrics than those before it; None for the only one of its trial."""
+    if metrics is None and not trial.evaluations:
+        return
+    ours = trial.evaluations[0].metrics.keys() if trial.evaluations else (metrics or {}).keys()
+    if metrics is None or metrics.keys() != ours:
+        found = None if metrics is None else sorted(metrics)
+        raise ValueError(
+            f"The evaluations of trial {trial.id} have the metrics {sorted(ours)}, but another has {found}."
+        )
 
 
 def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> None:
@@ -77,6 +130,10 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
         history.add(trial)
     elif event["event"] == "reopened":
         history.reopen(trial.id)
+    elif event["event"] == "promoted":
+        history.promote(trial)
+    elif event["event"] == "annotated":
+        history.annotate(trial)
     else:
         history.update(trial)
 

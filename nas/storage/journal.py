@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from autopanoptic.nas.storage.errors import JournalError as JournalError
 from autopanoptic.nas.storage.lock import FileLock, LockedError
-from autopanoptic.nas.storage.reading import Event, Reading
+from autopanoptic.nas.storage.reading import MORE, Event, Reading, parsed
 
 
 class Journal:
@@ -68,18 +68,27 @@ class Journal:
             TypeError: when the event holds what JSON has no words for.
             ValueError: when it holds NaN or infinity, of which the same is true.
         """
-        line = json.dumps(dict(event), allow_nan=False).encode() + b"\n"
+        self.append_together([event])
+
+    def append_together(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Write several events of which a kill leaves all or none.
+
+        Raises:
+            JournalError, TypeError, ValueError: as :meth:`append`; none of them is written then.
+        """
+        marked = [*({**event, MORE: True} for event in events[:-1]), *events[-1:]]
+        lines = b"".join(json.dumps(dict(event), allow_nan=False).encode() + b"\n" for event in marked)
         try:
-            _write(self._opened(), line)
+            _write(self._opened(), lines)
         except OSError as problem:
             self._take_back()
             raise self._unwritable(problem) from problem
         except BaseException:
             self._take_back()
             raise
-        self._length += len(line)
-        self.count += 1
-        self.last = dict(event)
+        self._length += len(lines)
+        self.count += len(marked)
+        self.last = dict(marked[-1]) if marked else self.last
 
     def acquire(self) -> None:
         """Take the lock now, which the next :meth:`append` would take.
@@ -126,17 +135,17 @@ class Journal:
 
     def _open_locked(self) -> FileIO:
         size = self.path.stat().st_size if self.path.exists() else 0
-        # What stands behind the last whole line is what a killed writer has left.
-        if size < self._length or (size > self._length and b"\n" in self._behind()):
+        if size < self._length or (size > self._length and not self._is_left_by_a_kill()):
             raise JournalError(f"{self.path} has changed since this search read it. Make the search again.")
         file = FileIO(self.path, "ab")
         file.truncate(self._length)
         return file
 
-    def _behind(self) -> bytes:
+    def _is_left_by_a_kill(self) -> bool:
+        """Whether what stands behind the last event is the beginning of a line or of a group."""
         with self.path.open("rb") as file:
             file.seek(self._length)
-            return file.read()
+            return all(_has_more(line) for line in file if line.endswith(b"\n"))
 
     def close(self) -> None:
         """Close the file and give back the lock; a later :meth:`append` takes it again."""
@@ -153,6 +162,13 @@ def reading_of(journal: str | Path | Journal | None) -> Reading | None:
     if journal is None:
         return None
     return journal.reading() if isinstance(journal, Journal) else Reading(Path(journal).absolute())
+
+
+def _has_more(line: bytes) -> bool:
+    try:
+        return parsed(line, "it", remedy="").get(MORE) is True
+    except JournalError:
+        return False
 
 
 def _write(file: FileIO, line: bytes) -> None:

@@ -11,11 +11,15 @@ from autopanoptic.nas.storage.errors import JournalError
 
 Event: TypeAlias = dict[str, Any]
 
+MORE = "more"
+"""The field of an event that counts only together with the one behind it."""
+
 
 class Reading:
     """The events of a journal's file, in their order; each iteration reads the file anew.
 
-    A last line that a kill cut short is left out. A file that is not there has no events.
+    A last line that a kill cut short is left out, and so are the last events where they are the beginning of a group
+    that was to be written as a whole (each but its last has ``"more": true``). A file that is not there has no events.
 
     Args:
         path: the file.
@@ -43,12 +47,21 @@ class Reading:
 
     def __iter__(self) -> Iterator[Event]:
         self._start()
+        group: list[tuple[Event, int]] = []
         for line in lines(self.path):
             if not line.endswith(b"\n") or self.length == self._end:
                 return
-            event = parsed(line, f"{self.path}, line {self.count + 1}", remedy=_remedy(self.count))
+            number = self.count + len(group) + 1
+            event = parsed(line, f"{self.path}, line {number}", remedy=_remedy(number - 1))
+            group.append((event, len(line)))
+            if event.get(MORE) is not True:
+                yield from self._counted(group)
+                group.clear()
+
+    def _counted(self, group: list[tuple[Event, int]]) -> Iterator[Event]:
+        for event, length in group:
             self.count += 1
-            self.length += len(line)
+            self.length += length
             self.last = event
             if self.first is None:
                 self.first = event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,10 @@ class Acquisition:
         """Return the acquisition at n encodings, shape (n,)."""
         mean, sd = self.process.predict(encoded)
         return log_expected_improvement(mean, sd, self.best) + encoded @ self.log_prior
+
+    def believing(self, encoded: Array) -> Acquisition:
+        """Return the acquisition when n encodings are pending, which is nowhere larger than this one."""
+        return replace(self, process=self.process.joined_by(encoded))
 
     def bound(self, encoded: Array) -> Array:
         """Return what the acquisition at n encodings cannot exceed, shape (n,); costs much less.

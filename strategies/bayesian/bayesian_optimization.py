@@ -12,11 +12,11 @@ from scipy import special, stats
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import HistoryMemo, Strategy, require_count, too_few_trials, unseen
+from autopanoptic.nas.strategy import BatchStrategy, HistoryMemo, require_count, too_few_trials, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.bayesian.acquisition import Acquisition
-from autopanoptic.strategies.bayesian.climb import PARENTS, climb
+from autopanoptic.strategies.bayesian.climb import PARENTS, climb_batch
 from autopanoptic.strategies.bayesian.gaussian_process import (
     Array,
     GaussianProcess,
@@ -34,7 +34,7 @@ AUGMENTATION = 0.05
 
 
 @dataclass(frozen=True)
-class BayesianOptimization(Strategy):
+class BayesianOptimization(BatchStrategy):
     """Models the trials by a Gaussian process, and tries what promises the largest improvement.
 
     The first ``initial`` trials are random. From then on:
@@ -46,7 +46,8 @@ class BayesianOptimization(Strategy):
       The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
       with each trial, from 40 trials on with every second, from 60 on with every third, and so on.
     - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
-      if they had given the mean (Kriging believer), so that workers spread.
+      if they had given the mean (Kriging believer), so that workers spread. So do, in a batch (``Search.ask(k)``), the
+      architectures before; the model is learned once for all of them.
     - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
       random architectures, and a local search from both; see :func:`autopanoptic.strategies.bayesian.climb.climb`.
       Either way a constraint is only asked about those that come to be the best.
@@ -89,24 +90,73 @@ class BayesianOptimization(Strategy):
 
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
-        if len(history) < self.initial or not history.n_completed or space.has_at_most(len(history)):
+        if self._knows_nothing(space, history):
             return unseen(space, history, rng)
-        acquisition = self.acquisition(space, history, rng)
+        found = self._best(space, history, self.acquisition(space, history, rng), [rng])
+        if found or space.has_at_most(WHOLE):
+            return found[0] if found else None
+        return unseen(space, history, rng)
+
+    def propose_batch(
+        self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]
+    ) -> list[Architecture]:
+        """Return architectures each of which counts as pending for those behind it, from one model.
+
+        The first is that of :meth:`propose`. With one objective those behind it cost a few more values of the
+        acquisition each; with several they have weights of their own, but the relevances of the first.
+        """
+        if self._knows_nothing(space, history):
+            return []
+        if len(history.objectives) == 1:
+            return self._best(space, history, self.acquisition(space, history, rngs[0]), rngs)
+        found: list[Architecture] = []
+        learned: Hyperparameters | None = None
+        for rng in rngs:
+            acquisition = self.acquisition(space, history, rng, learned)
+            learned = acquisition.process.hyperparameters
+            pending = acquisition.believing(space.encode(found)) if found else acquisition
+            found += self._best(space, history, pending, [rng], found)
+        return found
+
+    def _knows_nothing(self, space: SearchSpace, history: History) -> bool:
+        return len(history) < self.initial or not history.n_completed or space.has_at_most(len(history))
+
+    def _best(
+        self,
+        space: SearchSpace,
+        history: History,
+        acquisition: Acquisition,
+        rngs: Sequence[np.random.Generator],
+        pending: Sequence[Architecture] = (),
+    ) -> list[Architecture]:
+        """Return the untried architectures of the largest acquisition, one for each generator as far as there are."""
         if space.has_at_most(WHOLE):
             whole = self._wholes.get(history, space, lambda: WholeSpace(space))
-            return whole.best(history, acquisition, rng)
+            return whole.batch(history, acquisition, rngs, pending)
         parents = [trial.architecture for trial in history.ranked()[:PARENTS]]
-        found = climb(space, history, acquisition, parents, rng, self.candidates)
-        return unseen(space, history, rng) if found is None else found
+        return climb_batch(space, history, acquisition, parents, rngs, self.candidates, pending)
 
-    def acquisition(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Acquisition:
-        """Return what the next proposal maximises; ``rng`` draws the weights of several objectives.
+    def acquisition(
+        self,
+        space: SearchSpace,
+        history: History,
+        rng: np.random.Generator,
+        learned: Hyperparameters | None = None,
+    ) -> Acquisition:
+        """Return what the next proposal maximises.
 
         At least one trial must have completed.
+
+        Args:
+            space: the search space.
+            history: the trials; those that run count as if they had given the mean.
+            rng: draws the weights of several objectives.
+            learned: hyperparameters to use; None to learn them.
         """
         weights = rng.dirichlet(np.ones(len(history.objectives))) if len(history.objectives) > 1 else np.ones(1)
         observed = [t for t in history.finished if t.state in (TrialState.COMPLETED, TrialState.STOPPED)]
-        learned = self._learn(space, history, observed, weights)
+        if learned is None:
+            learned = self._learn(space, history, observed, weights)
         encoded, targets = _data(space, history, observed, weights, TRIALS)
         process = GaussianProcess(learned, encoded, targets)
         running = space.encode(trial.architecture for trial in history.running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -254,3 +255,19 @@ class GaussianProcess:
         return GaussianProcess(
             self.hyperparameters, np.vstack([self.encoded, encoded]), np.append(self.targets, self.mean(encoded))
         )
+
+    def joined_by(self, encoded: Array) -> GaussianProcess:
+        """Return what :meth:`believing` does, but for rounding, in O(n**2 m): the Cholesky factor is prolonged."""
+        kernel, known, new = self.hyperparameters.kernel, len(self.targets), len(encoded)
+        corner = kernel(encoded, encoded)
+        corner[np.diag_indices_from(corner)] += self.hyperparameters.noise + JITTER
+        cross = linalg.solve_triangular(self._cholesky, kernel(self.encoded, encoded), lower=True, check_finite=False)
+        longer = copy(self)
+        longer.encoded = np.vstack([self.encoded, encoded])
+        longer.targets = np.append(self.targets, self.mean(encoded))
+        longer.coefficients = np.append(self.coefficients, np.zeros(new))  # what was expected teaches nothing
+        longer._cholesky = np.zeros((known + new, known + new), order="F")
+        longer._cholesky[:known, :known] = self._cholesky
+        longer._cholesky[known:, :known] = cross.T
+        longer._cholesky[known:, known:] = linalg.cholesky(corner - cross.T @ cross, lower=True, check_finite=False)
+        return longer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,16 +46,60 @@ class WholeSpace:
 
     def best(self, history: History, acquisition: Acquisition, rng: np.random.Generator) -> Architecture | None:
         """Return the untried architecture of the largest acquisition; None where all have been tried."""
-        rows = self.untried(history)
+        return next(iter(self.batch(history, acquisition, [rng])), None)
+
+    def batch(
+        self,
+        history: History,
+        acquisition: Acquisition,
+        rngs: Sequence[np.random.Generator],
+        pending: Sequence[Architecture] = (),
+    ) -> list[Architecture]:
+        """Return an untried architecture for each generator, each the best where those before it are pending.
+
+        What is pending makes no acquisition larger. So a value that was worked out for one bounds it for those that
+        follow, and they cost little more.
+
+        Args:
+            history: what has been tried.
+            acquisition: what is to be large.
+            rngs: break ties.
+            pending: untried architectures that are not to be proposed again.
+        """
+        rows = np.setdiff1d(self.untried(history), [self._row[architecture] for architecture in pending])
         bounds = self._bounds(acquisition, rows)
+        found: list[Architecture] = []
+        for rng in rngs:
+            index = self._first_accepted(rows, bounds, acquisition, rng)
+            if index is None:
+                break
+            found.append(self.architectures[rows[index]])
+            if len(found) < len(rngs):
+                acquisition = acquisition.believing(self._encoded(rows[[index]]))
+                rows, bounds = np.delete(rows, index), np.delete(bounds, index)
+        return found
+
+    def _first_accepted(
+        self, rows: NDArray[np.intp], bounds: Array, acquisition: Acquisition, rng: np.random.Generator
+    ) -> int | None:
+        """Return the place among the rows of the best that is accepted, and tighten the bounds of those looked at."""
+
+        def exact(some: NDArray[np.intp]) -> Array:
+            values = acquisition(self._encoded(rows[some]))
+            tightened[some] = values
+            return values
+
+        tightened = bounds.copy()
         block = max(1, min(BLOCK, CELLS // self._space.one_hot.width))
-        for index in descending(bounds, lambda some: acquisition(self._encoded(rows[some])), rng, block):
-            row = int(rows[index])
-            if row not in self._accepted:
-                self._accepted[row] = self._space.accepts(self.architectures[row])
-            if self._accepted[row]:
-                return self.architectures[row]
-        return None
+        order = descending(bounds, exact, rng, block)
+        found = next((index for index in order if self._accepts(int(rows[index]))), None)
+        bounds[:] = tightened
+        return found
+
+    def _accepts(self, row: int) -> bool:
+        if row not in self._accepted:
+            self._accepted[row] = self._space.accepts(self.architectures[row])
+        return self._accepted[row]
 
     def _encoded(self, rows: NDArray[np.intp]) -> Array:
         return self._space.one_hot.rows(self._places[rows])

@@ -7,16 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import Strategy
+from autopanoptic.nas.strategy import BatchStrategy, Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay, require_valid
 
 Make: TypeAlias = Callable[[], Strategy]
+
+BATCH = 4
+"""How many architectures are asked for at a time."""
 
 
 class Check(Protocol):
@@ -272,6 +277,29 @@ def check_objectives(make: Make, *, seed: int = 0, max_trials: int = 60) -> None
         Simulation(make(), NESTED, seed, objectives=several, workers=2).run(max_trials)
 
 
+def check_batches(make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
+    """A :class:`BatchStrategy` proposes valid architectures, each once, and the same when it is asked again."""
+    if not isinstance(make(), BatchStrategy):
+        return
+    for space in (FLAT, NESTED, SMALL, *CONSTRAINED[:2]):
+        recorded = Simulation(make(), space, seed, workers=3).run(max_trials)
+        for events, _ in recorded.calls[:: max(1, len(recorded.calls) // 4)]:
+            history = replay(recorded.objectives, recorded.events[:events])
+            batch, again = (_batch(make(), space, history, seed) for _ in range(2))
+            if batch != again:
+                raise AssertionError(f"A batch must be a function of the history, but {batch!r} became {again!r}.")
+            if len(batch) > BATCH or len(set(batch)) < len(batch):
+                raise AssertionError(f"A batch of {BATCH} must have at most so many, each once: {batch!r}.")
+            for proposed in batch:
+                require_valid(proposed, space, history)
+
+
+def _batch(strategy: Strategy, space: SearchSpace, history: History, seed: int) -> list[Architecture]:
+    assert isinstance(strategy, BatchStrategy)
+    numbers = range(len(history), len(history) + BATCH)
+    return strategy.propose_batch(space, history, [np.random.default_rng([seed, number]) for number in numbers])
+
+
 def _accepts(strategy: Strategy, objectives: Sequence[Objective]) -> bool:
     try:
         strategy.check(NESTED, objectives)
@@ -308,4 +336,5 @@ CHECKS: tuple[Check, ...] = (
     check_read_only,
     check_shared_state,
     check_objectives,
+    check_batches,
 )

@@ -14,13 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
-from autopanoptic.nas.executors.base import OnReport, Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, Started, WorkerActor
 from autopanoptic.nas.executors.ray.connection import Connection, require_ray
 from autopanoptic.nas.executors.ray.resources import resources_of
-from autopanoptic.nas.executors.worker import Done, Loaded, Reported, Task
+from autopanoptic.nas.executors.worker import Attributed, Done, Loaded, Reported, Task
 from autopanoptic.nas.space.architecture import Architecture
 
 MOST_DEATHS_BEFORE_READY = 3
@@ -92,7 +93,14 @@ class RayExecutor:
         self._evaluator: Any = None
         self._early_deaths = 0
 
-    def start(self, evaluator: Evaluator, on_report: OnReport, *, answers: bool = True) -> None:
+    def start(
+        self,
+        evaluator: Evaluator,
+        on_report: OnReport,
+        *,
+        answers: bool = True,
+        on_attribute: OnAttribute = not_kept,
+    ) -> None:
         """Connect to Ray, and have the workers started.
 
         Raises:
@@ -101,7 +109,7 @@ class RayExecutor:
             ValueError: when this machine, without a cluster, has not the resources for so many workers.
         """
         pickled, _ = pickled_with_needs(evaluator)
-        self._on_report, self._answers = on_report, answers
+        self._on_report, self._on_attribute, self._answers = on_report, on_attribute, answers
         self._connection.open(max(1, math.ceil(self.capacity * self.resources.num_cpus)))
         try:
             self._check_room()
@@ -141,9 +149,9 @@ class RayExecutor:
             self._keeps = False
             self._connection.close()
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         """Give an evaluation to a worker that is ready and free, or to the first that comes to be."""
-        self._waiting.append(Task(trial_id, architecture.to_json()))
+        self._waiting.append(Task(trial_id, architecture.to_json(), context))
         self._give_out()
 
     def _give_out(self) -> None:
@@ -197,7 +205,7 @@ class RayExecutor:
             if worker in self._workers:  # it may have been replaced by the one before
                 self._take(worker, message)
 
-    def _take(self, worker: _Worker, message: Started | Loaded | Done | Reported) -> None:
+    def _take(self, worker: _Worker, message: Started | Loaded | Done | Reported | Attributed) -> None:
         if isinstance(message, Started):
             worker.pid = message.pid
         elif isinstance(message, Loaded):
@@ -208,7 +216,11 @@ class RayExecutor:
             if message.spent:
                 self._replace(worker)
         elif not (message.late and (worker.trial_id is None or self._is_under_way(message.trial_id))):
-            self._take_report(worker, message)  # else the trial runs again, or its result has not been seen yet
+            # else the trial runs again, or its result has not been seen yet
+            if isinstance(message, Attributed):
+                self._on_attribute(message.trial_id, message.name, message.value)
+            else:
+                self._take_report(worker, message)
 
     def _is_under_way(self, trial_id: int) -> bool:
         return self.has_begun(trial_id) or any(task.trial_id == trial_id for task in self._waiting)

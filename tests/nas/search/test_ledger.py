@@ -45,7 +45,7 @@ def on_disk(path: Path) -> History:
         ({"kind": "failed", "trial": 2, "error": "x", "seconds": float("nan")}, ValueError),
         ({"kind": "reopened", "trial": 0}, ValueError),
         ({"kind": "reopened", "trial": 2}, ValueError),
-        ({"kind": "promoted", "trial": 2}, JournalError),
+        ({"kind": "transmuted", "trial": 2}, JournalError),
     ],
 )
 def test_what_is_refused_is_neither_written_nor_applied(

@@ -13,6 +13,7 @@ import pytest
 from autopanoptic.nas import (
     Architecture,
     Choice,
+    Context,
     Executor,
     GridSearch,
     InlineExecutor,
@@ -22,7 +23,7 @@ from autopanoptic.nas import (
     SearchSpace,
     TrialState,
 )
-from autopanoptic.nas.executors.base import Outcome
+from autopanoptic.nas.executors.base import NO_CONTEXT, Outcome
 from autopanoptic.nas.search.limits import Limits
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -80,11 +81,11 @@ class Hanging(InlineExecutor):
 
     capacity = 3
 
-    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
-        super().start(evaluator, on_report, answers=answers)
+    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
+        super().start(evaluator, on_report, answers=answers, **others)
         self.ended = list[Outcome]()
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         if trial_id != 1:
             self.ended.append(Outcome(trial_id, {"value": float(trial_id)}))
 
@@ -154,7 +155,7 @@ class Failing(Hanging):
 
     capacity = 4
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         self.ended.append(Outcome(trial_id, {"value": 1.0} if trial_id == 3 else None, None if trial_id == 3 else "no"))
 
 
@@ -169,8 +170,8 @@ def test_what_has_ended_is_kept_when_failures_end_the_search(tmp_path: Path) -> 
 class GettingReady(InlineExecutor):
     """Takes three waits, each longer than a trial may take, until an evaluation begins; can end any."""
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
-        super().submit(trial_id, architecture)
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
+        super().submit(trial_id, architecture, context)
         self.waits = 3
 
     def has_begun(self, trial_id: int) -> bool:
@@ -210,10 +211,10 @@ class Distant:
 
     capacity = 2
 
-    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
+    def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
         self.on_report, self.begun = on_report, list[int]()
 
-    def submit(self, trial_id: int, architecture: Architecture) -> None:
+    def submit(self, trial_id: int, architecture: Architecture, context: Context = NO_CONTEXT) -> None:
         self.begun.append(trial_id)
 
     def has_begun(self, trial_id: int) -> bool:
@@ -242,9 +243,9 @@ def test_an_executor_hears_whether_anybody_stops_trials() -> None:
     heard = []
 
     class Listening(InlineExecutor):
-        def start(self, evaluator: Any, on_report: Any, *, answers: bool = True) -> None:
+        def start(self, evaluator: Any, on_report: Any, *, answers: bool = True, **others: Any) -> None:
             heard.append(answers)
-            super().start(evaluator, on_report, answers=answers)
+            super().start(evaluator, on_report, answers=answers, **others)
 
     from autopanoptic.nas import SuccessiveHalving
 

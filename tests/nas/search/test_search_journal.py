@@ -116,7 +116,7 @@ def test_journal_of_another_search_is_refused(
         ({"event": "asked", "trial": 9, "architecture": POOL}, "next trial must be running and have id 2"),
         ({"event": "asked", "trial": 2, "architecture": {"op": "pool"}}, "lacks choice 'k0'"),
         ({"event": "failed"}, "'trial' is missing"),
-        ({"event": "promoted", "trial": 1}, "Unknown event 'promoted'"),
+        ({"event": "transmuted", "trial": 1}, "Unknown event 'transmuted'"),
     ],
 )
 def test_journal_that_makes_no_sense_is_refused(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autopanoptic.nas.stopping.rungs import SPREADS, Point, n_better
+from autopanoptic.nas.stopping.rungs import SPREADS, Point, best_first, n_better
 from autopanoptic.nas.trials.pareto import epsilon_net
 
 # A front from (0, 4) to (4, 0), in which the second point is nearest to another; then what it dominates.
@@ -79,3 +79,28 @@ def test_the_dominated_rank_behind_what_dominates_them(points: list[Point], obje
         assert place >= len(above)
         if objectives == 1:
             assert place == len(above), "one objective is a plain order"
+
+
+def test_the_best_come_first_with_one_objective() -> None:
+    points = [(0.0, 3.0), (-2.0, 9.0), (0.0, 5.0), (-1.0, 0.0), (0.0, 3.0)]
+    assert best_first(points, 5, "epsilon-net") == [2, 0, 4, 3, 1]
+    assert best_first(points, 2, "crowding") == [2, 0]
+    assert best_first([], 3, "crowding") == []
+
+
+def test_the_best_come_first_with_several() -> None:
+    # Places 0, 2 and 4 are the front, of which 2 and 4 are equal; then 1, and 3, which breaks a constraint.
+    points = [(0.0, 1.0, 4.0), (0.0, 1.0, 1.0), (0.0, 4.0, 1.0), (-0.5, 9.0, 9.0), (0.0, 4.0, 1.0)]
+    assert best_first(points, 5, "epsilon-net") == [2, 4, 0, 1, 3]
+    assert best_first(points, 1, "epsilon-net") == [2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("spread", ["epsilon-net", "crowding"])
+def test_the_order_agrees_with_the_number_of_better_ones(seed: int, spread: str) -> None:
+    rng = np.random.default_rng(seed)
+    points = [(0.0, *map(float, row)) for row in rng.integers(0, 6, (25, 2))]
+    order = best_first(points, len(points), spread)
+    better = [n_better(sorted(points[:k] + points[k + 1 :]), [], points[k], "non-domination", spread) for k in order]
+    assert sorted(order) == list(range(25))
+    assert better == sorted(better)

@@ -12,7 +12,7 @@ import pytest
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.strategy import unseen
+from autopanoptic.nas.strategy import BatchStrategy, unseen
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import TrialState
@@ -121,6 +121,31 @@ class ComesBackAfterTheEnd(Broken):
             return space.sample(rng) if self._ended else unseen(space, history, rng)
         self._ended = not history.running
         return None
+
+
+class BrokenBatches(BatchStrategy):
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Any:
+        return unseen(space, history, rng)
+
+
+class RepeatsWithinABatch(BrokenBatches):
+    def propose_batch(self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]) -> Any:
+        found = unseen(space, history, rngs[0])
+        return [] if found is None else [found, found]
+
+
+class CountsItsBatches(BrokenBatches):
+    calls = 0
+
+    def propose_batch(self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]) -> Any:
+        type(self).calls += 1
+        found = unseen(space, history, np.random.default_rng(self.calls))
+        return [] if found is None else [found]
+
+
+class BatchesWhatWasTried(BrokenBatches):
+    def propose_batch(self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]) -> Any:
+        return [trial.architecture for trial in history[:1]]
 
 
 class StopsHalfWay(Broken):
@@ -237,6 +262,9 @@ BROKEN: list[tuple[Check, Callable[[], Strategy], str]] = [
     (testing.check_shared_state, CachesByLength, "must not affect each other"),
     (testing.check_objectives, lambda: Climbs(maximises_anything), "To minimise"),
     (testing.check_objectives, RefusesSilently, "must say what"),
+    (testing.check_batches, RepeatsWithinABatch, "each once"),
+    (testing.check_batches, CountsItsBatches, "function of the history"),
+    (testing.check_batches, BatchesWhatWasTried, "must be new"),
     (testing.check_objectives, RefusesByAssertion, "by ValueError"),
     (testing.check_objectives, RefusesTooLate, "must not raise"),
 ]

@@ -1,0 +1,1 @@
+"""How far each trial is evaluated, and which of them go on."""
