@@ -7,7 +7,6 @@ Each count goes into ``benchmarks/results/faults``. ``--page`` writes the page a
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -31,12 +30,8 @@ KILLS_OF_WORKERS = 30
 
 def killed_on_cluster(folder: Path, kills: int) -> Count:
     """Kill drivers that are connected to a cluster, which outlives them."""
-    with cluster(WORKERS) as found:
-        os.environ["RAY_ADDRESS"] = found.address
-        try:
-            return killed(folder, kills, "ray")
-        finally:
-            del os.environ["RAY_ADDRESS"]
+    with cluster(WORKERS):
+        return killed(folder, kills, "ray")
 
 
 def main() -> None:

@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autopanoptic.nas.executors.variables import environment
+
 ROOT = Path(__file__).parents[2]
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Without it a program that connects takes the loopback's address for one of the network."""
 
 
 class Cluster:
@@ -44,18 +48,21 @@ class Cluster:
 
 @contextmanager
 def cluster(*cpus: int) -> Iterator[Cluster]:
-    """Run a cluster with nodes of so many processors each."""
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    """Run a cluster with nodes of so many processors each; what is started in the block finds it."""
+    command = [sys.executable, "-m", "benchmarks.faults.cluster", *map(str, cpus)]
+    own = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.faults.cluster", *map(str, cpus)],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**environment, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**own, **ON_LOOPBACK, "RAY_USAGE_STATS_ENABLED": "0"},
     ) as process:
         try:
-            yield Cluster(process)
+            found = Cluster(process)
+            with environment({**ON_LOOPBACK, "RAY_ADDRESS": found.address}):
+                yield found
         finally:
             assert process.stdin is not None
             process.stdin.close()

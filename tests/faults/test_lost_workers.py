@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +22,12 @@ def check(count: Count, at_least: int) -> None:
     assert count.survived == count.faults, count
 
 
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[str]:
-    """The address of a Ray of this machine to which this process is not connected."""
+@pytest.fixture
+def ray_cluster() -> Iterator[None]:
+    """A Ray of this machine to which this process is not connected; what it starts is."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
-    with cluster(WORKERS) as found, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "RAY_ADDRESS", found.address)
-        yield found.address
+    with cluster(WORKERS):
+        yield
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(50, marks=SLOW)])
