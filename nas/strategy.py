@@ -64,6 +64,14 @@ class Strategy(ShownHyperparameters, ABC):
         """
         return None
 
+    def proposes_ahead(self) -> bool:
+        """Return whether a proposal does not depend on how the trials end that run while it is made.
+
+        Then :class:`Search` may ask for the next one while workers are busy, and has it ready before it is needed. A
+        strategy that says so returns None for as long as running trials matter.
+        """
+        return False
+
 
 class HistoryMemo(Generic[Value]):
     """Keeps values that a strategy has worked out from a history, and drops them with the history.

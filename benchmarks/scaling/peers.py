@@ -25,9 +25,9 @@ def installed() -> Iterator[tuple[str, Callable[[int, Path], None], int]]:
         yield f"{name}, in memory", optuna_in_memory, 10_000
         yield f"{name}, journal (which waits for the disk)", optuna_journal, 200
     if find_spec("nni"):
-        yield f"NNI {version('nni')}, Random, sequential engine", nni_sequential, 10_000
+        yield f"NNI {version('nni')}, Random, sequential engine", nni_sequential, 1_000
     if find_spec("ray") and find_spec("pyarrow"):
-        yield f"Ray Tune {version('ray')}, random search, 1 at a time", ray_tune, 30
+        yield f"Ray Tune {version('ray')}, random search, 1 at a time", ray_tune, 20
 
 
 def optuna_in_memory(trials: int, folder: Path) -> None:

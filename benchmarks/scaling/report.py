@@ -12,8 +12,8 @@ HEAD = """# How far one driver goes
 <!-- Written by `python -m benchmarks.scaling --page` from benchmarks/results/scaling. Do not edit. -->
 
 One program, the driver, asks the strategy, writes the journal and hands out trials. What that takes is time in which a
-worker may wait. The space has 49 choices of 10 options; an evaluation costs next to nothing or sleeps, so that all that is
-measured is the driver. Measured on {cores} cores ({cpu}) that other work shares: seconds of the processor are the
+worker may wait. The space has 49 choices of 10 options; an evaluation costs next to nothing or sleeps, so that all that
+is measured is the driver. Measured on {cores} cores ({cpu}) that other work shares: seconds of the processor are the
 driver's own, those of the wall show the load as well."""
 OVERHEAD = """## One trial after another
 
@@ -21,22 +21,22 @@ Random search unless it says otherwise, milliseconds a trial, all in one run. Ra
 processor's time."""
 UTILISATION = """## How busy workers are
 
-A discrete-event simulation: evaluations take 50% to 150% of their mean by a clock of their own, and the driver's real time
-passes on it, so that a worker is idle from the end of a trial until the driver has given it the next. The first and
-the last tenth of a search do not count. "written" is a journal without fsync, "synced" one with it, where the driver's time
-is the wall's: it waits for the disk once for all results that have come meanwhile."""
-GENERATIONS = """`Evolution`, `NSGA2` and `PathPriority`'s answers wait for whole generations, as their papers have them: at a
-generation's end workers wait for its slowest trial, whatever the driver does. Take a population of several times the
-workers, or `RegularizedEvolution`, which never waits."""
+A discrete-event simulation: evaluations take 50% to 150% of their mean by a clock of their own, and the driver's real
+time passes on it, so that a worker is idle from the end of a trial until the driver has given it the next. The first
+and the last tenth of a search do not count. "written" is a journal without fsync, "synced" one with it, where the
+driver's time is the wall's: it waits for the disk once for all results that have come meanwhile."""
+GENERATIONS = """`Evolution`, `NSGA2` and `PathPriority`'s answers wait for whole generations, as their papers have
+them: at a generation's end workers wait for its slowest trial, whatever the driver does. Take a population of several
+times the workers, or `RegularizedEvolution`, which never waits."""
 REAL = """## Real workers
 
 Trials that sleep for a tenth of a second in real workers on this machine; idle is the mean time between two trials of a
 worker."""
 BEYOND = """## Where a single driver ends
 
-{workers:,} simulated workers; delays are drawn from a log ({source}; {delays:,} delays), scaled to a mean. "keeps busy" is
-how many workers the driver could serve without a pause. What would come then: several drivers, each with a search of its
-own and a seed of its own, whose journals warm-start each other (`warm_start`); or trials handed out in batches."""
+{workers:,} simulated workers; delays are drawn from a log ({source}; {delays:,} delays), scaled to a mean. "keeps busy"
+is how many workers the driver could serve without a pause. What would come then: several drivers, each with a search
+and a seed of its own, whose journals warm-start each other (`warm_start`); or several trials at a time for a worker."""
 
 
 def write_page(results: Path, page: Path) -> None:
@@ -129,7 +129,7 @@ def _real(rows: list[dict[str, Any]]) -> str:
 
 def _beyond(rows: list[dict[str, Any]]) -> str:
     return table(
-        "mean seconds of a trial|ms a trial|busy|keeps busy",
+        "mean seconds of a trial|ms a trial|busy|keeps busy, workers",
         (
             (
                 f"{row['seconds']:g}",

@@ -15,6 +15,7 @@ from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
+from autopanoptic.nas.search.proposals import Proposals
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.trial import Trial
 
@@ -56,6 +57,7 @@ class Loop:
         limits: when it ends.
         attempts: how often trials are run again.
         completion: works out the costs of an architecture before it is evaluated.
+        proposals: of the search; the next one is worked out while there is nothing else to do.
         ordered: whether results are told in the order of the trials.
         max_failures: how many trials in a row may fail; None for any number.
         rule: names the stopping rule in error messages.
@@ -69,6 +71,7 @@ class Loop:
         limits: Limits,
         attempts: Attempts,
         completion: Completion,
+        proposals: Proposals,
         *,
         ordered: bool,
         max_failures: int | None,
@@ -76,7 +79,7 @@ class Loop:
     ) -> None:
         self._desk, self._ledger, self._executor = desk, ledger, executor
         self._limits, self._attempts, self._completion = limits, attempts, completion
-        self._ordered, self._rule = ordered, rule
+        self._proposals, self._ordered, self._rule = proposals, ordered, rule
         self._watch = FailureWatch(ledger.history, max_failures)
         self._under_way: set[int] = set()
         self._getting_ready: set[int] = set()  # their workers are; their clocks do not run yet
@@ -117,6 +120,7 @@ class Loop:
             if reason is not None:
                 return reason
             if self._under_way and self._ready() is None:
+                self._think()
                 self._wait()
 
     def _turn(self, update: Callable[[], None]) -> str | None:
@@ -131,14 +135,14 @@ class Loop:
                 self._keep_arrived()
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
+            if time.monotonic() > deadline:  # no worker is free here
+                return None
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
             ready = self._ready()
             if ready is not None:
                 self._receive(self._arrived.pop(ready))
                 update()
             elif not self._look():
-                return None
-            if time.monotonic() > deadline:
                 return None
 
     def _ready(self) -> int | None:
@@ -155,12 +159,24 @@ class Loop:
             self._take(outcome)
         return outcome is not None
 
+    def _think(self) -> None:
+        """Have the next trial's proposal and its costs ready before a worker asks for it."""
+        if self._enough() or self._limits.no_more or self._desk.waiting:
+            return
+        with self._ledger.lock:
+            architecture = self._proposals.think(self._ledger.history)
+        if architecture is not None:
+            self._completion.cost_problem(architecture)  # keeps the costs
+
+    def _enough(self) -> bool:
+        trials = self._limits.trials
+        return trials is not None and len(self._ledger.history) >= trials
+
     def _submit(self) -> str:
         """Begin trials while there is room, and return why no more could be begun."""
         # A result that ordered mode holds back still occupies its place, for the same reason.
         while len(self._under_way) < self._executor.capacity:
-            trials = self._limits.trials
-            if trials is not None and len(self._ledger.history) >= trials and not self._desk.waiting:
+            if self._enough() and not self._desk.waiting:
                 return "trials"
             if self._limits.no_more:
                 return "seconds"

@@ -26,8 +26,8 @@ from autopanoptic.nas.search.limits import Limits, require_seconds, require_whol
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.progress import search_progress
-from autopanoptic.nas.search.proposals import first_ones, propose, why_no_more
-from autopanoptic.nas.space.architecture import Architecture, Option
+from autopanoptic.nas.search.proposals import Proposals, first_ones, why_no_more
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.storage.events import end_of, replay
@@ -140,6 +140,7 @@ class Search:
         opened = None if reading is None else Journal(reading)
         self.journal = journal if isinstance(journal, Journal) else opened
         self.initial = first_ones(initial, self.space, self.costs)
+        self._proposals = Proposals(strategy, self.space, self.seed, self.initial)
         header["initial"] = [architecture.to_json() for architecture in self.initial]
         self._ledger = Ledger(history, self.journal, header, Callbacks(callbacks))
         self._again = [trial.id for trial in history.running]
@@ -202,14 +203,10 @@ class Search:
                     self._again.pop(0)
                     return trial
                 self._again.pop(0)  # it has been told of since
-            number = len(self.history)
-            if number < len(self.initial):
-                architecture: Architecture | None = self.initial[number]
-            else:
-                architecture = propose(self.strategy, self.space, self.history, self.seed)
+            architecture = self._proposals.next(self.history)
             if architecture is None:
                 return None
-            return self._ledger.record_trial("asked", number, architecture=architecture.to_json())
+            return self._ledger.record_trial("asked", len(self.history), architecture=architecture.to_json())
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Write down a partial result of a running trial; from any thread.
@@ -384,6 +381,7 @@ class Search:
             limits,
             self._attempts,
             self._completion,
+            self._proposals,
             ordered=self.ordered,
             max_failures=self.max_failures,
             rule=repr(self.stopper),
