@@ -98,7 +98,7 @@ def main() -> None:
         for row in PARTS[name](options.trials):
             rows.append(row)
             print(json.dumps(row), flush=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+            (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     write_page(RESULTS, ROOT / "docs" / "scaling.md")
 
 

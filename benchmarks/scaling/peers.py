@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas import Architecture
+from autopanoptic.nas.executors.ray.connection import _loopback_alone
 from benchmarks.scaling.utilisation import SPACE, score
 
 
@@ -89,7 +90,8 @@ def ray_tune(trials: int, folder: Path) -> None:
         import ray
         from ray import tune
 
-        ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+        with _loopback_alone():
+            ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
         try:
             space = {choice.label: tune.choice(list(choice.options)) for choice in SPACE.choices}
             tuner = tune.Tuner(

@@ -96,8 +96,9 @@ def test_what_is_ready_is_for_this_number_of_this_history_alone() -> None:
     assert first is not None
     assert proposals.think(empty) is None  # it is there
     assert proposals.next(other) == first  # worked out again, for another history
-    assert proposals.think(empty) == first
-    assert proposals.next(empty) is first
+    again = proposals.think(empty)
+    assert again == first
+    assert proposals.next(empty) is again
 
 
 class Stuck(RandomSearch):
