@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ HEAD = """# How far one driver goes
 
 One program, the driver, asks the strategy, writes the journal and hands out trials. What that takes is time in which a
 worker may wait. The space has 49 choices of 10 options; an evaluation costs next to nothing or sleeps, so that all that
-is measured is the driver. Measured on {cores} cores ({cpu}) that other work shares: seconds of the processor are the
-driver's own, those of the wall show the load as well."""
+is measured is the driver. Measured on {cores} cores ({cpu}) that other work shares:
+seconds of the processor are the driver's own, but for what a crowded cache costs; those of the wall show the load as
+well. A row that is not here has not been measured."""
 OVERHEAD = """## One trial after another
 
 Random search unless it says otherwise, milliseconds a trial, all in one run. Ratios are to the first row, by the
@@ -37,32 +38,28 @@ BEYOND = """## Where a single driver ends
 {workers:,} simulated workers; delays are drawn from a log ({source}; {delays:,} delays), scaled to a mean. "keeps busy"
 is how many workers the driver could serve without a pause. What would come then: several drivers, each with a search
 and a seed of its own, whose journals warm-start each other (`warm_start`); or several trials at a time for a worker."""
+COMMANDS = """```bash
+python -m benchmarks.scaling                    # all of it
+python -m benchmarks.scaling --only overhead    # a part
+```"""
 
 
 def write_page(results: Path, page: Path) -> None:
-    """Write the page from the files of a folder.
+    """Write the page from the files of a folder; parts that have not been measured are left out.
 
     Raises:
-        FileNotFoundError: when one has not been measured.
+        FileNotFoundError: when nothing has been measured.
     """
     found = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
-    missing = {"overhead", "utilisation", "real", "beyond", "delays"} - found.keys()
-    if missing:
-        raise FileNotFoundError(f"{results} lacks {', '.join(sorted(missing))}. Run `python -m benchmarks.scaling`.")
-    parts = [
-        HEAD.format(**found["overhead"]["machine"]),
-        OVERHEAD,
-        _overhead(found["overhead"]["rows"]),
-        UTILISATION,
-        _utilisation(found["utilisation"]["rows"]),
-        GENERATIONS,
-        REAL,
-        _real(found["real"]["rows"]),
-        BEYOND.format(workers=found["beyond"]["rows"][0]["workers"], **found["delays"]),
-        _beyond(found["beyond"]["rows"]),
-        "```bash\npython -m benchmarks.scaling            # all of it\n```",
-    ]
-    page.write_text("\n\n".join(parts) + "\n")
+    measured = [name for name in SECTIONS if name in found]
+    if not measured:
+        raise FileNotFoundError(f"{results} has no results. Run `python -m benchmarks.scaling`.")
+    parts = [HEAD.format(**found[measured[0]]["machine"])]
+    for name in measured:
+        words, rows_of, after = SECTIONS[name]
+        rows = found[name]["rows"]
+        parts += [words.format(workers=rows[0].get("workers"), **found["delays"]), rows_of(rows), *after]
+    page.write_text("\n\n".join([*parts, COMMANDS]) + "\n")
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -140,3 +137,12 @@ def _beyond(rows: list[dict[str, Any]]) -> str:
             for row in rows
         ),
     )
+
+
+SECTIONS: dict[str, tuple[str, Callable[[list[dict[str, Any]]], str], list[str]]] = {
+    "overhead": (OVERHEAD, _overhead, []),
+    "utilisation": (UTILISATION, _utilisation, [GENERATIONS]),
+    "real": (REAL, _real, []),
+    "beyond": (BEYOND, _beyond, []),
+}
+"""Of each file of results: its words, what makes a table of its rows, and what follows."""
