@@ -47,12 +47,16 @@ def node_lost(folder: Path, trials: int = 400) -> Count:
     with cluster(CPUS, CPUS) as nodes:
         command = [sys.executable, "-m", "benchmarks.faults.nodes", str(journal), str(seen), str(trials)]
         with subprocess.Popen(command, cwd=ROOT) as process:
-            while process.poll() is None and _ended(journal) < trials // 2:
-                time.sleep(0.1)
-            (seen / "removed").touch()
-            nodes.tell("remove")
-            nodes.tell(f"add {CPUS}")
-            if process.wait(600):
+            try:
+                while process.poll() is None and _ended(journal) < trials // 2:
+                    time.sleep(0.1)
+                (seen / "removed").touch()
+                nodes.tell("remove")
+                nodes.tell(f"add {CPUS}")
+                process.wait(600)
+            finally:
+                process.kill()
+            if process.returncode:
                 raise RuntimeError(f"The search failed with exit code {process.returncode}.")
     found = [trial.metrics["value"] for trial in Result.from_journal(journal).history]
     alone = Search(SPACE, RandomSearch(), lambda architecture: float(architecture["a"])).run(trials, progress=False)
