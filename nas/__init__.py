@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
     from autopanoptic.nas.executors.ray.executor import RayExecutor as RayExecutor
+    from autopanoptic.nas.executors.worker import device_of_worker as device_of_worker
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.results.optuna_follow import follow_optuna as follow_optuna
     from autopanoptic.nas.results.result import Result as Result
+    from autopanoptic.nas.results.warm_start import warm_start as warm_start
     from autopanoptic.nas.search.errors import SearchError as SearchError
     from autopanoptic.nas.search.search import Search as Search
-    from autopanoptic.nas.search.warm_start import warm_start as warm_start
     from autopanoptic.nas.space.architecture import Architecture as Architecture
     from autopanoptic.nas.space.architecture import Option as Option
     from autopanoptic.nas.space.choice import Choice as Choice
@@ -130,12 +131,13 @@ _NAMES = {
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.executors.ray.executor": ["RayExecutor"],
+    "autopanoptic.nas.executors.worker": ["device_of_worker"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
     "autopanoptic.nas.results.optuna_follow": ["follow_optuna"],
     "autopanoptic.nas.results.result": ["Result"],
     "autopanoptic.nas.search.errors": ["SearchError"],
     "autopanoptic.nas.search.search": ["Search"],
-    "autopanoptic.nas.search.warm_start": ["warm_start"],
+    "autopanoptic.nas.results.warm_start": ["warm_start"],
     "autopanoptic.nas.space.architecture": ["Architecture", "Option"],
     "autopanoptic.nas.space.choice": ["Choice"],
     "autopanoptic.nas.space.constrained": ["InfeasibleError"],

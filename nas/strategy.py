@@ -64,6 +64,14 @@ class Strategy(ShownHyperparameters, ABC):
         """
         return None
 
+    def proposes_ahead(self) -> bool:
+        """Return whether a proposal does not depend on how the trials end that run while it is made.
+
+        Then :class:`Search` may ask for the next one while workers are busy, and has it ready before it is needed. A
+        strategy that says so returns None for as long as running trials matter.
+        """
+        return False
+
 
 class BatchStrategy(Strategy):
     """A strategy that proposes several architectures at once for little more than the price of one.

@@ -95,6 +95,10 @@ class Evolution(Strategy):
         mend = f"Take a smaller population, such as Evolution({max(2, trials // 4)}), or more trials."
         return too_few_trials("Evolution", trials, self.population, mend)
 
+    def proposes_ahead(self) -> bool:
+        """Return True: a generation depends on those before it."""
+        return True
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""
         slot = len(history) % self.population

@@ -42,6 +42,10 @@ class GridSearch(Strategy):
 
     _walks: HistoryMemo[_Walk] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
+    def proposes_ahead(self) -> bool:
+        """Return True: it regards no results."""
+        return True
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the next architecture; ``rng`` is not used.
 

@@ -79,6 +79,10 @@ class NSGA2(Strategy):
         mend = f"Take a smaller population, such as NSGA2({max(2, trials // 4)}), or more trials."
         return too_few_trials("NSGA2", trials, self.population, mend)
 
+    def proposes_ahead(self) -> bool:
+        """Return True: a generation depends on those before it."""
+        return True
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return a member of the current generation; None while trials of earlier ones run."""
         generation = len(history) // self.population

@@ -20,6 +20,10 @@ class RandomSearch(Strategy):
     architecture search"). Ends when the space is exhausted.
     """
 
+    def proposes_ahead(self) -> bool:
+        """Return True: it regards no results."""
+        return True
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return an architecture that has not been tried; None when all have been."""
         return unseen(space, history, rng)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from autopanoptic.nas.callbacks.base import Callback, SearchRun
 from autopanoptic.nas.evaluation.evaluator import Metrics
-from autopanoptic.nas.search.lines import shown
+from autopanoptic.nas.progress.lines import shown
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 

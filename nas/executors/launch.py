@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autopanoptic.nas.executors.server import Begin, Ended, Kill, Ready, Rest, Rested, Start, Stop, serve
+from autopanoptic.nas.executors.variables import environment
 from autopanoptic.nas.executors.worker import THREAD_COUNTS, Settings
 
 SECONDS_TO_END = 5.0
@@ -171,18 +172,3 @@ def _interrupt_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-@contextmanager
-def environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables for a process that is started here: a library's own threads would forbid it to fork."""
-    former = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

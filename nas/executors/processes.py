@@ -15,6 +15,7 @@ from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors import launch
 from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
+from autopanoptic.nas.executors.devices import Devices, devices_of
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
@@ -46,16 +47,22 @@ class ProcessExecutor:
     Args:
         workers: how many processes.
         threads: how many threads torch, OpenMP and BLAS may use in each.
+        devices: gives each worker a device of its own, which it and the processes that it starts see alone, as
+            ``"cuda:0"`` (:func:`device_of_worker`); a worker that replaces another has its device. ``"cuda"`` takes
+            the first that this process sees (by ``CUDA_VISIBLE_DEVICES``, or all of NVIDIA's); a list names one for
+            each worker: ``"cuda:1"`` or 1 for the second of those, or an id such as ``"GPU-..."``; workers that share
+            one name the same. None gives none: workers see what this process sees.
 
     Raises:
-        ValueError: when either is less than 1.
+        ValueError: when a number is less than 1, or the devices are too few, too many, or not there.
     """
 
-    def __init__(self, workers: int, threads: int = 1) -> None:
+    def __init__(self, workers: int, threads: int = 1, *, devices: Devices | None = None) -> None:
         if workers < 1 or threads < 1:
             raise ValueError(f"workers and threads must be at least 1, not {workers} and {threads}.")
         self.capacity = workers
         self.threads = threads
+        self._devices = () if devices is None else devices_of(devices, workers)
         self._server: WorkerServer | None = None
         self._resting: WorkerServer | None = None
         self._keeps = False
@@ -78,7 +85,7 @@ class ProcessExecutor:
         """
         check_program()
         pickled, self._modules = pickled_with_needs(evaluator)
-        self._settings = Settings(pickled, self.threads, answers)
+        self._settings = Settings(pickled, self.threads, answers, self._devices)
         self._on_report, self._on_attribute = on_report, on_attribute
         # At exit multiprocessing waits for processes that are no daemons; what is registered later is called earlier.
         atexit.register(self.stop)

@@ -18,8 +18,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from autopanoptic.nas.executors.devices import VISIBLE
 from autopanoptic.nas.executors.forks import why_not_fork
 from autopanoptic.nas.executors.groups import end_groups, ending_with_parent, kill_group
+from autopanoptic.nas.executors.variables import environment
 from autopanoptic.nas.executors.worker import Settings, work
 
 
@@ -155,9 +157,14 @@ class _Server:
         inherited = [self._control] if self._forks else []
         # A daemon could have no children of its own, such as the workers of a DataLoader.
         process = self._process(target=work, args=(pipe, self._settings, place, inherited), daemon=False)
-        process.start()
+        # A worker that is started afresh imports the program, and with it perhaps torch, before it comes to `work`.
+        with environment(self._device_of(place)):
+            process.start()
         pipe.close()
         self._workers[_end_of(process)] = number, process
+
+    def _device_of(self, place: int) -> dict[str, str]:
+        return {VISIBLE: self._settings.devices[place]} if self._settings.devices else {}
 
     def _bury(self, handle: int) -> None:
         number, process = self._workers.pop(handle)

@@ -18,6 +18,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import Outcome, failed, run_one
+from autopanoptic.nas.executors.devices import OWN
 from autopanoptic.nas.executors.groups import end_own_group, end_with_parent, lead_group
 from autopanoptic.nas.space.architecture import Architecture, Option
 
@@ -32,11 +33,13 @@ class Settings:
         evaluator: pickled by cloudpickle.
         threads: how many torch, OpenMP and BLAS may use.
         answers: whether the driver answers reports.
+        devices: what CUDA calls the device of each worker, by its place; empty where they are given none.
     """
 
     evaluator: bytes
     threads: int
     answers: bool
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,10 @@ class Channel(Protocol):
 
 
 class _Place:
-    """Which of its executor's workers this process is; None where it is none."""
+    """Which of its executor's workers this process is, and the device it is given; None where it is or has none."""
 
     number: int | None = None
+    device: str | None = None
 
 
 def place_of_worker() -> int | None:
@@ -106,6 +110,18 @@ def place_of_worker() -> int | None:
     A worker that replaces one that has died has its place, so that no two workers use the same device at a time.
     """
     return _Place.number
+
+
+def device_of_worker() -> str | None:
+    """Return the device that the executor has given to this process, by the name that it has here.
+
+    A worker sees its own devices alone, whichever executor it is of, and in all processes that it starts: its first is
+    ``"cuda:0"``.
+
+    Returns:
+        None where the executor gives none, and in any process that is no worker: the device is the evaluator's choice.
+    """
+    return _Place.device
 
 
 def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[Connection] = ()) -> None:
@@ -123,10 +139,13 @@ def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[C
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(end_own_group)
     with suppress(EOFError, BrokenPipeError):  # the driver is gone
-        serve(pipe, partial(cloudpickle.loads, settings.evaluator), place, settings.threads, settings.answers)
+        load = partial(cloudpickle.loads, settings.evaluator)
+        serve(pipe, load, place, settings.threads, settings.answers, OWN if settings.devices else None)
 
 
-def serve(channel: Channel, load: Callable[[], Evaluator], place: int, threads: int, answers: bool) -> None:
+def serve(
+    channel: Channel, load: Callable[[], Evaluator], place: int, threads: int, answers: bool, device: str | None
+) -> None:
     """Load an evaluator and evaluate what the driver sends, in the thread that calls this.
 
     Args:
@@ -135,8 +154,9 @@ def serve(channel: Channel, load: Callable[[], Evaluator], place: int, threads: 
         place: among the workers of the executor.
         threads: how many torch, OpenMP and BLAS may use.
         answers: whether the driver answers reports.
+        device: that this process has been given; None where it has been given none.
     """
-    _Place.number = place
+    _Place.number, _Place.device = place, device
     _separate(threads)
     try:
         evaluator = load()

@@ -21,7 +21,7 @@ from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import require_whole
 from autopanoptic.nas.search.opening import Definition
-from autopanoptic.nas.search.proposals import propose, propose_batch
+from autopanoptic.nas.search.proposals import Proposals, propose_batch
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.folders import TrialFolders
 from autopanoptic.nas.trials.budget import Budget
@@ -57,6 +57,7 @@ class Desk:
         self._completion, self._initial, self._folders = completion, initial, folders
         self._late: set[int] = set()
         self._view = _view_of(definition)
+        self._proposals = Proposals(definition.strategy, definition.space, definition.seed, initial)
         self.run_again()
 
     @property
@@ -110,7 +111,7 @@ class Desk:
 
     def _new_one(self) -> Trial | None:
         number = len(self._history)
-        architecture = self._proposal(number)
+        architecture = self._proposals.next(self._seen)
         if architecture is None:
             # Nothing else comes by itself then.
             return None if self._history.n_running else self._promoted(last=True)
@@ -144,11 +145,18 @@ class Desk:
         trial = self.ask()
         return [] if trial is None else [trial]
 
-    def _proposal(self, number: int) -> Architecture | None:
-        if number < len(self._initial):
-            return self._initial[number]
-        search = self._definition
-        return propose(search.strategy, search.space, self._seen, search.seed)
+    def think(self) -> Architecture | None:
+        """Have the next proposal ready before it is asked for, where nothing can change it.
+
+        With budgets everything can: what the strategy sees depends on how far the trials have come.
+
+        Returns:
+            The proposal, where it has just been made.
+        """
+        with self._ledger.lock:
+            if self.waiting or self._view is not None:
+                return None
+            return self._proposals.think(self._history)
 
     def report(self, trial: Trial, step: int, metrics: Metrics) -> bool:
         """Take a partial result, and return whether to stop the trial; see :meth:`Search.report`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
@@ -86,6 +87,20 @@ class Ledger:
             if trial is not None:
                 self.callbacks.see(self.history, event, trial)
             return trial
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Wait for the disk once for all events of the block (:meth:`Journal.together`); only this thread records any.
+
+        Raises:
+            JournalError: when the disk fails at the end of the block.
+        """
+        with self.lock:
+            if self.journal is None:
+                yield
+            else:
+                with self.journal.together():
+                    yield
 
     def record_trial(self, kind: str, trial_id: int, **values: Any) -> Trial:
         """Record an event of one trial, and return the trial as it is now."""

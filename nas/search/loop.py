@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,9 @@ from autopanoptic.nas.trials.trial import Trial, TrialState
 
 SECONDS_BETWEEN_LOOKS = 0.1
 """At workers that are getting ready, to start the clocks of their trials."""
+
+SECONDS_BETWEEN_SYNCS = 0.01
+"""What happens meanwhile is written to the disk together, so that a free worker need not wait for each write."""
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +94,18 @@ class Loop:
 
     def _run(self, update: Callable[[], None]) -> str:
         while True:
+            with self._ledger.together():
+                reason = self._turn(update)
+            if reason is not None:
+                return reason
+            if self._under_way and self._ready() is None:
+                self._think()
+                self._wait()
+
+    def _turn(self, update: Callable[[], None]) -> str | None:
+        """Begin and end trials for as long as there is no need to wait; return why the run is over, if it is."""
+        deadline = time.monotonic() + SECONDS_BETWEEN_SYNCS
+        while True:
             reason = self._submit()
             if not self._under_way:
                 return reason
@@ -98,20 +114,47 @@ class Loop:
                 self._keep_arrived()
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
+            if time.monotonic() > deadline:  # no worker is free here
+                return None
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
-            ready = next(iter(self._under_way)) if self._ordered else next(iter(self._arrived), None)
-            if ready in self._arrived:
+            ready = self._ready()
+            if ready is not None:
                 self._receive(self._arrived.pop(ready))
                 update()
-            else:
-                self._wait()
+            elif not self._look():
+                return None
+
+    def _ready(self) -> int | None:
+        """Return the trial whose result is told next, where it has arrived."""
+        ready = next(iter(self._under_way if self._ordered else self._arrived), None)
+        return ready if ready in self._arrived else None
+
+    def _look(self) -> bool:
+        """Take a result that has come meanwhile, and return whether there was one."""
+        outcome = self._executor.wait(0)
+        if self._fatal is not None:
+            raise self._fatal
+        if outcome is not None:
+            self._take(outcome)
+        return outcome is not None
+
+    def _think(self) -> None:
+        """Have the next trial's proposal and its costs ready before a worker asks for it."""
+        if self._enough() or self._limits.no_more:
+            return
+        architecture = self._desk.think()
+        if architecture is not None:
+            self._completion.cost_problem(architecture)  # keeps the costs
+
+    def _enough(self) -> bool:
+        trials = self._limits.trials
+        return trials is not None and len(self._ledger.history) >= trials
 
     def _submit(self) -> str:
         """Begin trials while there is room, and return why no more could be begun."""
         # A result that ordered mode holds back still occupies its place, for the same reason.
         while len(self._under_way) < self._executor.capacity:
-            trials = self._limits.trials
-            new = trials is None or len(self._ledger.history) < trials
+            new = not self._enough()
             if not new and not self._desk.waiting:
                 return "trials"
             if self._limits.no_more:

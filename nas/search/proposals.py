@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -57,6 +57,54 @@ def propose_batch(
         raise ValueError(f"{type(strategy).__name__} proposed {len(proposals)} architectures at once, not {count}.")
     found = dict.fromkeys(map(space.canonical, proposals))
     return [architecture for architecture in found if architecture not in history and space.accepts(architecture)]
+
+
+class Proposals:
+    """What a search tries next, worked out ahead where that changes nothing.
+
+    Args:
+        strategy: proposes.
+        space: what it proposes from.
+        seed: of the search.
+        initial: what is tried first.
+    """
+
+    def __init__(self, strategy: Strategy, space: SearchSpace, seed: int, initial: Sequence[Architecture]) -> None:
+        self._strategy, self._space, self._seed, self._initial = strategy, space, seed, initial
+        self._ahead: tuple[History, int, Architecture] | None = None
+
+    def next(self, history: History) -> Architecture | None:
+        """Return the architecture of trial ``len(history)``; None where there is none for now.
+
+        Raises:
+            SearchError: when the strategy proposes nothing new.
+            ValueError: when it proposes an architecture that is not in the space.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is history and ahead[1] == len(history):
+            return ahead[2]
+        if len(history) < len(self._initial):
+            return self._initial[len(history)]
+        return propose(self._strategy, self._space, history, self._seed)
+
+    def think(self, history: History) -> Architecture | None:
+        """Have the next proposal ready, where the strategy's does not depend on what running trials will give.
+
+        An exception of the strategy's is left for :meth:`next` to meet.
+
+        Returns:
+            The proposal, where it has just been made; None where there is nothing to do.
+        """
+        number = len(history)
+        ready = self._ahead is not None and self._ahead[0] is history and self._ahead[1] == number
+        if ready or not self._strategy.proposes_ahead():
+            return None
+        try:
+            architecture = self.next(history)
+        except Exception:
+            return None
+        self._ahead = None if architecture is None else (history, number, architecture)
+        return architecture
 
 
 def first_ones(

@@ -16,6 +16,7 @@ from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.inline import InlineExecutor
+from autopanoptic.nas.progress.trials import search_progress
 from autopanoptic.nas.results.result import Result
 from autopanoptic.nas.search.advice import warn_of_the_end, warn_of_too_few
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
@@ -27,7 +28,6 @@ from autopanoptic.nas.search.limits import Limits, require_seconds, require_whol
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
-from autopanoptic.nas.search.progress import search_progress
 from autopanoptic.nas.search.repeats import Repeats
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import SearchSpace

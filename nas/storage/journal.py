@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ class Journal:
     """An append-only log of events, one JSON object a line.
 
     One writer at a time: the first :meth:`append` takes a lock (on a file beside it, ``<path>.lock``), :meth:`close`
-    gives it back, in any thread. Each record is on the disk when :meth:`append` returns, and nothing of it is when it
-    raises. A last line that a kill cut short is dropped. A process that is forked off does not share the lock.
+    gives it back, in any thread. Each record is on the disk when :meth:`append` returns, or the block of
+    :meth:`together` ends in which it was called, and nothing of it is when it raises. A last line that a kill cut short
+    is dropped. A process that is forked off does not share the lock.
 
     The file is read once, when the journal is made; of its events no more than the first and the last stay in memory.
 
@@ -42,6 +43,7 @@ class Journal:
         self.path = read.path.absolute()
         self._lock = FileLock(Path(f"{self.path}.lock"))
         self._file: FileIO | None = None
+        self._gathers = self._owes = False  # waits for the disk are put off; there is one to be made up for
         self.count, self.last, self._length = read.count, read.last, read.length
 
     def __enter__(self) -> Journal:
@@ -80,6 +82,9 @@ class Journal:
         lines = b"".join(json.dumps(dict(event), allow_nan=False).encode() + b"\n" for event in marked)
         try:
             _write(self._opened(), lines)
+            self._owes = True
+            if not self._gathers:
+                self._sync()
         except OSError as problem:
             self._take_back()
             raise self._unwritable(problem) from problem
@@ -89,6 +94,31 @@ class Journal:
         self._length += len(lines)
         self.count += len(marked)
         self.last = dict(marked[-1]) if marked else self.last
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Wait for the disk once for all that is appended in the block, at its end.
+
+        Each record is the system's when its :meth:`append` returns, so that a kill of the program loses none; a loss
+        of power may take those of the block.
+
+        Raises:
+            JournalError: when the disk fails at the end of the block.
+        """
+        self._gathers = True
+        try:
+            yield
+        finally:
+            self._gathers = False
+            try:
+                self._sync()
+            except OSError as problem:
+                raise self._unwritable(problem) from problem
+
+    def _sync(self) -> None:
+        if self._owes and self._file is not None:
+            os.fsync(self._file.fileno())
+        self._owes = False
 
     def acquire(self) -> None:
         """Take the lock now, which the next :meth:`append` would take.
@@ -117,6 +147,8 @@ class Journal:
         if self._file is not None:
             with suppress(OSError):
                 self._file.truncate(self._length)
+                if self._gathers:
+                    self._sync()
         self.close()
 
     def _open(self) -> FileIO:
@@ -149,7 +181,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and give back the lock; a later :meth:`append` takes it again."""
-        file, self._file = self._file, None
+        file, self._file, self._owes = self._file, None, False
         if file is not None:
             try:
                 file.close()
@@ -175,4 +207,3 @@ def _write(file: FileIO, line: bytes) -> None:
     rest = memoryview(line)
     while rest:  # the system may take a part only
         rest = rest[file.write(rest) or 0 :]
-    os.fsync(file.fileno())

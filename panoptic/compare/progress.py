@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
-from autopanoptic.nas.search.lines import Lines
+from autopanoptic.nas.progress.lines import Lines
 
 
 class Moved(Protocol):

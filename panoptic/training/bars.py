@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from autopanoptic.nas.search.lines import Lines
+from autopanoptic.nas.progress.lines import Lines
 
 
 @contextmanager

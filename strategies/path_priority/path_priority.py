@@ -100,6 +100,10 @@ class PathPriority(Strategy):
         """Return the number of trials that the cycles take; the answers come on top."""
         return self.cycles * self.length(space)
 
+    def proposes_ahead(self) -> bool:
+        """Return True: cycles regard no results, and the answers wait for them."""
+        return True
+
     def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
         """Return the next member of the current cycle, then the answers, then None."""
         trials = self.trials(space)

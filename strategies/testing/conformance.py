@@ -262,6 +262,25 @@ def check_shared_state(make: Make, *, seed: int = 0, max_trials: int = 60) -> No
         _require_same(game(make()).run(max_trials), search, "Searches that share a strategy must not affect each other")
 
 
+def check_proposes_ahead(make: Make, *, seed: int = 0, max_trials: int = 60) -> None:
+    """Who says that a proposal does not depend on running trials makes the same one before and after they end."""
+    if not make().proposes_ahead():
+        return
+    for space, workers in ((FLAT, 3), (SMALL, 2), (NESTED, 8)):
+        recorded = Simulation(make(), space, seed, workers=workers).run(max_trials)
+        begun = 0  # events until the last trial that was asked for
+        for events, expected in recorded.calls:
+            for early in range(begun, events):
+                history = replay(recorded.objectives, recorded.events[:early])
+                found = propose(make(), space, history, seed)
+                if found not in (None, expected):
+                    raise AssertionError(
+                        f"{make()!r} says that it proposes ahead, but trial {len(history)} was {found!r} while "
+                        f"{len(history.running)} trials were running and {expected!r} later."
+                    )
+            begun = begun if expected is None else events + 1
+
+
 def _negated(trial: Trial) -> Outcome:
     state, metrics = completed(trial)
     return state, {name: -value for name, value in metrics.items()}
@@ -335,6 +354,7 @@ CHECKS: tuple[Check, ...] = (
     check_measured_constraints,
     check_read_only,
     check_shared_state,
+    check_proposes_ahead,
     check_objectives,
     check_batches,
 )

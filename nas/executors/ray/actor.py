@@ -61,10 +61,13 @@ class WorkerActor:
         place: among the workers of the executor.
         threads: how many torch, OpenMP and BLAS may use.
         answers: whether the driver answers reports.
+        device: that Ray gives to this process; None where it gives none.
         paths: where the driver looks for modules; those of them that this node has are looked at last.
     """
 
-    def __init__(self, evaluator: bytes, place: int, threads: int, answers: bool, paths: Sequence[str]) -> None:
+    def __init__(
+        self, evaluator: bytes, place: int, threads: int, answers: bool, device: str | None, paths: Sequence[str]
+    ) -> None:
         sys.path += [path for path in paths if path not in sys.path and Path(path).is_dir()]
         self._channel = _Queues()
         self._channel.send(Started(os.getpid()))
@@ -75,7 +78,7 @@ class WorkerActor:
             return loaded
 
         threading.Thread(target=_end_with_ray, daemon=True).start()
-        threading.Thread(target=self._serve, args=(load, place, threads, answers), daemon=True).start()
+        threading.Thread(target=self._serve, args=(load, place, threads, answers, device), daemon=True).start()
 
     def _serve(self, *args: Any) -> None:
         try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from autopanoptic.nas.executors.launch import environment
+from autopanoptic.nas.executors.variables import environment
 
 LOOPBACK = "127.0.0.1"
 ADDRESS_VARIABLE = "RAY_ADDRESS"

@@ -17,6 +17,7 @@ from typing import Any
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
+from autopanoptic.nas.executors.devices import OWN
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, Started, WorkerActor
 from autopanoptic.nas.executors.ray.connection import Connection, require_ray
@@ -60,7 +61,8 @@ class RayExecutor:
         workers: how many trials run at a time.
         resources: what a worker occupies of its node: ``num_cpus`` (1 unless given; as many threads torch, OpenMP and
             BLAS may use, at least one), ``num_gpus`` (also a fraction, of a GPU that several workers share), ``memory``
-            (bytes), and the nodes' own resources by their names. A worker sees no GPUs but its own.
+            (bytes), and the nodes' own resources by their names. A worker sees no GPUs but its own, the
+            first of them as ``"cuda:0"`` (:func:`device_of_worker`).
         runtime_env: what Ray prepares on a node before a worker starts there, such as ``{"working_dir": "."}``.
 
     Raises:
@@ -136,7 +138,8 @@ class RayExecutor:
             scheduling_strategy="SPREAD",  # so that a node which is lost takes few with it
             runtime_env=self._runtime_env,
         )
-        handle = actor.remote(self._evaluator, place, self.resources.threads, self._answers, sys.path)
+        device = OWN if self.resources.num_gpus else None
+        handle = actor.remote(self._evaluator, place, self.resources.threads, self._answers, device, sys.path)
         return _Worker(place, handle, handle.listen.remote())
 
     @contextmanager

@@ -200,3 +200,60 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "later").write_text("")
     with pytest.raises(JournalError, match="cannot be written"):
         journal.append({"event": "a"})
+
+
+def test_a_block_waits_for_the_disk_once_and_its_records_are_in_the_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(journal_module.os, "fsync", lambda handle: synced.append((tmp_path / "j").stat().st_size))
+    with Journal(tmp_path / "j") as journal:
+        journal.append({"event": "a", "n": 0})
+        assert len(synced) == 1
+        with journal.together():
+            journal.append({"event": "a", "n": 1})
+            journal.append({"event": "a", "n": 2})
+            assert Journal(tmp_path / "j").count == 3
+            assert len(synced) == 1
+        assert synced[1:] == [(tmp_path / "j").stat().st_size]
+        with journal.together():
+            pass
+        assert len(synced) == 2
+        journal.append({"event": "a", "n": 3})
+        assert len(synced) == 3
+
+
+def test_a_disk_that_fails_at_the_end_of_a_block_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    journal = Journal(tmp_path / "j")
+    journal.append({"event": "a", "n": 0})
+    with monkeypatch.context() as patch:
+        block = journal.together()
+        block.__enter__()
+        journal.append({"event": "a", "n": 1})
+        patch.setattr(journal_module.os, "fsync", failing)
+        with pytest.raises(JournalError, match="Input/output error"):
+            block.__exit__(None, None, None)
+    journal.append({"event": "a", "n": 2})
+    journal.close()
+    assert [event["n"] for event in Journal(tmp_path / "j").events] == [0, 1, 2]
+
+
+def test_a_block_whose_write_fails_keeps_what_it_has_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    synced: list[int] = []
+    journal = Journal(tmp_path / "j")
+    journal.append({"event": "a", "n": 0})
+    with monkeypatch.context() as patch, journal.together():
+        journal.append({"event": "a", "n": 1})
+        patch.setattr(journal_module.os, "fsync", lambda handle: synced.append((tmp_path / "j").stat().st_size))
+        patch.setattr(journal_module, "_write", full)
+        with pytest.raises(JournalError, match="No space"):
+            journal.append({"event": "a", "n": 2})
+    assert synced == [(tmp_path / "j").stat().st_size]
+    journal.close()
+    assert [event["n"] for event in Journal(tmp_path / "j").events] == [0, 1]

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from autopanoptic.nas.search import lines
+from autopanoptic.nas.progress import lines
 from autopanoptic.panoptic.training import terminal
 from autopanoptic.panoptic.training.bars import bar, bars
 from autopanoptic.panoptic.training.terminal import PassProgress

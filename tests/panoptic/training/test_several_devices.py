@@ -13,7 +13,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-from autopanoptic.nas.search import lines
+from autopanoptic.nas.progress import lines
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform

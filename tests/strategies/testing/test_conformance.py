@@ -214,6 +214,17 @@ class CachesByLength(Broken):
         return unseen(space, history, rng, lambda: space.mutate(best.architecture, rng))
 
 
+class SaysItProposesAhead(Broken):
+    """Proposes by how many trials have ended."""
+
+    def proposes_ahead(self) -> bool:
+        return True
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Any:
+        rng = np.random.default_rng([len(history), history.n_finished])
+        return unseen(space, history, rng)
+
+
 class RefusesSilently(Broken):
     def check(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         if len(objectives) > 1:
@@ -260,6 +271,7 @@ BROKEN: list[tuple[Check, Callable[[], Strategy], str]] = [
     (testing.check_measured_constraints, lambda: Climbs(needs_a_feasible_trial), "must not raise"),
     (testing.check_read_only, WritesMetrics, "must only read"),
     (testing.check_shared_state, CachesByLength, "must not affect each other"),
+    (testing.check_proposes_ahead, SaysItProposesAhead, "says that it proposes ahead"),
     (testing.check_objectives, lambda: Climbs(maximises_anything), "To minimise"),
     (testing.check_objectives, RefusesSilently, "must say what"),
     (testing.check_batches, RepeatsWithinABatch, "each once"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autopanoptic.nas.search.lines import Lines
+from autopanoptic.nas.progress.lines import Lines
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 

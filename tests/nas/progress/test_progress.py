@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace
-from autopanoptic.nas.search import lines as module
-from autopanoptic.nas.search.lines import Lines, shown
+from autopanoptic.nas.progress import lines as module
+from autopanoptic.nas.progress.lines import Lines, shown
 
 
 class Clock:

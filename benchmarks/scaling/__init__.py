@@ -1,0 +1,1 @@
+"""How far one driver goes: its time for each trial, and how busy it keeps its workers."""

@@ -1,0 +1,1 @@
+"""How far long work is, on a terminal and in a log."""
