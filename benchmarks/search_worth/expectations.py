@@ -15,7 +15,8 @@ RANKING = (
 WORTH = (
     "Searched minus hand-made is above 0 with p < 0.05 at one budget at least (the bar). The main job's runs had 0.7 "
     "at the middle budget with the present recipe, in one seed, so that the effect may be a point or less, and 8 seeds "
-    "may not show it. At the small budget more is to be gained, for there a network scaled by hand is small everywhere.",
+    "may not show it. At the small budget more is to be gained: there a network scaled by hand is small "
+    "everywhere.",
     "Searched minus the best random draw by the same supernet is less than that, and may be 0: with 40 candidates it "
     "is the same supernet that does most of the work.",
     "Many random networks, each trained from scratch as shortly as the searched one is trained further, are far worse: "

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Problem:
         """Return the settings of a seed, which decides the scenes, too."""
         return load_config(self.config, {**self.changes, "seed": seed}, quick=self.quick)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Name what all seeds and machines share of the settings: rows of another one are not of this problem."""
         values = {key: value for key, value in values_of(self.settings()).items() if key not in ("seed", "machine")}

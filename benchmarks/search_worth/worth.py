@@ -25,6 +25,7 @@ from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.retrain import train_finalists
 from autopanoptic.panoptic.run.screening import screened
 from autopanoptic.panoptic.run.search import TRIALS, finished_search
+from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
@@ -39,6 +40,8 @@ from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import FEW, MANY, MIDDLE, SMALL, Problem, Study
 
 PART = "worth"
+TOOK = "took"
+"""What a training took: processor seconds, or on a GPU those of the clock."""
 SHARED = ("data", DATA, SUPERNET_FOLDER, TRIALS, JOURNAL)
 """What the comparison at another budget has of a run."""
 
@@ -159,7 +162,7 @@ def _drawn(study: Study, problem: Problem, seed: int, budget: str, form: str, co
     start = row_name(problem, seed, f"{form}-{budget}")
     passes = {MANY: problem.settings(seed).retrain.passes, FEW: study.few_passes}[form]
     settings = change_settings(problem.settings(seed), {"retrain.passes": passes})
-    time = _seconds(settings.machine.workers, _require(rows, problem, seed))
+    time = _seconds(settings, _require(rows, problem, seed))
     whole = study.folder(problem, seed)
     datasets = prepare(settings, whole, console)
     space, gflops = searched_space(settings, datasets), costs(settings, datasets)["gflops"]
@@ -170,10 +173,11 @@ def _drawn(study: Study, problem: Problem, seed: int, budget: str, form: str, co
         named = {f"{place:03}": chosen[place] for place in wave}
         folder = whole.parent / f"seed-{seed}-{form}-{budget}"
         for name, metrics in trained_alone(settings, named, datasets, folder, console):
-            known[name] = {**_of(named[name]), "gflops": gflops(named[name]), **metrics, "passes": passes}
+            took = metrics["cpu_seconds" if device_of(settings).type == "cpu" else "seconds"]
+            known[name] = {**_of(named[name]), "gflops": gflops(named[name]), **metrics, TOOK: took, "passes": passes}
             yield f"{start}/{name}", known[name]
     best = max(known, key=lambda name: float(known[name]["nas_val"]))
-    spent = sum(one["cpu_seconds"] for one in known.values())
+    spent = sum(one[TOOK] for one in known.values())
     yield f"{start}/end", {
         "networks": len(known), "best": best, "pq": known[best]["val"], "gflops": known[best]["gflops"],
         "budget": most, "passes": passes, "time": time, "spent": spent,
@@ -188,17 +192,18 @@ def _next(known: Mapping[str, Mapping[str, Any]], time: float, workers: int, mos
     done = len(known)
     free = [place for place in range(done + workers) if f"{place:03}" not in known][:workers]
     if known:
-        spent = sum(float(one["cpu_seconds"]) for one in known.values())
+        spent = sum(float(one[TOOK]) for one in known.values())
         free = free[: max(0, int((time - spent) / (spent / done)))]
     return free if most is None else [place for place in free if place < most]
 
 
-def _seconds(workers: int, run: Mapping[str, Any]) -> float:
-    """Return the processor seconds of a run: those of the clock on all its workers, but for making the data.
+def _seconds(settings: Settings, run: Mapping[str, Any]) -> float:
+    """Return the seconds of a run but for making the data: of the clock on all its workers, or on a GPU on that.
 
     The run has its random draws and the other networks' trainings in them, so that the random ones have more time than
     the search itself takes.
     """
+    workers = settings.machine.workers if device_of(settings).type == "cpu" else 1
     return workers * sum(seconds for stage, seconds in run["stages"].items() if stage != "data")
 
 
