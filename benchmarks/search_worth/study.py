@@ -130,12 +130,13 @@ class Study:
 def smoke(runs: Path) -> Study:
     """Return every part in minutes, of tiny scenes and networks that hardly learn."""
     quick: dict[str, Any] = {"alone_passes": 6, "alone_seeds": 2, "quick": True}
+    looked_at = {"machine.evaluation_batch": 1}  # racing needs several batches, and there are 8 images
     return Study(
         runs,
         (0, 1),
         Problem(
-            "scenes", ELASTIC.title, recipes=ELASTIC.recipes, spread=3, sizes=2, any_=1, budgets=ELASTIC.budgets,
-            worth_seeds=2, **quick,
+            "scenes", ELASTIC.title, changes=looked_at, recipes=ELASTIC.recipes, spread=3, sizes=2, any_=1,
+            budgets=ELASTIC.budgets, worth_seeds=2, **quick,
         ),
         Problem("operators", OPERATORS.title, changes=OPERATORS.changes, recipes=OPERATORS.recipes, spread=3, **quick),
         strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=8, most_drawn=2,
