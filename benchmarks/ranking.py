@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,9 +27,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from scipy.stats import kendalltau
+from scipy.stats import ConstantInputWarning, kendalltau
 
-from autopanoptic.nas import Architecture, Supernet
+from autopanoptic.nas import Architecture, SearchSpace, Supernet
 from autopanoptic.nas.supernet.batch_norm import recalibrated
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.model.weights import load_weights
@@ -65,15 +66,8 @@ class Ranking:
 
     def architectures(self, count: int) -> list[Architecture]:
         """Return architectures as the supernet was trained for, whose costs are spread evenly."""
-        rng = np.random.default_rng(self.settings.seed)
         space = within_family(self.settings, self.datasets, self.supernet.space)
-        drawn = list(dict.fromkeys(space.sample(rng) for _ in range(DRAWN * count)))
-        prices = np.array([self.gflops(architecture) for architecture in drawn])
-        chosen: list[int] = []
-        for wanted in np.linspace(prices.min(), prices.max(), count):
-            free = [index for index in np.argsort(abs(prices - wanted)) if index not in chosen]
-            chosen.extend(free[:1])
-        return [drawn[index] for index in sorted(chosen, key=lambda index: float(prices[index]))]
+        return spread(space, self.gflops, count, self.settings.seed)
 
     def counts(self, architectures: Sequence[Architecture], dataset: CocoPanoptic, other: bool) -> list[ImageCounts]:
         """Measure paths, with the run's batches for their batch norms or with others."""
@@ -90,14 +84,41 @@ class Ranking:
         return found
 
 
+def spread(space: SearchSpace, cost: Callable[[Architecture], float], count: int, seed: int) -> list[Architecture]:
+    """Return architectures of a space whose costs are spread evenly, the cheapest first."""
+    rng = np.random.default_rng(seed)
+    drawn = list(dict.fromkeys(space.sample(rng) for _ in range(DRAWN * count)))
+    prices = np.array([cost(architecture) for architecture in drawn])
+    chosen: list[int] = []
+    for wanted in np.linspace(prices.min(), prices.max(), count):
+        free = [index for index in np.argsort(abs(prices - wanted)) if index not in chosen]
+        chosen.extend(free[:1])
+    return [drawn[index] for index in sorted(chosen, key=lambda index: float(prices[index]))]
+
+
 def tau(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     """Return Kendall's tau-b of two rankings with a percentile interval over the ranked things."""
+    value, low, high = correlation(kendalltau, a, b)
+    return {"tau": value, "low": low, "high": high}
+
+
+def correlation(measure: Callable[..., Any], a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
+    """Return a rank correlation and the ends of its 95% percentile interval over 1,000 draws of the ranked things.
+
+    Args:
+        measure: Of scipy's, such as `scipy.stats.kendalltau`. Draws in which it is not defined, because all values of
+            one side are equal, are left out.
+        a: The values of one side.
+        b: Those of the other.
+    """
     first, second = np.array(a), np.array(b)
     rng = np.random.default_rng(0)
     draws = rng.integers(len(first), size=(1000, len(first)))
-    known = [float(kendalltau(first[draw], second[draw]).statistic) for draw in draws]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        known = [float(measure(first[draw], second[draw]).statistic) for draw in draws]
     low, high = np.nanquantile(known, [0.025, 0.975])
-    return {"tau": float(kendalltau(first, second).statistic), "low": float(low), "high": float(high)}
+    return float(measure(first, second).statistic), float(low), float(high)
 
 
 def measure(ranking: Ranking, count: int, *, val: bool) -> dict[str, Any]:

@@ -90,9 +90,7 @@ class Fronts:
         }
         if drawn is not None:
             series[RANDOM] = _points(drawn.pareto(), objective, cost)
-        costs = [point.cost for point in series[HAND_MADE]]
-        middle = math.sqrt(costs[0] * costs[-1])
-        budget = min(costs, key=lambda cost: abs(math.log(cost / middle))) if limit is None else limit
+        budget = middle_of([point.cost for point in series[HAND_MADE]]) if limit is None else limit
         return cls(objective, cost, images, budget, series)
 
     def best(self, name: str, budget: float | None = None) -> Point | None:
@@ -263,6 +261,15 @@ class Fronts:
             return cls.from_json(json.loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
+
+
+def middle_of(costs: Sequence[float]) -> float:
+    """Return which of some positive costs is nearest to the geometric mean of the least and the largest.
+
+    It is the budget of a run whose settings have none, of the costs of the hand-made family.
+    """
+    middle = math.sqrt(min(costs) * max(costs))
+    return min(costs, key=lambda cost: abs(math.log(cost / middle)))
 
 
 def _points(trials: Iterable[Trial], objective: str, cost: str) -> tuple[Point, ...]:

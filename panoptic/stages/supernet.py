@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,14 @@ SUPERNET = "supernet.pt"
 """File of a trained supernet's weights."""
 
 
-def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, progress: bool) -> Supernet:
+def train_supernet(
+    settings: Settings,
+    datasets: Datasets,
+    folder: Path,
+    *,
+    progress: bool,
+    paths: Callable[[SearchSpace], PathSampler] | None = None,
+) -> Supernet:
     """Train the supernet: one path first where the settings say so, whose weights others take over, then all paths.
 
     A space of operators is trained in fair cycles, as in the paper; one of widths and depths, whose options share their
@@ -55,6 +62,14 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     Where the settings have a pretraining of the supernet, it begins with the backbone that lies in ``pretraining/``
     beside the folder.
 
+    Args:
+        settings: Of the run.
+        datasets: Its data.
+        folder: Where the supernet goes, and where its training goes on from.
+        progress: Whether to tell the progress.
+        paths: Takes the part of the space about as dear as the hand-made family at most, and says which of its paths
+            are trained, instead of those that the settings ask for.
+
     Raises:
         FileNotFoundError: If that backbone or the file of its starting weights is not there.
         ValueError: If the folder holds another supernet, naming what differs, or a damaged one, or the starting weights
@@ -66,7 +81,7 @@ def train_supernet(settings: Settings, datasets: Datasets, folder: Path, *, prog
     begun = partial(_begun, settings, config, datasets.train.categories, folder)
     network = build(config, settings.seed) if trained else begun()
     supernet = Supernet(network)
-    parts = _parts(settings, within_family(settings, datasets, supernet.space), folder)
+    parts = _parts(settings, within_family(settings, datasets, supernet.space), folder, paths)
     trainings = [_training(settings, part, datasets, config.image_divisor, progress=progress) for part in parts]
     if trained:
         with read_from(weights):
@@ -138,8 +153,12 @@ def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int,
     )  # fmt: skip
 
 
-def _parts(settings: Settings, space: SearchSpace, folder: Path) -> list[_Part]:
-    if settings.search.space == "auto-panoptic":
+def _parts(
+    settings: Settings, space: SearchSpace, folder: Path, given: Callable[[SearchSpace], PathSampler] | None
+) -> list[_Part]:
+    if given is not None:
+        every = _Part(settings.supernet, folder / "given", given(space), "supernet, given paths")
+    elif settings.search.space == "auto-panoptic":
         every = _Part(settings.supernet, folder / "fair", FairPaths(space, settings.seed), "supernet, fair cycles")
     elif settings.sandwich:
         paths: PathSampler = SizeSandwich(space, settings.random_paths, settings.seed)

@@ -1,0 +1,89 @@
+"""One search among the paths of a trained supernet, as a row tells of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.panoptic.configs.config import change_settings
+from autopanoptic.panoptic.data.coco.layout import Datasets
+from autopanoptic.panoptic.results.fronts import TOLERANCE
+from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.prepare import prepared
+from autopanoptic.panoptic.run.train_supernet import train_supernet
+from autopanoptic.panoptic.search.strategies import answer_of, strategy_of
+from autopanoptic.panoptic.settings.settings import Settings
+from autopanoptic.panoptic.stages.batches import chunks_of
+from autopanoptic.panoptic.stages.comparison import on_nas_val
+from autopanoptic.panoptic.stages.search import Candidates
+from benchmarks.search_worth.study import Problem, Study
+
+
+def supernet_of(study: Study, problem: Problem, seed: int, console: Console) -> tuple[Settings, Supernet, Datasets]:
+    """Return the supernet of a seed's run, trained where it is not, with the settings and the data."""
+    run = Run(problem.settings(seed), study.folder(problem, seed), console)
+    return run.settings, train_supernet(run), prepared(run)
+
+
+def search(
+    settings: Settings, supernet: Supernet, datasets: Datasets, folder: Path, console: Console,
+    changes: Mapping[str, Any], budget: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Search, going on from the folder's journal, and return what a row tells.
+
+    Args:
+        settings: Of the supernet's run.
+        supernet: Trained.
+        datasets: Of the run.
+        folder: Of this search alone.
+        console: Shows the progress.
+        changes: Of the settings, such as the strategy.
+        budget: The most GFLOPs of the answer of a search with a cost; None for one whose strategy answers.
+
+    Returns:
+        ``answer`` and ``best``, the best candidate seen, each with its id, GFLOPs and PQ on nas_val and val; the
+        number of candidates, the share of nas_val's batches that were measured for them, and the seconds of this call.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    changed, start = change_settings(settings, changes), time.monotonic()
+    with Candidates(changed, supernet, datasets, folder, progress=console.is_terminal) as candidates:
+        result = candidates.searched()
+        seconds = time.monotonic() - start
+        answer, best = _answers(changed, result, budget)
+        on_val = candidates.on_val(list(dict.fromkeys([answer, best]))).history
+    chosen = {"answer": answer, "best": best}
+    return {
+        "seed": changed.seed,
+        "trials": len(result.history),
+        "completed": result.history.n_completed,
+        "measured": _measured(changed, datasets, result),
+        "seconds": round(seconds, 1),
+        **{
+            name: {"id": one.id, "nas_val": on_nas_val(result, one), "val": on_val.trial_of(one).metrics["pq"]}  # type: ignore[union-attr]
+            for name, one in chosen.items()
+        },
+    }  # fmt: skip
+
+
+def _answers(settings: Settings, result: Result, budget: float | None) -> tuple[Architecture, Architecture]:
+    """Return what a search answers, and the best candidate that it has seen; of a front both are the same."""
+    if budget is None:
+        strategy = strategy_of(settings.search.strategy, settings.search.trials, result.space)
+        return answer_of(strategy, result), result.best.architecture
+    best = result.best_within({"gflops": (None, budget * (1 + TOLERANCE))}).architecture
+    return best, best
+
+
+def _measured(settings: Settings, datasets: Datasets, result: Result) -> float:
+    """Return which share of nas_val's batches the candidates were measured on."""
+    batches, _ = chunks_of(settings, datasets.nas_val)
+    completed = {trial.id for trial in result.history.completed}
+    seen = sum(
+        batches if trial.id in completed else trial.reports[-1][0] if trial.reports else 0 for trial in result.history
+    )
+    return seen / (batches * len(result.history))

@@ -1,0 +1,99 @@
+"""How paths with shared weights rank beside trainings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from statistics import mean
+
+from benchmarks.search_worth.ranking import NORMS, SPREAD, alone_name, names_of, paths_name
+from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.sections.text import NONE, interval, paragraph, table
+from benchmarks.search_worth.statistics import Interval, rank_correlations
+from benchmarks.search_worth.study import Problem, Study
+
+FEWEST = 4
+"""Architectures without which nothing is said of their order."""
+BARS = {"over the cost range": 0.8, "at nearly equal cost": 0.5}
+PQ = Mapping[str, float]
+
+
+def section(study: Study, rows: Rows) -> Iterator[str]:
+    """Yield the section's parts."""
+    for problem in study.problems:
+        alone = [_alone(problem, seed, rows) for seed in range(problem.alone_seeds)]
+        if not any(alone):
+            continue
+        yield f"### {problem.title[0].upper()}{problem.title[1:]}\n"
+        yield paragraph(_about(problem, alone))
+        yield table(
+            ["compared", *(f"{measure}, {where}" for where in _groups(problem) for measure in ("tau", "rho"))],
+            _lines(problem, alone, rows),
+        )
+        yield from _verdict(problem, alone, rows)
+
+
+def truth_of(alone: Sequence[PQ]) -> dict[str, float]:
+    """Return the mean PQ over the seeds of each architecture that has been trained with any that has begun."""
+    begun = [one for one in alone if one]
+    whole = [name for name in begun[0] if all(name in one for one in begun)] if begun else []
+    return {name: mean(one[name] for one in begun) for name in whole}
+
+
+def compared(a: PQ, b: PQ, among: Collection[str]) -> dict[str, Interval] | None:
+    """Return the rank correlations of what both sides have among some names; None where those are too few."""
+    names = [name for name in among if name in a and name in b]
+    if len(names) < FEWEST:
+        return None
+    return rank_correlations([a[name] for name in names], [b[name] for name in names])
+
+
+def _about(problem: Problem, alone: Sequence[PQ]) -> str:
+    trained = ", ".join(f"{len(one)} with seed {seed}" for seed, one in enumerate(alone))
+    return (
+        f"Of {len(names_of(problem))} architectures have been trained alone, for {problem.alone_passes} passes from "
+        f"scratch: {trained}. Their PQ on val, the mean of the seeds, is compared with that of their paths on nas_val. "
+        "In brackets 95% over the architectures."
+    )
+
+
+def _alone(problem: Problem, seed: int, rows: Rows) -> dict[str, float]:
+    found = {name: rows.get(alone_name(problem, seed, name)) for name in names_of(problem)}
+    return {name: row["val"] for name, row in found.items() if row is not None}
+
+
+def _groups(problem: Problem) -> dict[str, list[str]]:
+    spread = [name for name in names_of(problem) if name.startswith(SPREAD)]
+    equal = [name for name in names_of(problem) if not name.startswith(SPREAD)]
+    return dict(zip(BARS, (spread, equal), strict=True)) if equal else {next(iter(BARS)): spread}
+
+
+def _lines(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[list[str]]:
+    groups, truth = _groups(problem).values(), truth_of(alone)
+    if len(alone) > 1:
+        yield ["trained alone, two seeds (the ceiling)", *_cells(alone[0], alone[1], groups)]
+    for title, pq in _paths(problem, rows):
+        yield [title, *_cells(pq, truth, groups)]
+
+
+def _cells(a: PQ, b: PQ, groups: Collection[Collection[str]]) -> list[str]:
+    found = [compared(a, b, names) for names in groups]
+    return [NONE if one is None else interval(one[measure]) for one in found for measure in ("tau", "rho")]
+
+
+def _paths(problem: Problem, rows: Rows) -> Iterator[tuple[str, PQ]]:
+    for recipe in problem.recipes:
+        for norms, recalibrated in NORMS.items():
+            row = rows.get(paths_name(problem, recipe, norms))
+            if row is not None:
+                yield f"{row['recipe']}, {'recalibrated' if recalibrated else 'shared norms'}", row["pq"]
+
+
+def _verdict(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
+    truth = truth_of(alone)
+    for where, names in _groups(problem).items():
+        known = {title: compared(pq, truth, names) for title, pq in _paths(problem, rows)}
+        taus = {title: found["tau"][0] for title, found in known.items() if found is not None}
+        if taus and problem.sizes:  # the bars are of this problem
+            best = max(taus, key=lambda title: taus[title])
+            word = "reached" if taus[best] >= BARS[where] else "missed"
+            yield paragraph(f"The bar of tau {BARS[where]} {where} is {word}: {taus[best]:.2f} by {best}.")

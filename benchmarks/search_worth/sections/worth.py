@@ -1,0 +1,112 @@
+"""What the searched network has more than others of its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
+from benchmarks.search_worth.statistics import Paired, holm, paired
+from benchmarks.search_worth.study import FEW, MANY, Problem, Study
+from benchmarks.search_worth.worth import named_budgets, row_name
+
+TESTED = 3
+"""Seeds without which nothing is tested: fewer cannot give a p below 0.25."""
+OPPONENTS = {
+    "hand-made": "the hand-made network",
+    "random": "the best random draw by the same supernet",
+    MANY: "many random networks, trained alone as shortly",
+    FEW: "few random networks, trained alone for longer",
+}
+Differences = dict[str, dict[str, dict[int, float]]]
+"""By budget, opponent and seed."""
+
+
+def section(study: Study, rows: Rows) -> Iterator[str]:
+    """Yield the section's parts."""
+    for problem in study.problems:
+        found = differences(study, problem, rows)
+        if not any(found.values()):
+            continue
+        yield f"### {problem.title[0].upper()}{problem.title[1:]}\n"
+        yield paragraph(_about(problem))
+        yield table(["seed", "budget, GFLOPs", "searched", *OPPONENTS], _seeds(study, problem, rows))
+        yield paragraph(
+            "The searched network's PQ on val minus the others', mean over the seeds that have both, with 95% over the "
+            "seeds by Student's t:"
+        )
+        yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
+        yield from _verdict(problem, found)
+
+
+def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
+    """Return the searched network's PQ on val minus that of each opponent."""
+    found: Differences = {}
+    for budget, _ in named_budgets(problem):
+        of = found.setdefault(budget, {})
+        for seed in study.seeds_of(problem.worth_seeds):
+            pq = pq_of(problem, seed, budget, rows)
+            for name in OPPONENTS:
+                if name in pq:
+                    of.setdefault(name, {})[seed] = pq["searched"] - pq[name]
+    return found
+
+
+def pq_of(problem: Problem, seed: int, budget: str, rows: Rows) -> dict[str, float]:
+    """Return the PQ on val of each network that has been trained at a budget, by its name."""
+    row = rows.get(row_name(problem, seed, dict(named_budgets(problem))[budget]))
+    if row is None:
+        return {}
+    found = {name: network["pq"] for name, network in row["networks"].items()}
+    for form in (MANY, FEW):
+        drawn = rows.get(row_name(problem, seed, f"{form}-{budget}/end"))
+        if drawn is not None:
+            found[form] = drawn["pq"]
+    return found
+
+
+def _about(problem: Problem) -> str:
+    return (
+        "PQ on val of the networks that a run's search, the family made by hand, and as many random draws by the same "
+        "supernet have at a budget, all trained alike from the supernet's weights, and of the best on nas_val among "
+        "random networks that are trained from scratch until the time of the whole run is spent. The searched network "
+        f"has {problem.settings().search.finalists} finalists and short trainings of "
+        f"{problem.settings().search.screened} candidates before."
+    )
+
+
+def _seeds(study: Study, problem: Problem, rows: Rows) -> Iterator[list[str]]:
+    for seed in study.seeds_of(problem.worth_seeds):
+        for budget, last in named_budgets(problem):
+            pq = pq_of(problem, seed, budget, rows)
+            if pq:
+                cost = rows[row_name(problem, seed, last)]["budget"]
+                cells = [f"{pq[name]:.1f}" if name in pq else NONE for name in ("searched", *OPPONENTS)]
+                yield [str(seed), f"{cost:.3f}", *cells]
+
+
+def _effects(problem: Problem, found: Differences) -> Iterator[list[str]]:
+    for budget, of in found.items():
+        for name, pairs in of.items():
+            one = paired(list(pairs.values()))
+            yield [budget, OPPONENTS[name], str(one.pairs), effect(one), p_of(one) if _tests(problem, one) else NONE]
+
+
+def _tests(problem: Problem, one: Paired) -> bool:
+    """Whether a difference is tested: a problem with two seeds in all is described."""
+    return problem.worth_seeds >= TESTED and one.pairs >= TESTED
+
+
+def _verdict(problem: Problem, found: Differences) -> Iterator[str]:
+    of = {budget: paired(list(pairs["hand-made"].values())) for budget, pairs in found.items() if "hand-made" in pairs}
+    if not of or not all(_tests(problem, one) for one in of.values()):
+        return
+    held = [budget for budget, one in of.items() if one.value > 0 and one.p < 0.05]
+    where = f"at the budget {' and '.join(held)}" if held else "at no budget"
+    adjusted = ", ".join(
+        f"{p:.3f} ({budget})" for budget, p in zip(of, holm([one.p for one in of.values()]), strict=True)
+    )
+    yield paragraph(
+        f"The bar, searched minus hand-made above 0 with p < 0.05 at one budget at least, is "
+        f"{'reached' if held else 'missed'}: {where}. With Holm's correction for the budgets p is {adjusted}."
+    )

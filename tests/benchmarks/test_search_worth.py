@@ -1,0 +1,237 @@
+"""The study of what the search is worth: rows resume, the page from made-up rows, and its smoke form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from benchmarks.search_worth import cli, page, plan, price, published, ranking, study, worth
+from benchmarks.search_worth.expectations import EXPECTED
+from benchmarks.search_worth.rows import FOLDER, Rows
+from benchmarks.search_worth.runner import Found, Job, run
+from benchmarks.search_worth.sections.worth import differences
+from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
+
+QUIET = Console(quiet=True)
+STUDY = Study()
+SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
+
+
+def job(names: tuple[str, ...], begun: list[str], stop: str | None = None) -> Job:
+    """A job that notes which rows it makes, and is interrupted before one."""
+
+    def work(rows: Rows) -> Found:
+        for name in names:
+            if name not in rows:
+                if name == stop:
+                    raise KeyboardInterrupt
+                begun.append(name)
+                yield name, {"value": name}
+
+    return Job("worth", "made up", "these", names, work)
+
+
+def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    rows, begun = Rows(tmp_path), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        run([job(("a/1", "a/2", "a/3"), begun, stop="a/2")], rows, QUIET)
+    assert begun == ["a/1"]
+    assert rows["a/1"]["value"] == "a/1"  # written at once
+    assert run([job(("a/1", "a/2", "a/3"), begun)], rows, QUIET)
+    assert begun == ["a/1", "a/2", "a/3"]
+    assert run([job(("a/1", "a/2", "a/3"), begun)], rows, QUIET)
+    assert begun == ["a/1", "a/2", "a/3"]
+    assert list(rows.under("a")) == ["1", "2", "3"]
+
+
+def test_when_the_time_is_over_nothing_new_begins(tmp_path: Path) -> None:
+    begun: list[str] = []
+    assert not run([job(("a",), begun)], Rows(tmp_path), QUIET, hours=0)
+    assert not begun
+
+
+def test_a_job_that_is_left_early_ends_what_is_under_way(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    def work(rows: Rows) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        try:
+            yield "a", {}
+            rows.folder.joinpath("b.json").mkdir()  # cannot be replaced by a row
+            yield "b", {}
+        finally:
+            ended.append("closed")
+
+    with pytest.raises(OSError, match=r"b\.json"):
+        run([Job("worth", "made up", "these", ("a", "c"), work)], Rows(tmp_path), QUIET)
+    assert ended == ["closed"]
+
+
+def test_a_row_of_other_settings_is_refused(tmp_path: Path) -> None:
+    rows = Rows(tmp_path)
+    rows.put("a", {"settings": "others"})
+    with pytest.raises(ValueError, match=r"a\.json is of other settings \(others\) than the study has now \(these\)"):
+        run([job(("a",), [])], rows, QUIET)
+
+
+def test_the_settings_of_seeds_are_one_problem_and_others_are_not() -> None:
+    assert ELASTIC.digest != study.OPERATORS.digest
+    assert ELASTIC.digest != replace(ELASTIC, changes={"retrain.passes": 181}).digest
+    assert ELASTIC.digest == replace(ELASTIC, changes={"machine.workers": 3}).digest
+
+
+def test_partial_rows_make_whole_comparisons_first() -> None:
+    jobs = plan.jobs(STUDY, QUIET)
+    assert [name for one in jobs[:4] for name in one.names] == [
+        "worth/scenes/seed-0/run", "worth/scenes/seed-0/small", "worth/scenes/seed-1/run", "worth/scenes/seed-1/small",
+    ]  # fmt: skip
+    assert {one.part for one in jobs} == set(plan.PARTS) == set(EXPECTED)
+    names = [name for one in jobs for name in one.names]
+    assert len(names) == len(set(names))
+    assert {one.part for one in plan.jobs(STUDY, QUIET, ["price"])} == {"price"}
+
+
+def test_random_networks_are_trained_while_there_is_time() -> None:
+    def took(count: int) -> dict[str, dict[str, float]]:
+        return {f"{place:03}": {worth.TOOK: 10.0} for place in range(count)}
+
+    assert worth._next({}, 100.0, 2, None) == [0, 1]
+    assert worth._next(took(2), 100.0, 2, None) == [2, 3]
+    assert worth._next(took(9), 100.0, 2, None) == [9]  # there is time for one
+    assert worth._next(took(9), 99.0, 2, None) == []
+    assert worth._next({"001": {worth.TOOK: 10.0}}, 100.0, 2, None) == [0, 2]  # interrupted before the first
+    assert worth._next(took(2), 100.0, 2, 2) == []
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-2", (0, 1, 2)), ("3", (3,)), ("0,2-3,2", (0, 2, 3))])
+def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
+    assert cli.seeds_of(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "-3", "1-b"])
+def test_what_are_no_seeds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="seeds are written as"):
+        cli.seeds_of(text)
+
+
+def test_an_unknown_part_is_refused_by_name() -> None:
+    found = CliRunner().invoke(cli.app, ["run", "--part", "worht"], env={"COLUMNS": "200"})
+    assert found.exit_code == 2
+    assert "there is no part 'worht'" in found.output
+
+
+def test_only_finished_runs_of_the_study_are_adopted(tmp_path: Path) -> None:
+    from autopanoptic.panoptic.configs.config import save_config
+
+    rows, whole = Rows(tmp_path / "rows"), Study(tmp_path / "runs")
+    for name, settings in (("other", ELASTIC.settings(3)), ("open", ELASTIC.settings(4))):
+        (tmp_path / name).mkdir()
+        save_config(settings if name == "open" else replace(settings, random_paths=4), tmp_path / name / "config.yaml")
+    with pytest.raises(ValueError, match=r"differs in random_paths \(2, not 4\)|differs in random_paths \(4, not 2\)"):
+        worth.adopt(whole, tmp_path / "other", rows)
+    with pytest.raises(FileNotFoundError, match="the run has not ended"):
+        worth.adopt(whole, tmp_path / "open", rows)
+    assert not rows.folder.exists()
+    assert not whole.runs.exists()
+
+
+def made_up(tmp_path: Path) -> Rows:
+    """Rows of all parts, of which the figures are known."""
+    rows = Rows(tmp_path)
+    names = ("searched", "random", "hand-made")
+    for seed, more in enumerate(SEARCHED_MINUS_HAND_MADE):
+        for last, extra in (("run", more), (SMALL, 0.0)):
+            pq = dict(zip(names, (50 + extra, 49.0, 50.0), strict=True))
+            networks = {name: {"pq": value, "gflops": 0.2} for name, value in pq.items()}
+            values = {"budget": 0.2, "networks": networks, "stages": {"data": 1.0, "supernet": 100.0 + seed}}
+            rows.put(worth.row_name(ELASTIC, seed, last), values)
+    rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
+    for place, name in enumerate(ranking.names_of(ELASTIC)):
+        for seed in (0, 1):
+            rows.put(ranking.alone_name(ELASTIC, seed, name), {"val": float(place)})
+    order = {name: float(place) for place, name in enumerate(ranking.names_of(ELASTIC))}
+    rows.put(ranking.paths_name(ELASTIC, "uniform", "recalibrated"), {"recipe": "uniform paths", "pq": order})
+    reverse = {name: -value for name, value in order.items()}
+    rows.put(ranking.paths_name(ELASTIC, "fair", "shared-norms"), {"recipe": "fair cycles", "pq": reverse})
+    for seed in range(3):
+        for kind, measured in ((price.FRONT, 1.0), (price.RACED, 0.1 if seed else 0.5)):
+            answer = {"id": "same", "nas_val": 40.0, "val": 41.0}
+            rows.put(
+                price.search_name(kind, seed), {"seed": seed, "measured": measured, "answer": answer, "seconds": 9}
+            )
+        for strategy, val in (("path-priority", 42.0 + seed), ("random", 42.0)):
+            found = {"answer": {"nas_val": 43.0, "val": val}, "best": {"nas_val": 43.0, "val": 42.0}}
+            rows.put(published.search_name(strategy, seed), found)
+    table = {"counting": 0.2, "making": 3.0, "looking_up": 0.001, "largest_error": 0.0}
+    rows.put(price.TABLE, table)
+    return rows
+
+
+def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
+    text = page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text()
+    # mean 2 of eight pairs, deviation 0.926, t of 7 degrees of freedom 2.365; all have one sign, so p is 2 / 256
+    assert "| middle | the hand-made network | 8 | +2.0 [+1.2, +2.8] | 0.008 |" in text
+    assert "| small | the hand-made network | 8 | +0.0 [+0.0, +0.0] | 1.000 |" in text
+    assert "is reached: at the budget middle." in text.replace("\n", " ")
+    assert "0.016 (middle), 1.000 (small)" in text.replace("\n", " ")
+    # One pair is told, and not tested.
+    assert "| middle | many random networks, trained alone as shortly | 1 | +21.0 | - |" in text
+    assert "| uniform paths, recalibrated | 1.00 [1.00, 1.00] |" in text
+    assert "| fair cycles, shared norms | -1.00 [-1.00, -1.00] |" in text
+    assert "The bar of tau 0.8 over the cost range is reached: 1.00 by uniform paths, recalibrated." in text
+    assert "Racing is 5 times cheaper at the same answer in 2 of 3 searches: the bar, 8 in 10, is open." in text
+    assert "200 times less" in text.replace("\n", " ")
+    # Of 0, 1 and 2 points: mean 1, deviation 1, t of 2 degrees of freedom 4.303; two of eight means are as far from 0,
+    # and twice as many, because one difference is 0.
+    assert "+1.0 [-1.5, +3.5], p 0.500, of 3 seeds." in text.replace("\n", " ")
+    assert "| supernet | 104 | 100 | 107 |" in text
+    assert "- `price/random`: 5 of 5" in text
+    assert "- `worth/scenes/many-middle`: 7 of 8" in text
+    assert "`worth/scenes`:" not in text  # they are all there
+
+
+def test_the_differences_of_a_seed(tmp_path: Path) -> None:
+    found = differences(STUDY, ELASTIC, made_up(tmp_path))
+    assert found[MIDDLE]["hand-made"] == dict(enumerate(SEARCHED_MINUS_HAND_MADE))
+    assert found[MIDDLE][MANY] == {0: 21.0}
+    assert FEW not in found[MIDDLE]
+
+
+def test_the_page_without_rows_says_what_was_expected(tmp_path: Path) -> None:
+    text = page.write(STUDY, Rows(tmp_path / "rows"), tmp_path).read_text()
+    assert text.count("No row is there yet.") == len(EXPECTED)
+    for expected in (one for part in EXPECTED.values() for one in part):
+        assert re.sub(r"\s+", " ", expected) in re.sub(r"\s+", " ", text)
+
+
+def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    written = page.write(STUDY, Rows(root / FOLDER), tmp_path).read_text()
+    assert (root / "docs" / page.PAGE).read_text() == written
+
+
+@pytest.mark.slow
+def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    arguments = ["run", "--smoke", "--runs", str(runs)]
+    first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert "All rows are there." in first.output
+    rows = Rows(runs / "results")
+    jobs = plan.jobs(study.smoke(runs), QUIET)
+    assert not [name for one in jobs for name in one.missing(rows)]
+    again = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert again.output == "All rows are there.\n"
+    CliRunner().invoke(cli.app, ["page", "--smoke", "--runs", str(runs), "--docs", str(docs)], catch_exceptions=False)
+    text = (docs / page.PAGE).read_text()
+    assert "No row is there yet." not in text
+    assert "None: the study is whole." in text
+    raced, whole = (rows[price.search_name(kind, 0)] for kind in (price.RACED, price.FRONT))
+    assert whole["measured"] == 1.0
+    assert 0 < raced["measured"] <= 1
+    assert rows[price.TABLE]["largest_error"] < 1e-9
