@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -143,7 +144,7 @@ def optuna_asha(curves: Curves, epochs: int, seed: int) -> Run:
     done = Run()
     while done.epochs < epochs:
         trial = study.ask()
-        options = {c.label: trial.suggest_categorical(c.label, c.options) for c in curves.space.choices}
+        options: dict[str, Any] = {c.label: trial.suggest_categorical(c.label, c.options) for c in curves.space.choices}
         for end, value in _stages(done, curves, Architecture(options)):
             trial.report(value, end)
             if end < FULL and trial.should_prune():
@@ -161,7 +162,7 @@ def ray_asha(curves: Curves, epochs: int, seed: int) -> Run:
 
     rule, rng, done = _Bracket(FIRST, FULL, REDUCTION, 0), np.random.default_rng(seed), Run()
     while done.epochs < epochs:
-        trial = SimpleNamespace(trial_id=str(done.begun))
+        trial: Any = SimpleNamespace(trial_id=str(done.begun))
         for end, value in _stages(done, curves, curves.space.sample(rng)):
             if rule.on_result(trial, end, value) == TrialScheduler.STOP:
                 break

@@ -22,6 +22,7 @@ from rich.console import Console
 from scipy.stats import kendalltau
 
 from autopanoptic.nas import Architecture, SearchSpace
+from autopanoptic.nas.evaluation.evaluator import Unheard
 from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
@@ -87,7 +88,7 @@ def rows(folder: Path, to: Path, sizes: int, any_: int) -> list[Row]:
     gflops, by_hand = costs(settings, datasets)["gflops"], Fronts.load(folder).chosen("hand-made").architecture
     found = []
     for name, one in networks(supernet.space, by_hand, gflops, sizes, any_, settings.seed).items():
-        path = _shown(evaluator.evaluate(one, lambda *_: None))
+        path = _shown(evaluator.evaluate(one, Unheard()))
         trained = retrain(settings, one, datasets, to / name, folder / SUPERNET_FOLDER)
         found.append(Row(name, round(gflops(one), 5), path, _shown(nas_val(trained)), _shown(val(trained))))
         print(

@@ -23,7 +23,7 @@ from rich.table import Table
 from scipy import stats
 
 from autopanoptic.nas import Architecture, Supernet
-from autopanoptic.nas.evaluation.evaluator import Metrics
+from autopanoptic.nas.evaluation.evaluator import Unheard
 from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import training_batches
@@ -48,16 +48,12 @@ def load(run: Path) -> tuple[Settings, Datasets, Supernet]:
     return settings, datasets, Supernet(network.to(device_of(settings)))
 
 
-def no_report(step: int, metrics: Metrics) -> None:
-    """Candidates are measured to the end."""
-
-
 def measure(evaluator: PanopticEvaluator, candidates: list[Architecture]) -> dict[str, Any]:
     """Return the PQ of each candidate in percent, and the mean seconds of an evaluation."""
     device = next(evaluator.supernet.module.parameters()).device
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     start = clock()
-    found = [evaluator.evaluate(candidate, no_report)["pq"] for candidate in candidates]
+    found = [evaluator.evaluate(candidate, Unheard())["pq"] for candidate in candidates]
     return {"pq": found, "seconds": (clock() - start) / len(candidates)}
 
 

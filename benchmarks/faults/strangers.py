@@ -48,7 +48,10 @@ def strangers(folder: Path, files: int, seed: int = 0, say: Callable[[str], obje
     """
     goods = _good(folder)
     rng, survived, watch = random.Random(seed), 0, Watch()
-    readers = [*(partial(_read_journal, make) for make in (search, promoting, repeating)), _read_architecture]
+    readers: list[Callable[[Path], object]] = [
+        *(partial(_read_journal, make) for make in (search, promoting, repeating)),
+        _read_architecture,
+    ]
     for reader, good in zip(readers, goods, strict=True):
         reader(_written(folder, good))  # imports what it needs, and printable() a codec
         printable("\x1b")

@@ -72,7 +72,7 @@ def nni_sequential(trials: int, folder: Path) -> None:
         execution = importlib.import_module("nni.nas.execution")
     logging.getLogger("nni").setLevel(logging.CRITICAL)
 
-    class Score(evaluator):  # type: ignore[misc]
+    class Score(evaluator):
         """Takes the sample as it is; NNI's own would keep a weak reference to it, which a dict does not allow."""
 
         def _execute(self, model: Any) -> None:
@@ -91,7 +91,8 @@ def ray_tune(trials: int, folder: Path) -> None:
         from ray import tune
 
         with _loopback_alone():
-            ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+            quiet = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
+            ray.init(address="local", num_cpus=1, **quiet)
         try:
             space = {choice.label: tune.choice(list(choice.options)) for choice in SPACE.choices}
             tuner = tune.Tuner(

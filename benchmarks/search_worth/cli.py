@@ -92,10 +92,10 @@ def _study(smoke: bool, runs: Path | None, seeds: str | None = None, camvid: Pat
     if smoke:
         return study.smoke(runs or SMOKE)
     try:
-        chosen = {} if seeds is None else {"seeds": seeds_of(seeds)}
+        chosen = study.Study.seeds if seeds is None else seeds_of(seeds)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return study.Study(runs or study.RUNS, camvid=None if camvid is None else study.camvid(camvid), **chosen)
+    return study.Study(runs or study.RUNS, seeds=chosen, camvid=None if camvid is None else study.camvid(camvid))
 
 
 def _results(smoke: bool, runs: Path | None, results: Path | None) -> Path:

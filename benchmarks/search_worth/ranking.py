@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, FairPaths, PathSampler, SearchSpace, Supernet, UniformPaths
+from autopanoptic.nas.evaluation.evaluator import Unheard
 from autopanoptic.panoptic.configs.config import change_settings
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
@@ -173,6 +174,4 @@ def _measured(
     network_of(supernet).to(device_of(settings))
     evaluator = PanopticEvaluator(supernet, validation_of(settings, datasets.nas_val, divisor), batches)
     with torch.no_grad():
-        return {
-            name: evaluator.evaluate(one, lambda *_: None)[settings.search.objective] for name, one in ranked.items()
-        }
+        return {name: evaluator.evaluate(one, Unheard())[settings.search.objective] for name, one in ranked.items()}

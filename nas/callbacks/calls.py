@@ -23,15 +23,16 @@ class Callbacks:
 
     Args:
         callbacks: are called in this order, at the end of a run in the opposite one.
+        first: are called before these.
 
     Raises:
         TypeError: when one is no :class:`Callback`, or there is no list of them.
     """
 
-    def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
+    def __init__(self, callbacks: Iterable[Callback] = (), *, first: Iterable[Callback] = ()) -> None:
         if isinstance(callbacks, Callback):
             raise TypeError(f"callbacks is a list, such as [{callbacks!r}].")
-        self._all = tuple(callbacks)
+        self._all = (*first, *callbacks)
         for callback in self._all:
             if not isinstance(callback, Callback):
                 raise TypeError(

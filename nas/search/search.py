@@ -154,7 +154,7 @@ class Search:
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
         self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
         keepers = keepers_of(self.folders, keep_best)
-        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks([*keepers, *callbacks]))
+        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks, first=keepers))
         self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 
     def __enter__(self) -> Search:
