@@ -91,7 +91,7 @@ def ray_tune(trials: int, folder: Path) -> None:
         from ray import tune
 
         with _loopback_alone():
-            quiet = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
+            quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
             ray.init(address="local", num_cpus=1, **quiet)
         try:
             space = {choice.label: tune.choice(list(choice.options)) for choice in SPACE.choices}
