@@ -93,7 +93,7 @@ def main(epochs: int = 24, paths: int = 60, networks: int = 6, epochs_alone: int
         name = type(strategy).__name__
         path = nas.Search(supernet.space, strategy, one_shot, objectives="accuracy").run(paths).best
         network = nas.Search(supernet.space, strategy, alone, objectives="accuracy").run(networks).best
-        path_alone = alone.evaluate(path.architecture, lambda step, metrics: None)
+        path_alone = alone.evaluate(path.architecture, nas.Unheard())
         found[name] = [path.metrics["accuracy"], path_alone["test"], network.metrics["test"]]
         print("{:24}{:6.1f} %{:14.1f} %{:8.1f} %".format(name, *found[name]))
     return found

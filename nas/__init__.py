@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from autopanoptic.nas.evaluation.evaluator import FunctionEvaluator as FunctionEvaluator
     from autopanoptic.nas.evaluation.evaluator import Report as Report
     from autopanoptic.nas.evaluation.evaluator import StopTrial as StopTrial
+    from autopanoptic.nas.evaluation.evaluator import Unheard as Unheard
     from autopanoptic.nas.evaluation.supernet_evaluator import SupernetEvaluator as SupernetEvaluator
     from autopanoptic.nas.evaluation.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.executors.base import Executor as Executor
@@ -124,7 +125,7 @@ _NAMES = {
     "autopanoptic.nas.costs.layers.layer_costs": ["LayerCosts"],
     "autopanoptic.nas.costs.parameters": ["ParameterCount"],
     "autopanoptic.nas.evaluation.context": ["Context"],
-    "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial"],
+    "autopanoptic.nas.evaluation.evaluator": ["Evaluator", "FunctionEvaluator", "Report", "StopTrial", "Unheard"],
     "autopanoptic.nas.evaluation.supernet_evaluator": ["SupernetEvaluator"],
     "autopanoptic.nas.evaluation.training_evaluator": ["TrainingEvaluator"],
     "autopanoptic.nas.executors.base": ["Executor"],
