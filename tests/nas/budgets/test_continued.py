@@ -112,6 +112,7 @@ def test_so_it_is_in_worker_processes_one_of_which_dies(tmp_path: Path) -> None:
     check(search, descent)
 
 
+@pytest.mark.slow
 def test_so_it_is_on_ray(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     check(*run(tmp_path, ASHA(9), RayExecutor(workers=2, resources={"num_cpus": 0.5})))
