@@ -13,9 +13,10 @@ HEAD = """# How far one driver goes
 
 One program, the driver, asks the strategy, writes the journal and hands out trials. What that takes is time in which a
 worker may wait. The space has 49 choices of 10 options; an evaluation costs next to nothing or sleeps, so that all that
-is measured is the driver. Measured on {cores} cores ({cpu}) that other work shares:
-seconds of the processor are the driver's own, but for what a crowded cache costs; those of the wall show the load as
-well. A row that is not here has not been measured."""
+is measured is the driver. Measured on {cores} cores ({cpu}): seconds of the processor are the driver's own, but for what
+a crowded cache costs; those of the wall show other work as well. Under each table stands the load of the machine as its
+last row was measured."""
+LOAD = "Load of the machine: {load:.1f} on {cores} cores."
 OVERHEAD = """## One trial after another
 
 Random search unless it says otherwise, milliseconds a trial, all in one run. Ratios are to the first row, by the
@@ -58,7 +59,8 @@ def write_page(results: Path, page: Path) -> None:
     for name in measured:
         words, rows_of, after = SECTIONS[name]
         rows = found[name]["rows"]
-        parts += [words.format(workers=rows[0].get("workers"), **found["delays"]), rows_of(rows), *after]
+        parts += [words.format(workers=rows[0].get("workers"), **found["delays"]), rows_of(rows)]
+        parts += [LOAD.format(**found[name]["machine"]), *after]
     page.write_text("\n\n".join([*parts, COMMANDS]) + "\n")
 
 

@@ -15,8 +15,8 @@ class PerDepth(Repeat):
     """The module that belongs to the active depth of a stack of blocks, such as the classifier behind it.
 
     What the first block makes is not what the last one makes, so that one classifier for all depths of a stack without
-    residual connections fits none of them. Networks with several exits give each its own (Teerapittayanon et al. 2016,
-    BranchyNet, section III), and so does this::
+    residual connections fits none of them. Networks with several exits give each its own, as BranchyNet does
+    (Teerapittayanon et al. 2016), and so does this::
 
         self.layers = Repeat(layer, (1, 3), label="depth", tied=True)
         self.classify = PerDepth(lambda depth: nn.Linear(64, 10), (1, 3), label="depth")
