@@ -36,9 +36,10 @@ Trials that sleep for a tenth of a second in real workers on this machine; idle 
 worker."""
 BEYOND = """## Where a single driver ends
 
-{workers:,} simulated workers; delays are drawn from a log ({source}; {delays:,} delays), scaled to a mean. "keeps busy"
-is how many workers the driver could serve without a pause. What would come then: several drivers, each with a search
-and a seed of its own, whose journals warm-start each other (`warm_start`); or several trials at a time for a worker."""
+{workers:,} simulated workers; delays are drawn from a log ({source};
+{delays:,} delays), scaled to a mean. "keeps busy" is how many workers the driver could serve without a pause. What would
+come then: several drivers, each with a search and a seed of its own, whose journals warm-start each other
+(`warm_start`); or several trials at a time for a worker."""
 COMMANDS = """```bash
 python -m benchmarks.scaling                    # all of it
 python -m benchmarks.scaling --only overhead    # a part

@@ -42,9 +42,12 @@ def test_the_page_leaves_out_what_has_not_been_measured(tmp_path: Path) -> None:
     row = {"name": "ours", "trials": 1000, "cpu_ms": 0.2, "wall_ms": 0.4}
     (tmp_path / "delays.json").write_text(json.dumps({"source": "a log", "delays": 3}))
     (tmp_path / "overhead.json").write_text(
-        json.dumps({"machine": {"cpu": "x", "cores": 2}, "rows": [row, {**row, "name": "other", "cpu_ms": 0.5}]})
+        json.dumps(
+            {"machine": {"cpu": "x", "cores": 2, "load": 1.25}, "rows": [row, {**row, "name": "other", "cpu_ms": 0.5}]}
+        )
     )
     write_page(tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
+    assert "Load of the machine: 1.2 on 2 cores." in page
     assert "| other | 1,000 | 0.500 | 0.400 | 2.5 |" in page
     assert "How busy workers are" not in page
