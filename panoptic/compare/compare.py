@@ -121,18 +121,19 @@ def time_networks(plan: Plan, folder: Path, datasets: Datasets) -> None:
 
 
 def gpus_of(plan: Plan) -> tuple[str, ...]:
-    """Return the names of the GPUs on which trainings run beside each other, one on each; empty where they do not."""
+    """Return the GPU of each training of those that run beside each other; empty where they do not."""
     settings = plan.settings
     if device_of(settings).type != "cuda" or devices_of(settings) > 1:
         return ()
     count = torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(number) for number in range(count)]
-    return tuple(names[:count]) if count > 1 else ()
+    places = names[:count] * settings.machine.per_gpu
+    return tuple(places) if len(places) > 1 else ()
 
 
 def executor_of(plan: Plan, trainings: int, gpus: Sequence[str]) -> Executor:
-    """Return what runs some trainings: processes, one for each GPU or as many as the settings say, or this one."""
+    """Return what runs some trainings: processes, for each GPU or in all as many as the settings say, or this one."""
     settings = plan.settings
     machine = settings.machine
     at_a_time = machine.trainings // machine.threads if device_of(settings).type == "cpu" else len(gpus)

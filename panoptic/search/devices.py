@@ -1,4 +1,4 @@
-"""Candidates on several GPUs: each worker evaluates on one of its own."""
+"""Candidates on GPUs: each worker evaluates on its own, which it may share with others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 
 
 class OnOwnDevice:
-    """Evaluates candidates on the GPU whose number is the worker's place.
+    """Evaluates candidates on the GPU whose number is the worker's place, by turns where there are more workers.
 
     Args:
         evaluator: Of a supernet that is on the CPU, from where each worker takes it to its GPU.

@@ -42,6 +42,9 @@ class MachineSettings:
             Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
+        per_gpu: Candidates that are evaluated, or compared networks that train, side by side on each GPU, in a process
+            each, at least 1. Small networks keep a GPU waiting for the processor that starts their kernels, so that
+            several take hardly longer than one; each has its own context in the GPU's memory, some 0.5 GB.
         loaders: Processes that load images; 0 loads in the process that computes.
         evaluation_batch: Images in a batch of an evaluation, at least 1.
         checkpoint_every: Passes between two checkpoints of a training, at least 1.
@@ -58,6 +61,7 @@ class MachineSettings:
     threads: int = 1
     supernet_processes: int = 1
     trainings: int = 1
+    per_gpu: int = 1
     loaders: int = 0
     evaluation_batch: int = 8
     checkpoint_every: int = 24
@@ -67,5 +71,5 @@ class MachineSettings:
     def __post_init__(self) -> None:
         require_options(self)
         require_at_least(1, self, "devices", "batch_size", "workers", "threads", "supernet_processes", "trainings")
-        require_at_least(1, self, "evaluation_batch", "checkpoint_every")
+        require_at_least(1, self, "per_gpu", "evaluation_batch", "checkpoint_every")
         require_at_least(0, self, "loaders", "memory")

@@ -269,20 +269,20 @@ class Candidates:
 
     @property
     def _workers(self) -> int:
-        """How many candidates are evaluated at a time: as the settings say, and in processes one on each GPU."""
+        """How many candidates are evaluated at a time: as many as the settings say, in all or on each GPU."""
         machine = self.settings.machine
         # Beside others a network's time could not be measured.
         if machine.executor == "inline" or self.settings.search.cost == LATENCY:
             return 1
         if self.device.type == "cpu" or machine.executor == "ray":
             return machine.workers
-        return devices_here(self.settings)
+        return devices_here(self.settings) * machine.per_gpu
 
     def _executor_of(self) -> Executor:
         workers, machine = self._workers, self.settings.machine
         threads = max(1, machine.threads // workers)
         if machine.executor == "ray" and self.settings.search.cost != LATENCY:
-            gpu = {} if self.device.type == "cpu" else {"num_gpus": 1}
+            gpu = {} if self.device.type == "cpu" else {"num_gpus": 1 / machine.per_gpu}
             return RayExecutor(workers=workers, resources={"num_cpus": threads, **gpu})
         return InlineExecutor() if workers == 1 else ProcessExecutor(workers, threads)
 
@@ -295,7 +295,7 @@ class Candidates:
         if self.device.type == "cpu" or self._in_this_process:
             return evaluator
         # On Ray a worker sees its own GPU alone.
-        count = 1 if isinstance(self._executor, RayExecutor) else torch.cuda.device_count()
+        count = 1 if isinstance(self._executor, RayExecutor) else devices_here(self.settings)
         return OnOwnDevice(evaluator, self.device.type, count)
 
 

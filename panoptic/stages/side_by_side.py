@@ -82,11 +82,13 @@ def retrain_all(
 def executor_of(settings: Settings, trainings: int) -> Executor:
     """Return what runs some trainings.
 
-    Those are processes on a CPU, where several fit into the settings' cores and no devices train each together.
+    Those are processes, where several fit into the settings' cores or share the GPU and no devices train each together.
     """
-    at_a_time = min(trainings, settings.machine.trainings // settings.machine.threads)
-    if at_a_time > 1 and device_of(settings).type == "cpu" and devices_of(settings) == 1:
-        return ProcessExecutor(at_a_time, settings.machine.threads)
+    machine = settings.machine
+    on_cpu = device_of(settings).type == "cpu"
+    at_a_time = min(trainings, machine.trainings // machine.threads if on_cpu else machine.per_gpu)
+    if at_a_time > 1 and devices_of(settings) == 1:
+        return ProcessExecutor(at_a_time, machine.threads)
     return InlineExecutor()
 
 

@@ -166,14 +166,18 @@ def test_as_many_trainings_run_at_a_time_as_workers(finished: Path) -> None:
 
 
 def test_on_several_gpus_each_training_has_one_of_its_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = load_plan(finished)
-    assert gpus_of(plan) == ()
+    plan, sharing = (load_plan(finished).on(replace(load_plan(finished).settings.machine, per_gpu=n)) for n in (1, 2))
+    assert gpus_of(plan) == gpus_of(sharing) == ()
     monkeypatch.setattr(compare, "device_of", lambda _: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert gpus_of(plan) == ("0", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert gpus_of(plan) == ("5", "7")
+    assert gpus_of(sharing) == ("5", "7", "5", "7")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert gpus_of(plan) == ()
+    assert gpus_of(sharing) == ("5", "5")
     executor = executor_of(plan, 4, ("5", "7"))
     assert (type(executor), executor.capacity) == (ProcessExecutor, 2)
     seen = []

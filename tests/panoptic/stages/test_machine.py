@@ -85,7 +85,8 @@ def test_an_executor_that_is_not_installed_is_refused_first(monkeypatch: pytest.
     ("device", "changes", "resources"),
     [
         ("cpu", {"machine.executor": "ray", "machine.workers": 3, "machine.threads": 6}, "2 CPU"),
-        ("cuda", {"machine.executor": "ray", "machine.workers": 3}, "1 GPU"),  # of a cluster, whatever is here
+        ("cuda", {"machine.executor": "ray", "machine.workers": 3, "machine.per_gpu": 1}, "1 GPU"),  # of a cluster
+        ("cuda", {"machine.executor": "ray", "machine.workers": 3, "machine.per_gpu": 2}, "0.5 GPU"),
         ("cpu", {"machine.executor": "ray", "search.cost": "latency_ms"}, None),
         ("cpu", {"machine.executor": "inline", "machine.workers": 3}, None),
     ],
@@ -114,12 +115,17 @@ def test_candidates_are_evaluated_where_the_settings_say(
     ("device", "changes", "workers"),
     [
         ("cpu", {"machine.workers": 3, "machine.devices": 2}, 3),
-        ("cuda", {"machine.workers": 3, "machine.devices": 2}, 2),  # a GPU each
+        ("cuda", {"machine.workers": 3, "machine.devices": 2, "machine.per_gpu": 1}, 2),
         ("cuda", {"machine.devices": 2, "search.cost": "latency_ms"}, 1),
-        ("cuda", {"machine.workers": 3}, 1),
+        ("cuda", {"machine.workers": 3, "machine.per_gpu": 1}, 1),
+        ("cuda", {"machine.per_gpu": 3}, 3),
+        ("cuda", {"machine.devices": 2, "machine.per_gpu": 3}, 6),
+        ("cuda", {"machine.per_gpu": 3, "machine.executor": "inline"}, 1),
+        ("cuda", {"machine.per_gpu": 3, "search.cost": "latency_ms"}, 1),
+        ("cpu", {"machine.workers": 2, "machine.per_gpu": 3}, 2),
     ],
 )
-def test_each_gpu_has_a_worker_of_its_own(
+def test_each_gpu_has_workers_of_its_own(
     device: str, changes: dict[str, Any], workers: int, datasets: Datasets, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -131,7 +137,8 @@ def test_each_gpu_has_a_worker_of_its_own(
     found._executor = found._executor_of()
     assert found._executor.capacity == workers
     own = found._placed(found._evaluator)
-    assert isinstance(own, OnOwnDevice) == (workers == 2)
+    assert isinstance(own, OnOwnDevice) == (device == "cuda" and workers > 1)
+    assert not isinstance(own, OnOwnDevice) or own.count == settings.machine.devices
 
 
 def test_a_worker_takes_the_supernet_to_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,7 @@ def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path
             "search.cost": "latency_ms",
             "search.strategy": "nsga2",
             "search.recalibration_batches": 0,
+            "machine.device": "cpu",
             "machine.workers": 2,
         },
     )

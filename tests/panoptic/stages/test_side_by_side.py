@@ -160,5 +160,9 @@ def test_threads_of_all_trainings_are_limited(trainings: int, threads: int, netw
     assert not isinstance(executor, ProcessExecutor) or executor.threads == threads
 
 
-def test_a_gpu_trains_one_network_at_a_time() -> None:
-    assert isinstance(executor_of(change_settings(SETTINGS, {"machine.device": "cuda"}), 3), InlineExecutor)
+@pytest.mark.parametrize(("per_gpu", "devices", "expected"), [(1, 1, 1), (2, 1, 2), (8, 1, 3), (8, 2, 1)])
+def test_a_gpu_trains_as_many_networks_at_a_time_as_the_settings_say(per_gpu: int, devices: int, expected: int) -> None:
+    changes = {"machine": {"device": "cuda", "per_gpu": per_gpu, "devices": devices, "trainings": 1}}
+    executor = executor_of(change_settings(SETTINGS, changes), 3)
+    assert executor.capacity == expected
+    assert isinstance(executor, InlineExecutor) == (expected == 1)
