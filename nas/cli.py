@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from autopanoptic.nas.interruption import terminated_as_interrupted
 from autopanoptic.nas.journals.commands import app as journal_commands
 from autopanoptic.nas.results.printable import printable
 from autopanoptic.nas.search.errors import SearchError
@@ -42,7 +43,8 @@ class _Program(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
-            return super().invoke(ctx)
+            with terminated_as_interrupted():
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader has seen enough, as `| head` has
         except KeyboardInterrupt:

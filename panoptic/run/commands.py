@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
+from autopanoptic.nas.interruption import terminated_as_interrupted
 from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
 from autopanoptic.panoptic.run.joining import join
 from autopanoptic.panoptic.run.options import described, flag_of
@@ -196,8 +197,9 @@ def telling(context: typer.Context, command: str) -> Iterator[_Told]:
     """
     told = _Told()
     try:
-        join(context)
-        yield told
+        with terminated_as_interrupted():
+            join(context)
+            yield told
     except KeyboardInterrupt:
         known = told.folder is not None and told.folder.exists()
         how = f" To go on: {command} --name {told.folder.name}" if known and told.folder is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -237,9 +238,10 @@ def test_errors_are_one_line_and_leave_no_run(runs: Path, options: list[str], me
     assert not runs.exists()
 
 
-def test_an_interrupt_says_how_to_go_on(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_how_to_go_on(number: signal.Signals, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: Pipeline) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(Pipeline, "run", interrupted)
     result = runner.invoke(app, ["run", "--name", "x"])

@@ -15,6 +15,7 @@ from lightning.pytorch.plugins import TorchSyncBatchNorm
 from torch import Tensor
 
 from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
+from autopanoptic.nas.interruption import terminated_as_interrupted
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
@@ -194,6 +195,21 @@ def test_an_interrupt_comes_through(
     with pytest.raises(KeyboardInterrupt):
         train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_program_that_is_terminated_ends_its_training_as_at_an_interrupt(
+    datasets: Datasets, network: PanopticNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Lightning, which has a handler of its own, ends it as an error of the training."""
+
+    def terminated(*_: Any) -> Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr(PanopticModule, "_total", terminated)
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+        train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""SIGTERM as Ctrl-C."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+
+import pytest
+
+from autopanoptic.nas.interruption import terminated_as_interrupted
+
+
+def test_a_program_that_is_terminated_is_interrupted() -> None:
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_of_the_program_stays() -> None:
+    seen: list[int] = []
+
+    def handler(number: int, _: object) -> None:
+        seen.append(number)
+
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        with terminated_as_interrupted():
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert seen == [signal.SIGTERM]
+
+
+def _terminated() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_forked_processes_end_by_the_signal() -> None:
+    child = multiprocessing.get_context("fork").Process(target=_terminated)
+    with terminated_as_interrupted():
+        child.start()
+        child.join()
+    assert child.exitcode == -signal.SIGTERM
+
+
+def test_other_threads_change_nothing() -> None:
+    found: list[object] = []
+
+    def within() -> None:
+        with terminated_as_interrupted():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=within)
+    thread.start()
+    thread.join()
+    assert found == [signal.SIG_DFL]
