@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from autopanoptic.panoptic.compare.making import opened
 from autopanoptic.panoptic.compare.statistics import Mean
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
-from autopanoptic.panoptic.compare.tables import NAMES, between, notes_of, signed
+from autopanoptic.panoptic.compare.tables import NAMES, between, notes_of, signed, spread_of
 from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
 from autopanoptic.panoptic.report.blocks import Block, Cell, Lacking, Page, Paragraph, Section, Table
 from autopanoptic.panoptic.report.rendering import render
@@ -55,8 +56,9 @@ def page_of(found: Summary, name: str) -> Page:
     """Return the page of a comparison."""
     networks = Section("networks", "Compared networks", list(_networks(found)))
     trainings = Section("trainings", "Every training", [_trainings(found.lines)])
+    categories = Section("categories", "Every category", [_categories(found)])
     parts = Section("parts", "What the networks are", [_parts(found)])
-    return Page(f"Panoptic comparison {name}", list(_facts(found)), [networks, trainings, parts])
+    return Page(f"Panoptic comparison {name}", list(_facts(found)), [networks, categories, trainings, parts])
 
 
 def _facts(found: Summary) -> Iterator[tuple[str, str]]:
@@ -106,6 +108,22 @@ def _differences(found: Sequence[Compared], caption: str) -> Table:
         cells = [signed(images.value), between(images.low, images.high), over, one.difference.reading]
         rows.append((f"{one.one} minus {one.other}", [Cell(text) for text in cells]))
     return Table(caption, ("networks", "PQ", "95% over the images", "95% over the seeds", ""), rows, words=(4,))
+
+
+def _categories(found: Summary) -> Table:
+    """A row for each category, those first in which the networks lie furthest apart."""
+    networks = list(found.categories)
+    apart = [name for name, *_ in spread_of(found)]
+    rest = [name for name in next(iter(found.categories.values()), {}) if name not in apart]
+    rows = [
+        (name, [_cell_of([pq for pq in found.categories[one][name] if math.isfinite(pq)]) for one in networks])
+        for name in (*apart, *rest)
+    ]
+    return Table("PQ on val in percent, means over the seeds", ("category", *networks), rows)
+
+
+def _cell_of(values: Sequence[float]) -> Cell:
+    return Cell(f"{sum(values) / len(values):.1f}" if values else "-")
 
 
 def _trainings(lines: Sequence[Line]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,6 +77,8 @@ class Summary:
         against: The network with which the others are compared in `differences`; None where there is none.
         differences: Of the others from it.
         equal_cost: Of each network from the network made by hand that costs as much, where there is one.
+        categories: PQ of each category, by the names of network and category: of each of its seeds, in percent, NaN
+            where the category was neither there nor found.
     """
 
     facts: Mapping[str, Any]
@@ -85,6 +87,7 @@ class Summary:
     against: str | None
     differences: tuple[Compared, ...]
     equal_cost: tuple[Compared, ...]
+    categories: Mapping[str, Mapping[str, tuple[float, ...]]]
 
     @classmethod
     def of(
@@ -123,6 +126,7 @@ class Summary:
             reference,
             tuple(_compared(pairs, counts)),
             tuple(_compared(_of_equal_cost(lines), counts)),
+            {line.name: _of_categories(list(counts[line.name].values())) for line in lines},
         )
 
     def line(self, name: str) -> Line:
@@ -148,6 +152,10 @@ class Summary:
             tuple((name, seed) for name, seed in values["lacking"]),
             values["against"],
             *(tuple(_compared_from(one) for one in values[key]) for key in ("differences", "equal_cost")),
+            {
+                network: {name: tuple(map(_number_from, pq)) for name, pq in found.items()}
+                for network, found in values["categories"].items()
+            },
         )
 
 
@@ -179,6 +187,11 @@ def _counts(folder: Path, name: str, rows: Mapping[int, Row], datasets: Datasets
         if own != ids:
             raise ValueError(f"{path} is of other images than those of val; delete row.json beside it to measure again")
     return found
+
+
+def _of_categories(counts: Sequence[ImageCounts]) -> dict[str, tuple[float, ...]]:
+    names = [category.name for category in counts[0].categories]
+    return {name: tuple(float(one.category_pq[place]) for one in counts) for place, name in enumerate(names)}
 
 
 def _of_equal_cost(lines: list[Line]) -> list[tuple[str, str]]:
@@ -258,5 +271,9 @@ def _mean_from(values: Mapping[str, Any]) -> Mean:
 
 def _compared_from(values: Mapping[str, Any]) -> Compared:
     found = values["difference"]
-    numbers: dict[str, Any] = {key: math.nan if value is None else value for key, value in found["images"].items()}
+    numbers: dict[str, Any] = {key: _number_from(value) for key, value in found["images"].items()}
     return Compared(values["one"], values["other"], Difference(Estimate(**numbers), _mean_from(found["seeds"])))
+
+
+def _number_from(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -16,6 +16,8 @@ SHOWN = {"pq": "PQ", "pq_things": "PQ\nTh", "pq_stuff": "PQ\nSt", "mask_ap": "ma
 """Metrics of the table, and their headings."""
 COSTS = ("M\npar.", "G\nFLOPs", "ms", "train\ns")
 NAMES = {"pq": "PQ", "pq_things": "things", "pq_stuff": "stuff", "mask_ap": "AP", "miou": "mIoU"}
+APART = 3
+"""Categories that are named where the networks lie furthest apart."""
 
 
 def line_of(row: Row) -> str:
@@ -108,10 +110,28 @@ def notes_of(summary: Summary) -> Iterator[str]:
     for line in summary.lines:
         if line.kind == "searched":
             yield rank_of(summary, line)
+    if spread := spread_of(summary)[:APART]:
+        found = ", ".join(f"{name} {low:.0f} to {high:.0f}" for name, low, high in spread)
+        yield f"The categories in which the networks lie furthest apart, by their mean PQ: {found}."
     if summary.lacking:
         names = ", ".join(f"{name} seed {seed}" for name, seed in summary.lacking[:4])
         more = f" and {len(summary.lacking) - 4} more" if len(summary.lacking) > 4 else ""
         yield f"Not trained yet: {names}{more}."
+
+
+def spread_of(summary: Summary) -> list[tuple[str, float, float]]:
+    """Return the categories with the least and the greatest PQ of a network, the widest apart first.
+
+    Of each network its mean over the seeds. Without a second network, and where one of them has not seen a category,
+    there is nothing to compare.
+    """
+    networks = list(summary.categories.values())
+    found = []
+    for name in networks[0] if len(networks) > 1 else ():
+        means = [sum(one[name]) / len(one[name]) for one in networks]
+        if all(map(math.isfinite, means)):
+            found.append((name, min(means), max(means)))
+    return sorted(found, key=lambda one: one[1] - one[2])
 
 
 def rank_of(summary: Summary, line: Line) -> str:

@@ -37,7 +37,7 @@ def found() -> Summary:
     difference = Difference(Estimate(-2.0, 0.5, -3.04, -1.0, 0.95, 300), Mean(-2.0, None, (-2.0,)))
     pairs = (Compared("best", "upsnet", difference), Compared("hand-made", "upsnet", difference))
     equal = (Compared("upsnet", "hand-made", difference),)
-    return Summary(FACTS, lines, (("best", 1),), "upsnet", pairs, equal)
+    return Summary(FACTS, lines, (("best", 1),), "upsnet", pairs, equal, {})
 
 
 def test_the_page_is_what_the_results_give() -> None:
@@ -62,7 +62,7 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
 def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
     (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
     assert "What weights of losses change" not in comparison.page(tmp_path)
-    changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), ())
+    changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), (), {})
     (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
     text = comparison.page(tmp_path)
     assert "| upsnet, as above | 61.0 | - | - | - |" in text

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from autopanoptic.nas import InlineExecutor, ProcessExecutor
 from autopanoptic.panoptic.compare import compare, training
 from autopanoptic.panoptic.compare.compare import executor_of, gpus_of
 from autopanoptic.panoptic.compare.making import opened
+from autopanoptic.panoptic.compare.page import page_of
 from autopanoptic.panoptic.compare.plan import load_plan
 from autopanoptic.panoptic.compare.summary import Summary
+from autopanoptic.panoptic.compare.tables import notes_of, spread_of
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.stages.retrain import retrain
@@ -194,3 +197,26 @@ def test_the_costs_are_those_of_the_table(finished: Path) -> None:
     contestants = load_plan(finished).contestants
     assert all(one["gflops"] == contestants[one["network"]].gflops for one in rows(finished))
     assert not math.isclose(contestants["hand-made"].gflops, contestants["panoptic-fpn"].gflops)
+
+
+def test_categories_stand_by_themselves_and_their_mean_is_the_pq(finished: Path) -> None:
+    found = opened(finished).summarised()
+    assert list(found.categories) == [line.name for line in found.lines]
+    for line in found.lines:
+        by_seed = zip(*found.categories[line.name].values(), strict=True)
+        means = [fmean(pq for pq in one if math.isfinite(pq)) for one in by_seed]
+        assert means == pytest.approx(line.metrics["pq"].values)
+    assert str(Summary.from_json(json.loads(json.dumps(found.to_json())))) == str(found)
+
+
+def test_categories_are_ordered_by_how_far_the_networks_lie_apart(finished: Path) -> None:
+    found = opened(finished).summarised()
+    one = {"even": (50.0, 52.0), "late": (60.0, 20.0), "unseen": (math.nan, 1.0), "known": (70.0, 71.0)}
+    other = {"even": (49.0, 51.0), "late": (2.0, 0.0), "unseen": (3.0, 1.0), "known": (80.0, 81.0)}
+    both = replace(found, categories={"a": one, "b": other})
+    assert spread_of(both) == [("late", 1.0, 40.0), ("known", 70.5, 80.5), ("even", 50.0, 51.0)]
+    said = " ".join(notes_of(both))
+    assert "furthest apart, by their mean PQ: late 1 to 40, known 70 to 80, even 50 to 51." in said
+    assert spread_of(replace(found, categories={"a": one})) == []
+    rows = next(one for one in page_of(both, "x").sections if one.name == "categories").blocks[0]
+    assert [name for name, _ in rows.rows] == ["late", "known", "even", "unseen"]  # type: ignore[union-attr]
