@@ -3,16 +3,18 @@
 Random widths and depths with plain operators, and random networks of the whole space, all of about the cost of a
 finished run's hand-made network, are measured as paths of the run's supernet on nas_val, then trained by the run's
 recipe like the networks that it compares, and measured on val. So it shows what a perfect search could find there, and
-how much of that the weights of the supernet tell. Each finished training is kept and goes on from there.
+how much of that the weights of the supernet tell, and with ``--short 20 --short 60`` how much trainings of so many
+passes do, by which finalists could be chosen. Each finished training is kept and goes on from there. A run whose
+supernet alone is trained has no front yet: the cost is then that of the space's network made by hand.
 
-Run as ``python benchmarks/equal_cost.py --run runs/NAME --to FOLDER [--sizes 8] [--any 3] [--json FILE]``.
+Run as ``python -m benchmarks.equal_cost --run runs/NAME --to FOLDER [--sizes 8] [--any 3] [--short N] [--json FILE]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,13 @@ from scipy.stats import kendalltau
 
 from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.nas.evaluation.evaluator import Unheard
-from autopanoptic.panoptic.results.fronts import Fronts
+from autopanoptic.panoptic.configs.config import change_settings
+from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.results.fronts import FRONT, HAND_MADE, Fronts
 from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.scaling import is_size, plain
+from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.networks import network_config
@@ -41,11 +46,12 @@ RANGE = 0.88, 1.005
 
 @dataclass(frozen=True)
 class Row:
-    """A network: what its path is worth on nas_val, and what it is on both splits once it is trained, in percent."""
+    """A network, in percent: its path on nas_val; there after short trainings, by their passes; trained, on both."""
 
     name: str
     gflops: float
     path: dict[str, float]
+    short: dict[str, dict[str, float]]
     nas_val: dict[str, float]
     val: dict[str, float]
 
@@ -77,24 +83,42 @@ def networks(
     return found
 
 
-def rows(folder: Path, to: Path, sizes: int, any_: int) -> list[Row]:
-    """Measure and train the networks, printing each."""
+def rows(folder: Path, to: Path, sizes: int, any_: int, short: Sequence[int] = ()) -> list[Row]:
+    """Measure and train the networks, printing each.
+
+    Args:
+        folder: Of the run.
+        to: Of the trainings.
+        sizes: How many random networks of plain operators.
+        any_: How many of any operators.
+        short: Passes of the short trainings.
+    """
     settings = load_run(folder)
     datasets = prepare(settings, folder, Console(stderr=True))
     supernet = train_supernet(settings, datasets, folder / SUPERNET_FOLDER, progress=False)
     divisor = network_config(settings, datasets.train.categories).image_divisor
     nas_val, val = (validation_of(settings, split, divisor) for split in (datasets.nas_val, datasets.val))
     evaluator = PanopticEvaluator(supernet, nas_val, recalibration_batches(settings, datasets.train, divisor))
-    gflops, by_hand = costs(settings, datasets)["gflops"], Fronts.load(folder).chosen("hand-made").architecture
+    gflops = costs(settings, datasets)["gflops"]
+    known = (folder / FRONT).exists()
+    by_hand = Fronts.load(folder).chosen(HAND_MADE).architecture if known else hand_made(supernet.space)
+
+    def trained(name: str, one: Architecture, passes: int) -> PanopticNetwork:
+        changed = change_settings(settings, {"retrain.passes": passes})
+        return retrain(changed, one, datasets, to / f"{name}-{passes}", folder / SUPERNET_FOLDER)
+
     found = []
     for name, one in networks(supernet.space, by_hand, gflops, sizes, any_, settings.seed).items():
         path = _shown(evaluator.evaluate(one, Unheard()))
-        trained = retrain(settings, one, datasets, to / name, folder / SUPERNET_FOLDER)
-        found.append(Row(name, round(gflops(one), 5), path, _shown(nas_val(trained)), _shown(val(trained))))
-        print(
-            f"{name:10} {gflops(one):.3f} GFLOPs, path {path['pq']:.1f}, trained {found[-1].val['pq']:.1f}", flush=True
-        )
+        shorter = {str(passes): _shown(nas_val(trained(name, one, passes))) for passes in short}
+        whole = trained(name, one, settings.retrain.passes)
+        found.append(Row(name, round(gflops(one), 5), path, shorter, _shown(nas_val(whole)), _shown(val(whole))))
+        _print(found[-1])
     return found
+
+
+def _print(row: Row) -> None:
+    print(f"{row.name:10} {row.gflops:.3f} GFLOPs, path {row.path['pq']:.1f}, trained {row.val['pq']:.1f}", flush=True)
 
 
 def _shown(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -105,9 +129,14 @@ def summary(found: list[Row]) -> dict[str, Any]:
     """Return what the networks say together: Kendall's tau with the trained networks' PQ on val, and their spread."""
     trained = [row.val["pq"] for row in found]
     others = trained[1:]
+
+    def tau(values: list[float]) -> float:
+        return float(kendalltau(values, trained).statistic)
+
     return {
-        "tau_path": float(kendalltau([row.path["pq"] for row in found], trained).statistic),
-        "tau_nas_val": float(kendalltau([row.nas_val["pq"] for row in found], trained).statistic),
+        "tau_path": tau([row.path["pq"] for row in found]),
+        "tau_short": {passes: tau([row.short[passes]["pq"] for row in found]) for passes in found[0].short},
+        "tau_nas_val": tau([row.nas_val["pq"] for row in found]),
         "hand_made": trained[0],
         "others": {"mean": float(np.mean(others)), "deviation": float(np.std(others, ddof=1)), "best": max(others)},
         "rows": [vars(row) for row in found],
@@ -120,15 +149,19 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="where the trainings go, and go on")
     parser.add_argument("--sizes", type=int, default=8)
     parser.add_argument("--any", type=int, default=3)
+    parser.add_argument("--short", type=int, action="append", default=[], help="passes of a short training, first")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    figures = summary(rows(given.run, given.to, given.sizes, given.any))
+    figures = summary(rows(given.run, given.to, given.sizes, given.any, given.short))
     rest = figures["others"]
     print(
         f"hand-made {figures['hand_made']:.1f}; others {rest['mean']:.1f}, deviation {rest['deviation']:.1f}, ", end=""
     )
     print(f"best {rest['best']:.1f}")
-    print(f"tau with PQ on val once trained: path {figures['tau_path']:.2f}, nas_val {figures['tau_nas_val']:.2f}")
+    short = "".join(f", after {passes} passes {tau:.2f}" for passes, tau in figures["tau_short"].items())
+    print(
+        f"tau with PQ on val once trained: path {figures['tau_path']:.2f}{short}, nas_val {figures['tau_nas_val']:.2f}"
+    )
     if given.json is not None:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 

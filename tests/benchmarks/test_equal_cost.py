@@ -37,10 +37,12 @@ def test_the_others_cost_what_the_hand_made_network_does() -> None:
 
 def test_a_path_that_says_the_opposite_has_a_tau_of_minus_one() -> None:
     found = [
-        Row(str(number), 0.1, {"pq": -float(number)}, {"pq": number / 2}, {"pq": float(number)}) for number in range(5)
+        Row(str(number), 0.1, {"pq": -float(number)}, {"6": {"pq": short}}, {"pq": number / 2}, {"pq": float(number)})
+        for number, short in enumerate((1.0, 0.0, 2.0, 3.0, 4.0))
     ]
     figures = summary(found)
     assert figures["tau_path"] == pytest.approx(-1)
+    assert figures["tau_short"] == {"6": pytest.approx(0.8)}
     assert figures["tau_nas_val"] == pytest.approx(1)
     assert figures["hand_made"] == 0
     assert figures["others"] == {"mean": 2.5, "deviation": float(np.std([1, 2, 3, 4], ddof=1)), "best": 4.0}
