@@ -8,8 +8,9 @@ READY := .venv/ready
 search: $(READY)
 	$(BIN)/python examples/panoptic_search.py
 
+# Files stay whole, in the order of the suite; tests/side_by_side.py says which of them stay together.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
