@@ -24,9 +24,7 @@ format: $(READY)
 types: $(READY)
 	rm -rf build/types
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p autopanoptic
-	MYPYPATH=build/types $(BIN)/mypy examples/*.py
-	MYPYPATH=build/types $(BIN)/mypy -p benchmarks
+	MYPYPATH=build/types $(BIN)/mypy -p autopanoptic -p examples -p benchmarks
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"
