@@ -8,8 +8,9 @@ READY := .venv/ready
 search: $(READY)
 	$(BIN)/python examples/panoptic_search.py
 
+# Files stay whole, in the order of the suite; tests/side_by_side.py says which of them stay together.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -23,9 +24,7 @@ format: $(READY)
 types: $(READY)
 	rm -rf build/types
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p autopanoptic
-	MYPYPATH=build/types $(BIN)/mypy examples/*.py
-	MYPYPATH=build/types $(BIN)/mypy -p benchmarks
+	MYPYPATH=build/types $(BIN)/mypy -p autopanoptic -p examples -p benchmarks
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"
