@@ -70,6 +70,23 @@ def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Pat
     assert "0.15 of the panoptic loss" not in text
 
 
+def test_what_is_learned_late_stands_beside_all_else(tmp_path: Path) -> None:
+    (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
+    assert "account for it is" not in comparison.page(tmp_path)
+    categories = {
+        "upsnet": {"rose": (0.0, 2.0), "sky": (80.0, 82.0), "lily": (5.0, 1.0), "disc": (60.0, 64.0)},
+        "best": {"rose": (50.0,), "sky": (81.0,), "lily": (40.0,), "disc": (63.0,)},
+    }
+    lines = found().lines[:2]
+    late = Summary(FACTS, lines, (), "upsnet", (), (), categories)
+    (tmp_path / "scenes-categories.json").write_text(json.dumps(late.to_json()))
+    text = comparison.page(tmp_path)
+    assert "account for it is rose and lily, two things" in " ".join(text.split())
+    assert "| network | PQ | rose | lily | the other 2 |" in text
+    assert "| upsnet, 800 passes | 61.0, 63.0 | 0.0, 2.0 | 5.0, 1.0 | 70.0, 73.0 |" in text
+    assert "| best, 800 passes | 60.0 | 50.0 | 40.0 | 72.0 |" in text
+
+
 def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
     text = comparison.page(Path("nowhere"))
     published = text.split("## Published: COCO val")[1].split("\n## ")[0]
