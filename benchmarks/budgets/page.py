@@ -12,10 +12,10 @@ from benchmarks.budgets.measure import rows_of
 
 BEGIN = "<!-- Written by `python -m benchmarks.budgets` from benchmarks/results/budgets, up to the next comment. -->"
 END = "<!-- The end of what is written. -->"
-WORDS = """`python -m benchmarks.budgets --table nasbench201.npz`: epochs until a fully trained architecture is as good as
-what random search finds with {full} full trainings of {epochs} epochs (the median of {seeds} seeds, {target:.2f}%; the
-mean over seeds, {limit:,} where it was not found). The curves of NAS-Bench-201's CIFAR-10 go through what was measured
-after 12 and after 200 epochs; between these they are made up."""
+WORDS = """`python -m benchmarks.budgets --table nasbench201.npz`: epochs until a fully trained architecture is as good
+as what random search finds with {full} full trainings of {epochs} epochs (the median of {seeds} seeds, {target:.2f}%;
+the mean over seeds, {limit:,} where it was not found). The curves of NAS-Bench-201's CIFAR-10 go through what was
+measured after 12 and after 200 epochs; between these they are made up."""
 HEAD = "| contestant | begun | epochs to the target | reached | ratio |\n|---|---|---|---|---|\n"
 
 
