@@ -35,7 +35,7 @@ from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.stopping.racing import Racing
 from autopanoptic.nas.storage.folders import TrialFolders
 from autopanoptic.nas.storage.journal import Journal, JournalError
-from autopanoptic.nas.strategy import Strategy
+from autopanoptic.nas.strategy import BatchStrategy, Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial
@@ -374,6 +374,8 @@ class Search:
             self._attempts,
             self._completion,
             ordered=self.ordered,
+            # A batch depends on how many workers are free at a time, which nothing may in ordered mode.
+            batches=isinstance(self.strategy, BatchStrategy) and not self.ordered,
             max_failures=self.max_failures,
             rule=repr(self.stopper),
         )
