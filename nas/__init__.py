@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from autopanoptic.nas.evaluation.training_evaluator import TrainingEvaluator as TrainingEvaluator
     from autopanoptic.nas.executors.base import Executor as Executor
     from autopanoptic.nas.executors.inline import InlineExecutor as InlineExecutor
+    from autopanoptic.nas.executors.places import device_of_worker as device_of_worker
     from autopanoptic.nas.executors.processes import ProcessExecutor as ProcessExecutor
     from autopanoptic.nas.executors.ray.executor import RayExecutor as RayExecutor
-    from autopanoptic.nas.executors.worker import device_of_worker as device_of_worker
     from autopanoptic.nas.results.optuna_export import export_optuna as export_optuna
     from autopanoptic.nas.results.optuna_follow import follow_optuna as follow_optuna
     from autopanoptic.nas.results.result import Result as Result
@@ -132,7 +132,7 @@ _NAMES = {
     "autopanoptic.nas.executors.inline": ["InlineExecutor"],
     "autopanoptic.nas.executors.processes": ["ProcessExecutor"],
     "autopanoptic.nas.executors.ray.executor": ["RayExecutor"],
-    "autopanoptic.nas.executors.worker": ["device_of_worker"],
+    "autopanoptic.nas.executors.places": ["device_of_worker"],
     "autopanoptic.nas.results.optuna_export": ["export_optuna"],
     "autopanoptic.nas.results.optuna_follow": ["follow_optuna"],
     "autopanoptic.nas.results.result": ["Result"],

@@ -77,7 +77,8 @@ class BatchStrategy(Strategy):
     """A strategy that proposes several architectures at once for little more than the price of one.
 
     The contract of :class:`Strategy` holds for both methods. Others are asked for one architecture after another, and
-    see those before among the running trials.
+    see those before among the running trials. A search asks for a batch in ``Search.ask(k)``, and in a run without
+    ``ordered=True`` where several workers are free at once.
     """
 
     @abstractmethod

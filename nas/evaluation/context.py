@@ -25,6 +25,8 @@ class Context:
         seed: for the randomness of this evaluation, from 0 and below 2**32; it depends on the search's seed, the trial
             and the repeat alone.
         location: of the folder, which may not be there yet; None where the search has no ``folder``.
+        device: that the executor has given to the worker which evaluates, by the name that it has there, ``"cuda:0"``;
+            None where it gives none, as in this process: the choice is the evaluator's, ``context.device or "cpu"``.
         publish: takes a name and a value that :meth:`set_attribute` has checked.
     """
 
@@ -33,6 +35,7 @@ class Context:
     repeat: int = 0
     seed: int = 0
     location: Path | None = None
+    device: str | None = None
     publish: Callable[[str, Any], object] | None = field(default=None, repr=False, compare=False)
 
     @property

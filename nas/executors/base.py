@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, Report, StopTrial
 from autopanoptic.nas.evaluation.metrics import checked, whole_step
+from autopanoptic.nas.executors.places import device_of_worker
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.journal import JournalError
 
@@ -109,6 +110,8 @@ def run_one(
 ) -> Outcome:
     """Evaluate an architecture; an exception becomes part of the outcome.
 
+    The evaluator finds the device of this process in its context.
+
     So does SystemExit, with which training loops are known to end, for instance when a loss is not finite.
 
     Raises:
@@ -127,7 +130,7 @@ class _Reporter:
 
     def __init__(self, trial_id: int, on_report: OnReport, on_attribute: OnAttribute, context: Context) -> None:
         self._trial_id, self._on_report, self._on_attribute = trial_id, on_report, on_attribute
-        self.context = replace(context, publish=self._publish)
+        self.context = replace(context, device=device_of_worker(), publish=self._publish)
         self.unwritten: JournalError | None = None
 
     def __call__(self, step: int, metrics: Metrics) -> None:

@@ -48,7 +48,7 @@ class ProcessExecutor:
         workers: how many processes.
         threads: how many threads torch, OpenMP and BLAS may use in each.
         devices: gives each worker a device of its own, which it and the processes that it starts see alone, as
-            ``"cuda:0"`` (:func:`device_of_worker`); a worker that replaces another has its device. ``"cuda"`` takes
+            ``"cuda:0"`` (:attr:`Context.device`); a worker that replaces another has its device. ``"cuda"`` takes
             the first that this process sees (by ``CUDA_VISIBLE_DEVICES``, or all of NVIDIA's); a list names one for
             each worker: ``"cuda:1"`` or 1 for the second of those, or an id such as ``"GPU-..."``; workers that share
             one name the same. None gives none: workers see what this process sees.

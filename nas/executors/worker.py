@@ -20,6 +20,7 @@ from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics
 from autopanoptic.nas.executors.base import Outcome, failed, run_one
 from autopanoptic.nas.executors.devices import OWN
 from autopanoptic.nas.executors.groups import end_own_group, end_with_parent, lead_group
+from autopanoptic.nas.executors.places import set_place
 from autopanoptic.nas.space.architecture import Architecture, Option
 
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -97,33 +98,6 @@ class Channel(Protocol):
         """Wait for a message, and return it."""
 
 
-class _Place:
-    """Which of its executor's workers this process is, and the device it is given; None where it is or has none."""
-
-    number: int | None = None
-    device: str | None = None
-
-
-def place_of_worker() -> int | None:
-    """Return which of its executor's workers this process is, from 0; None in any other process.
-
-    A worker that replaces one that has died has its place, so that no two workers use the same device at a time.
-    """
-    return _Place.number
-
-
-def device_of_worker() -> str | None:
-    """Return the device that the executor has given to this process, by the name that it has here.
-
-    A worker sees its own devices alone, whichever executor it is of, and in all processes that it starts: its first is
-    ``"cuda:0"``.
-
-    Returns:
-        None where the executor gives none, and in any process that is no worker: the device is the evaluator's choice.
-    """
-    return _Place.device
-
-
 def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[Connection] = ()) -> None:
     """Serve the driver until it goes away.
 
@@ -156,7 +130,7 @@ def serve(
         answers: whether the driver answers reports.
         device: that this process has been given; None where it has been given none.
     """
-    _Place.number, _Place.device = place, device
+    set_place(place, device)
     _separate(threads)
     try:
         evaluator = load()

@@ -39,6 +39,7 @@ class Loop:
         attempts: how often trials are run again.
         completion: works out the costs of an architecture before it is evaluated.
         ordered: whether results are told in the order of the trials.
+        batches: whether the strategy is asked for as many trials at once as there are free workers.
         max_failures: how many trials in a row may fail; None for any number.
         rule: names the stopping rule in error messages.
     """
@@ -53,12 +54,13 @@ class Loop:
         completion: Completion,
         *,
         ordered: bool,
+        batches: bool,
         max_failures: int | None,
         rule: str,
     ) -> None:
         self._desk, self._ledger, self._executor = desk, ledger, executor
         self._limits, self._attempts, self._completion = limits, attempts, completion
-        self._ordered, self._rule = ordered, rule
+        self._ordered, self._batches, self._rule = ordered, batches, rule
         self._watch = FailureWatch(ledger.history, max_failures)
         self._under_way: dict[int, None] = {}  # in the order in which they were begun
         self._getting_ready: set[int] = set()  # their workers are; their clocks do not run yet
@@ -117,12 +119,19 @@ class Loop:
             if time.monotonic() > deadline:  # no worker is free here
                 return None
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
-            ready = self._ready()
-            if ready is not None:
-                self._receive(self._arrived.pop(ready))
-                update()
-            elif not self._look():
+            if not self._receive_or_look(update):
                 return None
+            while self._batches and time.monotonic() <= deadline and self._receive_or_look(update):
+                pass
+
+    def _receive_or_look(self, update: Callable[[], None]) -> bool:
+        """Tell of the result that is ready, or look for one that has come; return whether there was either."""
+        ready = self._ready()
+        if ready is None:
+            return self._look()
+        self._receive(self._arrived.pop(ready))
+        update()
+        return True
 
     def _ready(self) -> int | None:
         """Return the trial whose result is told next, where it has arrived."""
@@ -153,17 +162,26 @@ class Loop:
     def _submit(self) -> str:
         """Begin trials while there is room, and return why no more could be begun."""
         # A result that ordered mode holds back still occupies its place, for the same reason.
-        while len(self._under_way) < self._executor.capacity:
+        while (room := self._executor.capacity - len(self._under_way)) > 0:
             new = not self._enough()
             if not new and not self._desk.waiting:
                 return "trials"
             if self._limits.no_more:
                 return "seconds"
-            trial = self._desk.ask(new=new)
-            if trial is None:
+            trials = self._asked(room, new)
+            if not trials:
                 return "strategy" if new else "trials"
-            self._begin(trial)
+            for trial in trials:
+                self._begin(trial)
         return "room"
+
+    def _asked(self, room: int, new: bool) -> list[Trial]:
+        """Return the next trials: as many as there is room for where the strategy proposes them at once, else one."""
+        if self._batches and new and room > 1:
+            limit = self._limits.trials
+            return self._desk.ask_batch(room if limit is None else min(room, limit - len(self._ledger.history)))
+        trial = self._desk.ask(new=new)
+        return [] if trial is None else [trial]
 
     def _begin(self, trial: Trial) -> None:
         problem = self._completion.cost_problem(trial.architecture)

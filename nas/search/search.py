@@ -35,7 +35,7 @@ from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.stopping.racing import Racing
 from autopanoptic.nas.storage.folders import TrialFolders
 from autopanoptic.nas.storage.journal import Journal, JournalError
-from autopanoptic.nas.strategy import Strategy
+from autopanoptic.nas.strategy import BatchStrategy, Strategy
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Objectives, objectives_of
 from autopanoptic.nas.trials.trial import Trial
@@ -75,7 +75,8 @@ class Search:
             with different seeds, ``context.seed``. Its metrics are their means, :attr:`Trial.standard_errors` says how
             uncertain these are, and each is written down when it has ended.
         repeat_race: ends the evaluations of a trial early, with the means of those that it has, once it cannot be among
-            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are.
+            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are. It does not say which
+            trial is evaluated next: a trial's evaluations follow each other, and one that has ended gets no more.
         folder: where each trial has a folder of its own, ``context.folder``, for checkpoints and other files. Workers
             must see it under the same path, so on several machines it lies on a disk that they share.
         keep_best: of how many of the best trials the folders stay beside those of the front; the folders of other
@@ -374,6 +375,8 @@ class Search:
             self._attempts,
             self._completion,
             ordered=self.ordered,
+            # A batch depends on how many workers are free at a time, which nothing may in ordered mode.
+            batches=isinstance(self.strategy, BatchStrategy) and not self.ordered,
             max_failures=self.max_failures,
             rule=repr(self.stopper),
         )

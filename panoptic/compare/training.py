@@ -11,7 +11,7 @@ import torch
 
 from autopanoptic.nas import Architecture
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
-from autopanoptic.nas.executors.worker import place_of_worker
+from autopanoptic.nas.executors.places import place_of_worker
 from autopanoptic.panoptic.compare.clock import Clock
 from autopanoptic.panoptic.compare.contestants import Contestant, network_config_of
 from autopanoptic.panoptic.compare.plan import folder_of

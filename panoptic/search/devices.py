@@ -6,7 +6,7 @@ import torch
 
 from autopanoptic.nas import Architecture
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
-from autopanoptic.nas.executors.worker import place_of_worker
+from autopanoptic.nas.executors.places import place_of_worker
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,9 @@ import pytest
 
 from benchmarks.strategies import cell, convert, graph, npz
 from benchmarks.strategies.source import Source
+from tests.tables import published
 
 Arrays = dict[str, Any]
-PUBLISHED = Path(os.environ.get("NAS_TABLES", Path(__file__).resolve().parents[3] / "shared" / "data" / "nas"))
-
-
-def published(name: str) -> Path:
-    if not (PUBLISHED / name).is_file():
-        pytest.skip(f"needs the published table {name}: set NAS_TABLES to its folder")
-    return PUBLISHED / name
 
 
 def test_a_table_maps_architectures_to_rows(arrays: Arrays) -> None:

@@ -62,7 +62,7 @@ class RayExecutor:
         resources: what a worker occupies of its node: ``num_cpus`` (1 unless given; as many threads torch, OpenMP and
             BLAS may use, at least one), ``num_gpus`` (also a fraction, of a GPU that several workers share), ``memory``
             (bytes), and the nodes' own resources by their names. A worker sees no GPUs but its own, the
-            first of them as ``"cuda:0"`` (:func:`device_of_worker`).
+            first of them as ``"cuda:0"`` (:attr:`Context.device`).
         runtime_env: what Ray prepares on a node before a worker starts there, such as ``{"working_dir": "."}``.
 
     Raises:

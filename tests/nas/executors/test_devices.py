@@ -11,8 +11,19 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from autopanoptic.nas import Architecture, Choice, ProcessExecutor, RandomSearch, Search, SearchSpace, device_of_worker
+from autopanoptic.nas import (
+    Architecture,
+    Choice,
+    Context,
+    InlineExecutor,
+    ProcessExecutor,
+    RandomSearch,
+    Search,
+    SearchSpace,
+    device_of_worker,
+)
 from autopanoptic.nas.executors import devices
+from autopanoptic.nas.executors.base import Executor
 from autopanoptic.nas.executors.devices import VISIBLE, devices_of
 
 # The workers cannot import this module by its name.
@@ -123,9 +134,9 @@ class Sees:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, architecture: Architecture) -> dict[str, float]:
+    def __call__(self, architecture: Architecture, context: Context) -> dict[str, float]:
         own = os.environ[VISIBLE]
-        assert device_of_worker() == "cuda:0"
+        assert context.device == device_of_worker() == "cuda:0"
         try:
             (self.folder / own).touch(exist_ok=False)
         except FileExistsError:
@@ -177,11 +188,12 @@ def test_a_worker_that_is_not_forked_has_its_device_before_it_imports(tmp_path: 
     assert ended.stdout == "{7.0}\n", ended.stderr
 
 
-def of_no_device(architecture: Architecture) -> float:
-    return float(device_of_worker() is None)
+def of_no_device(architecture: Architecture, context: Context) -> float:
+    return float(context.device is device_of_worker() is None)
 
 
-def test_without_devices_workers_are_given_none() -> None:
-    result = Search(SPACE, RandomSearch(), of_no_device, executor=ProcessExecutor(1)).run(1)
+@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(1)], ids=["inline", "processes"])
+def test_without_devices_workers_are_given_none(executor: Executor) -> None:
+    result = Search(SPACE, RandomSearch(), of_no_device, executor=executor).run(1)
     assert result.best.metrics["value"] == 1.0
     assert device_of_worker() is None

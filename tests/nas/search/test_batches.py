@@ -24,11 +24,13 @@ from autopanoptic.nas import (
     Result,
     Search,
     SearchSpace,
+    Strategy,
     Trial,
     TrialState,
 )
 from autopanoptic.nas.journals.repairing import repair
 from autopanoptic.nas.storage.reading import MORE
+from benchmarks.scaling.simulated import SimulatedExecutor
 
 SPACE = SearchSpace([Choice(f"c{i}", range(4)) for i in range(5)])
 
@@ -178,3 +180,85 @@ def test_what_was_written_before_an_error_is_handed_out_again() -> None:
         search.ask(3)
     assert search.waiting
     assert [trial.id for trial in search.ask(2)] == [0, 1]
+
+
+class Counting(Batches):
+    """Keeps how many architectures it was asked for at a time, and waits for generations of some size."""
+
+    def __init__(self, generation: int = 0) -> None:
+        super().__init__()
+        object.__setattr__(self, "generation", generation)
+        object.__setattr__(self, "asked", [])
+
+    def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+        if self.generation and history.n_running and len(history) % self.generation == 0:
+            return None
+        self.asked.append(1)
+        return super().propose(space, history, rng)
+
+    def propose_batch(
+        self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]
+    ) -> list[Architecture]:
+        left = self.generation - len(history) % self.generation if self.generation else len(rngs)
+        if self.generation and history.n_running and left == self.generation:
+            return []
+        self.asked.append(len(rngs[:left]))
+        return super().propose_batch(space, history, rngs[:left])
+
+
+def ran(strategy: Counting, workers: int, seconds: list[float]) -> History:
+    executor = SimulatedExecutor(workers, seconds.__getitem__)
+    search = Search(SPACE, strategy, lambda a: float(sum(map(int, a.values()))), executor=executor)
+    return search.run(len(seconds), progress=False).history
+
+
+def test_a_run_asks_for_as_many_as_there_are_free_workers() -> None:
+    strategy = Counting()
+    history = ran(strategy, 4, [1.0, 1.0, 2.0, 2.0, 2.0, 3.5, 1.0, 1.0, 1.0, 1.0])
+    # Two are free after a second, two after two, and two after three, where there is no need for a third.
+    assert strategy.asked == [4, 2, 2, 2]
+    assert [trial.architecture for trial in history] == [SPACE.sample(np.random.default_rng([0, n])) for n in range(10)]
+
+
+def test_a_run_asks_for_no_more_than_there_shall_be() -> None:
+    strategy = Counting()
+    assert len(ran(strategy, 4, [1.0] * 6)) == 6
+    assert strategy.asked == [4, 2]
+
+
+def test_a_generation_is_asked_for_at_once() -> None:
+    strategy = Counting(generation=5)
+    ran(strategy, 3, [1.0, 2.0, 4.0, 1.5, 5.0] * 2)
+    # Three workers, then one by one as they become free, and again when the generation has ended.
+    assert strategy.asked == [3, 1, 1, 3, 1, 1]
+
+
+def test_an_ordered_run_is_that_of_a_strategy_without_batches() -> None:
+    class Single(Strategy):
+        def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+            return BayesianOptimization(initial=3).propose(space, history, rng)
+
+    durations = [float(number * 7 % 5) + 1 for number in range(14)]
+
+    def history(strategy: Strategy, ordered: bool) -> list[Architecture]:
+        executor = SimulatedExecutor(4, lambda trial_id: float(durations[trial_id] > 2))
+        search = Search(SPACE, strategy, lambda a: -float(a["c0"]), executor=executor, ordered=ordered)
+        return [trial.architecture for trial in search.run(14, progress=False).history]
+
+    assert history(BayesianOptimization(initial=3), True) == history(Single(), True)
+    # Of several free workers only the first gets what it would have been given alone.
+    assert history(BayesianOptimization(initial=3), False) != history(Single(), False)
+
+
+def test_a_run_goes_on_from_a_batch_of_which_trials_were_running(tmp_path: Path) -> None:
+    def made(strategy: Counting) -> Search:
+        executor = SimulatedExecutor(3, lambda trial_id: 1.0)
+        return Search(SPACE, strategy, lambda a: 1.0, executor=executor, journal=tmp_path / "j")
+
+    made(Counting()).run(9, progress=False)
+    lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)
+    for count in range(1, len(lines)):
+        (tmp_path / "j").write_bytes(b"".join(lines[:count]))
+        history = made(Counting()).run(9, progress=False).history
+        assert [t.architecture for t in history] == [SPACE.sample(np.random.default_rng([0, n])) for n in range(9)]
+        assert history.n_completed == 9

@@ -20,6 +20,7 @@ import pytest
 from autopanoptic.nas import (
     Architecture,
     Choice,
+    Context,
     FunctionEvaluator,
     RandomSearch,
     RayExecutor,
@@ -29,8 +30,8 @@ from autopanoptic.nas import (
     SuccessiveHalving,
     TrialState,
 )
+from autopanoptic.nas.executors.places import place_of_worker
 from autopanoptic.nas.executors.ray import connection
-from autopanoptic.nas.executors.worker import place_of_worker
 from tests.processes import content, wait_for_end
 
 # The workers cannot import this module by its name.
@@ -95,12 +96,22 @@ def test_the_evaluator_travels_once_and_each_worker_builds_it_once(tmp_path: Pat
     assert len((tmp_path / "loaded").read_text()) <= 2
 
 
-def sees(architecture: Architecture) -> dict[str, float]:
+def sees(architecture: Architecture, context: Context) -> dict[str, float]:
     time.sleep(0.05)
+    assert context.device == "cuda:0"
     place = place_of_worker()
     assert place is not None
     threads = float(os.environ["OMP_NUM_THREADS"])
     return {"value": float(os.environ.get("CUDA_VISIBLE_DEVICES", "-1")), "place": place, "threads": threads}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_without_gpus_there_is_no_device() -> None:
+    def has_none(architecture: Architecture, context: Context) -> float:
+        return float(context.device is None)
+
+    search = searched(has_none, RayExecutor(workers=1), 1)
+    assert search.history[0].metrics == {"value": 1.0}
 
 
 @pytest.mark.usefixtures("local_ray")

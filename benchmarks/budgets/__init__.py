@@ -1,0 +1,1 @@
+"""How many epochs schedules of budgets save."""
