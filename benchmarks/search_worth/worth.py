@@ -112,7 +112,7 @@ def _finished(folder: Path) -> dict[str, Any]:
 def _small(study: Study, problem: Problem, seed: int, console: Console, rows: Rows) -> Found:
     whole = study.folder(problem, seed)
     _require(rows, problem, seed)
-    run = _at_budget(study, problem, seed, console)
+    run = at_budget(study, problem, seed, console)
     searched, fronts = finished_search(run)
     assert fronts is not None
     others = {name: fronts.chosen(name).architecture for name in run.settings.search.compared}
@@ -141,7 +141,7 @@ def _small(study: Study, problem: Problem, seed: int, console: Console, rows: Ro
     )
 
 
-def _at_budget(study: Study, problem: Problem, seed: int, console: Console) -> Run:
+def at_budget(study: Study, problem: Problem, seed: int, console: Console) -> Run:
     """Return a run that shares the data, the supernet and the search of a seed's, and has the small budget."""
     whole = study.folder(problem, seed)
     folder = whole.parent / f"seed-{seed}-{SMALL}"
