@@ -249,11 +249,11 @@ def _apart(results: Path) -> Iterator[str]:
     if not known:
         return
     yield _paragraph(
-        f"What accounts for about half of it is {' and '.join(FLOWERS)}: the same flower, whose class hangs on the stuff "
-        "around it. With UPSNet's losses a network calls both by one name, with 1600 passes, too. It is the loss of "
-        "regions that keeps them together, perhaps because it has the semantic head tell classes from inside of the "
-        "boxes of things, where there are no surroundings. Panoptic FPN with the same backbone, and BGRNet with the same semantic head, "
-        "which have no such loss, tell them apart. PQ by the first seed alone:"
+        f"What accounts for about half of it is {' and '.join(FLOWERS)}: the same flower, whose class hangs on the "
+        "stuff around it. With UPSNet's losses a network calls both by one name, with 1600 passes, too. It is the loss "
+        "of regions that keeps them together, perhaps because it has the semantic head tell classes from inside of the "
+        "boxes of things, where there are no surroundings. Panoptic FPN with the same backbone, and BGRNet with the "
+        "same semantic head, which have no such loss, tell them apart. PQ by the first seed alone:"
     )
     rest = f"the other {len(next(iter(next(iter(known.values())).categories.values()))) - len(FLOWERS)}"
     rows = (

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from benchmarks.search_worth import cli, page, plan, price, published, ranking, study, worth
+from autopanoptic.nas import Architecture
+from benchmarks.search_worth import cli, equal, page, plan, price, published, ranking, study, worth
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
@@ -151,6 +152,9 @@ def made_up(tmp_path: Path) -> Rows:
             networks = {name: {"pq": value, "gflops": 0.2} for name, value in pq.items()}
             values = {"budget": 0.2, "networks": networks, "stages": {"data": 1.0, "supernet": 100.0 + seed}}
             rows.put(worth.row_name(ELASTIC, seed, last), values)
+        less = 2.0 if seed % 2 else 4.0
+        row = {"seed": seed, "gflops": 0.08, "searched": 55.0, "hand-made": 55.0 - less, "difference": less}
+        rows.put(worth.row_name(ELASTIC, seed, equal.EQUAL), row)
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
@@ -194,6 +198,27 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "- `price/random`: 5 of 5" in text
     assert "- `worth/scenes/many-middle`: 7 of 8" in text
     assert "`worth/scenes`:" not in text  # they are all there
+
+
+def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    assert "at its own cost" not in page.write(STUDY, rows, tmp_path).read_text()
+    text = page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text()
+    assert "| 0 | 0.080 | 55.0 | 51.0 |" in text
+    # mean 3 of eight pairs, deviation 1.069, t of 7 degrees of freedom 2.365
+    assert "Mean difference: +3.0 [+2.1, +3.9]." in text
+
+
+def test_the_family_is_read_between_its_two_nearest_members() -> None:
+    members = [Architecture({"width": width}) for width in (8, 1, 2, 4)]
+
+    def cost(one: Architecture) -> float:
+        return float(one["width"])
+
+    for wanted, pair in ((3.0, (2, 4)), (2.0, (2, 2)), (0.5, (1, 1)), (9.0, (8, 8)), (1.0, (1, 1))):
+        assert tuple(one["width"] for one in equal.around(members, cost, wanted)) == pair
+    assert equal.on_line((1.0, 50.0), (4.0, 60.0), 2.0) == pytest.approx(55.0)
+    assert equal.on_line((2.0, 50.0), (2.0, 50.0), 3.0) == 50.0
 
 
 def test_the_differences_of_a_seed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.search_worth.equal import EQUAL
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import Paired, holm, paired
@@ -37,6 +38,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         )
         yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
         yield from _verdict(problem, found)
+        yield from _at_equal_cost(study, problem, rows)
 
 
 def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
@@ -110,3 +112,21 @@ def _verdict(problem: Problem, found: Differences) -> Iterator[str]:
         f"The bar, searched minus hand-made above 0 with p < 0.05 at one budget at least, is "
         f"{'reached' if held else 'missed'}: {where}. With Holm's correction for the budgets p is {adjusted}."
     )
+
+
+def _at_equal_cost(study: Study, problem: Problem, rows: Rows) -> Iterator[str]:
+    known = [row for seed in study.seeds_of(problem.worth_seeds) if (row := rows.get(row_name(problem, seed, EQUAL)))]
+    if not known:
+        return
+    yield paragraph(
+        "At the small budget the network made by hand costs all of it, for the budget is its cost, and the searched "
+        "one may cost less. So this is the searched network beside the hand-made family at its own cost, read on the "
+        "line through the PQ of the two nearest of the family, over the logarithm of GFLOPs, which are trained "
+        "likewise. It was thought of when the first rows at this budget were there, and is described, not tested:"
+    )
+    cells = (
+        [str(row["seed"]), f"{row['gflops']:.3f}", *(f"{row[key]:.1f}" for key in ("searched", "hand-made"))]
+        for row in known
+    )
+    yield table(["seed", "GFLOPs", "searched", "the family at this cost"], cells)
+    yield paragraph(f"Mean difference: {effect(paired([row['difference'] for row in known]))}.")
