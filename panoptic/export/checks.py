@@ -109,16 +109,29 @@ def largest_difference(plan: Plan, expected: tuple[Inputs, Inputs], run: Run, wh
     """Return by how much a graph differs at most from what `expected_of` gives.
 
     Raises:
-        ExportError: If that is more than `TOLERANCE`; names the output and the difference.
+        ExportError: If that is more than `TOLERANCE`; names the output and the difference. If the graph does not run.
     """
     each: dict[str, float] = {}
     for inputs, wanted in zip((plan.one, plan.two), expected, strict=True):
-        for name, value in differences(run(inputs), wanted).items():
+        for name, value in differences(_run(run, inputs, what), wanted).items():
             each[name] = max(value, each.get(name, 0.0))
     worst = max(each, key=each.__getitem__)
     if each[worst] > TOLERANCE:
         raise ExportError(f"{what}: its output {worst} differs by {each[worst]:.2g} from torch's, not by {TOLERANCE:g}")
     return each[worst]
+
+
+def _run(run: Run, inputs: Inputs, what: str) -> Inputs:
+    try:
+        return run(inputs)
+    # A guard that a tracer has left is an assertion, and runtimes raise errors of their own.
+    except Exception as error:
+        shapes = ", ".join(f"{name} {'x'.join(map(str, tensor.shape))}" for name, tensor in inputs.items())
+        first = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"{what}: it does not run with {shapes} ({type(error).__name__}: {first}). Where sizes vary torch 2.11 and "
+            f"2.12 are known to write such graphs, and this is {torch.__version__}: give a fixed size, or install 2.14"
+        ) from error
 
 
 def milliseconds(run: Run, inputs: Inputs, repeats: int) -> float:

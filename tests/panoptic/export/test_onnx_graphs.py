@@ -78,6 +78,20 @@ def test_a_graph_that_computes_something_else_is_refused_with_the_difference() -
         checks.largest_difference(plan, checks.expected_of(plan), lambda inputs: {}, "layer.onnx")
 
 
+def test_a_graph_that_does_not_run_with_images_of_another_size_is_refused() -> None:
+    """As those are that older releases of torch write of a network for images of any size."""
+
+    def guarded(inputs: Inputs) -> Inputs:
+        assert inputs["x"].shape[0] == 2, "Guard failed: (-1 + images.size()[2]) // 32 % 2 == 0"
+        return dict(inputs)
+
+    plan = plan_of(nn.Identity())
+    shape = "x".join(map(str, plan.one["x"].shape))
+    problem = rf"dense\.pt2: it does not run with x {shape} \(AssertionError: Guard failed: .*give a fixed size"
+    with pytest.raises(ExportError, match=problem):
+        checks.largest_difference(plan, checks.expected_of(plan), guarded, "dense.pt2")
+
+
 def test_differences_are_relative_where_values_are_large() -> None:
     found = checks.differences({"y": torch.tensor([0.5, 200.0])}, {"y": torch.tensor([0.25, 100.0])})
     assert found == {"y": 1.0}
