@@ -151,7 +151,8 @@ class Summary:
             tuple(_line_from(line) for line in values["lines"]),
             tuple((name, seed) for name, seed in values["lacking"]),
             values["against"],
-            *(tuple(_compared_from(one) for one in values[key]) for key in ("differences", "equal_cost")),
+            tuple(map(_compared_from, values["differences"])),
+            tuple(map(_compared_from, values["equal_cost"])),
             {
                 network: {name: tuple(map(_number_from, pq)) for name, pq in found.items()}
                 for network, found in values["categories"].items()

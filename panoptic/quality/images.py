@@ -76,7 +76,10 @@ class ImageCounts:
         """(C,) PQ of each category over all images in percent, NaN where it was neither there nor found."""
         iou, true, *wrong = self.values.sum(axis=0).T
         segments = true + sum(wrong) / 2
-        return np.divide(100 * iou, segments, out=np.full_like(segments, np.nan), where=segments > 0)
+        found: NDArray[np.float64] = np.divide(
+            100 * iou, segments, out=np.full_like(segments, np.nan), where=segments > 0
+        )
+        return found
 
     def save(self, path: Path, image_ids: Sequence[ImageId]) -> None:
         """Write what was found on each image as JSON, by the ids of images and categories."""
