@@ -20,6 +20,11 @@ WARMUP = 2
 
 Run = Callable[[Inputs], Inputs]
 """Runs a graph: tensors by name, to tensors by name."""
+GUARDED = (
+    ". Where sizes vary torch 2.11 and 2.12 are known to write such graphs, and this is {}: give a fixed size, or "
+    "install torch 2.14"
+)
+"""What is said of a graph that runs with the sizes alone with which it was traced."""
 
 
 class ExportError(ValueError):
@@ -128,10 +133,8 @@ def _run(run: Run, inputs: Inputs, what: str) -> Inputs:
     except Exception as error:
         shapes = ", ".join(f"{name} {'x'.join(map(str, tensor.shape))}" for name, tensor in inputs.items())
         first = str(error).strip().partition("\n")[0]
-        raise ExportError(
-            f"{what}: it does not run with {shapes} ({type(error).__name__}: {first}). Where sizes vary torch 2.11 and "
-            f"2.12 are known to write such graphs, and this is {torch.__version__}: give a fixed size, or install 2.14"
-        ) from error
+        hint = GUARDED.format(torch.__version__) if "Guard failed" in first else ""
+        raise ExportError(f"{what}: it does not run with {shapes} ({type(error).__name__}: {first}){hint}") from error
 
 
 def milliseconds(run: Run, inputs: Inputs, repeats: int) -> float:

@@ -44,7 +44,7 @@ class MachineSettings:
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         per_gpu: Candidates that are evaluated, or compared networks that train, side by side on each GPU, in a process
             each, at least 1. Small networks keep a GPU waiting for the processor that starts their kernels, so that
-            several take hardly longer than one; each has its own context in the GPU's memory, some 0.5 GB.
+            several take hardly longer than one; each has a context of its own in the GPU's memory.
         loaders: Processes that load images; 0 loads in the process that computes.
         evaluation_batch: Images in a batch of an evaluation, at least 1.
         checkpoint_every: Passes between two checkpoints of a training, at least 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +18,9 @@ from benchmarks.search_worth import cli, equal, page, plan, price, published, ra
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
+from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.worth import differences
+from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
 QUIET = Console(quiet=True)
@@ -239,6 +242,53 @@ def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     written = page.write(STUDY, Rows(root / FOLDER), tmp_path).read_text()
     assert (root / "docs" / page.PAGE).read_text() == written
+
+
+def test_the_guide_says_of_the_small_budget_what_the_rows_do() -> None:
+    root = Path(__file__).resolve().parents[2]
+    rows = Rows(root / FOLDER)
+    small = [rows[worth.row_name(ELASTIC, seed, SMALL)] for seed in range(5)]
+
+    def said(name: str, key: str, form: str) -> str:
+        *first, last = (form.format(one["networks"][name][key]) for one in small)
+        return f"{', '.join(first)} and {last}"
+
+    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
+    found = differences(replace(STUDY, seeds=tuple(range(5))), ELASTIC, rows)[SMALL]["hand-made"]
+    effect = re.sub(r"(\S+) \[.*", r"\1", worth_section.effect(paired(list(found.values()))))
+    share = sum(one["networks"]["searched"]["gflops"] / one["budget"] for one in small) / 5
+    assert f"the same five searches have {said('searched', 'pq', '{:.1f}')} PQ" in guide
+    assert f"at {said('searched', 'gflops', '{:.3f}')} GFLOPs" in guide
+    assert f"the hand-made network has {said('hand-made', 'pq', '{:.1f}')}: {effect} [" in guide
+    assert f"at {share:.2f} of its cost on average" in guide
+
+
+def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "equal_cost" / "seed-7.json").read_text())
+    others = found["others"]
+    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
+    assert f"it had {found['hand_made']:.1f}, eleven others {others['mean']:.1f} on average" in guide
+    assert f"a deviation of {others['deviation']:.1f}, and the best {others['best']:.1f}." in guide
+    short = found["tau_short"]
+    assert f"tau {found['tau_path']:.2f}, trainings of 60 passes with {short['60']:.2f}" in guide
+    assert (
+        f"not at all ({short['20']:.2f}), and `nas_val` after whole trainings with {found['tau_nas_val']:.2f}" in guide
+    )
+    assert len(found["rows"]) == 12
+
+
+def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "gpu" / "scenes-supernet.json").read_text())
+    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
+    runs = found["gpu"]["runs"]
+    alone, *many = ([one[part] for part in ("largest", "random") if part in one] for one in runs)
+    every = [rate for one in many for rate in one]
+    assert len(many) == 8
+    assert f"took {min(alone):.0f} to {max(alone):.0f} images/s on an H200" in guide
+    assert f"({found['cpu']['largest']:.0f} to {found['cpu']['random']:.0f}), and eight at once" in guide
+    assert f"with 16 cores, {min(every):.0f} to {max(every):.0f} each" in guide
 
 
 @pytest.mark.slow

@@ -91,6 +91,12 @@ def test_a_graph_that_does_not_run_with_images_of_another_size_is_refused() -> N
     with pytest.raises(ExportError, match=problem):
         checks.largest_difference(plan, checks.expected_of(plan), guarded, "dense.pt2")
 
+    def full(inputs: Inputs) -> Inputs:
+        raise MemoryError("no memory")
+
+    with pytest.raises(ExportError, match=rf"does not run with x {shape} \(MemoryError: no memory\)$"):
+        checks.largest_difference(plan, checks.expected_of(plan), full, "dense.pt2")
+
 
 def test_differences_are_relative_where_values_are_large() -> None:
     found = checks.differences({"y": torch.tensor([0.5, 200.0])}, {"y": torch.tensor([0.25, 100.0])})
