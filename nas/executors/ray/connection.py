@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -41,6 +43,7 @@ class Connection:
         self._ray = require_ray()
         self._address = address
         self._own = False
+        self._handler: Any = None
         self.local = False
 
     def open(self, cpus: int) -> None:
@@ -59,10 +62,17 @@ class Connection:
         address = self._address or os.environ.get(ADDRESS_VARIABLE)
         if self._ray.is_initialized():
             self._check_same(self._address)
-        elif address in (None, "local"):
-            self._start_local(cpus)
-        else:
-            self._connect(str(address))
+            return
+        # Ray sets a handler of its own, which ends the program, and leaves it there.
+        self._handler = signal.getsignal(signal.SIGTERM)
+        try:
+            if address in (None, "local"):
+                self._start_local(cpus)
+            else:
+                self._connect(str(address))
+        finally:
+            if not self._own or self._handler is not signal.SIG_DFL:
+                self._put_back()
 
     def _check_same(self, address: str | None) -> None:
         there = self._ray.get_runtime_context().gcs_address
@@ -106,6 +116,12 @@ class Connection:
         own, self._own, self.local = self._own, False, False
         if own:
             self._ray.shutdown()
+            self._put_back()
+
+    def _put_back(self) -> None:
+        """Set the handler of SIGTERM that there was before Ray's, which other threads cannot."""
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from autopanoptic.nas.executors.ray.connection import Connection
 from tests.processes import content, wait_for_end
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
@@ -157,3 +158,23 @@ def test_without_a_cluster_it_is_told_how_to_start_one(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "ConnectionError: There is no Ray cluster to connect to at 'auto'" in ended.stderr
     assert "ray start --head" in ended.stderr
+
+
+def test_the_programs_own_handler_stays_and_rays_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a program that is terminated during a search on Ray does not end as it wants to, nor after it."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def own(number: int, frame: object) -> None:
+        raise AssertionError
+
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        for handler, meanwhile in ((own, True), (signal.SIG_DFL, False)):
+            signal.signal(signal.SIGTERM, handler)
+            connection = Connection(None)
+            connection.open(1)
+            assert (signal.getsignal(signal.SIGTERM) is handler) == meanwhile
+            connection.close()
+            assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, former)
