@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -22,13 +23,15 @@ MakeExecutor: TypeAlias = Callable[[int], Executor]
 def local_ray() -> Iterator[Any]:
     """A Ray on this machine to which the program is connected: 4 processors and a GPU, as it believes.
 
-    It ends with its module: its threads would forbid later tests to fork.
+    It ends with its module: its threads would forbid later tests to fork, and its handler of SIGTERM would stay.
     """
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
+    handler = signal.getsignal(signal.SIGTERM)
     with _loopback_alone():
         ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _maker(request: pytest.FixtureRequest) -> MakeExecutor:
