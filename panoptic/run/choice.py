@@ -121,6 +121,35 @@ def resumed_run(context: typer.Context, name: str | None) -> tuple[Path, Setting
     return known_run(name)
 
 
+def other_run(given: str, *, resume: bool) -> Path:
+    """Return the folder of the run whose supernet is searched again.
+
+    Args:
+        given: Its name under `RUNS`, or its folder.
+        resume: Whether the run that searches has begun, which then has the supernet.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If the run that searches has begun.
+    """
+    from autopanoptic.panoptic.run.folder import SETTINGS
+
+    if resume:
+        raise ValueError("--resume keeps the run's own supernet; leave out --supernet-from")
+    found = next((one for one in (RUNS / given, Path(given)) if (one / SETTINGS).is_file()), None)
+    if found is None:
+        known = ", ".join(sorted(path.parent.name for path in RUNS.glob(f"*/{SETTINGS}"))) or "no run"
+        raise FileNotFoundError(f"--supernet-from: there is no run {given!r}; {RUNS} holds {known}")
+    return found
+
+
+def searching_again(other: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given on the command line, over the config of the run whose supernet is searched again."""
+    from autopanoptic.panoptic.run.folder import SETTINGS
+
+    return {**values, "config": values["config"] or str(other / SETTINGS)}
+
+
 def run_of_stage(
     context: typer.Context, name: str | None, values: Mapping[str, Any], *, first: bool, apart: tuple[str, ...] = ()
 ) -> tuple[Path, Settings]:

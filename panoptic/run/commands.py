@@ -13,7 +13,14 @@ from rich.console import Console
 
 from autopanoptic.nas.cli import EXPECTED
 from autopanoptic.nas.interruption import terminated_as_interrupted
-from autopanoptic.panoptic.run.choice import new_run, options_given, resumed_run, run_of_stage
+from autopanoptic.panoptic.run.choice import (
+    new_run,
+    options_given,
+    other_run,
+    resumed_run,
+    run_of_stage,
+    searching_again,
+)
 from autopanoptic.panoptic.run.joining import join
 from autopanoptic.panoptic.run.options import described, flag_of
 
@@ -35,6 +42,14 @@ def run(
     values: Mapping[str, Any],
     name: New = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with run --name, or with the latest.")] = False,
+    supernet_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Search the trained supernet of that run, by its config but for what is given here.",
+            rich_help_panel="Search",
+        ),
+    ] = None,
 ) -> None:
     """Search a panoptic network: train a supernet, search it, retrain the winner, compare, and write a report.
 
@@ -46,8 +61,14 @@ def run(
     """
     console = Console()
     with telling(context, f"{_command()} --resume") as told:
-        told.folder, settings = resumed_run(context, name) if resume else new_run(name, values)
+        other = None if supernet_from is None else other_run(supernet_from, resume=resume)
+        chosen = values if other is None else searching_again(other, values)
+        told.folder, settings = resumed_run(context, name) if resume else new_run(name, chosen)
         _begin(settings, told.folder, console)
+        if other is not None:
+            from autopanoptic.panoptic.run.taking import take_supernet
+
+            take_supernet(settings, told.folder, other)
         from autopanoptic.panoptic.stages.pipeline import Pipeline
 
         Pipeline(settings, told.folder, console).run()
@@ -57,6 +78,8 @@ def run(
         console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         if values["quick"]:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
+        else:
+            _say_other_budget(told.folder, console)
 
 
 @described
@@ -236,6 +259,21 @@ def _begin(settings: Settings, folder: Path, console: Console) -> None:
 
     torch.set_num_threads(settings.machine.threads)
     console.print(f"Run {folder}, seed {settings.seed}", markup=False)
+
+
+def _say_other_budget(folder: Path, console: Console) -> None:
+    """Say how the supernet of a run serves a smaller budget, where it has networks for one."""
+    from autopanoptic.panoptic.results.fronts import FRONT, Fronts
+
+    if not (folder / FRONT).exists():
+        return
+    fronts = Fronts.load(folder)
+    half = fronts.budget / 2
+    if fronts.cost != "gflops" or half < min(points[0].cost for points in fronts.series.values()):
+        return
+    options = f"--supernet-from {folder.name} --max-gflops {half:.3g}"
+    console.print("The same supernet searched for another budget, such as half of this one:")
+    console.print(f"{_command()} {options}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_next(run: Run, command: str) -> None:

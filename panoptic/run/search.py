@@ -13,7 +13,7 @@ from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.train_supernet import require_supernet, trained_supernet
 from autopanoptic.panoptic.search.evaluator import error_name
-from autopanoptic.panoptic.search.strategies import answer_of, family, strategy_of
+from autopanoptic.panoptic.search.strategies import answer_of, strategy_of
 from autopanoptic.panoptic.stages import comparison
 from autopanoptic.panoptic.stages.prepare import NETWORKS
 from autopanoptic.panoptic.stages.search import JOURNAL, Candidates, require_choices, searched_space
@@ -86,7 +86,7 @@ def tell_answer(run: Run, searched: Result) -> None:
 
 def compare_fronts(run: Run, candidates: Candidates, searched: Result, drawn: Result | None = None) -> Fronts:
     """Measure the hand-made family, and show the front of a search with a cost beside its and that of random draws."""
-    made = candidates.family(family(candidates.supernet.space), known=searched)
+    made = candidates.family(candidates.by_hand(), known=searched)
     asked = run.settings.search
     limit = asked.max_gflops if asked.cost == "gflops" else None
     fronts = Fronts.of(searched, drawn, made, images=len(prepared(run).nas_val), limit=limit)

@@ -39,7 +39,7 @@ from autopanoptic.panoptic.stages.batches import batches_of, recalibration_batch
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
-from autopanoptic.panoptic.stages.prepare import NETWORKS, SUPERNET_FOLDER
+from autopanoptic.panoptic.stages.prepare import NETWORKS, SCENES, SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.search import Candidates
 from autopanoptic.panoptic.stages.starts import start_of
 from autopanoptic.panoptic.stages.supernet import SUPERNET
@@ -186,7 +186,7 @@ def network_within(folder: Path, **bounds: tuple[float | None, float | None]) ->
     settings, weights = load_run(folder), folder / SUPERNET_FOLDER / SUPERNET
     if not weights.exists():
         raise FileNotFoundError(f"there is no {weights}: the run has not trained its supernet; go on with it first")
-    found = find_splits(folder / "data" if settings.data.path is None else settings.data.path)
+    found = find_splits(folder / SCENES if settings.data.path is None else settings.data.path)
     train = found.open(settings.seed, orientation=settings.data.orientation).train
     network = build(network_config(settings, train.categories), settings.seed)
     with read_from(weights):

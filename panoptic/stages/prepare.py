@@ -20,7 +20,7 @@ from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.training.bars import bar
 from autopanoptic.panoptic.training.record import describe_data, keep_record
 
-DATA, SUPERNET_FOLDER, NETWORKS = "data.json", "supernet", "networks"
+DATA, SCENES, SUPERNET_FOLDER, NETWORKS = "data.json", "data", "supernet", "networks"
 CHECKED = 300
 """Training images whose pixels are compared with the JSON before anything starts."""
 
@@ -55,7 +55,7 @@ def _scenes(settings: Settings, folder: Path, console: Console) -> Path:
     scenes = settings.data.require_scenes()
     counts = {"train": scenes.train, "nas_val": scenes.nas_val, "val": scenes.val}
     with bar(console, "generating scenes") as progress:
-        return write_scenes(folder / "data", counts, seed=settings.seed, progress=progress)
+        return write_scenes(folder / SCENES, counts, seed=settings.seed, progress=progress)
 
 
 @contextmanager

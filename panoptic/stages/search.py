@@ -35,7 +35,7 @@ from autopanoptic.panoptic.results.pretrained import with_known_backbone
 from autopanoptic.panoptic.search.devices import OnOwnDevice
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.search.first_candidates import first_candidates
-from autopanoptic.panoptic.search.strategies import beginnings, strategy_of
+from autopanoptic.panoptic.search.strategies import beginnings, family, strategy_of
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
@@ -203,6 +203,11 @@ class Candidates:
     def drawn(self, trials: int) -> Result:
         """Measure so many random architectures."""
         return self._run("random", RandomSearch(), trials, seed=1)
+
+    def by_hand(self) -> list[Architecture]:
+        """Return of the hand-made family what keeps the limits on costs, or the smallest where nothing does."""
+        members, limited = family(self.supernet.space), CostTable(self._costs, self._limits)
+        return [one for one in members if limited.allows(one)] or members[:1]
 
     def family(self, members: Sequence[Architecture], known: Result | None = None) -> Result:
         """Measure some architectures, which need not keep the limit on FLOPs.

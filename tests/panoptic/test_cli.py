@@ -107,7 +107,7 @@ def test_every_shorthand_sets_the_key_that_its_help_names() -> None:
     for option, key in KEYS.items():
         assert key in paths
         assert helps[option].startswith(f"{key}: "), option
-    others = {"config", "changes", "quick", "name", "resume", "help"}
+    others = {"config", "changes", "quick", "name", "resume", "supernet_from", "help"}
     assert set(helps) - set(KEYS) <= others
 
 
