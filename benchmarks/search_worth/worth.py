@@ -85,7 +85,7 @@ def adopt(study: Study, folder: Path, rows: Rows) -> str:
     name, own = row_name(problem, settings.seed, "run"), study.folder(problem, settings.seed)
     if name in rows or own.exists():
         raise ValueError(f"seed {settings.seed} has a run already: {rows.path(name) if name in rows else own}")
-    values = _finished(folder)
+    values = finished(folder)
     own.parent.mkdir(parents=True, exist_ok=True)
     own.symlink_to(folder.absolute())
     rows.put(name, {"settings": problem.digest, **values, "adopted": True})
@@ -100,10 +100,10 @@ def _job(problem: Problem, seed: int, last: str, work: Any) -> Job:
 def _whole(study: Study, problem: Problem, seed: int, console: Console, rows: Rows) -> Found:
     folder = study.folder(problem, seed)
     Pipeline(problem.settings(seed), folder, console).run()
-    yield row_name(problem, seed, "run"), _finished(folder)
+    yield row_name(problem, seed, "run"), finished(folder)
 
 
-def _finished(folder: Path) -> dict[str, Any]:
+def finished(folder: Path) -> dict[str, Any]:
     """Return what a row tells of a finished run."""
     metrics = read_object(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
     return {**read(folder), "stages": metrics.get("seconds", {}), "device": metrics.get("device")}
@@ -111,7 +111,7 @@ def _finished(folder: Path) -> dict[str, Any]:
 
 def _small(study: Study, problem: Problem, seed: int, console: Console, rows: Rows) -> Found:
     whole = study.folder(problem, seed)
-    _require(rows, problem, seed)
+    require_run(rows, problem, seed)
     run = at_budget(study, problem, seed, console)
     searched, fronts = finished_search(run)
     assert fronts is not None
@@ -162,7 +162,7 @@ def _drawn(study: Study, problem: Problem, seed: int, budget: str, form: str, co
     start = row_name(problem, seed, f"{form}-{budget}")
     passes = {MANY: problem.settings(seed).retrain.passes, FEW: study.few_passes}[form]
     settings = change_settings(problem.settings(seed), {"retrain.passes": passes})
-    time = _seconds(settings, _require(rows, problem, seed))
+    time = _seconds(settings, require_run(rows, problem, seed))
     whole = study.folder(problem, seed)
     datasets = prepare(settings, whole, console)
     space, gflops = searched_space(settings, datasets), costs(settings, datasets)["gflops"]
@@ -211,7 +211,7 @@ def _of(architecture: Architecture) -> dict[str, Any]:
     return {"architecture": architecture.to_json(), "id": architecture.id}
 
 
-def _require(rows: Rows, problem: Problem, seed: int) -> dict[str, Any]:
+def require_run(rows: Rows, problem: Problem, seed: int) -> dict[str, Any]:
     """Return the row of a seed's run.
 
     Raises:

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from autopanoptic.nas import Architecture
-from benchmarks.search_worth import cli, equal, page, plan, price, published, ranking, study, worth
+from benchmarks.search_worth import cli, equal, own, page, plan, price, published, ranking, study, worth
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
@@ -158,6 +158,11 @@ def made_up(tmp_path: Path) -> Rows:
         less = 2.0 if seed % 2 else 4.0
         row = {"seed": seed, "gflops": 0.08, "searched": 55.0, "hand-made": 55.0 - less, "difference": less}
         rows.put(worth.row_name(ELASTIC, seed, equal.EQUAL), row)
+        within = {
+            name: {"pq": value, "gflops": 0.1} for name, value in zip(names, (53.0 + less, 54.0, 52.0), strict=True)
+        }
+        found = {"seed": seed, "networks": within, "candidates": {"whole": 9 + seed, "own": 31}}
+        rows.put(worth.row_name(ELASTIC, seed, own.OWN), found)
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
@@ -210,6 +215,17 @@ def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Pat
     assert "| 0 | 0.080 | 55.0 | 51.0 |" in text
     # mean 3 of eight pairs, deviation 1.069, t of 7 degrees of freedom 2.365
     assert "Mean difference: +3.0 [+2.1, +3.9]." in text
+
+
+def test_a_search_within_the_small_budget_is_told_and_tested(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    assert "The remedy" not in page.write(STUDY, rows, tmp_path).read_text()
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
+    assert "9 to 16 candidates were measured to the end within the small budget." in text
+    assert "which leaves 31 to 31." in text
+    assert "| 0 | 57.0 (0.100) | 52.0 (0.100) | 54.0 (0.100) |" in text
+    # 5 and 3 by turns: mean 4, deviation 1.069; all of one sign
+    assert "Searched minus the hand-made network: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
 
 
 def test_the_family_is_read_between_its_two_nearest_members() -> None:

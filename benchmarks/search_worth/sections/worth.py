@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmarks.search_worth.equal import EQUAL
+from benchmarks.search_worth.own import EXPECTED, OWN
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import Paired, holm, paired
@@ -39,6 +41,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
         yield from _verdict(problem, found)
         yield from _at_equal_cost(study, problem, rows)
+        yield from _own_search(study, problem, rows)
 
 
 def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
@@ -130,3 +133,26 @@ def _at_equal_cost(study: Study, problem: Problem, rows: Rows) -> Iterator[str]:
     )
     yield table(["seed", "GFLOPs", "searched", "the family at this cost"], cells)
     yield paragraph(f"Mean difference: {effect(paired([row['difference'] for row in known]))}.")
+
+
+def _own_search(study: Study, problem: Problem, rows: Rows) -> Iterator[str]:
+    known = [row for seed in study.seeds_of(problem.worth_seeds) if (row := rows.get(row_name(problem, seed, OWN)))]
+    if not known:
+        return
+    before, after = ([row["candidates"][of] for row in known] for of in ("whole", "own"))
+    yield paragraph(
+        f"The cause that was looked for: of the search over the whole range of costs {min(before)} to {max(before)} "
+        "candidates were measured to the end within the small budget. The remedy is to search the same supernet within "
+        f"that budget, which leaves {min(after)} to {max(after)}. {EXPECTED} PQ on val (GFLOPs):"
+    )
+    names = ("searched", "hand-made", "random")
+    yield table(["seed", *names], ([str(row["seed"]), *(_trained(row, name) for name in names)] for row in known))
+    for name in names[1:]:
+        one = paired([row["networks"]["searched"]["pq"] - row["networks"][name]["pq"] for row in known])
+        p = f", p {p_of(one)}" if _tests(problem, one) else ""
+        yield paragraph(f"Searched minus {OPPONENTS[name]}: {effect(one)}{p}, of {one.pairs} seeds.")
+
+
+def _trained(row: Mapping[str, Any], name: str) -> str:
+    network = row["networks"][name]
+    return f"{network['pq']:.1f} ({network['gflops']:.3f})"
