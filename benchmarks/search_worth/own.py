@@ -53,8 +53,9 @@ def _own(study: Study, problem: Problem, seed: int, console: Console, rows: Rows
     most = budgets(settings, datasets, searched_space(settings, datasets))[SMALL]
     within = change_settings(settings, {"search.max_gflops": most})
     folder = whole.parent / f"seed-{seed}-{OWN}"
-    take_supernet(within, folder, whole)
-    Pipeline(within, folder, console).run()
+    run = Pipeline(within, folder, console)
+    take_supernet(run, whole)
+    run.run()
     yield (
         row_name(problem, seed, OWN),
         {**finished(folder), "candidates": {"whole": _within(whole, most), "own": _within(folder, most)}},

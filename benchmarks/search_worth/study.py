@@ -53,13 +53,16 @@ class Problem:
 
     def settings(self, seed: int = 0) -> Settings:
         """Return the settings of a seed, which decides the scenes, too."""
-        return load_config(self.config, {**self.changes, "seed": seed}, quick=self.quick)
+        # The search goes over the whole range of costs, for several budgets.
+        return load_config(self.config, {"search.max_share": None, **self.changes, "seed": seed}, quick=self.quick)
 
     @cached_property
     def digest(self) -> str:
         """Name what all seeds and machines share of the settings: rows of another one are not of this problem."""
         values = {key: value for key, value in values_of(self.settings()).items() if key not in ("seed", "machine")}
         values["data"] = {key: value for key, value in values["data"].items() if key != "path"}
+        if values["search"]["max_share"] is None:  # rows that are older than this key have no limit either
+            values["search"] = {key: value for key, value in values["search"].items() if key != "max_share"}
         counts = [self.spread, self.sizes, self.any_, self.alone_passes]
         return hashlib.sha256(json.dumps([values, counts], sort_keys=True).encode()).hexdigest()[:12]
 

@@ -65,21 +65,21 @@ def run(
         chosen = values if other is None else searching_again(other, values)
         told.folder, settings = resumed_run(context, name) if resume else new_run(name, chosen)
         _begin(settings, told.folder, console)
-        if other is not None:
-            from autopanoptic.panoptic.run.taking import take_supernet
-
-            take_supernet(settings, told.folder, other)
+        from autopanoptic.panoptic.run.taking import origin_of, take_supernet
         from autopanoptic.panoptic.stages.pipeline import Pipeline
 
-        Pipeline(settings, told.folder, console).run()
+        pipeline = Pipeline(settings, told.folder, console)
+        if (other := other or origin_of(told.folder)) is not None:
+            take_supernet(pipeline, other)
+        pipeline.run()
         from autopanoptic.panoptic.report.report import write_report
 
         page = write_report(told.folder, device=settings.machine.device, console=console)
         console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         if values["quick"]:
             console.print("A quick run shows the stages: its networks are badly trained, and the figures mean nothing.")
-        else:
-            _say_other_budget(told.folder, console)
+        elif settings.search.cost == "gflops":
+            _say_other_budget(told.folder.name, console)
 
 
 @described
@@ -261,19 +261,11 @@ def _begin(settings: Settings, folder: Path, console: Console) -> None:
     console.print(f"Run {folder}, seed {settings.seed}", markup=False)
 
 
-def _say_other_budget(folder: Path, console: Console) -> None:
-    """Say how the supernet of a run serves a smaller budget, where it has networks for one."""
-    from autopanoptic.panoptic.results.fronts import FRONT, Fronts
-
-    if not (folder / FRONT).exists():
-        return
-    fronts = Fronts.load(folder)
-    half = fronts.budget / 2
-    if fronts.cost != "gflops" or half < min(points[0].cost for points in fronts.series.values()):
-        return
-    options = f"--supernet-from {folder.name} --max-gflops {half:.3g}"
-    console.print("The same supernet searched for another budget, such as half of this one:")
-    console.print(f"{_command()} {options}", markup=False, highlight=False, soft_wrap=True)
+def _say_other_budget(name: str, console: Console) -> None:
+    """Say how the supernet of a run serves another budget."""
+    console.print("The same supernet searched for another budget, of so many GFLOPs:")
+    line = f"{_command()} --supernet-from {name} --max-gflops X"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_next(run: Run, command: str) -> None:

@@ -101,7 +101,7 @@ class Run:
         before = set(_entries(self.folder)) - {self.folder / SETTINGS}
         try:
             yield
-        except (ValueError, FileNotFoundError):
+        except (ValueError, FileNotFoundError, FileExistsError):
             if self._new:
                 self._clear(before)
             raise

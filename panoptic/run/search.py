@@ -54,6 +54,8 @@ def candidates_of(run: Run) -> Candidates:
 
 def find(run: Run, candidates: Candidates) -> Result:
     """Search, say what was found and write it down."""
+    if candidates.budget is not None:
+        run.say(f"Candidates have {candidates.budget:.3g} GFLOPs at most")
     searched = candidates.searched()
     tell(run, run.settings.search.strategy, searched)
     searched.to_json(run.folder / TRIALS)
@@ -87,8 +89,7 @@ def tell_answer(run: Run, searched: Result) -> None:
 def compare_fronts(run: Run, candidates: Candidates, searched: Result, drawn: Result | None = None) -> Fronts:
     """Measure the hand-made family, and show the front of a search with a cost beside its and that of random draws."""
     made = candidates.family(candidates.by_hand(), known=searched)
-    asked = run.settings.search
-    limit = asked.max_gflops if asked.cost == "gflops" else None
+    limit = candidates.budget if run.settings.search.cost == "gflops" else None
     fronts = Fronts.of(searched, drawn, made, images=len(prepared(run).nas_val), limit=limit)
     run.console.print(fronts.table())
     return fronts

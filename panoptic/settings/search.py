@@ -32,6 +32,9 @@ class SearchSettings:
             leaves it out gets GFLOPs in the spaces elastic and published, where the strategy takes two objectives.
         max_gflops: Most GFLOPs of the network that a candidate stands for, in the widths in which it is retrained, for
             one image of the size of nas_val's first; None for no limit.
+        max_share: The same limit as a share of the GFLOPs of the network made by hand with the config's own widths and
+            depths: what that network of the hand-made family costs that comes nearest. None for no limit; without a
+            meaning where `max_gflops` is given, and where nothing is scaled, as in auto-panoptic.
         racing: Whether candidates that fall behind on the first images of nas_val are given up; None for where there is
             a cost and nas_val has enough batches to look at a candidate on the way.
         recalibration_batches: Training batches for each candidate's batch-norm statistics; 0 keeps those that the
@@ -54,6 +57,7 @@ class SearchSettings:
     objective: Metric = "pq"
     cost: Literal["gflops", "latency_ms"] | None = None
     max_gflops: float | None = None
+    max_share: float | None = None
     racing: bool | None = None
     recalibration_batches: int = 8
     warm_start: str | None = None
@@ -78,8 +82,10 @@ class SearchSettings:
             raise ValueError(f"screened must be 0 or at least finalists, {self.finalists}, not {self.screened}")
         if self.warm_start is not None and not self.warm_start.strip():
             raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
-        if self.max_gflops is not None and not self.max_gflops > 0:
-            raise ValueError(f"max_gflops must be positive, not {self.max_gflops}")
+        for name in ("max_gflops", "max_share"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
         if self.strategy == "nsga2" and self.cost is None:
             raise ValueError("strategy nsga2 is for two objectives: set cost to gflops or latency_ms")
         if self.strategy == "path-priority" and self.racing:

@@ -8,7 +8,7 @@ from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.nas.costs.table import CostTable
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.search.costs import costs_of, latency_of
-from autopanoptic.panoptic.search.strategies import family, largest_of_each
+from autopanoptic.panoptic.search.strategies import family, hand_made, largest_of_each
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import network_config
@@ -29,15 +29,31 @@ def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Archite
     return found
 
 
+def budget(settings: Settings, datasets: Datasets, space: SearchSpace) -> float | None:
+    """Return the most GFLOPs that a candidate may have by the settings; None where they set no limit.
+
+    Args:
+        settings: Of the run.
+        datasets: Of the run.
+        space: All that is searched, without limits.
+    """
+    asked = settings.search
+    members = family(space)
+    if asked.max_gflops is not None or asked.max_share is None or len(members) == 1:
+        return asked.max_gflops
+    gflops = costs(settings, datasets)["gflops"]
+    wanted = asked.max_share * gflops(hand_made(space))
+    return min(map(gflops, members), key=lambda one: abs(one - wanted))
+
+
 def limits(settings: Settings, datasets: Datasets, space: SearchSpace) -> dict[str, tuple[float | None, float | None]]:
-    """Return the bounds on the costs of candidates.
+    """Return the bounds on the costs of candidates; arguments as of `budget`.
 
     Where the settings have none, that is a tenth more than the dearest network costs that one would make by hand:
     operators of large networks multiply to several times that, where nothing is left to compare with.
     """
-    if settings.search.max_gflops is not None:
-        return {"gflops": (None, settings.search.max_gflops)}
-    return _of_family(settings, datasets, space)
+    most = budget(settings, datasets, space)
+    return _of_family(settings, datasets, space) if most is None else {"gflops": (None, most)}
 
 
 def within_family(settings: Settings, datasets: Datasets, space: SearchSpace) -> SearchSpace:

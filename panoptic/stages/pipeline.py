@@ -16,9 +16,10 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.weights import load_weights
 from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fronts
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.latency import latency
 from autopanoptic.panoptic.run.folder import Run, load_run
-from autopanoptic.panoptic.run.prepare import prepare
+from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.pretrain import pretrain_all, pretrain_supernet
 from autopanoptic.panoptic.run.retrain import Trained, train_finalists
 from autopanoptic.panoptic.run.screening import screened
@@ -31,6 +32,7 @@ from autopanoptic.panoptic.run.search import (
     tell_answer,
     trained_of,
 )
+from autopanoptic.panoptic.run.taking import ORIGIN
 from autopanoptic.panoptic.run.train_supernet import train_supernet
 from autopanoptic.panoptic.search.evaluator import run_norms
 from autopanoptic.panoptic.search.strategies import hand_made
@@ -59,7 +61,7 @@ class Pipeline(Run):
 
     def run(self) -> dict[str, comparison.NetworkReport]:
         """Run every stage that is not done yet, print the comparison and return it."""
-        datasets = prepare(self)
+        datasets = prepared(self)
         if self.settings.pretraining.supernet is not None:
             pretrain_supernet(self)
         train_supernet(self)
@@ -90,7 +92,8 @@ class Pipeline(Run):
         tell_answer(self, searched)
         others = {} if drawn is None else {RANDOM: drawn.best.architecture}
         if self.settings.search.hand_made:
-            others[HAND_MADE] = hand_made(candidates.supernet.space)
+            limited = candidates.budget is not None
+            others[HAND_MADE] = candidates.by_hand()[-1] if limited else hand_made(candidates.supernet.space)
         return Compared(None, others)
 
     def _front(self, candidates: Candidates, searched: Result, drawn: Result | None) -> Compared:
@@ -145,8 +148,10 @@ class Pipeline(Run):
     def _finish(
         self, measured: dict[str, comparison.NetworkReport], trained: Trained, searched: Result, drawn: Result | None
     ) -> None:
+        origin = self.folder / ORIGIN
         extra = {
             "seconds": self.seconds,
+            **({"supernet_from": read_object(origin)} if origin.exists() else {}),
             "finalists_on_nas_val": trained.on_nas_val,
             **({"screened_on_nas_val": trained.screened} if trained.screened else {}),
             "device": str(device_of(self.settings)),

@@ -39,7 +39,7 @@ from autopanoptic.panoptic.search.strategies import beginnings, family, strategy
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.batches import chunks_of, recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.checks import check_cycle
-from autopanoptic.panoptic.stages.costs import costs, limits
+from autopanoptic.panoptic.stages.costs import budget, costs, limits
 from autopanoptic.panoptic.stages.machine import device_of, devices_here
 from autopanoptic.panoptic.stages.networks import network_config, network_of, require_for_any_classes
 from autopanoptic.panoptic.stages.starts import check_start
@@ -203,6 +203,11 @@ class Candidates:
     def drawn(self, trials: int) -> Result:
         """Measure so many random architectures."""
         return self._run("random", RandomSearch(), trials, seed=1)
+
+    @property
+    def budget(self) -> float | None:
+        """The most GFLOPs that a candidate may have by the settings; None where they set no limit."""
+        return budget(self.settings, self._datasets, self.supernet.space)
 
     def by_hand(self) -> list[Architecture]:
         """Return of the hand-made family what keeps the limits on costs, or the smallest where nothing does."""

@@ -74,7 +74,8 @@ def _about(problem: Problem) -> str:
     return (
         "PQ on val of the networks that a run's search, the family made by hand, and as many random draws by the same "
         "supernet have at a budget, all trained alike from the supernet's weights, and of the best on nas_val among "
-        "random networks that are trained from scratch until the time of the whole run is spent. The searched network "
+        "random networks that are trained from scratch until the time of the whole run is spent. The search goes over "
+        "the whole range of costs (`search.max_share=null`). The searched network "
         f"has {problem.settings().search.finalists} finalists and short trainings of "
         f"{problem.settings().search.screened} candidates before."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,15 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.cli import app
 from autopanoptic.panoptic.configs.config import change_settings, load_config
 from autopanoptic.panoptic.report import report
-from autopanoptic.panoptic.results.fronts import HAND_MADE, Fronts, Point
+from autopanoptic.panoptic.results.fronts import HAND_MADE
 from autopanoptic.panoptic.run.folder import Run, load_run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.search import finished_search, search
-from autopanoptic.panoptic.run.taking import take_supernet
-from autopanoptic.panoptic.run.train_supernet import train_supernet
+from autopanoptic.panoptic.run.taking import origin_of, take_supernet
+from autopanoptic.panoptic.run.train_supernet import train_supernet, trained_supernet
 from autopanoptic.panoptic.search.strategies import family
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages import pipeline
@@ -63,11 +61,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_other_run_searches_it_within_its_own_budget(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = change_settings(SETTINGS, {"search.max_gflops": MOST})
-    take_supernet(settings, tmp_path / "second", trained)
-    assert not list((tmp_path / "second").rglob("*.ckpt"))
+    run = Run(change_settings(SETTINGS, {"search.max_gflops": MOST}), tmp_path / "second", quiet())
+    take_supernet(run, trained)
+    assert not list(run.folder.rglob("*.ckpt"))
+    assert origin_of(run.folder) == trained
     monkeypatch.setattr("autopanoptic.panoptic.stages.supernet.train", _refuse)
-    run = Run(settings, tmp_path / "second", quiet())
     search(run)
     searched, fronts = finished_search(run)
     assert fronts is not None
@@ -90,62 +88,84 @@ def test_a_limit_that_nothing_made_by_hand_keeps_is_compared_with_the_smallest(t
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"supernet.passes": 3, "search.trials": 9}, r"differ in supernet.passes \(2, not 3\)\. Leave"),
+        ({"supernet.passes": 4, "search.trials": 9}, r"differ in supernet.passes \(2, not 4\)\. Leave"),
         ({"seed": 1}, r"differ in seed \(0, not 1\)"),
         ({"search.space": "published"}, r"differ in search.space \(elastic, not published\)"),
         ({"network.mask_layers": 3}, r"differ in network.mask_layers \(2, not 3\)"),
         ({"data.scenes.train": 5}, r"differ in data.scenes.train \(4, not 5\)"),
+        ({"machine.checkpoint_every": 7}, r"differ in machine.checkpoint_every \(\d+, not 7\)"),
+        ({"search.max_gflops": 1e-3}, "gflops"),  # which no candidate keeps
     ],
 )
-def test_another_supernet_is_refused_by_what_differs(
-    trained: Path, tmp_path: Path, changes: dict[str, Any], named: str
-) -> None:
+def test_what_is_refused_leaves_nothing(trained: Path, tmp_path: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        take_supernet(change_settings(SETTINGS, changes), tmp_path / "second", trained)
+        take_supernet(Run(change_settings(SETTINGS, changes), tmp_path / "second", quiet()), trained)
     assert not (tmp_path / "second").exists()
 
 
 def test_what_has_no_part_in_a_supernet_may_be_another(trained: Path, tmp_path: Path) -> None:
     changes = {
         "search.objective": "pq_things", "retrain.passes": 9, "init": "scratch", "merge.stuff_area": 1,
-        "machine.workers": 2,
+        "machine.workers": 2, "machine.evaluation_batch": 1,
     }  # fmt: skip
-    take_supernet(change_settings(SETTINGS, changes), tmp_path, trained)
+    run = Run(change_settings(SETTINGS, changes), tmp_path, quiet())
+    take_supernet(run, trained)
+    trained_supernet(run)
+
+
+def test_maps_that_validated_its_training_were_merged_by_the_same_rules(trained: Path, tmp_path: Path) -> None:
+    validated = change_settings(SETTINGS, {"supernet.validate_every": 2})
+    other = Run(validated, tmp_path / "other", quiet()).folder
+    shutil.copytree(trained / "supernet", other / "supernet")
+    with pytest.raises(ValueError, match=r"differ in merge\.stuff_area"):
+        take_supernet(Run(change_settings(validated, {"merge.stuff_area": 1}), tmp_path / "second", quiet()), other)
 
 
 def test_a_run_that_has_not_trained_it_is_refused(tmp_path: Path) -> None:
     Run(SETTINGS, tmp_path / "first", quiet())
-    with pytest.raises(FileNotFoundError, match="has not trained its supernet; `autopanoptic panoptic train-supernet"):
-        take_supernet(SETTINGS, tmp_path / "second", tmp_path / "first")
+    with pytest.raises(FileNotFoundError, match=r"that run has not trained its supernet$"):
+        take_supernet(Run(SETTINGS, tmp_path / "second", quiet()), tmp_path / "first")
+    assert not (tmp_path / "second").exists()
 
 
-def test_a_copy_that_was_broken_off_is_made_again(
+def test_a_run_that_trains_its_own_keeps_it(trained: Path, tmp_path: Path) -> None:
+    run = Run(SETTINGS, tmp_path, quiet())
+    (tmp_path / "supernet/largest").mkdir(parents=True)
+    (tmp_path / "supernet/largest/last.ckpt").write_bytes(b"half")
+    with pytest.raises(ValueError, match="has begun to train a supernet of its own"):
+        take_supernet(run, trained)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["last.ckpt"]
+    (tmp_path / "supernet/supernet.pt").write_bytes(b"its own")
+    take_supernet(run, trained)
+    assert (tmp_path / "supernet/supernet.pt").read_bytes() == b"its own"
+
+
+def test_what_lies_in_a_folder_that_is_no_run_is_not_touched(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/precious").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="holds no generated scenes"):
+        take_supernet(Run(SETTINGS, tmp_path, quiet()), trained)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "data/precious"]
+
+
+def test_a_copy_that_is_broken_off_is_made_when_the_run_goes_on(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(source: Path, target: Path, **_: Any) -> None:
-        target.mkdir(parents=True)
-        (target / "supernet.pt").write_bytes(b"half")
-        raise KeyboardInterrupt
+    def broken(source: Path, target: Path) -> None:
+        if source.name == "supernet.pt":
+            Path(target).write_bytes(b"half")
+            raise KeyboardInterrupt
+        Path(target).write_bytes(Path(source).read_bytes())
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copytree", broken)
+        patch.setattr(shutil, "copyfile", broken)
         with pytest.raises(KeyboardInterrupt):
-            take_supernet(SETTINGS, tmp_path, trained)
-    assert not (tmp_path / "supernet").exists()
-    take_supernet(SETTINGS, tmp_path, trained)
+            take_supernet(Run(SETTINGS, tmp_path, quiet()), trained)
+    assert not list(tmp_path.glob("supernet*/"))
+    origin = origin_of(tmp_path)
+    assert origin is not None
+    take_supernet(Run.open(tmp_path, quiet()), origin)
     assert (tmp_path / "supernet/supernet.pt").read_bytes() == (trained / "supernet/supernet.pt").read_bytes()
-    assert not list(tmp_path.glob("*.partial"))
-
-
-def test_what_a_refused_run_has_left_is_no_supernet_of_the_next(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "supernet").mkdir()
-    (tmp_path / "supernet/supernet.pt").write_bytes(b"another")
-    take_supernet(SETTINGS, tmp_path, trained)
-    assert (tmp_path / "supernet/supernet.pt").read_bytes() != b"another"
-    (tmp_path / "supernet/supernet.pt").write_bytes(b"its own")
-    Run(SETTINGS, tmp_path, quiet())  # has begun
-    take_supernet(SETTINGS, tmp_path, trained)
-    assert (tmp_path / "supernet/supernet.pt").read_bytes() == b"its own"
 
 
 @pytest.fixture
@@ -159,21 +179,22 @@ def called(trained: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Setting
     return found
 
 
-@pytest.mark.parametrize(("budget", "half"), [(0.24, "0.12"), (0.14, None)])
-def test_the_command_takes_the_config_with_it_and_says_how_to_go_on(
-    called: list[tuple[Settings, Path]], budget: float, half: str | None
-) -> None:
-    fronts = Fronts("pq", "gflops", 1, budget, {"searched": (Point(Architecture({}), 0.1, 1.0, None),)})
+def test_the_command_takes_the_config_with_it_and_says_how_to_go_on(called: list[tuple[Settings, Path]]) -> None:
     for name, run in (("second", "first"), ("third", "runs/first")):
-        shutil.rmtree(Path("runs", name), ignore_errors=True)
-        Path("runs", name).mkdir()
-        fronts.save(Path("runs", name))
         result = runner.invoke(app, ["run", "--supernet-from", run, "--name", name, "--max-gflops", str(MOST)])
         assert result.exit_code == 0, result.output
-        assert (f"--supernet-from {name} --max-gflops {half}\n" in result.output) == (half is not None)
         assert called[-1][0] == change_settings(SETTINGS, {"search.max_gflops": MOST})
         assert (called[-1][1] / "supernet/supernet.pt").is_file()
+        assert f" --supernet-from {name} --max-gflops " in result.output.splitlines()[-1]
     assert load_run(Path("runs/first")) == SETTINGS
+
+
+def test_a_run_that_goes_on_takes_what_it_was_to_take(called: list[tuple[Settings, Path]]) -> None:
+    runner.invoke(app, ["run", "--supernet-from", "first", "--name", "fourth"], catch_exceptions=False)
+    shutil.rmtree("runs/fourth/supernet")
+    result = runner.invoke(app, ["run", "--resume", "--name", "fourth"])
+    assert result.exit_code == 0, result.output
+    assert Path("runs/fourth/supernet/supernet.pt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -193,12 +214,19 @@ def test_the_command_says_what_cannot_be(called: list[tuple[Settings, Path]], op
     assert not Path("runs/other").exists()
 
 
-def _recording(found: list[tuple[Settings, Path]]) -> Callable[..., Any]:
-    class Recorded:
-        def __init__(self, settings: Settings, folder: Path, console: Console) -> None:
-            found.append((settings, folder))
+def test_another_run_of_that_name_stays_as_it_was(called: list[tuple[Settings, Path]]) -> None:
+    Run(change_settings(SETTINGS, {"seed": 5}), Path("runs/foreign"), quiet())
+    before = sorted(Path("runs/foreign").rglob("*"))
+    result = runner.invoke(app, ["run", "--name", "foreign", "--supernet-from", "first"])
+    assert (result.exit_code, called) == (1, [])
+    assert "holds a run with other settings" in " ".join(result.output.split())
+    assert sorted(Path("runs/foreign").rglob("*")) == before
 
-        def run(self) -> None: ...
+
+def _recording(found: list[tuple[Settings, Path]]) -> type[Run]:
+    class Recorded(Run):
+        def run(self) -> None:
+            found.append((self.settings, self.folder))
 
     return Recorded
 
