@@ -226,6 +226,9 @@ def test_a_search_within_the_small_budget_is_told_and_tested(tmp_path: Path) -> 
     assert "| 0 | 57.0 (0.100) | 52.0 (0.100) | 54.0 (0.100) |" in text
     # 5 and 3 by turns: mean 4, deviation 1.069; all of one sign
     assert "Searched minus the hand-made network: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
+    # the smallest of three: 3 * 2 / 256
+    assert "So the remedy reaches the bar beside the hand-made network." in text
+    assert "its p is 0.023." in text
 
 
 def test_the_family_is_read_between_its_two_nearest_members() -> None:
@@ -260,23 +263,43 @@ def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
     assert (root / "docs" / page.PAGE).read_text() == written
 
 
-def test_the_guide_says_of_the_small_budget_what_the_rows_do() -> None:
+def test_the_guide_and_the_readme_say_of_the_main_job_what_the_rows_do() -> None:
     root = Path(__file__).resolve().parents[2]
     rows = Rows(root / FOLDER)
-    small = [rows[worth.row_name(ELASTIC, seed, SMALL)] for seed in range(5)]
+    found = [rows[worth.row_name(ELASTIC, seed, own.OWN)] for seed in range(8)]
+    guide, readme = (" ".join((root / name).read_text().split()) for name in ("docs/guide/panoptic.md", "README.md"))
 
-    def said(name: str, key: str, form: str) -> str:
-        *first, last = (form.format(one["networks"][name][key]) for one in small)
-        return f"{', '.join(first)} and {last}"
+    def network(row: Mapping[str, Any], name: str) -> str:
+        return "{pq:.1f} ({gflops:.3f})".format(**row["networks"][name])
 
-    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
-    found = differences(replace(STUDY, seeds=tuple(range(5))), ELASTIC, rows)[SMALL]["hand-made"]
-    effect = re.sub(r"(\S+) \[.*", r"\1", worth_section.effect(paired(list(found.values()))))
-    share = sum(one["networks"]["searched"]["gflops"] / one["budget"] for one in small) / 5
-    assert f"the same five searches have {said('searched', 'pq', '{:.1f}')} PQ" in guide
-    assert f"at {said('searched', 'gflops', '{:.3f}')} GFLOPs" in guide
-    assert f"the hand-made network has {said('hand-made', 'pq', '{:.1f}')}: {effect} [" in guide
-    assert f"at {share:.2f} of its cost on average" in guide
+    for row in found:
+        networks = " | ".join(network(row, name) for name in ("searched", "random", "hand-made"))
+        pairs = [row["differences"][name] for name in ("random", "hand-made")]
+        minus = " | ".join("{value:+.1f} [{low:.1f}, {high:.1f}]".format(**pair) for pair in pairs)
+        front = f"{row['front_higher']['hand-made']} ({row['front_above']['hand-made']}) of {row['budgets']}"
+        assert f"| {row['seed']} | {networks} | {minus} | {front} |" in guide
+    by_hand, random = (
+        paired([row["networks"]["searched"]["pq"] - row["networks"][name]["pq"] for row in found])
+        for name in ("hand-made", "random")
+    )
+    share = sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in found) / 8
+    above = [row["networks"]["searched"]["pq"] > row["networks"]["hand-made"]["pq"] for row in found]
+    assert all(above)  # as both say
+    assert sum(row["differences"]["hand-made"]["low"] > 0 for row in found) == 6
+    assert sum(row["differences"]["random"]["low"] > 0 for row in found) == 4
+    assert sum(row["differences"]["random"]["high"] < 0 for row in found) == 1
+    assert f"costs {share:.2f} of it on average: {worth_section.effect(by_hand).replace(' [', ' PQ [')}" in guide
+    assert f"p {by_hand.p:.3f} by the exact permutation test" in guide
+    assert f"by the same supernet it is {worth_section.effect(random)}" in guide
+    assert by_hand.half is not None
+    low, high = by_hand.value - by_hand.half, by_hand.value + by_hand.half
+    assert f"by {by_hand.value:.1f} PQ on average (95% from {low:.1f} to {high:.1f})" in readme
+    assert f"at {share:.2f} of its cost" in readme
+    counts = [row["candidates"]["whole"] for row in found]
+    assert f"only {min(counts)} to {max(counts)} of the 40 candidates" in guide
+    whole = {budget: paired(list(of["hand-made"].values())) for budget, of in differences(STUDY, ELASTIC, rows).items()}
+    assert f"has {worth_section.effect(whole[SMALL])} over the hand-made network" in guide
+    assert f"at twice the budget {worth_section.effect(whole[MIDDLE])}." in guide
 
 
 def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
