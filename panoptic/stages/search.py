@@ -12,6 +12,7 @@ import torch
 from autopanoptic.nas import (
     Architecture,
     FairPaths,
+    InfeasibleError,
     InlineExecutor,
     ProcessExecutor,
     Racing,
@@ -91,12 +92,26 @@ def check_feasible(
     stopper = stopper_of(settings, datasets)
     if stopper is not None:
         stopper.check(objectives)
-    space.sample(np.random.default_rng(settings.seed))
+    _require_candidates(settings, space)
     if architecture is None and not begun:
         _warm_start(settings, network_config(settings, categories), space)
     if settings.search.space == "auto-panoptic":
         check_cycle(settings, FairPaths(space.unconstrained).cycle)
     return left_out
+
+
+def _require_candidates(settings: Settings, space: SearchSpace) -> None:
+    """Refuse limits that hardly any candidate keeps."""
+    asked = settings.search
+    try:
+        space.sample(np.random.default_rng(settings.seed))
+    except InfeasibleError as error:
+        if asked.max_gflops is not None or asked.max_share is None:
+            raise
+        raise InfeasibleError(
+            f"{error} The limit is search.max_share, {asked.max_share:g} of what the network made by hand costs; take "
+            "a larger share, or null for no limit"
+        ) from error
 
 
 def require_warm_start(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from autopanoptic.nas import SearchSpace, Supernet
+from autopanoptic.nas import InfeasibleError, SearchSpace, Supernet
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -16,7 +16,7 @@ from autopanoptic.panoptic.search.strategies import family, hand_made
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.costs import HEADROOM, budget, costs, limits
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.stages.search import searched_space
+from autopanoptic.panoptic.stages.search import check_feasible, searched_space
 
 
 def space_of(settings: Settings, datasets: Datasets) -> SearchSpace:
@@ -48,6 +48,14 @@ def test_a_share_is_that_of_the_network_made_by_hand(datasets: Datasets) -> None
 
 def test_gflops_that_are_given_take_the_place_of_a_share(datasets: Datasets) -> None:
     assert found(datasets, {"search.max_gflops": 0.2}) == 0.2
+
+
+def test_a_share_that_leaves_no_candidates_is_refused_by_its_key(datasets: Datasets) -> None:
+    tight = {"search.max_share": 0.5}  # the smallest network of these small images
+    with pytest.raises(InfeasibleError, match=r"The limit is search\.max_share, 0\.5 of what .* or null for no limit$"):
+        check_feasible(load_config("scenes", tight), datasets)
+    with pytest.raises(InfeasibleError, match=r"Widen the constraint or the space\.$"):
+        check_feasible(load_config("scenes", {**tight, "search.max_gflops": 0.01}), datasets)
 
 
 @pytest.mark.parametrize("changes", [{"search.max_share": None}, {"search.space": "auto-panoptic"}])
