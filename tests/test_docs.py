@@ -135,3 +135,26 @@ def test_modules_and_files_that_the_pages_name_exist() -> None:
         for path in re.findall(r"`((?:nas|strategies|panoptic|benchmarks|examples|tests|docs)/[\w/.-]+)`", quoted):
             # Such files are those of a data set.
             assert path.endswith("2017.json") or (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def test_links_to_headings_lead_to_one() -> None:
+    """As the strict build of the documentation has it, which comes after all tests."""
+    pages = {path: path.read_text() for path in (ROOT / "docs").rglob("*.md")}
+    links = [
+        (path, target, anchor)
+        for path, text in pages.items()
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text)
+    ]
+    assert len(links) > 50
+    lost = [
+        f"{path.relative_to(ROOT)}: {target}#{anchor}"
+        for path, target, anchor in links
+        if anchor not in headings(pages.get((path.parent / target).resolve() if target else path, ""))
+    ]
+    assert lost == []
+
+
+def headings(page: str) -> set[str]:
+    """Return the anchors of a page's headings."""
+    found = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", one).strip().lower()) for one in found}
