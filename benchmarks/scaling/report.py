@@ -38,7 +38,7 @@ BEYOND = """## Where a single driver ends
 
 {workers:,} simulated workers; delays are drawn from a log ({source};
 {delays:,} delays), scaled to a mean. "keeps busy" is how many workers the driver could serve without a pause. All
-workers begin at once and have four trials each, of very different lengths, so that at the end most wait for the last
+workers begin at once and have a few trials each, of very different lengths, so that at the end most wait for the last
 ones: "busy" is well below 100% for that alone, whatever the driver does. What
 would come then: several drivers, each with a search and a seed of its own, whose journals warm-start each other
 (`warm_start`); or several trials at a time for a worker."""

@@ -42,10 +42,16 @@ def take_supernet(run: Run, other: Path) -> None:
         ValueError: If the settings are those of another supernet, naming what differs, or the run has begun to train
             its own, or as `prepare`.
     """
-    if (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
-        return
+    if origin_of(run.folder) == other.absolute() and (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
+        return  # the other run need not be there any more
     with run.refusable():
-        _require(run, other)
+        _require_same_supernet(run, other)
+        if (run.folder / SUPERNET_FOLDER / SUPERNET).exists():
+            return
+        if (run.folder / SUPERNET_FOLDER).exists():
+            raise ValueError(
+                f"{run.folder} has begun to train a supernet of its own: go on with it, or choose another name"
+            )
         seconds = _seconds(other)
         write_object(run.folder / ORIGIN, {"run": str(other.absolute()), "seconds": seconds})
         run.say(f"Takes the supernet of {other}{'' if seconds is None else f', trained there in {seconds:.0f} s'}")
@@ -61,7 +67,7 @@ def origin_of(folder: Path) -> Path | None:
     return Path(str(read_object(path)["run"])) if path.exists() else None
 
 
-def _require(run: Run, other: Path) -> None:
+def _require_same_supernet(run: Run, other: Path) -> None:
     known = load_run(other)
     if not (other / SUPERNET_FOLDER / SUPERNET).exists():
         train = f"; `autopanoptic panoptic train-supernet --name {other.name}` does" if other.parent == RUNS else ""
@@ -72,10 +78,6 @@ def _require(run: Run, other: Path) -> None:
         raise ValueError(
             f"the supernet of {other} is another one than these settings have, which differ in {'; '.join(changed)}. "
             "Leave that as it is there, or train a supernet of its own"
-        )
-    if (run.folder / SUPERNET_FOLDER).exists():
-        raise ValueError(
-            f"{run.folder} has begun to train a supernet of its own: go on with it, or choose another name"
         )
 
 

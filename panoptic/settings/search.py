@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -84,8 +85,8 @@ class SearchSettings:
             raise ValueError(f"warm_start must name a file, not {self.warm_start!r}")
         for name in ("max_gflops", "max_share"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive, not {value}; null is no limit")
         if self.strategy == "nsga2" and self.cost is None:
             raise ValueError("strategy nsga2 is for two objectives: set cost to gflops or latency_ms")
         if self.strategy == "path-priority" and self.racing:

@@ -20,7 +20,7 @@ from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
 from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.worth import differences
-from benchmarks.search_worth.statistics import paired
+from benchmarks.search_worth.statistics import holm, paired
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
 QUIET = Console(quiet=True)
@@ -297,8 +297,12 @@ def test_the_guide_and_the_readme_say_of_the_main_job_what_the_rows_do() -> None
     assert f"at {share:.2f} of its cost" in readme
     counts = [row["candidates"]["whole"] for row in found]
     assert f"only {min(counts)} to {max(counts)} of the 40 candidates" in guide
+    gained = sum(row["networks"]["random"]["pq"] - row["networks"]["hand-made"]["pq"] for row in found) / 8
+    assert 0.45 < gained / by_hand.value < 0.55  # "about half"
     whole = {budget: paired(list(of["hand-made"].values())) for budget, of in differences(STUDY, ELASTIC, rows).items()}
     assert f"has {worth_section.effect(whole[SMALL])} over the hand-made network" in guide
+    adjusted = holm([whole[MIDDLE].p, whole[SMALL].p, by_hand.p])[-1]
+    assert f"{adjusted:.3f} with Holm's correction" in guide
     assert f"at twice the budget {worth_section.effect(whole[MIDDLE])}." in guide
 
 

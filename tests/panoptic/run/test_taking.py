@@ -140,6 +140,23 @@ def test_a_run_that_trains_its_own_keeps_it(trained: Path, tmp_path: Path) -> No
     assert (tmp_path / "supernet/supernet.pt").read_bytes() == b"its own"
 
 
+def test_a_trained_supernet_is_no_other_one(trained: Path, tmp_path: Path) -> None:
+    run = Run(change_settings(SETTINGS, {"seed": 5}), tmp_path, quiet())
+    (tmp_path / "supernet").mkdir()
+    (tmp_path / "supernet/supernet.pt").write_bytes(b"of seed 5")
+    with pytest.raises(ValueError, match=r"differ in seed \(0, not 5\)"):
+        take_supernet(run, trained)
+
+
+def test_what_has_been_taken_needs_the_other_run_no_more(trained: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    run = Run(SETTINGS, tmp_path / "second", quiet())
+    take_supernet(run, other)
+    shutil.rmtree(other)
+    take_supernet(run, other)
+    trained_supernet(run)
+
+
 def test_what_lies_in_a_folder_that_is_no_run_is_not_touched(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/precious").write_bytes(b"mine")

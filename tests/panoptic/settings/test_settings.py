@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +67,9 @@ def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
         (SearchSettings(), {"cost": "flops"}, "cost must be one of gflops, latency_ms, not 'flops'"),
         (SearchSettings(), {"trials": 1}, "trials must be at least 2, not 1"),
         (SearchSettings(), {"finalists": 0}, "finalists must be at least 1, not 0"),
-        (SearchSettings(), {"max_gflops": -1.0}, "max_gflops must be positive, not -1.0"),
+        (SearchSettings(), {"max_gflops": -1.0}, "max_gflops must be positive, not -1.0; null is no limit"),
+        (SearchSettings(), {"max_share": math.inf}, "max_share must be positive, not inf; null is no limit"),
+        (SearchSettings(), {"max_share": math.nan}, "max_share must be positive, not nan; null is no limit"),
         (DataSettings(), {"orientation": "upright"}, "orientation must be one of apply, ignore, not 'upright'"),
         (DataSettings(), {"long_side": 8}, "long_side must be at least 32, not 8"),
         (MachineSettings(), {"memory": -1}, "memory must be at least 0, not -1"),
