@@ -27,7 +27,7 @@ from autopanoptic.panoptic.stages.side_by_side import retrain_all
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import SMALL, Problem, Study
-from benchmarks.search_worth.worth import PART, at_budget, row_name
+from benchmarks.search_worth.worth import at_budget, jobs_at_small, row_name
 
 EQUAL = "small-equal-cost"
 """The last part of a row's name."""
@@ -35,14 +35,8 @@ EQUAL = "small-equal-cost"
 
 def jobs(study: Study, problem: Problem, console: Console) -> list[Job]:
     """Return the trainings of the family around the searched network of the small budget, seed by seed."""
-    return [
-        Job(
-            PART, f"{problem.title}, seed {seed}, the family at the searched network's cost", problem.digest,
-            (row_name(problem, seed, EQUAL),), partial(_equal, study, problem, seed, console),
-        )
-        for seed in study.seeds_of(problem.worth_seeds)
-        if SMALL in problem.budgets
-    ]  # fmt: skip
+    work = partial(_equal, study, problem, console)
+    return jobs_at_small(study, problem, EQUAL, "the family at the searched network's cost", work)
 
 
 def around(
@@ -66,7 +60,7 @@ def on_line(low: tuple[float, float], high: tuple[float, float], cost: float) ->
     return low[1] + share * (high[1] - low[1])
 
 
-def _equal(study: Study, problem: Problem, seed: int, console: Console, rows: Rows) -> Found:
+def _equal(study: Study, problem: Problem, console: Console, seed: int, rows: Rows) -> Found:
     small = rows[row_name(problem, seed, SMALL)]["networks"][SEARCHED]
     run = at_budget(study, problem, seed, console)
     datasets = prepared(run)

@@ -23,7 +23,7 @@ from benchmarks.search_worth.budgets import budgets
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import SMALL, Problem, Study
-from benchmarks.search_worth.worth import PART, finished, require_run, row_name
+from benchmarks.search_worth.worth import finished, jobs_at_small, require_run, row_name
 
 OWN = "small-own-search"
 """The last part of a row's name."""
@@ -36,17 +36,11 @@ EXPECTED = (
 
 def jobs(study: Study, problem: Problem, console: Console) -> list[Job]:
     """Return the searches within the small budget, seed by seed."""
-    return [
-        Job(
-            PART, f"{problem.title}, seed {seed}, a search within the small budget", problem.digest,
-            (row_name(problem, seed, OWN),), partial(_own, study, problem, seed, console),
-        )
-        for seed in study.seeds_of(problem.worth_seeds)
-        if SMALL in problem.budgets
-    ]  # fmt: skip
+    work = partial(_own, study, problem, console)
+    return jobs_at_small(study, problem, OWN, "a search within the small budget", work)
 
 
-def _own(study: Study, problem: Problem, seed: int, console: Console, rows: Rows) -> Found:
+def _own(study: Study, problem: Problem, console: Console, seed: int, rows: Rows) -> Found:
     require_run(rows, problem, seed)
     whole, settings = study.folder(problem, seed), problem.settings(seed)
     datasets = prepare(settings, whole, console)

@@ -7,7 +7,7 @@ stand random networks trained from scratch, as many as the run's time allows, of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,28 @@ def jobs(study: Study, problem: Problem, console: Console) -> list[Job]:
         if SMALL in problem.budgets:
             found.append(job(SMALL, partial(_small, study, problem, seed, console)))
     return found
+
+
+def jobs_at_small(
+    study: Study, problem: Problem, last: str, title: str, work: Callable[[int, Rows], Found]
+) -> list[Job]:
+    """Return jobs of one row at the small budget, seed by seed.
+
+    Args:
+        study: The study.
+        problem: Its problem; without a small budget there is no job.
+        last: The last part of the rows' names.
+        title: What is done.
+        work: Does it for a seed.
+    """
+    return [
+        Job(
+            PART, f"{problem.title}, seed {seed}, {title}", problem.digest, (row_name(problem, seed, last),),
+            partial(work, seed),
+        )
+        for seed in study.seeds_of(problem.worth_seeds)
+        if SMALL in problem.budgets
+    ]  # fmt: skip
 
 
 def drawn_jobs(study: Study, problem: Problem, form: str, console: Console) -> list[Job]:
