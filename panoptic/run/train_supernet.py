@@ -6,6 +6,7 @@ from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.pretrained import require_pretrained
+from autopanoptic.panoptic.run.taking import origin_of
 from autopanoptic.panoptic.stages import supernet
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 
@@ -17,10 +18,17 @@ def train_supernet(run: Run) -> Supernet:
         run: The run, whose data are prepared first.
 
     Raises:
-        FileNotFoundError: If the settings have a pretraining of the supernet that is not done.
+        FileNotFoundError: If the settings have a pretraining of the supernet that is not done, or the run was to take
+            that of another one, which was broken off.
         ValueError: If ``supernet/`` holds another supernet, naming what differs, or a damaged one, or if `prepare`
             refuses.
     """
+    origin = origin_of(run.folder)
+    if origin is not None and not (run.folder / SUPERNET_FOLDER / supernet.SUPERNET).exists():
+        raise FileNotFoundError(
+            f"{run.folder} is to take the supernet of {origin}, which was broken off; "
+            f"`autopanoptic panoptic run --resume --name {run.folder.name}` takes it"
+        )
     if run.settings.pretraining.supernet is not None:
         require_pretrained(run)
     datasets = prepared(run)

@@ -181,6 +181,8 @@ def test_a_copy_that_is_broken_off_is_made_when_the_run_goes_on(
     assert not list(tmp_path.glob("supernet*/"))
     origin = origin_of(tmp_path)
     assert origin is not None
+    with pytest.raises(FileNotFoundError, match=f"is to take the supernet of {trained}, .* run --resume --name"):
+        train_supernet(Run.open(tmp_path, quiet()))
     take_supernet(Run.open(tmp_path, quiet()), origin)
     assert (tmp_path / "supernet/supernet.pt").read_bytes() == (trained / "supernet/supernet.pt").read_bytes()
 
