@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.strategies import RandomSearch
-from autopanoptic.strategies.bayesian.acquisition import Acquisition
+from autopanoptic.nas.trials.history import History
+from autopanoptic.strategies import BayesianOptimization, RandomSearch
+from autopanoptic.strategies.bayesian.acquisition import Acquisition, OverBest
+from autopanoptic.strategies.bayesian.aims import aim_of
 from autopanoptic.strategies.bayesian.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
@@ -25,4 +27,11 @@ def searched(
     values = np.array([trial.metrics["value"] for trial in search.history])
     kernel = OverlapKernel(np.full(len(space.choices), relevance), choice_of_columns(space))
     process = GaussianProcess(Hyperparameters(kernel, 0.01), encoded, (values - values.mean()) / (values.std() or 1))
-    return search, Acquisition(process, float(process.mean(encoded).max()), np.zeros(encoded.shape[1]))
+    return search, Acquisition(process, OverBest(float(process.mean(encoded).max())), np.zeros(encoded.shape[1]))
+
+
+def acquired(
+    strategy: BayesianOptimization, space: SearchSpace, history: History, rng: np.random.Generator | None = None
+) -> Acquisition:
+    """Return what a strategy's next proposal maximises, with an aim that is drawn from a generator."""
+    return strategy.acquisition(space, history, aim_of(space, history, rng or np.random.default_rng(0)))

@@ -89,6 +89,9 @@ class Latency:
         ValueError: without inputs or runs, or for a percentile that is none.
     """
 
+    measured = True
+    """Takes too long to be asked for every architecture that a strategy thinks of."""
+
     def __init__(
         self,
         supernet: Supernet,

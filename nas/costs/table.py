@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -121,14 +122,25 @@ class CostTable:
         return f"{self._problems} were refused because a cost could not be worked out, at last: {self._last_problem}."
 
     def constrained(self, space: SearchSpace) -> SearchSpace:
-        """Return the part of a space that keeps the constraints on costs."""
+        """Return the part of a space that keeps the constraints on costs, with those costs that strategies may ask for.
+
+        These are all but the ones that have to be measured: a function whose attribute ``measured`` is true, such as
+        :class:`~autopanoptic.nas.Latency`, takes too long to be asked for whatever a strategy thinks of.
+        """
+        known = {name: partial(self._finite, name) for name, cost in self._costs.items() if not is_measured(cost)}
+        priced = space.priced(known)
         if not self._known_before:
-            return space
-        return space.where(self.allows, " and ".join(map(str, self._known_before)), self.explain)
+            return priced
+        return priced.where(self.allows, " and ".join(map(str, self._known_before)), self.explain)
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Return the constraints as a JSON object of [low, high]; None where there is no bound."""
         return {c.name: [None if abs(b) == float("inf") else b for b in c.bounds] for c in self.constraints}
+
+
+def is_measured(cost: Cost) -> bool:
+    """Return whether a cost has to be measured, which takes long and gives another value each time."""
+    return bool(getattr(cost, "measured", False))
 
 
 def _problem(name: str, architecture: Architecture, error: Exception) -> str:

@@ -115,8 +115,9 @@ class _Climb:
 
     def _changed(self, architecture: Architecture, label: str, option: Option) -> Architecture:
         changed = self.space.changed(architecture, label, option)
-        for turned_on in [other for other in changed if other not in architecture]:
-            if turned_on in changed:  # else one before it has turned it off again
+        # Children before parents, so that the option that a parent has is compared with its children's best.
+        for turned_on in reversed([other for other in changed if other not in architecture]):
+            if turned_on in changed:  # else a parent has turned it off again
                 changed = self._best(changed, turned_on)
         return changed
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
+from autopanoptic.nas.space.draws import Draws
 from autopanoptic.nas.space.encoding import OneHot
 from autopanoptic.nas.space.ordering import parents_first
 from autopanoptic.nas.space.restricted import KeptSymmetry, restricted_choices
@@ -23,6 +24,7 @@ from autopanoptic.nas.space.walk import combinations
 if TYPE_CHECKING:
     from torch import nn
 
+Cost: TypeAlias = Callable[[Architecture], float]
 Canonical: TypeAlias = Callable[[Architecture], Mapping[str, Option]]
 MUTATION_ATTEMPTS = 100
 
@@ -56,6 +58,7 @@ class SearchSpace:
         self.choices = parents_first(list(choices))
         self._by_label = {choice.label: choice for choice in self.choices}
         self.constraint = constraint
+        self.costs: Mapping[str, Cost] = {}
         self._representative = canonical
         self._mark = object()
         """Stands in the architectures that the space has made; spaces that differ in their constraints share it."""
@@ -66,10 +69,7 @@ class SearchSpace:
             for parent in dict.fromkeys(parent for parent, _ in choice.conditions):
                 self._children.setdefault(parent, []).append(index)
         self.one_hot = OneHot(self.choices)
-        self._counts = np.array([len(choice.options) for choice in self.choices])
-        self._weighted = {
-            index: np.cumsum(choice.probabilities) for index, choice in enumerate(self.choices) if choice.weights
-        }
+        self._draws = Draws(self.choices)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.choices)} choices, {self.counted} architectures)"
@@ -262,16 +262,10 @@ class SearchSpace:
 
     def _complete(self, options: Mapping[str, Option], rng: np.random.Generator) -> Architecture:
         """Return the canonical form of the options, the missing ones drawn by their weights."""
-        drawn = rng.random(len(self.choices))
-        indices = (drawn * self._counts).astype(int).tolist()
-        for index, cumulated in self._weighted.items():
-            # Rounding may leave the last sum a little below 1.
-            indices[index] = int(cumulated[:-1].searchsorted(drawn[index], side="right"))
         complete: dict[str, Option] = {}
-        for choice, index in zip(self.choices, indices, strict=True):
+        for choice, index in zip(self.choices, self._draws.indices(rng), strict=True):
             if not choice.conditions or choice.active(complete):
-                label = choice.label
-                complete[label] = options[label] if label in options else choice.options[index]
+                complete[choice.label] = options.get(choice.label, choice.options[index])
         return self._made(complete)
 
     def changes_alone(self, label: str) -> bool:
@@ -284,14 +278,13 @@ class SearchSpace:
         Choices that become active take their first option; those can be changed in a further step.
         """
         found = self._neighbors(architecture)
-        if self._representative is not None:  # several changes may lead to one network, or back to the same
-            found = (neighbor for neighbor in dict.fromkeys(found) if neighbor != architecture)
-        return found
+        if self._representative is None:
+            return found
+        # Several changes may lead to one network, or back to the same.
+        return (neighbor for neighbor in dict.fromkeys(found) if neighbor != architecture)
 
     def _neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
-        for choice in self.choices:
-            if choice.label not in architecture:
-                continue
+        for choice in (choice for choice in self.choices if choice.label in architecture):
             for option in choice.options:
                 if option != architecture[choice.label]:
                     neighbor = self.changed(architecture, choice.label, option)
@@ -354,13 +347,21 @@ class SearchSpace:
             explain: what these say besides where nearly everything is refused, as a sentence; empty for nothing.
         """
         condition = SpaceConstraint(accept, description, explain)
-        whole = condition if self.constraint is None else self.constraint.and_also(condition)
-        return self._constrained(whole)
+        return self._constrained(condition if self.constraint is None else self.constraint.and_also(condition))
 
     def _constrained(self, constraint: SpaceConstraint | None) -> SearchSpace:
         """Return the same choices and symmetries with another constraint."""
         found = SearchSpace(self.choices, self._representative, constraint)
-        found._mark = self._mark
+        found._mark, found.costs = self._mark, self.costs
+        return found
+
+    def priced(self, costs: Mapping[str, Cost]) -> SearchSpace:
+        """Return the space with ``costs``, which tell strategies what an architecture costs before it is evaluated.
+
+        They are cheap enough to be asked for thousands of architectures; a ValueError says that one has no such cost.
+        """
+        found = self._constrained(self.constraint)
+        found.costs = costs
         return found
 
     def restricted(self, options: Mapping[str, Iterable[Option]]) -> SearchSpace:
@@ -376,7 +377,7 @@ class SearchSpace:
         """
         choices = tuple(restricted_choices(self.choices, options))
         symmetry = None if self._representative is None else KeptSymmetry(self.representative, choices)
-        return SearchSpace(choices, symmetry, self.constraint)
+        return SearchSpace(choices, symmetry, self.constraint).priced(self.costs)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the choices as a JSON array; symmetries and constraints, which are functions, are left out."""

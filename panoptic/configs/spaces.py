@@ -17,9 +17,10 @@ and what one path alone cannot do."""
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the strategy and the cost that go with its space and with each other, where it gives none.
 
-    Widths, depths and components are worth what they cost, so that spaces with them are searched by NSGA-II for quality
-    and GFLOPs; the space of operators alone by path-priority for quality alone, as in the paper. A strategy of one
-    objective gets no cost, and a cost of null a strategy of one objective.
+    Widths, depths and components are worth what they cost, so that spaces with them are searched for quality and
+    GFLOPs: by Bayesian optimization where there are few trials, with which NSGA-II has hardly begun, else by NSGA-II. A
+    latency, which has to be measured, is left to NSGA-II. The space of operators alone is searched by path-priority for
+    quality alone, as in the paper. A strategy of one objective gets no cost, and a cost of null one of one objective.
 
     Args:
         values: Nested; what is wrong in them stays as it is.
@@ -30,9 +31,18 @@ def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     strategy, elastic = search.get("strategy"), search.get("space") in ("elastic", "published")
     alone = strategy in OF_ONE_OBJECTIVE or (not elastic and strategy != "nsga2")
     filled = {"cost": None if alone else "gflops", **search}
-    return {**values, "search": {"strategy": "path-priority" if filled["cost"] is None else "nsga2", **filled}}
+    return {**values, "search": {"strategy": _fitting(filled["cost"], filled.get("trials")), **filled}}
 
 
+def _fitting(cost: Any, trials: Any) -> str:
+    if cost is None:
+        return "path-priority"
+    few = isinstance(trials, int) and trials <= FEW_TRIALS
+    return "bayesian" if few and cost == "gflops" else "nsga2"
+
+
+FEW_TRIALS = 100
+"""Up to so many trials Bayesian optimization finds the front sooner than NSGA-II, and its thinking takes little."""
 FINE_TUNED = 0.1
 """Share of the learning rate that a pretrained backbone learns with, where the optimizer's steps are of Adam's size."""
 

@@ -26,7 +26,8 @@ class SearchSettings:
         space: ``"auto-panoptic"``, the published operators; ``"elastic"``, with widths and depths besides; or
             ``"published"``, with the components of published models as well.
         strategy: How to search. ``"nsga2"`` is for two objectives; ``"path-priority"`` and ``"local-search"`` for one.
-            A config that leaves it out gets nsga2 where there is a cost, else path-priority.
+            A config that leaves it out gets path-priority where there is no cost; else bayesian for at most 100 trials
+            with GFLOPs, and nsga2 for more or with a latency.
         trials: Candidates to evaluate, at least 2.
         objective: Metric on nas_val to maximise.
         cost: What to minimise beside it: ``"gflops"`` or ``"latency_ms"``; None for the metric alone. A config that

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.strategies.bayesian.gaussian_process import Array, GaussianProcess
 
 BLOCK = 1024  # candidates whose standard deviation is worked out at a time
@@ -39,24 +41,59 @@ def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
     return np.asarray(found + np.log(sd))
 
 
+class Improvement(Protocol):
+    """The logarithm of what is expected to be won where a value is known as a normal distribution."""
+
+    def __call__(self, mean: Array, sd: Array, architectures: Iterable[Architecture]) -> Array:
+        """Return it for n architectures, shape (n,).
+
+        Args:
+            mean: of their values, shape (n,).
+            sd: positive, shape (n,).
+            architectures: n of them, looked at only where they matter.
+        """
+
+    def bound(self, mean: Array, sd: Array) -> Array:
+        """Return what it cannot exceed, whatever the architectures are, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class OverBest:
+    """The expected improvement over one value.
+
+    Args:
+        best: the value.
+    """
+
+    best: float
+
+    def __call__(self, mean: Array, sd: Array, architectures: Iterable[Architecture]) -> Array:
+        """Return the improvement; which architectures these are does not matter."""
+        return self.bound(mean, sd)
+
+    def bound(self, mean: Array, sd: Array) -> Array:
+        """Return the improvement."""
+        return log_expected_improvement(mean, sd, self.best)
+
+
 @dataclass(frozen=True)
 class Acquisition:
-    """The logarithm of expected improvement times a prior.
+    """The logarithm of an expected improvement times a prior.
 
     Args:
         process: what is known; its variance is at most 1.
-        best: what is to be improved upon.
+        improvement: what is expected of a normal distribution.
         log_prior: what each option adds, shape (columns,); see :meth:`SearchSpace.encode`.
     """
 
     process: GaussianProcess
-    best: float
+    improvement: Improvement
     log_prior: Array
 
-    def __call__(self, encoded: Array) -> Array:
-        """Return the acquisition at n encodings, shape (n,)."""
+    def __call__(self, encoded: Array, architectures: Iterable[Architecture]) -> Array:
+        """Return the acquisition at n architectures, given with their encodings, shape (n,)."""
         mean, sd = self.process.predict(encoded)
-        return log_expected_improvement(mean, sd, self.best) + encoded @ self.log_prior
+        return self.improvement(mean, sd, architectures) + encoded @ self.log_prior
 
     def believing(self, encoded: Array) -> Acquisition:
         """Return the acquisition when n encodings are pending, which is nowhere larger than this one."""
@@ -65,10 +102,10 @@ class Acquisition:
     def bound(self, encoded: Array) -> Array:
         """Return what the acquisition at n encodings cannot exceed, shape (n,); costs much less.
 
-        Expected improvement grows with the standard deviation, which is never above the process's own.
+        An expected improvement grows with the standard deviation, which is never above the process's own.
         """
         mean = self.process.mean(encoded)
-        return log_expected_improvement(mean, np.ones(len(mean)), self.best) + encoded @ self.log_prior
+        return self.improvement.bound(mean, np.ones(len(mean))) + encoded @ self.log_prior
 
 
 def descending(

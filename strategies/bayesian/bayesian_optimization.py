@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
@@ -16,6 +14,7 @@ from autopanoptic.nas.strategy import BatchStrategy, HistoryMemo, require_count,
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.bayesian.acquisition import Acquisition
+from autopanoptic.strategies.bayesian.aims import Aim, aim_of
 from autopanoptic.strategies.bayesian.climb import PARENTS, climb_batch
 from autopanoptic.strategies.bayesian.gaussian_process import (
     Array,
@@ -24,13 +23,13 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     choice_of_columns,
     fit,
 )
+from autopanoptic.strategies.bayesian.targets import data_of
 from autopanoptic.strategies.bayesian.whole_space import WHOLE, WholeSpace
 
 TRIALS = 500
 FIT_TRIALS = 200
 FIT_DISTANCES = 5_000_000
 REFITS = 20
-AUGMENTATION = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ class BayesianOptimization(BatchStrategy):
 
     - Targets: the trials are ranked, and the ranks become normal scores, so that neither the scale of a metric nor a
       few bad trials matter. Trials that break a constraint rank below all others, by :meth:`History.violation`.
-      Stopped trials count as the worst completed one, failed ones not at all.
+      Stopped trials rank where they stood at their last report, by
+      :func:`~autopanoptic.strategies.bayesian.targets.stood`, and without one as the worst; failed ones not at all.
     - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`.
       The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
       with each trial, from 40 trials on with every second, from 60 on with every third, and so on.
@@ -56,7 +56,10 @@ class BayesianOptimization(BatchStrategy):
 
     With several objectives each proposal draws weights and ranks by their augmented Tchebycheff function (Knowles 2006,
     "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective optimization
-    problems", section III), its weights uniform on the simplex.
+    problems", section III), its weights uniform on the simplex. Of two, one of which is a cost that is known before an
+    evaluation (``Search(costs=...)``, but not one that has to be measured), the other is modelled alone; half of the
+    proposals are after the expected improvement of the front's hypervolume and half after the modelled one. See
+    :func:`~autopanoptic.strategies.bayesian.aims.aim_of`.
 
     Where choices have weights, expected improvement is multiplied by ``prior ** (beta / n)`` after n trials (Hvarfner
     et al. 2022, "piBO: augmenting acquisition functions with user beliefs for Bayesian optimization", equation 6). The
@@ -92,7 +95,8 @@ class BayesianOptimization(BatchStrategy):
         """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
         if self._knows_nothing(space, history):
             return unseen(space, history, rng)
-        found = self._best(space, history, self.acquisition(space, history, rng), [rng])
+        aim = aim_of(space, history, rng)
+        found = self._best(space, history, self.acquisition(space, history, aim), [rng])
         if found or space.has_at_most(WHOLE):
             return found[0] if found else None
         return unseen(space, history, rng)
@@ -103,16 +107,18 @@ class BayesianOptimization(BatchStrategy):
         """Return architectures each of which counts as pending for those behind it, from one model.
 
         The first is that of :meth:`propose`. With one objective those behind it cost a few more values of the
-        acquisition each; with several they have weights of their own, but the relevances of the first.
+        acquisition each; with several they have aims of their own, but the relevances of the first.
         """
         if self._knows_nothing(space, history):
             return []
         if len(history.objectives) == 1:
-            return self._best(space, history, self.acquisition(space, history, rngs[0]), rngs)
+            aim = aim_of(space, history, rngs[0])
+            return self._best(space, history, self.acquisition(space, history, aim), rngs)
         found: list[Architecture] = []
         learned: Hyperparameters | None = None
         for rng in rngs:
-            acquisition = self.acquisition(space, history, rng, learned)
+            aim = aim_of(space, history, rng)
+            acquisition = self.acquisition(space, history, aim, learned)
             learned = acquisition.process.hyperparameters
             pending = acquisition.believing(space.encode(found)) if found else acquisition
             found += self._best(space, history, pending, [rng], found)
@@ -137,11 +143,7 @@ class BayesianOptimization(BatchStrategy):
         return climb_batch(space, history, acquisition, parents, rngs, self.candidates, pending)
 
     def acquisition(
-        self,
-        space: SearchSpace,
-        history: History,
-        rng: np.random.Generator,
-        learned: Hyperparameters | None = None,
+        self, space: SearchSpace, history: History, aim: Aim, learned: Hyperparameters | None = None
     ) -> Acquisition:
         """Return what the next proposal maximises.
 
@@ -150,29 +152,26 @@ class BayesianOptimization(BatchStrategy):
         Args:
             space: the search space.
             history: the trials; those that run count as if they had given the mean.
-            rng: draws the weights of several objectives.
+            aim: of the proposal.
             learned: hyperparameters to use; None to learn them.
         """
-        weights = rng.dirichlet(np.ones(len(history.objectives))) if len(history.objectives) > 1 else np.ones(1)
         observed = [t for t in history.finished if t.state in (TrialState.COMPLETED, TrialState.STOPPED)]
         if learned is None:
-            learned = self._learn(space, history, observed, weights)
-        encoded, targets = _data(space, history, observed, weights, TRIALS)
+            learned = self._learn(space, history, observed, aim)
+        encoded, targets = data_of(space, history, observed, aim.weights, TRIALS)
         process = GaussianProcess(learned, encoded, targets)
         running = space.encode(trial.architecture for trial in history.running)
-        best = float(process.mean(encoded).max())
-        return Acquisition(process.believing(running), best, log_prior(space) * (self.beta / len(observed)))
+        improvement = aim.improvement(space, history, process)
+        return Acquisition(process.believing(running), improvement, log_prior(space) * (self.beta / len(observed)))
 
-    def _learn(
-        self, space: SearchSpace, history: History, observed: Sequence[Trial], weights: Array
-    ) -> Hyperparameters:
-        """Return the hyperparameters, kept from the last refit where there is one objective."""
+    def _learn(self, space: SearchSpace, history: History, observed: Sequence[Trial], aim: Aim) -> Hyperparameters:
+        """Return the hyperparameters, kept from the last refit where one objective is modelled."""
 
         def learn(count: int) -> Hyperparameters:
-            encoded, targets = _data(space, history, observed[:count], weights, fit_trials(len(space.choices)))
+            encoded, targets = data_of(space, history, observed[:count], aim.weights, fit_trials(len(space.choices)))
             return fit(encoded, targets, choice_of_columns(space))
 
-        if len(weights) > 1:
+        if aim.modelled > 1:
             return learn(len(observed))
         count = last_refit(len(observed))
         return self._fits.get(history, (space, count), lambda: learn(count))
@@ -192,53 +191,6 @@ def last_refit(count: int) -> int:
     They are learned anew about 20 times while the number of trials doubles.
     """
     return count - count % max(1, count // REFITS)
-
-
-def _data(
-    space: SearchSpace, history: History, trials: Sequence[Trial], weights: Array, most: int
-) -> tuple[Array, Array]:
-    """Return the encodings, shape (n, columns), and normal scores, shape (n,), of at most ``most`` trials."""
-    targets = normal_scores(levels(history, trials, weights))
-    rows = subset(targets, most)
-    return space.encode(trials[row].architecture for row in rows), targets[rows]
-
-
-def subset(targets: Array, most: int) -> NDArray[np.intp]:
-    """Return the rows of the best ``most // 2`` targets and of as many others, evenly spread over the ranks."""
-    if len(targets) <= most:
-        return np.arange(len(targets))
-    order = np.argsort(-targets, kind="stable")
-    best, rest = order[: most // 2], order[most // 2 :]
-    spread = np.linspace(0, len(rest) - 1, most - most // 2).round().astype(np.intp)
-    return np.concatenate([best, rest[spread]])
-
-
-def normal_scores(values: Array) -> Array:
-    """Return the normal quantiles of the ranks, ``rank / (n + 1)``; equal values share their mean rank."""
-    ranks = stats.rankdata(values)
-    return np.asarray(special.ndtri(ranks / (len(ranks) + 1)))
-
-
-def levels(history: History, trials: Sequence[Trial], weights: Array) -> Array:
-    """Return a number for each completed or stopped trial by which it ranks, larger for better ones."""
-    completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
-    broken = {trial.id: history.violation(trial) for trial in completed}
-    feasible = [trial for trial in completed if not broken[trial.id]]
-    keys = {number: (0, -violation) for number, violation in broken.items()}
-    utilities = _utilities(history, feasible, weights)
-    keys.update({trial.id: (1, utility) for trial, utility in zip(feasible, utilities, strict=True)})
-    number_of = {key: number for number, key in enumerate(sorted(set(keys.values())))}
-    return np.array([float(number_of[keys[trial.id]]) if trial.id in keys else 0.0 for trial in trials])
-
-
-def _utilities(history: History, trials: Sequence[Trial], weights: Array) -> list[float]:
-    """Return the gain of trials, with several objectives minus the augmented Tchebycheff distance from the ideal."""
-    gains = np.array([history.gains(trial) for trial in trials]).reshape(len(trials), len(weights))
-    if len(weights) == 1 or not trials:
-        return [float(gain) for gain in gains.ravel()]
-    span = np.ptp(gains, axis=0)
-    losses = weights * (gains.max(0) - gains) / np.where(span > 0, span, 1)
-    return [float(-value) for value in losses.max(1) + AUGMENTATION * losses.sum(1)]
 
 
 def log_prior(space: SearchSpace) -> Array:

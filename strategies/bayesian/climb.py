@@ -20,6 +20,7 @@ from autopanoptic.strategies.bayesian.gaussian_process import Array
 PARENTS = 10  # the best trials, from which the search of a large space begins
 CLIMBS = 5  # of all these, those from which it climbs
 STEPS = 20
+DRAWS = 4  # for each random candidate at most: a constraint may refuse nearly everything
 BLOCK = 100  # candidates that are encoded at a time
 
 
@@ -117,7 +118,7 @@ class _Seen:
         new = [one for one in dict.fromkeys(found) if self._is_untried(one)]
         for start in range(0, len(new), BLOCK):
             part = new[start : start + BLOCK]
-            self.values.update(zip(part, self._acquisition(self.space.encode(part)).tolist(), strict=True))
+            self.values.update(zip(part, self._acquisition(self.space.encode(part), part).tolist(), strict=True))
 
     def _is_untried(self, architecture: Architecture) -> bool:
         return architecture not in self._history and architecture not in self._pending
@@ -164,7 +165,7 @@ class _Seen:
 
         def exact(some: NDArray[np.intp]) -> Array:
             few = [architectures[index] for index in some]
-            values = self._acquisition(self.space.encode(few))
+            values = self._acquisition(self.space.encode(few), few)
             self.values.update(zip(few, values.tolist(), strict=True))
             return values
 
@@ -190,6 +191,6 @@ def _mutations(
 
 
 def _random(space: SearchSpace, rng: np.random.Generator, count: int) -> Iterator[Architecture]:
-    with suppress(InfeasibleError):
-        for _ in range(count):
-            yield space.sample(rng)
+    """Yield random architectures, fewer than so many where the constraint refuses three of four draws or more."""
+    drawn = (space.unconstrained.sample(rng) for _ in range(DRAWS * count))
+    return itertools.islice(filter(space.accepts, drawn), count)

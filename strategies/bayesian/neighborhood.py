@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.strategies.bayesian.acquisition import Acquisition, descending, log_expected_improvement
+from autopanoptic.strategies.bayesian.acquisition import Acquisition, descending
 from autopanoptic.strategies.bayesian.gaussian_process import JITTER, Array
 
 BLOCK = 32  # neighbours whose standard deviation is worked out at a time
@@ -106,7 +106,7 @@ class Neighborhood:
 
     def _acquisition_of(self, architectures: list[Architecture]) -> Array:
         parts = [architectures[start : start + 100] for start in range(0, len(architectures), 100)]
-        return np.concatenate([np.zeros(0), *(self._acquisition(self._space.encode(part)) for part in parts)])
+        return np.concatenate([np.zeros(0), *(self._acquisition(self._space.encode(part), part) for part in parts)])
 
     @cached_property
     def _correlations(self) -> Array:
@@ -131,10 +131,11 @@ class Neighborhood:
         known = gains[1].sum()
         variance = 1 - (known + changes[1]) ** 2 / max(known, TINY)
         sd = np.sqrt(np.clip(variance, JITTER, 1))
-        return np.asarray(log_expected_improvement(mean, sd, self._acquisition.best) + self._prior)
+        return np.asarray(self._acquisition.improvement.bound(mean, sd) + self._prior)
 
     def _exact(self, rows: NDArray[np.intp]) -> Array:
         encoded, weights = self._process.encoded, self._weights[rows]
         factor = 1 + np.expm1(-weights) * encoded[:, self._old[rows]] + np.expm1(weights) * encoded[:, self._new[rows]]
         mean, sd = self._process.predict_from(self._correlations[:, None] * factor)
-        return np.asarray(log_expected_improvement(mean, sd, self._acquisition.best) + self._prior[rows])
+        improvement = self._acquisition.improvement(mean, sd, map(self._neighbor, rows.tolist()))
+        return np.asarray(improvement + self._prior[rows])

@@ -85,7 +85,7 @@ class WholeSpace:
         """Return the place among the rows of the best that is accepted, and tighten the bounds of those looked at."""
 
         def exact(some: NDArray[np.intp]) -> Array:
-            values = acquisition(self._encoded(rows[some]))
+            values = acquisition(self._encoded(rows[some]), map(self.architectures.__getitem__, rows[some].tolist()))
             tightened[some] = values
             return values
 

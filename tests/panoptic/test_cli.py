@@ -71,13 +71,14 @@ def test_options_reach_the_settings(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), ("elastic", "nsga2", "gflops")),
+        ((), ("elastic", "bayesian", "gflops")),
+        (("--trials", "101"), ("elastic", "nsga2", "gflops")),
         (("--space", "auto-panoptic"), ("auto-panoptic", "path-priority", None)),
         (("--strategy", "path-priority"), ("elastic", "path-priority", None)),
         (("--strategy", "random"), ("elastic", "random", "gflops")),
         (("--cost", "latency_ms"), ("elastic", "nsga2", "latency_ms")),
         (("--cost", "null"), ("elastic", "path-priority", None)),
-        (("--space", "auto-panoptic", "--cost", "gflops"), ("auto-panoptic", "nsga2", "gflops")),
+        (("--space", "auto-panoptic", "--cost", "gflops"), ("auto-panoptic", "bayesian", "gflops")),
     ],
 )
 def test_one_option_is_enough_for_another_search(

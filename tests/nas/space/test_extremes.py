@@ -44,6 +44,20 @@ def test_the_ends_of_a_conditional_space() -> None:
     assert (cost(found.largest), cost(found.smallest)) == brute_force(SPACE, cost)
 
 
+def test_what_the_first_option_turns_on_counts_for_it() -> None:
+    space = SearchSpace(
+        [
+            Choice("root", ["without", "with"]),
+            Choice("branch", ["a", "b"], ("root", "with")),
+            Choice("leaf", [0, 3], ("branch", "a")),
+        ]
+    )
+    costs = {"without": 1, "with": 0, "a": 0, "b": 0.5, 0: 0, 3: 3}
+    assert extremes(space, lambda found: sum(costs[item] for item in found.values())).largest == {
+        "root": "with", "branch": "a", "leaf": 3,
+    }  # fmt: skip
+
+
 def single_parents(space: SearchSpace) -> SearchSpace:
     """Return the space with the first condition of each choice alone."""
     return SearchSpace(Choice(c.label, c.options, c.conditions[:1]) for c in space.choices)

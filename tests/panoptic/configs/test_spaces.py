@@ -34,7 +34,9 @@ def test_a_first_path_has_what_goes_with_its_own_length(name: str) -> None:
 def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
     """One option or key is enough to search any space."""
     found = [load_config(name, {"search.space": space}).search for space in ("elastic", "published", "auto-panoptic")]
-    assert [(one.strategy, one.cost) for one in found] == [("nsga2", "gflops")] * 2 + [("path-priority", None)]
+    assert [(one.strategy, one.cost) for one in found] == [("bayesian", "gflops")] * 2 + [("path-priority", None)]
+    many = load_config(name, {"search.space": "elastic", "search.trials": 101}).search
+    assert (many.strategy, many.cost) == ("nsga2", "gflops")
     timed = load_config(name, {"search.space": "elastic", "search.cost": "latency_ms"}).search
     assert (timed.strategy, timed.cost) == ("nsga2", "latency_ms")
     alone = load_config(name, {"search.space": "elastic", "search.strategy": "path-priority"}).search
@@ -43,13 +45,13 @@ def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
 
 def test_the_main_job_searches_for_a_front() -> None:
     scenes = load_config("scenes")
-    assert (scenes.search.space, scenes.search.strategy, scenes.search.cost) == ("elastic", "nsga2", "gflops")
+    assert (scenes.search.space, scenes.search.strategy, scenes.search.cost) == ("elastic", "bayesian", "gflops")
     assert (scenes.search.racing, scenes.warmup, scenes.init) == (None, None, "supernet")
 
 
 @pytest.mark.parametrize("space", ["elastic", "published", "auto-panoptic"])
 def test_a_cost_brings_a_strategy(space: str) -> None:
-    for cost, strategy in (("gflops", "nsga2"), ("latency_ms", "nsga2"), (None, "path-priority")):
+    for cost, strategy in (("gflops", "bayesian"), ("latency_ms", "nsga2"), (None, "path-priority")):
         assert load_config("scenes", {"search": {"space": space, "cost": cost}}).search.strategy == strategy
 
 

@@ -33,7 +33,7 @@ def test_the_logarithm_ranks_where_expected_improvement_underflows() -> None:
 def test_its_bound_holds(seed: int) -> None:
     _, acquisition = searched(NESTED, seed=seed)
     encoded = NESTED.encode(NESTED)
-    assert (acquisition.bound(encoded) >= acquisition(encoded) - 1e-9).all()
+    assert (acquisition.bound(encoded) >= acquisition(encoded, NESTED) - 1e-9).all()
 
 
 @pytest.mark.parametrize("block", [1, 7, 10_000])
@@ -41,9 +41,9 @@ def test_descending_yields_every_row_by_its_value(block: int) -> None:
     _, acquisition = searched(NESTED)
     encoded = NESTED.encode(NESTED)
     rng = np.random.default_rng(0)
-    found = list(descending(acquisition.bound(encoded), lambda rows: acquisition(encoded[rows]), rng, block))
+    found = list(descending(acquisition.bound(encoded), lambda rows: acquisition(encoded[rows], ()), rng, block))
     assert sorted(found) == list(range(len(encoded)))
-    values = acquisition(encoded)[found]
+    values = acquisition(encoded, NESTED)[found]
     assert (np.diff(values) <= 2 * module.TIE).all()
 
 
@@ -53,5 +53,5 @@ def test_few_rows_are_worked_out_for_the_first(monkeypatch: pytest.MonkeyPatch) 
     predict = GaussianProcess.predict
     monkeypatch.setattr(GaussianProcess, "predict", lambda self, x: (asked.append(len(x)), predict(self, x))[1])
     bounds, rng = acquisition.bound(encoded), np.random.default_rng(0)
-    next(descending(bounds, lambda rows: acquisition(encoded[rows]), rng))
+    next(descending(bounds, lambda rows: acquisition(encoded[rows], ()), rng))
     assert 0 < sum(asked) < len(encoded) / 2

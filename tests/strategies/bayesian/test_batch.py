@@ -16,6 +16,7 @@ from autopanoptic.strategies.bayesian import bayesian_optimization as module
 from autopanoptic.strategies.bayesian import climb as climb_module
 from autopanoptic.strategies.bayesian.gaussian_process import GaussianProcess, Hyperparameters, OverlapKernel
 from autopanoptic.strategies.testing.simulation import score
+from tests.bayesian import acquired
 
 SMALL = SearchSpace(Choice(f"c{i}", range(4)) for i in range(4))
 LARGE = SearchSpace(Choice(f"c{i}", range(5)) for i in range(12))
@@ -49,12 +50,12 @@ def test_each_of_a_small_space_is_the_best_where_those_before_are_pending() -> N
     search = searched(SMALL, 10)
     strategy = BayesianOptimization()
     batch = strategy.propose_batch(SMALL, search.history, rngs(10, 6))
-    acquisition = strategy.acquisition(SMALL, search.history, np.random.default_rng(0))
+    acquisition = acquired(strategy, SMALL, search.history)
     pending: list[Architecture] = []
     for architecture in batch:
         rest = [other for other in SMALL if other not in search.history and other not in pending]
         process = acquisition.process.believing(SMALL.encode(pending)) if pending else acquisition.process
-        values = type(acquisition)(process, acquisition.best, acquisition.log_prior)(SMALL.encode(rest))
+        values = type(acquisition)(process, acquisition.improvement, acquisition.log_prior)(SMALL.encode(rest), rest)
         assert values[rest.index(architecture)] == pytest.approx(values.max(), abs=1e-6)
         pending.append(architecture)
 
@@ -94,7 +95,7 @@ def test_a_climb_finds_nothing_where_nothing_is_left(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "WHOLE", 0)
     space = SearchSpace([Choice("a", range(4)), Choice("b", range(3))])
     search = searched(space, 10)
-    acquisition = BayesianOptimization().acquisition(space, search.history, np.random.default_rng(0))
+    acquisition = acquired(BayesianOptimization(), space, search.history)
     parents = [trial.architecture for trial in search.history]
     found = climb_module.climb_batch(space, search.history, acquisition, parents, rngs(10, 5), 50)
     assert set(found) == {architecture for architecture in space if architecture not in search.history}

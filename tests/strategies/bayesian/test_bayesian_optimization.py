@@ -22,16 +22,15 @@ from autopanoptic.nas.trials.pareto import hypervolume
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
 from autopanoptic.strategies.bayesian import bayesian_optimization as module
+from autopanoptic.strategies.bayesian.acquisition import OverBest
 from autopanoptic.strategies.bayesian.bayesian_optimization import (
     fit_trials,
     last_refit,
-    levels,
     log_prior,
-    normal_scores,
-    subset,
 )
 from autopanoptic.strategies.testing import CHECKS, FLAT, NESTED, Check
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, propose, replay
+from tests.bayesian import acquired
 from tests.spaces import nested_spaces
 
 TWO = (Objective("gain"), Objective("loss", "min"))
@@ -93,18 +92,14 @@ def test_parameters_that_make_no_sense_are_refused(given: dict[str, Any], messag
 def test_it_proposes_the_arg_max_of_expected_improvement() -> None:
     search = Simulation(BayesianOptimization(), NESTED).run(25)
     rest = [architecture for architecture in NESTED if architecture not in search.history]
-    acquisition = BayesianOptimization().acquisition(NESTED, search.history, np.random.default_rng(0))
+    acquisition = acquired(BayesianOptimization(), NESTED, search.history)
     mean, sd = acquisition.process.predict(NESTED.encode(rest))
-    z = (mean - acquisition.best) / sd
+    assert isinstance(acquisition.improvement, OverBest)
+    z = (mean - acquisition.improvement.best) / sd
     improvement = sd * (z * stats.norm.cdf(z) + stats.norm.pdf(z))
     found = propose(BayesianOptimization(), NESTED, search.history, 0)
     assert found is not None
     assert improvement[rest.index(found)] == pytest.approx(improvement.max(), rel=1e-5)
-
-
-def test_targets_are_the_normal_quantiles_of_the_ranks() -> None:
-    found = normal_scores(np.array([30.0, -1e9, 30.0, 4.0]))
-    assert stats.norm.cdf(found) == pytest.approx(np.array([3.5, 1, 3.5, 2]) / 5)
 
 
 def test_proposals_depend_on_the_order_of_the_values_alone() -> None:
@@ -125,30 +120,6 @@ def history_of(trials: list[tuple[TrialState, dict[str, float]]], *objectives: O
     return history
 
 
-def test_stopped_trials_rank_as_the_worst_and_violations_below_all_that_are_allowed() -> None:
-    done = TrialState.COMPLETED
-    history = history_of(
-        [
-            (done, {"value": 1.0, "cost": 0.5}),
-            (done, {"value": 9.0, "cost": 3.0}),
-            (TrialState.STOPPED, {}),
-            (done, {"value": 2.0, "cost": 1.0}),
-            (done, {"value": 7.0, "cost": 2.0}),
-        ],
-        Objective("value"),
-    )
-    assert levels(history, history.finished, np.ones(1)).tolist() == [2, 0, 0, 3, 1]
-
-
-def test_several_objectives_rank_by_the_augmented_tchebycheff_function() -> None:
-    points = [(0.0, 0.0), (10.0, 4.0), (4.0, 1.0), (10.0, 2.0)]
-    history = history_of([(TrialState.COMPLETED, {"gain": a, "loss": b, "cost": 0}) for a, b in points], *TWO)
-    weights = np.array([0.7, 0.3])
-    losses = [np.array([0.7 * (10 - a) / 10, 0.3 * b / 4]) for a, b in points]
-    expected = [loss.max() + 0.05 * loss.sum() for loss in losses]
-    assert stats.rankdata(levels(history, history.finished, weights)) == pytest.approx(5 - stats.rankdata(expected))
-
-
 def test_weights_of_the_objectives_differ_from_proposal_to_proposal() -> None:
     def rival(trial: Trial) -> Outcome:
         options = [int(option) for option in trial.architecture.values()]
@@ -156,7 +127,7 @@ def test_weights_of_the_objectives_differ_from_proposal_to_proposal() -> None:
 
     history = Simulation(RandomSearch(), LARGE, objectives=TWO, outcome=rival).run(30).history
     generators = [np.random.default_rng([0, number]) for number in (0, 0, 1)]
-    one, same, other = (BayesianOptimization().acquisition(LARGE, history, rng).process.targets for rng in generators)
+    one, same, other = (acquired(BayesianOptimization(), LARGE, history, rng).process.targets for rng in generators)
     assert one.tolist() == same.tolist()
     assert one.tolist() != other.tolist()
 
@@ -173,17 +144,6 @@ def test_it_finds_more_of_the_front_than_twice_as_many_random_trials() -> None:
     )
     mine, random = (hypervolume(np.array([h.gains(t) for t in h.completed]), reference) for h in (found, drawn))
     assert mine > random
-
-
-def test_a_subset_has_the_best_half_and_a_spread_of_the_rest() -> None:
-    targets = np.random.default_rng(0).permutation(1000).astype(float)
-    rows = subset(targets, 100)
-    kept = np.sort(targets[rows])[::-1]
-    assert len(set(rows.tolist())) == 100
-    assert kept[:50].tolist() == list(range(999, 949, -1))
-    assert kept[-1] == 0
-    assert np.diff(-kept[50:]).max() < 21
-    assert subset(targets, 1000).tolist() == list(range(1000))
 
 
 def test_the_relevances_are_kept_between_refits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +167,8 @@ def test_running_trials_spread_the_proposals() -> None:
     assert len(batch.history.running) == 6
     pending = LARGE.encode(trial.architecture for trial in batch.history.running)
     rng = np.random.default_rng(0)
-    believing = BayesianOptimization().acquisition(LARGE, batch.history, rng).process
-    without = BayesianOptimization().acquisition(LARGE, serial.history, rng).process
+    believing = acquired(BayesianOptimization(), LARGE, batch.history, rng).process
+    without = acquired(BayesianOptimization(), LARGE, serial.history, rng).process
     assert believing.mean(pending) == pytest.approx(without.mean(pending), abs=1e-6)
     assert (believing.predict(pending)[1] < 0.9 * without.predict(pending)[1]).all()
 
@@ -218,7 +178,7 @@ def test_weights_of_options_count_and_fade() -> None:
     assert log_prior(space) == pytest.approx(np.log([1.8, 0.2, 1, 1, 1]))
     for trials in (2, 4):
         search = Simulation(RandomSearch(), space).run(trials)
-        prior = BayesianOptimization(beta=6.0).acquisition(space, search.history, np.random.default_rng(0)).log_prior
+        prior = acquired(BayesianOptimization(beta=6.0), space, search.history).log_prior
         assert prior == pytest.approx(log_prior(space) * 6 / trials)
 
 

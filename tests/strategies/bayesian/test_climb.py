@@ -27,10 +27,10 @@ def test_a_climb_ends_where_no_neighbour_is_better() -> None:
         assert found is not None
         assert found not in search.history
         around = [one for one in LARGE.neighbors(found) if one not in search.history]
-        (own,) = acquisition(LARGE.encode([found]))
-        assert acquisition(LARGE.encode(around)).max() <= own + 2 * neighborhood.SLACK
+        (own,) = acquisition(LARGE.encode([found]), [found])
+        assert acquisition(LARGE.encode(around), around).max() <= own + 2 * neighborhood.SLACK
         drawn = LARGE.encode(LARGE.sample(np.random.default_rng(9)) for _ in range(2000))
-        assert own >= acquisition(drawn).max() - neighborhood.SLACK
+        assert own >= acquisition(drawn, ()).max() - neighborhood.SLACK
 
 
 def test_a_climb_keeps_the_constraint_and_asks_about_few() -> None:

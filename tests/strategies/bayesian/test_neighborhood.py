@@ -39,7 +39,7 @@ def test_it_yields_every_neighbour_by_its_acquisition(
             assert len(found) == len(expected)
             assert {neighbor for neighbor, _ in found} == set(expected)
             values = np.array([value for _, value in found])
-            assert values == pytest.approx(acquisition(space.encode(neighbor for neighbor, _ in found)), rel=1e-9)
+            assert values == pytest.approx(acquisition(space.encode(neighbor for neighbor, _ in found), ()), rel=1e-9)
             assert (np.diff(values) <= 2 * module.TIE).all()
 
 

@@ -13,7 +13,7 @@ from autopanoptic.nas.trials.trial import Trial
 from autopanoptic.strategies import RandomSearch
 from autopanoptic.strategies.bayesian import acquisition as module
 from autopanoptic.strategies.bayesian import whole_space
-from autopanoptic.strategies.bayesian.acquisition import Acquisition
+from autopanoptic.strategies.bayesian.acquisition import Acquisition, OverBest
 from autopanoptic.strategies.bayesian.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
@@ -30,7 +30,7 @@ def test_the_whole_space_gives_the_arg_max_of_the_untried() -> None:
     for seed in range(5):
         search, acquisition = searched(NESTED, seed=seed)
         rest = [architecture for architecture in NESTED if architecture not in search.history]
-        values = dict(zip(rest, acquisition(NESTED.encode(rest)), strict=True))
+        values = dict(zip(rest, acquisition(NESTED.encode(rest), rest), strict=True))
         found = WholeSpace(NESTED).best(search.history, acquisition, np.random.default_rng(seed))
         assert found is not None
         assert values[found] == pytest.approx(max(values.values()), abs=2 * module.TIE)
@@ -43,7 +43,7 @@ def test_ties_are_broken_at_random() -> None:
     process = GaussianProcess(Hyperparameters(kernel, 0.01), encoded, np.array([-1.0]))
     search = Simulation(RandomSearch(), space)
     search.start(Architecture({"a": 0, "b": 0}))
-    acquisition = Acquisition(process, -1.0, np.zeros(8))
+    acquisition = Acquisition(process, OverBest(-1.0), np.zeros(8))
     found = Counter(
         WholeSpace(space).best(search.history, acquisition, np.random.default_rng(seed)) for seed in range(300)
     )
