@@ -32,7 +32,10 @@ class Strategy(ShownHyperparameters, ABC):
       (:class:`HistoryMemo` keeps one).
     - It only reads the history, in which the running trials are visible too. It never changes an architecture.
     - Its architectures are canonical, in the space, accepted by the space's constraint, and not in the history.
-    - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have.
+    - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have. A model may learn
+      from what a stopped one reported.
+    - ``space.costs`` has the functions that give an architecture's costs before it is tried, by the names of the
+      metrics; none of them where the search has no such costs.
     - Trial n is proposed with ``numpy.random.default_rng([seed, n])``, so that a resumed search goes on exactly as
       the uninterrupted one would have.
     - Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from autopanoptic.nas import Result
 from autopanoptic.panoptic.configs.config import change_settings
-from autopanoptic.panoptic.results.fronts import TOLERANCE
+from autopanoptic.panoptic.results.fronts import RANDOM, SEARCHED, TOLERANCE
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.run.taking import take_supernet
+from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.prepare import prepare
 from autopanoptic.panoptic.stages.search import JOURNAL, searched_space
@@ -62,8 +64,18 @@ def _own(study: Study, problem: Problem, console: Console, last: str, seed: int,
     run.run()
     yield (
         row_name(problem, seed, last),
-        {**finished(folder), "candidates": {"whole": _within(whole, most), "own": _within(folder, most)}},
+        {
+            **finished(folder),
+            "candidates": {"whole": _within(whole, most), "own": _within(folder, most)},
+            "paths": best_paths(folder),
+        },
     )
+
+
+def best_paths(run: Path) -> dict[str, float]:
+    """Return the PQ on nas_val of the best candidate of a run's search and of its random draws, as paths."""
+    metrics = read_object(run / METRICS_FILE)
+    return {name: metrics[part]["best_on_nas_val"] for name, part in ((SEARCHED, "search"), (RANDOM, "random"))}
 
 
 def _within(run: Path, most: float) -> int:

@@ -24,6 +24,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "nsga2": Ours("NSGA2"),
     "nsga2-20": Ours("NSGA2", {"population": 20}),
     "bayesian-optimization": Ours("BayesianOptimization"),
+    "bayesian-optimization-known": Ours("BayesianOptimization", known=True),
     "optuna-random": Optuna("RandomSampler"),
     "optuna-tpe": Optuna("TPESampler"),
     "optuna-nsga2": Optuna("NSGAIISampler"),

@@ -23,10 +23,12 @@ class Ours(Contestant):
     Args:
         name: as :mod:`autopanoptic.strategies` exports it; loaded when it is needed.
         parameters: arguments of the class; the rest keep their defaults.
+        known: whether it is told what is minimised before an evaluation, as the costs of a search.
     """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
 
     def make(self) -> Strategy:
         """Return the strategy."""
@@ -39,7 +41,7 @@ class Ours(Contestant):
     @property
     def about(self) -> str:
         """What it is, with its parameters."""
-        return repr(self.make())
+        return repr(self.make()) + (" with known costs" if self.known else "")
 
     @property
     def code(self) -> str:
@@ -50,19 +52,20 @@ class Ours(Contestant):
     def play(self, problem: Problem, seed: int, done: Done) -> None:
         """Search; see :meth:`Contestant.play`."""
         constraints = {name: (None, high) for name, high in problem.highest.items()}
+        costs = problem.costs(minimised=self.known)
         strategy = self.make()
         require_suitable(strategy, problem.table.space, problem.objectives)
         search = Search(
             problem.table.space,
             strategy,
             objectives=problem.objectives,
-            costs=problem.costs(),
+            costs=costs,
             constraints=constraints,
             seed=seed,
         )
         while (trial := search.ask()) is not None:
             row = problem.table.row(trial.architecture)
-            search.tell(trial, problem.metrics(row))
+            search.tell(trial, {name: problem.metrics(row)[name] for name in problem.objectives if name not in costs})
             if done(row):
                 return
 

@@ -32,9 +32,10 @@ class Problem:
         """Return the objectives of a row."""
         return {name: float(self.table.column(name)[row]) for name in self.objectives}
 
-    def costs(self) -> dict[str, Callable[[Architecture], float]]:
-        """Return the bounded columns as functions of an architecture."""
-        return {name: self._lookup(name) for name in self.highest}
+    def costs(self, *, minimised: bool = False) -> dict[str, Callable[[Architecture], float]]:
+        """Return the bounded columns as functions of an architecture, and on request those that are minimised."""
+        less = [name for name, way in self.objectives.items() if minimised and way == "min"]
+        return {name: self._lookup(name) for name in (*self.highest, *less)}
 
     def _lookup(self, name: str) -> Callable[[Architecture], float]:
         column = self.table.column(name)

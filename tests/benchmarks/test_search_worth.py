@@ -162,7 +162,9 @@ def made_up(tmp_path: Path) -> Rows:
             name: {"pq": value, "gflops": 0.1} for name, value in zip(names, (53.0 + less, 54.0, 52.0), strict=True)
         }
         found = {"seed": seed, "networks": within, "candidates": {"whole": 9 + seed, "own": 31}}
-        rows.put(worth.row_name(ELASTIC, seed, own.OWN), found)
+        rows.put(worth.row_name(ELASTIC, seed, own.OWN), {**found, "paths": {"searched": 30.0 + seed, "random": 31.0}})
+        within["searched"] = {"pq": 55.0 + less, "gflops": 0.1}
+        rows.put(worth.row_name(ELASTIC, seed, own.BAYESIAN), {**found, "paths": {"searched": 35.0, "random": 31.0}})
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
@@ -228,7 +230,17 @@ def test_a_search_within_the_small_budget_is_told_and_tested(tmp_path: Path) -> 
     assert "Searched minus the hand-made network: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
     # the smallest of three: 3 * 2 / 256
     assert "So the remedy reaches the bar beside the hand-made network." in text
-    assert "its p is 0.023." in text
+    assert "With Holm's correction for all 3 tests beside it so far, its p is 0.023." in text
+
+
+def test_a_search_by_bayesian_optimization_is_told_and_tested(tmp_path: Path) -> None:
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
+    assert "The best path has 33.5 PQ on nas_val by NSGA-II, on average, and 31.0 among as many random draws." in text
+    assert "by which the best path has 35.0." in text
+    assert "Searched minus the best random draw by the same supernet: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
+    # both remedies have the same p, 2 / 256, so the larger of four is corrected by 3
+    assert "With Holm's correction for all 4 tests beside it so far, its p is 0.031." in text
+    assert "Searched by Bayesian optimization minus by NSGA-II: +2.0 [+2.0, +2.0], of 8 seeds." in text
 
 
 def test_the_family_is_read_between_its_two_nearest_members() -> None:
