@@ -1,4 +1,4 @@
-"""The page of the docs on what searches survive."""
+"""The page of the docs on what searches and trainings survive."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from benchmarks.faults.count import Count
 
 HEAD = """# Reliability
 
-What a search survives, counted by `python -m benchmarks.faults`, which writes this page. Each fault is injected into
-real searches that write real journals; kills are real signals to real processes. Short forms of the same are tests,
-and `pytest --slow tests/faults` runs the long ones.
+What a search and the training of a supernet survive, counted by `python -m benchmarks.faults`, which writes this page.
+Each fault is injected into real searches that write real journals, or real trainings that write real checkpoints; kills
+are real signals to real processes. Short forms of the same are tests, and `pytest --slow tests/faults` runs the long
+ones.
 
 | fault | injected | survived | what had to hold each time |
 |---|---:|---:|---|
