@@ -28,6 +28,7 @@ from benchmarks.faults.workers import workers_killed
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "faults"
+JOURNAL_SIZE = ROOT / "benchmarks" / "results" / "journal_size.json"
 KILLS_OF_WORKERS = 30
 KILLS_OF_TRAININGS, KILLS_OF_PANOPTIC_TRAININGS = 20, 4
 
@@ -64,7 +65,7 @@ def main() -> None:
             count = faults[name](Path(folder))
         print(f"{count.survived:,} of {count.faults:,} survived: {count.fault}", flush=True)
         count.save(RESULTS / f"{name}.json")
-    write_page(RESULTS, ROOT / "docs" / "reliability.md")
+    write_page(RESULTS, JOURNAL_SIZE, ROOT / "docs" / "reliability.md")
 
 
 if __name__ == "__main__":
