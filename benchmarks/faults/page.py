@@ -69,6 +69,7 @@ def _tail(found: Mapping[str, Any]) -> str:
 
 
 def _opened(found: Mapping[str, Any]) -> str:
-    read = f"{found['bytes_read_by_appends'] / 2**10:.0f} kB" if "bytes_read_by_appends" in found else "–"
+    count = found.get("bytes_read_by_appends")
+    read = "–" if count is None else f"{count / 2**10:.0f} kB"
     name = {"result": "`Result.from_journal`", "search": "`Search(journal=...)`, to go on"}[found["opened"]]
     return f"| {name} | {found['cpu_seconds']:.1f} s | {found['megabytes']:.0f} MB | {read} |\n"
