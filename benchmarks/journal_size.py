@@ -1,7 +1,9 @@
 """How long a journal of many trials takes to open, and how much memory; and what an append reads and costs then.
 
-Run as ``python benchmarks/journal_size.py [--trials 100000] [--choices 49] [--json FILE]``. A search and a result are
+Run as ``python -m benchmarks.journal_size [--trials 100000] [--choices 49] [--json FILE]``. A search and a result are
 each opened in a process of their own, whose memory is the largest that the system has seen of it, Python included.
+``docs/reliability.md`` quotes what ``--json benchmarks/results/journal_size.json`` has written
+(``python -m benchmarks.faults --page``).
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from benchmarks.machine import machine
 
 OPEN = """
 import json, os, resource, sys, time
@@ -70,7 +74,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.jsonl"
         write_journal(path, options.trials, options.choices)
-        print(f"{options.trials:,} trials of {options.choices} choices, {path.stat().st_size / 2**20:.0f} MB")
+        size = path.stat().st_size / 2**20
+        print(f"{options.trials:,} trials of {options.choices} choices, {size:.0f} MB")
         found = []
         for kind in ("result", "search"):
             command = [sys.executable, "-c", OPEN, kind, str(path), str(options.choices)]
@@ -80,7 +85,10 @@ def main() -> None:
             )
             print(", ".join(shown), flush=True)
     if options.json:
-        values = {"trials": options.trials, "choices": options.choices, "opened": found}
+        values = {
+            "machine": machine(), "trials": options.trials, "choices": options.choices, "megabytes": size,
+            "opened": found,
+        }  # fmt: skip
         options.json.write_text(json.dumps(values, indent=1) + "\n")
 
 

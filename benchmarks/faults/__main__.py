@@ -1,4 +1,4 @@
-"""Counts the faults that searches survive, and writes ``docs/reliability.md``.
+"""Counts the faults that searches and trainings survive, and writes ``docs/reliability.md``.
 
 Run as ``python -m benchmarks.faults [--kills 100] [--files 10000] [--only NAME ...]``; half an hour or so on one core.
 Each count goes into ``benchmarks/results/faults``. ``--page`` writes the page alone, from the counts that are there.
@@ -17,6 +17,9 @@ from benchmarks.faults.count import Count
 from benchmarks.faults.cutting import cut
 from benchmarks.faults.driver import WORKERS
 from benchmarks.faults.full_disk import full
+from benchmarks.faults.full_disk_training import full_in_training
+from benchmarks.faults.killed_panoptic import panoptic_training_killed
+from benchmarks.faults.killed_training import training_killed
 from benchmarks.faults.killing import killed
 from benchmarks.faults.nodes import node_lost
 from benchmarks.faults.page import write_page
@@ -25,7 +28,9 @@ from benchmarks.faults.workers import workers_killed
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "faults"
+JOURNAL_SIZE = ROOT / "benchmarks" / "results" / "journal_size.json"
 KILLS_OF_WORKERS = 30
+KILLS_OF_TRAININGS, KILLS_OF_PANOPTIC_TRAININGS = 20, 4
 
 
 def killed_on_cluster(folder: Path, kills: int) -> Count:
@@ -44,9 +49,12 @@ def main() -> None:
     faults: dict[str, Callable[[Path], Count]] = {
         "cut": cut,
         "full_disk": full,
+        "full_disk_training": full_in_training,
         "killed": lambda folder: killed(folder, options.kills),
         "killed_processes": lambda folder: killed(folder, options.kills // 2, "processes"),
         "killed_ray": lambda folder: killed_on_cluster(folder, options.kills // 5),
+        "killed_training": partial(training_killed, kills=KILLS_OF_TRAININGS),
+        "killed_training_panoptic": partial(panoptic_training_killed, kills=KILLS_OF_PANOPTIC_TRAININGS),
         "nodes": node_lost,
         "strangers": lambda folder: strangers(folder, options.files),
         "workers_processes": partial(workers_killed, kills=KILLS_OF_WORKERS, executor="processes"),
@@ -57,7 +65,7 @@ def main() -> None:
             count = faults[name](Path(folder))
         print(f"{count.survived:,} of {count.faults:,} survived: {count.fault}", flush=True)
         count.save(RESULTS / f"{name}.json")
-    write_page(RESULTS, ROOT / "docs" / "reliability.md")
+    write_page(RESULTS, JOURNAL_SIZE, ROOT / "docs" / "reliability.md")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.scaling.beyond import (
     MEANS,
     delays_of_journal,
@@ -30,20 +29,6 @@ from benchmarks.scaling.utilisation import cases, simulate, sleep_in_workers, un
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "scaling"
 REAL_WORKERS = 8
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")]
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "load": load,
-    }
 
 
 def overhead(trials: int) -> Iterator[dict[str, Any]]:

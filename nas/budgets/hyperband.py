@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import NamedTuple
 
 from autopanoptic.nas.budgets.asha import require_spread
@@ -58,6 +58,9 @@ class Hyperband(Schedule):
     spread: str = "epsilon-net"
     enough: int | None = None
     _closed: HistoryMemo[list[int]] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
+    _given_up: HistoryMemo[dict[int, list[int]]] = field(
+        default_factory=HistoryMemo, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         require_count("Hyperband", "max_budget", self.max_budget)
@@ -137,18 +140,61 @@ class Hyperband(Schedule):
                 closed[0] += 1
         return None
 
+    def given_up(self, history: History) -> list[int]:
+        """Return the paused trials that were not among the best of a rung whose last trial has been measured."""
+        known = self._given_up.get(history, "brackets", dict)
+        found: list[int] = []
+        for number, (bracket, members) in enumerate(self._full_brackets(history)):
+            lost = known[number] if number in known else self._lost(history, bracket, members)
+            if not any(_may_go_on(trial, lost) for trial in members):
+                known[number] = lost
+            found += lost
+        return found
+
+    def _full_brackets(self, history: History) -> Iterator[tuple[Bracket, Sequence[Trial]]]:
+        """Yield the brackets that have all their trials, with these."""
+        begin = 0
+        for bracket in cycle(self.brackets):
+            members, begin = history[begin : begin + bracket.sizes[0]], begin + bracket.sizes[0]
+            if begin > len(history):
+                return
+            yield bracket, members
+
+    def _lost(self, history: History, bracket: Bracket, members: Sequence[Trial]) -> list[int]:
+        found = []
+        for rung, _, best in self._closed_rungs(history, bracket, members):
+            found += [t.id for t in members if _paused_at(t, rung) and t.id not in best]
+            if any(_paused_at(history[trial_id], rung) for trial_id in best):
+                break  # the next rung waits for them
+        return found
+
     def _of_bracket(self, history: History, bracket: Bracket, members: Sequence[Trial]) -> Promotion | None:
         """Return which trial of a bracket goes on, to which no trials come any more."""
+        for rung, following, best in self._closed_rungs(history, bracket, members):
+            for trial_id in best:
+                if _paused_at(history[trial_id], rung):
+                    return Promotion(trial_id, following)
+        return None
+
+    def _closed_rungs(
+        self, history: History, bracket: Bracket, members: Sequence[Trial]
+    ) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield the budget of each rung whose last trial has been measured, the one behind it, and who goes on."""
         for number, (rung, following) in enumerate(pairwise(bracket.budgets), 1):
             if any(trial.state is TrialState.RUNNING and _end(trial) <= rung for trial in members):
-                return None
+                return
             # Only the last bracket of all may have fewer than its share, where the strategy has come to an end.
             size = max(1, len(members) // self.reduction**number)
             points = {t.id: point_of(history, result) for t in members for result in t.rungs if result.budget == rung}
-            for trial_id in ranked(points, size, self.spread):
-                if history[trial_id].state is TrialState.PAUSED and history[trial_id].reached == rung:
-                    return Promotion(trial_id, following)
-        return None
+            yield rung, following, ranked(points, size, self.spread)
+
+
+def _paused_at(trial: Trial, rung: int) -> bool:
+    return trial.state is TrialState.PAUSED and trial.reached == rung
+
+
+def _may_go_on(trial: Trial, lost: Sequence[int]) -> bool:
+    return trial.state in (TrialState.RUNNING, TrialState.PAUSED) and trial.id not in lost
 
 
 def _end(trial: Trial) -> int:

@@ -52,6 +52,10 @@ class Schedule(ShownHyperparameters, ABC):
         """
         return None
 
+    def given_up(self, history: History) -> list[int]:
+        """Return the paused trials that will never go on, however many others come; a trial once given up stays so."""
+        return []
+
     def advise(self, trials: int) -> str | None:
         """Return what a user should know who gives the schedule so many trials in all; None where they suit it."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -256,7 +257,15 @@ class ProcessExecutor:
         atexit.unregister(self.stop)
 
 
+OF_COMPILED_CODE = frozenset(getattr(signal, name, None) for name in ("SIGABRT", "SIGBUS", "SIGSEGV"))
+
+
 def _ending(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
-    return f"signal {-code}" + (", often the system's answer to a lack of memory" if code == -9 else "")
+    reason = ""
+    if code == -9:
+        reason = ", often the system's answer to a lack of memory"
+    elif -code in OF_COMPILED_CODE:
+        reason = ", as of compiled code that has failed; a lack of memory, or a limit on it, may be the reason"
+    return f"signal {-code}{reason}"

@@ -259,7 +259,23 @@ class Desk:
             trial = self._history[trial.id]
         repeat, search = len(trial.evaluations), self._definition
         seed = int(np.random.SeedSequence([search.seed, trial.id, repeat]).generate_state(1)[0])
-        return Context(trial.id, trial.budget, repeat, seed, self._location(trial.id, repeat))
+        location = self._location(trial.id, repeat)
+        return Context(trial.id, self._from_the_start(trial, location), repeat, seed, location)
+
+    def _from_the_start(self, trial: Trial, location: Path | None) -> Budget | None:
+        """Return a trial's budget, which begins at 0 where the folder with what the trial had trained was removed."""
+        budget, folders = trial.budget, self._folders
+        if budget is None or not budget.start or folders is None or location is None:
+            return budget
+        if not folders.has_lost(trial.id, location):
+            return budget
+        logger.warning(
+            "Trial %d goes on, but its folder was removed when the search had come to its end, so that it begins at 0, "
+            "not at %d. Without keep_best= the folders stay for a search that is to go on.",
+            trial.id,
+            budget.start,
+        )
+        return budget._replace(start=0)
 
     def _location(self, trial_id: int, repeat: int) -> Path | None:
         if self._folders is None:

@@ -80,7 +80,8 @@ class Search:
         folder: where each trial has a folder of its own, ``context.folder``, for checkpoints and other files. Workers
             must see it under the same path, so on several machines it lies on a disk that they share.
         keep_best: of how many of the best trials the folders stay beside those of the front; the folders of other
-            completed and of stopped trials are removed as soon as they have ended. None for all.
+            completed and of stopped trials are removed as soon as they have ended, those of paused ones when they
+            cannot go on or :meth:`run` has come to its end. None for all.
         initial: architectures to try first. Where the journal exists, its own count.
         retries: how often a trial is run again after its worker died, or for what ``retry_on`` says.
         retry_on: exceptions of the evaluator, a class or a tuple of them, that say nothing of the architecture, such as
@@ -154,7 +155,7 @@ class Search:
         found = opened(definition, journal, initial, self._attempts.see)
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
         self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
-        keepers = keepers_of(self.folders, keep_best)
+        keepers = keepers_of(self.folders, keep_best, self.budget)
         self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks, first=keepers))
         self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 

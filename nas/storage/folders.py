@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autopanoptic.nas.storage.files import whole
 
 OWNER = "search.txt"
 """The file that says which search the folders are of."""
+LOST = "removed.txt"
+"""The file that names the trials which were paused when their folders were removed."""
 NAME = re.compile(r"trial-(0|[1-9]\d{0,17})")
 REMOVED = ".removed-"
 
@@ -71,6 +73,32 @@ class TrialFolders:
         except FileNotFoundError:
             return
         _remove(gone)
+
+    def remove_paused(self, trial_ids: Iterable[int]) -> None:
+        """Remove the folders of trials that are paused, and write down which had one.
+
+        Raises:
+            OSError: when one cannot be removed.
+        """
+        found = [trial_id for trial_id in trial_ids if self.of(trial_id).exists()]
+        if found:
+            with whole(self.path / LOST) as partial:  # first, so that no kill leaves a trial whose loss nobody knows
+                partial.write_text("".join(f"{trial_id}\n" for trial_id in sorted({*self._lost(), *found})))
+        for trial_id in found:
+            self.remove(trial_id)
+
+    def has_lost(self, trial_id: int, location: Path) -> bool:
+        """Return whether a trial was paused when what it had in its folder was removed, and has nothing there yet.
+
+        Args:
+            trial_id: of the trial.
+            location: its folder, or that in it of one of its evaluations.
+        """
+        return not location.exists() and trial_id in self._lost()
+
+    def _lost(self) -> list[int]:
+        path = self.path / LOST
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
 
     def sweep(self) -> None:
         """Remove what an interrupted removal has left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import re
 import zipfile
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.model.misfits import reason
 
 COUNTER = "num_batches_tracked"
@@ -19,11 +20,33 @@ COUNTER = "num_batches_tracked"
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a state dict such that the file is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(network.state_dict(), partial)
-    os.replace(partial, path)
+    """Write a state dict such that the file is either whole or as it was.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_tensors(network.state_dict(), path)
+
+
+def write_tensors(state: Any, path: Path) -> None:
+    """Write what `read_tensors` reads, such that the file is either whole or as it was.
+
+    Raises:
+        OSError: If it cannot be written, with the cause; nothing half written takes room then.
+    """
+    found = serialized(state)
+    try:
+        with whole(path) as partial:
+            partial.write_bytes(found)
+    except OSError as error:
+        raise OSError(error.errno, f"it cannot be written: {error.strerror or error}", str(path)) from error
+
+
+def serialized(state: Any) -> memoryview:
+    """Return what `torch.save` writes into a file; when that cannot be written, it does not say why."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

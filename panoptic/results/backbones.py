@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from autopanoptic.nas import Architecture, Option
 from autopanoptic.panoptic.model.backbone.backbone import Backbone
-from autopanoptic.panoptic.model.weights import difference, read_tensors
+from autopanoptic.panoptic.model.weights import difference, read_tensors, write_tensors
 
 STATE, ARCHITECTURE, CHANNELS = "state_dict", "architecture", "channels"
 PREFIX = "backbone."
@@ -52,15 +50,12 @@ def save_backbone(backbone: Backbone, path: Path, architecture: Architecture | N
         architecture: Of the backbone, whose blocks and channels of C2 to C5 the file then has, too; None for a
             supernet's, which holds all options.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {STATE: {name: value.cpu() for name, value in backbone.state_dict().items()}}
     if architecture is not None:
         # Labels may be of NNI's own kind of text, which a file for weights_only=True must not hold.
         found[ARCHITECTURE] = json.loads(json.dumps(architecture.to_json()))
         found[CHANNELS] = [int(shape.channels) for shape in backbone.output_shape.values()]
-    partial = path.with_suffix(".partial")
-    torch.save(found, partial)
-    os.replace(partial, path)
+    write_tensors(found, path)
 
 
 def backbone_part(architecture: Mapping[str, Option]) -> Architecture:

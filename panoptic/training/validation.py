@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.model.merge.rules import MergeRules
-from autopanoptic.panoptic.model.weights import read_tensors
+from autopanoptic.panoptic.model.weights import read_tensors, write_tensors
 from autopanoptic.panoptic.training.average import AveragedWeights
 from autopanoptic.panoptic.training.module import PanopticModule
 
@@ -136,7 +134,4 @@ def _best_so_far(folder: Path) -> Best | None:
 
 
 def _write(path: Path, best: Best) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({"passes": best.passes, "pq": best.pq, "weights": best.weights}, partial)
-    os.replace(partial, path)
+    write_tensors({"passes": best.passes, "pq": best.pq, "weights": best.weights}, path)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from autopanoptic.nas import Choice, Hyperband, RandomSearch, Search, SearchSpace
+from autopanoptic.nas import Choice, Hyperband, RandomSearch, Search, SearchSpace, Trial
 
 SPACE = SearchSpace([Choice("a", range(1000))])
 
@@ -83,6 +84,40 @@ def test_nothing_takes_the_place_of_what_fails(game: Any) -> None:
     jobs = played.play(lambda trial, budget: None if trial in (7, 8) or budget == 3 else {"score": float(trial)}, 13)
     # The three best of the seven that were measured; at budget 3 all fail, so that none comes to 9.
     assert jobs[9:] == [(6, 3), (5, 3), (4, 3), (9, 3)]
+
+
+def test_what_is_given_up_is_what_a_full_rung_leaves_behind(game: Any) -> None:
+    hyperband = Hyperband(9)
+    played = game(hyperband)
+    history = played.search.history
+    played.play(lambda trial, budget: {"score": float(trial)}, 8)
+    assert hyperband.given_up(history) == []
+    played.play(lambda trial, budget: {"score": float(trial)}, 9)
+    assert hyperband.given_up(history) == [0, 1, 2, 3, 4, 5]
+    played.play(lambda trial, budget: {"score": float(trial)}, 11)
+    assert hyperband.given_up(history) == [0, 1, 2, 3, 4, 5]
+    played.play(
+        lambda trial, budget: {"score": float(trial)}, 18
+    )  # the first bracket, and the first rung of the second
+    assert hyperband.given_up(history) == [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert hyperband.given_up(history.copy()) == hyperband.given_up(history)
+
+
+def test_what_is_given_up_never_goes_on() -> None:
+    hyperband = Hyperband(9)
+    search = Search(SPACE, RandomSearch(), budget=hyperband)
+    rng, given_up = random.Random(0), set[int]()
+    running: list[Trial] = []
+    while len(search.history) < 60:
+        trial = search.ask() if len(running) < 4 else None
+        if trial is None:
+            search.tell(running.pop(rng.randrange(len(running))), {"value": rng.random()})
+        else:
+            assert trial.id not in given_up
+            running.append(trial)
+        assert given_up <= set(hyperband.given_up(search.history))
+        given_up |= set(hyperband.given_up(search.history))
+    assert len(given_up) > 20
 
 
 def test_an_unfinished_bracket_is_told_of_before_the_search(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,10 +12,14 @@ import pytest
 from autopanoptic.nas import (
     ASHA,
     Architecture,
+    Budget,
     Choice,
     Context,
     GridSearch,
+    Hyperband,
     RandomSearch,
+    Result,
+    Schedule,
     Search,
     SearchSpace,
     SuccessiveHalving,
@@ -24,6 +28,8 @@ from autopanoptic.nas import (
 from autopanoptic.nas.storage.folders import TrialFolders
 
 SPACE = SearchSpace([Choice("a", range(8))])
+LARGE = SearchSpace([Choice("a", range(1000))])
+PROMOTING = ASHA(4, reduction=2)
 
 
 def writes(architecture: Architecture, context: Context) -> float:
@@ -146,20 +152,123 @@ def test_stopped_trials_lose_their_folders_and_failed_ones_keep_them(tmp_path: P
     assert names(tmp_path / "f") == ["search.txt", "trial-0", "trial-1"]
 
 
-def test_paused_trials_keep_their_folders_and_go_on_in_them(tmp_path: Path) -> None:
-    def evaluate(architecture: Architecture, context: Context) -> float:
+class Trains:
+    """Goes on from what it has left in its folder, which must be all that its budget says."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.begun: list[tuple[int, Budget]] = []
+        self.interrupt_after = interrupt_after
+
+    def __call__(self, architecture: Architecture, context: Context) -> float:
+        if len(self.begun) == self.interrupt_after:
+            raise KeyboardInterrupt
+        assert context.trial_id is not None
         assert context.budget is not None
+        self.begun.append((context.trial_id, context.budget))
         path = context.folder / "epoch"
         assert (int(path.read_text()) if path.exists() else 0) == context.budget.start
         path.write_text(str(context.budget.end))
         return float(architecture["a"])
 
-    search = Search(SPACE, GridSearch(), evaluate, folder=tmp_path / "f", keep_best=1, budget=ASHA(4, reduction=2))
-    result = search.run()
-    completed = sorted(result.history.completed, key=lambda trial: int(trial.architecture["a"]))
-    assert completed
-    kept = {f"trial-{trial.id}" for trial in (completed[-1], *result.history.paused)}
-    assert set(names(tmp_path / "f")) == {"search.txt", *kept}
+
+def promoting(tmp_path: Path, evaluate: Any, keep_best: int | None = 1, budget: Schedule = PROMOTING) -> Search:
+    return Search(
+        LARGE, RandomSearch(), evaluate, folder=tmp_path / "f", journal=tmp_path / "j", keep_best=keep_best,
+        budget=budget,
+    )  # fmt: skip
+
+
+def trials_with_folders(folder: Path) -> set[int]:
+    return {int(name.removeprefix("trial-")) for name in names(folder) if name.startswith("trial-")}
+
+
+def test_paused_trials_go_on_in_their_folders_which_go_when_the_search_is_over(tmp_path: Path) -> None:
+    evaluate = Trains()
+    result = promoting(tmp_path, evaluate).run(20)
+    assert [budget.start for _, budget in evaluate.begun].count(2) == result.history.n_completed > 1
+    assert result.history.paused
+    assert result.best is not None
+    assert trials_with_folders(tmp_path / "f") == {result.best.id}
+
+
+def test_until_the_search_is_over_no_folder_of_a_paused_trial_goes(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        promoting(tmp_path, Trains(interrupt_after=15)).run(20)
+    paused = {trial.id for trial in Result.from_journal(tmp_path / "j").history.paused}
+    assert len(paused) > 3
+    assert paused <= trials_with_folders(tmp_path / "f")
+    ended = promoting(tmp_path, Trains()).run(20, seconds=0)
+    assert ended.ended == "seconds"
+    assert paused <= trials_with_folders(tmp_path / "f")
+    evaluate = Trains()
+    result = promoting(tmp_path, evaluate).run(20)
+    assert {trial_id for trial_id, budget in evaluate.begun if budget.start} & paused
+    assert result.best is not None
+    assert trials_with_folders(tmp_path / "f") == {result.best.id}
+
+
+def test_a_search_that_goes_on_after_its_end_begins_again_what_it_has_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = promoting(tmp_path, Trains()).run(20)
+    paused = {trial.id: trial.reached for trial in first.history.paused}
+    evaluate = Trains()
+    result = promoting(tmp_path, evaluate).run(60)
+    promoted = [trial_id for trial_id, _ in evaluate.begun if trial_id in paused]
+    assert promoted
+    begun = dict(reversed(evaluate.begun))  # the first of each
+    assert all(begun[trial_id].start == 0 < paused[trial_id] < begun[trial_id].end for trial_id in promoted)
+    assert f"Trial {promoted[0]} goes on, but its folder was removed" in caplog.text
+    (tmp_path / "alone").mkdir()
+    alone = promoting(tmp_path / "alone", Trains()).run(60)
+    assert [(t.architecture, t.reached, t.metrics) for t in result.history] == [
+        (t.architecture, t.reached, t.metrics) for t in alone.history
+    ]
+
+
+def test_without_keep_best_a_search_that_goes_on_has_all_its_folders(tmp_path: Path) -> None:
+    paused = {trial.id for trial in promoting(tmp_path, Trains(), keep_best=None).run(20).history.paused}
+    evaluate = Trains()
+    result = promoting(tmp_path, evaluate).run(60)
+    assert {trial_id for trial_id, budget in evaluate.begun if budget.start} & paused
+    assert result.best is not None
+    assert trials_with_folders(tmp_path / "f") == {result.best.id}
+
+
+def test_where_none_is_completed_the_best_at_the_largest_budget_stays(tmp_path: Path) -> None:
+    result = promoting(tmp_path, Trains(), budget=ASHA(64, reduction=2)).run(10)
+    assert not result.history.completed
+    assert result.best is not None
+    assert trials_with_folders(tmp_path / "f") == {result.best.id}
+
+
+def test_what_hyperband_gives_up_is_removed_while_the_search_runs(tmp_path: Path) -> None:
+    hyperband = Hyperband(9)
+    seen: list[set[int]] = []
+
+    class Looks(Trains):
+        def __call__(self, architecture: Architecture, context: Context) -> float:
+            given_up = set(hyperband.given_up(search.history)) if search.history.completed else set()
+            seen.append(given_up)
+            assert not given_up & trials_with_folders(tmp_path / "f")
+            return super().__call__(architecture, context)
+
+    search = promoting(tmp_path, Looks(), budget=hyperband)
+    search.run(hyperband.trials)
+    assert max(map(len, seen)) >= 8
+
+
+def test_which_paused_trials_have_lost_their_folders_is_written_down(tmp_path: Path) -> None:
+    folders = TrialFolders(tmp_path, "x")
+    for trial_id in (1, 2, 3):
+        folders.of(trial_id).mkdir()
+    folders.remove_paused([2, 7])
+    folders.remove_paused([1])
+    again = TrialFolders(tmp_path, "x")
+    assert [number for number in range(9) if again.has_lost(number, again.of(number))] == [1, 2]
+    again.of(2).mkdir()
+    assert not again.has_lost(2, again.of(2))
+    assert again.has_lost(2, again.of(2) / "repeat-1")
 
 
 @pytest.mark.parametrize("moment", ["before", "renamed", "half removed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,22 @@ class Payload:
 def path(tmp_path: Path) -> Path:
     save_weights(nn.Linear(50, 40), tmp_path / "new" / "w.pt")
     return tmp_path / "new" / "w.pt"
+
+
+def test_a_full_disk_is_told_and_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+
+    def half(file: Path, data: memoryview) -> int:
+        with file.open("wb") as opened:
+            opened.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="it cannot be written: No space left on device") as raised:
+        save_weights(nn.Linear(50, 40), path)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
+    assert [file.name for file in path.parent.iterdir()] == ["w.pt"]
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 100, 0.5, 0.99, -1, -22])

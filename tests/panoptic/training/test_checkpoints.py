@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,22 @@ def test_another_file_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 class FullDisk:
-    """A trainer whose next checkpoint cannot be written."""
+    """A trainer whose next checkpoint cannot be written to its end."""
 
     is_global_zero = True
 
     def save_checkpoint(self, path: Path) -> None:
-        raise OSError("no space left on device")
+        path.write_bytes(b"PK")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_whole_checkpoint_outlives_a_damaged_last_one(tmp_path: Path) -> None:
     previous, last = write(tmp_path / "previous.ckpt"), write(tmp_path / "last.ckpt")
     cut(last, 10)
     trainer: Any = FullDisk()
-    with pytest.raises(OSError, match="no space"):
+    said = "the checkpoint cannot be written: No space left on device. Those that were written before are there"
+    with pytest.raises(OSError, match=said) as raised:
         KeepTwo(tmp_path).on_train_epoch_end(trainer, Any)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "new.ckpt"))
     assert newest_checkpoint(tmp_path) == previous
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
