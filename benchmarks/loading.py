@@ -1,14 +1,17 @@
 """How long an image takes to load, part by part, and whether a loader keeps up with the training.
 
-Run as ``python -m benchmarks.loading [--sample DIR] [--workers 0 2] [--steps 1] [--json FILE]``. The sample is a folder
-with ``input_images/``, ``panoptic_examples/`` and ``panoptic_examples.json``, such as panopticapi's ``sample_data``;
-without one, generated scenes of 640 x 480 are stored as JPEGs. Images are resized to 800 x 1333, in batches of two, as
-in the published training.
+Run as ``python -m benchmarks.loading [--sample DIR] [--batches 40] [--workers 0 2] [--steps 1]``. The sample is a
+folder with ``input_images/``, ``panoptic_examples/`` and ``panoptic_examples.json``, such as panopticapi's
+``sample_data``; without one, generated scenes of 640 x 480 are stored as JPEGs. Images are resized to 800 x 1333, in
+batches of two, as in the published training.
 
 Decoders: milliseconds for a JPEG, of all that are installed, and the largest difference of their pixels from Pillow's.
 Parts: milliseconds of a sample, on one thread. Both are of processor time, medians over repeats. Rates: images per
 second of loaders, of wall time, beside those of training steps (forward, losses, backward) of the space auto-panoptic's
-hand-made network, on one thread or the GPU; the first batch, which starts the workers, is left out.
+hand-made network, on one thread or the GPU; the first batch, which starts the workers, is left out. On a machine that
+others use, ``--batches 0 --steps 0`` leaves them out: the processor's time of decoders and parts means something there.
+
+What is measured goes to benchmarks/results/loading, with the machine; the guide has the figures of that file.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,11 +51,22 @@ from autopanoptic.panoptic.model.heads.mask import mask_targets
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.saved import new_network
 from autopanoptic.panoptic.search.strategies import hand_made
+from benchmarks.strategies.results import surroundings
 
-SAMPLE = Path(__file__).resolve().parents[1] / "shared" / "data" / "panoptic" / "coco_sample"
+SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "panoptic" / "coco_sample"
 NAMES = "input_images", "panoptic_examples", "panoptic_examples.json"
 BATCH, DIVISOR = 2, 64
+PACKAGES = "autopanoptic", "numpy", "pillow", "torchvision", "kornia_rs", "simplejpeg"
+BAR = 30.0
+"""Milliseconds that a sample of 800 x 1333 with its truth is to take on a thread at most."""
+WHOLE, MASKS = "sample, all together", "device: masks inside boxes"
+FILE = Path(__file__).parent / "results" / "loading" / "coco-sample.json"
 JITTER = {"scale_jitter": (0.5, 2.0), "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.05}
+JITTER_ALONE: dict[str, dict[str, Any]] = {
+    "scale": {"scale_jitter": JITTER["scale_jitter"]},
+    "brightness, contrast and saturation": dict.fromkeys(("brightness", "contrast", "saturation"), 0.2),
+    "hue": {"hue": JITTER["hue"]},
+}
 Decoder = Callable[[bytes], NDArray[np.uint8]]
 
 
@@ -142,14 +158,15 @@ def parts_of(dataset: CocoPanoptic, index: int) -> dict[str, Callable[[], object
         "image resized": lambda: plain.image(sample.image, 0),
         "image and segments resized": lambda: plain(sample),
         "collated": lambda: collate_labelled([example], DIVISOR, plain.normalization),
-        "sample, all together": lambda: loaded(plain),
+        WHOLE: lambda: loaded(plain),
         "sample, with every jitter": lambda: loaded(jittered),
+        **{f"sample, with {name} alone": partial(loaded, Transform(**JITTER_ALONE[name])) for name in JITTER_ALONE},
         "image alone, for evaluation": lambda: collate(
             [plain.image(dataset.pixels(index), 0)], DIVISOR, plain.normalization
         ),
         "device: image normalised": lambda: batch.normalization(batch.pixels),
         "device: semantic map": lambda: batch.to("cpu").semantic,
-        "device: masks inside boxes": lambda: list(target["masks"].windows()),
+        MASKS: lambda: list(target["masks"].windows()),
         "device: targets of 128 masks": lambda: mask_targets(
             target["masks"], things, target["boxes"][things], 28, aligned=True
         ),
@@ -239,39 +256,68 @@ def measure(sample: Path, workers: list[int], batches: int, steps: int, console:
     """Return all figures, each kind of which is printed when it is known."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU, one thread"
+    images = "the real images of the sample"
     with TemporaryDirectory() as scratch:
         if not (sample / NAMES[2]).exists():
             console.print(f"{sample} holds no sample of COCO; scenes of 640 x 480 take its place.")
+            images = "scenes of 640 x 480"
             sample = Path(scratch)
             write_sample(sample)
         dataset = CocoPanoptic(*(sample / part for part in NAMES))
-        figures: dict[str, Any] = {"torch": torch.__version__, "device": name, "decoders": decoding(dataset)}
+        figures: dict[str, Any] = {
+            "images": images,
+            "count": len(dataset),
+            "bar": BAR,
+            "device": name,
+            "torch": torch.__version__,
+            "machine": surroundings()["machine"],
+            "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "decoders": decoding(dataset),
+        }
         show_decoders(figures["decoders"], console)
         figures["parts"] = parts(dataset)
         show("A sample of 800 x 1333, one thread", "ms", figures["parts"], console)
-        figures["rates"] = loading_rates(dataset, workers, batches)
+        rates = loading_rates(dataset, workers, batches) if batches else {}
         if steps:
-            figures["rates"]["training step"] = step_rate(dataset, device, steps)
-        show(f"Batches of {BATCH}, {name}", "images/s", figures["rates"], console)
+            rates["training step"] = step_rate(dataset, device, steps)
+        if rates:
+            figures["rates"] = rates
+            show(f"Batches of {BATCH}, {name}", "images/s", rates, console)
     return figures
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """Return the guide's rows of the decoders and the parts of a file."""
+    rows = []
+    for name, row in found["decoders"].items():
+        if isinstance(row, dict):
+            rows.append(f"| JPEG decoded by {name} | {row['milliseconds']:.1f} |")
+    return rows + [f"| {name} | {value:.1f} |" for name, value in found["parts"].items()]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=Path, default=SAMPLE, help="folder of COCO images with their annotations")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of loading processes")
-    parser.add_argument("--batches", type=int, default=40, help="batches that each loader is timed over")
+    parser.add_argument("--batches", type=int, default=40, help="that each loader is timed over; 0 for none")
     parser.add_argument("--steps", type=int, default=1, help="training steps after the first; 0 for none")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, default=FILE, help="file of the results")
     options = parser.parse_args()
-    if min(options.workers) < 0 or options.batches < 1 or options.steps < 0:
-        parser.error("at least 0 workers, 1 batch and 0 steps are needed")
+    if min(*options.workers, options.batches, options.steps, 0) < 0:
+        parser.error("numbers of workers, batches and steps are at least 0")
     torch.set_num_threads(1)
     console = Console()
     figures = measure(options.sample, options.workers, options.batches, options.steps, console)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from autopanoptic.panoptic.data.loading.batch import LabelledBatch
@@ -28,7 +25,7 @@ CLIP = 10.0
 
 
 def measure(
-    name: str, size: tuple[int, int], batch: int, steps: int, device: torch.device, precision: str
+    name: str, size: tuple[int, int], batch: int, steps: int, warmup: int, device: torch.device, precision: str
 ) -> dict[str, Any]:
     """Return the figures of one network, which should have a process of its own.
 
@@ -36,7 +33,8 @@ def measure(
         name: Of `CONTESTANTS`.
         size: Height and width of the images.
         batch: Images in a batch.
-        steps: Measured after one that warms up, of each kind; the median counts.
+        steps: Measured of each kind; the median counts.
+        warmup: Steps of each kind before these.
         device: Where to run. On a CPU one thread computes, and seconds are the processor's.
         precision: One of `autopanoptic.panoptic.model.precision.PRECISIONS`.
     """
@@ -49,7 +47,7 @@ def measure(
     with computing(precision, device):
         work = {kind: contestant.gflops(images.to(device), training=kind == "training") for kind in KINDS}
     return {
-        kind: {"gflops": work[kind], **_timed(run(contestant, precision), images, steps, device)}
+        kind: {"gflops": work[kind], **_timed(run(contestant, precision), images, steps, warmup, device)}
         for kind, run in KINDS.items()
     }
 
@@ -83,7 +81,7 @@ KINDS = {"training": _training, "evaluation": _evaluation}
 
 
 def _timed(
-    step: Callable[[LabelledBatch], None], images: LabelledBatch, steps: int, device: torch.device
+    step: Callable[[LabelledBatch], None], images: LabelledBatch, steps: int, warmup: int, device: torch.device
 ) -> dict[str, float]:
     """Return images per second, batches being sent to the device each time, and the most memory in MiB."""
     on_gpu = device.type == "cuda"
@@ -92,54 +90,19 @@ def _timed(
         torch.cuda.reset_peak_memory_stats(device)
     clock = time.perf_counter if on_gpu else time.process_time
     taken = []
-    for _ in range(steps + 1):
+    for _ in range(warmup + steps):
         start = clock()
         step(images.to(device))
         if on_gpu:
             torch.cuda.synchronize(device)
         taken.append(clock() - start)
-    seconds = statistics.median(taken[1:])
+    seconds = statistics.median(taken[warmup:])
     memory = torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else _resident()
     return {"images_per_second": len(images) / seconds, "memory": memory}
 
 
 def _resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure_all(
-    names: list[str],
-    size: tuple[int, int],
-    batches: list[int],
-    steps: int,
-    device: torch.device,
-    precision: str,
-    rounds: int = 1,
-) -> dict[str, Any]:
-    """Return the figures of networks, each in a process of its own, see `measure`; they take turns in the rounds."""
-    taken: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for batch in batches:
-        for name in names * rounds:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
-                row = processes.submit(measure, name, size, batch, steps, device, precision).result()
-            taken.setdefault(str(batch), {}).setdefault(name, []).append(row)
-    found = {batch: {name: _over_rounds(rows) for name, rows in each.items()} for batch, each in taken.items()}
-    return {
-        "device": device_name(device), "torch": torch.__version__, "torchvision": torchvision.__version__,
-        "size": list(size), "precision": precision, "rounds": rounds, "batches": found,
-    }  # fmt: skip
-
-
-def _over_rounds(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of the rounds' speeds, their range, and the most memory."""
-    found = {}
-    for kind in rows[0]:
-        rates = [row[kind]["images_per_second"] for row in rows]
-        found[kind] = {
-            "gflops": rows[0][kind]["gflops"], "images_per_second": statistics.median(rates), "slowest": min(rates),
-            "fastest": max(rates), "memory": max(row[kind]["memory"] for row in rows),
-        }  # fmt: skip
-    return found
 
 
 def device_name(device: torch.device) -> str:

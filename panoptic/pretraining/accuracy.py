@@ -121,16 +121,26 @@ class MeasureEvery(Callback):
         measure: What measures.
         every: Passes between two measurements.
         afterwards: Called after each measurement.
+        beforehand: Called with the module before each, in every process.
     """
 
-    def __init__(self, measure: Measure, every: int, afterwards: Callable[[], None]) -> None:
-        self.measure, self.every, self.afterwards = measure, every, afterwards
+    def __init__(
+        self,
+        measure: Measure,
+        every: int,
+        afterwards: Callable[[], None],
+        beforehand: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        self.measure, self.every = measure, every
+        self.afterwards, self.beforehand = afterwards, beforehand
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """Measure, where it is time."""
         module = cast("PretrainingModule", pl_module)
         if module.passes % self.every:
             return
+        if self.beforehand is not None:
+            self.beforehand(module)
         if trainer.is_global_zero:
             found = self.measure(cast("Classifier", module.network))
             shown = {

@@ -26,6 +26,7 @@ from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import launched, train_together
 from autopanoptic.panoptic.training.parallel.spawned import ending_processes
+from autopanoptic.panoptic.training.parallel.statistics import CommonStatistics
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, describe_paths, keep_record, projections
 from autopanoptic.panoptic.training.terminal import PassProgress, Speed, interruptible, quiet, same_errors
 from autopanoptic.panoptic.training.trainer import make_trainer
@@ -107,11 +108,13 @@ class _Fitting:
         )  # fmt: skip
         data = ImageBatches(training.images.train, recipe, hardware, training.seed, training.normalization)
         speed = Speed(recipe.batch_size)
+        common = CommonStatistics() if hardware.devices > 1 else None
         callbacks: list[Callback] = [speed]
         if recipe.validate_every:
-            callbacks.append(MeasureEvery(self.measure, recipe.validate_every, speed.restart))
-        if hardware.devices > 1:
-            callbacks.append(EqualWeights())
+            share = None if common is None else common.share
+            callbacks.append(MeasureEvery(self.measure, recipe.validate_every, speed.restart, share))
+        if common is not None:
+            callbacks.extend((common, EqualWeights()))
         if progress:
             callbacks.append(PassProgress(self.title, recipe.passes))
         elastic, callbacks = self.classifier.config.elastic, [*callbacks, KeepTwo(self.folder)]

@@ -62,6 +62,11 @@ class AveragedWeights(WeightAveraging):
         super().__init__()
         self.decay = decay
 
+    @property
+    def model(self) -> nn.Module | None:
+        """The averaged module, or what it is swapped with; None before the training."""
+        return self._average_model
+
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Begin the average."""
         if stage == "fit":

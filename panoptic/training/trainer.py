@@ -28,7 +28,8 @@ from autopanoptic.panoptic.training.hardware import Hardware, keep_memory
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import WAIT, launched, train_together
-from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses, ending_processes, heard
+from autopanoptic.panoptic.training.parallel.spawned import OPTIONS, SpawnedProcesses, ending_processes, heard
+from autopanoptic.panoptic.training.parallel.statistics import CommonStatistics
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
@@ -182,13 +183,15 @@ def _callbacks(
     """What happens after each step, in this order."""
     recipe = training.recipe
     average = AveragedWeights(recipe.ema) if recipe.ema else None
+    common = CommonStatistics(average) if training.hardware.devices > 1 else None
     found: list[Callback] = [] if average is None else [average]
     found.append(speed)
     if recipe.validate_every and training.validation is not None:
         every, last = recipe.validate_every, recipe.passes
-        found.append(ValidateEvery(folder, training.validation, every, last, average, speed.restart))
-    if training.hardware.devices > 1:
-        found.append(EqualWeights())
+        share = None if common is None else common.share
+        found.append(ValidateEvery(folder, training.validation, every, last, average, speed.restart, share))
+    if common is not None:
+        found.extend((common, EqualWeights()))
     if training.hardware.progress:
         found.append(PassProgress(title, recipe.passes))
     if on_pass is not None:
@@ -235,7 +238,7 @@ def _processes(hardware: Hardware) -> dict[str, Any]:
     if found is None:
         # They train and end; the program goes on once, in the process that called.
         return {"devices": hardware.devices, "strategy": SpawnedProcesses(torch.get_num_threads())}
-    strategy = DDPStrategy(find_unused_parameters=True, timeout=WAIT)
+    strategy = DDPStrategy(timeout=WAIT, **OPTIONS)
     environment = TorchElasticEnvironment()
     return {
         "devices": found.local_world, "num_nodes": found.nodes, "strategy": strategy, "plugins": [environment],

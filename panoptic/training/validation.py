@@ -75,6 +75,7 @@ class ValidateEvery(Callback):
         last: The last pass.
         average: Of the weights, which is measured then.
         afterwards: Called after each measurement.
+        beforehand: Called with the module before each, in every process.
     """
 
     def __init__(
@@ -85,9 +86,10 @@ class ValidateEvery(Callback):
         last: int,
         average: AveragedWeights | None,
         afterwards: Callable[[], None],
+        beforehand: Callable[[nn.Module], None] | None = None,
     ) -> None:
         self.folder, self.measure, self.every, self.last = folder, measure, every, last
-        self.average, self.afterwards = average, afterwards
+        self.average, self.afterwards, self.beforehand = average, afterwards, beforehand
         self._best_pq = -1.0
         self._seen = 0
 
@@ -106,6 +108,8 @@ class ValidateEvery(Callback):
         # A cycle of paths on one batch is several passes.
         if passes // self.every == seen // self.every and passes != self.last:
             return
+        if self.beforehand is not None:
+            self.beforehand(module)
         if trainer.is_global_zero:
             with nullcontext() if self.average is None else self.average.in_place(module):
                 self._measure(trainer, module, passes)

@@ -1,6 +1,11 @@
+import json
+from pathlib import Path
+
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from benchmarks import loading
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_sample_in_place_of_cocos_is_sound_and_every_part_runs(tmp_path):
@@ -29,3 +34,18 @@ def test_rates_leave_out_the_first_batch(monkeypatch):
     used = []
     assert loading.per_second([[0] * 9, [0, 0], [0, 0], [0]], 2, used.append) == 2.0
     assert len(used) == 3
+
+
+def test_the_guide_has_the_figures_that_were_kept():
+    found = json.loads(loading.FILE.read_text())
+    guide = " ".join((ROOT / "docs" / "guide" / "panoptic.md").read_text().split())
+    for line in loading.lines(found):
+        assert line in guide, line
+    machine = found["machine"]
+    assert f"{machine['cpu']}, torch {found['torch']}" in guide
+    # Of the processor's time on one thread, with the masks of the things made there too.
+    whole = found["parts"][loading.WHOLE]
+    assert whole + found["parts"][loading.MASKS] < found["bar"] == loading.BAR
+    assert f"{whole:.1f} ms, and with the masks of its things {whole + found['parts'][loading.MASKS]:.1f} ms" in guide
+    slow = found["parts"]["sample, with every jitter"]
+    assert (slow > loading.BAR) == (f"With every jitter it takes {slow:.1f} ms, more than the bar" in guide)

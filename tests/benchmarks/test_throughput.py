@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ from benchmarks.throughput.cli import app
 from benchmarks.throughput.contestants import CONTESTANTS, COUNTS
 from benchmarks.throughput.inputs import THINGS, random_batch
 from benchmarks.throughput.operators import OTHERS, OperatorTimes
-from benchmarks.throughput.speed import KINDS, _over_rounds
+from benchmarks.throughput.rows import Plan, RowFile, fill, in_a_process, over_rounds
+from benchmarks.throughput.speed import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, DOCS = ROOT / "benchmarks" / "results" / "throughput", ROOT / "docs"
@@ -115,6 +119,15 @@ def test_every_network_is_measured(tmp_path: Path, device: str) -> None:
     networks = json.loads(path.read_text())["batches"]["2"]
     assert set(networks) == set(CONTESTANTS)
     assert all(row[kind]["images_per_second"] > 0 for row in networks.values() for kind in KINDS)
+    before = path.read_bytes()
+    again = CliRunner().invoke(app, [*arguments, "--device", device, "--results", str(tmp_path)])
+    assert again.exit_code == 0, again.output
+    assert path.read_bytes() == before  # nothing was left to measure
+    other = CliRunner().invoke(
+        app, [*arguments, "--device", device, "--results", str(tmp_path), "--warmup", "2"], env={"COLUMNS": "200"}
+    )
+    assert other.exit_code == 2
+    assert "--again" in other.output
 
 
 def test_work_that_is_added_to_a_sum_counts_too() -> None:
@@ -136,5 +149,76 @@ def test_the_page_says_what_is_reached() -> None:
 
 def test_rounds_give_their_median_and_their_range() -> None:
     rows = [figures("ours", rate) for rate in (2.0, 5.0, 3.0)]
-    found = _over_rounds(rows)["training"]
+    found = over_rounds(rows)["training"]
     assert (found["images_per_second"], found["slowest"], found["fastest"]) == (3.0, 2.0, 5.0)
+
+
+PLAN = Plan((64, 64), "32-true", steps=1, warmup=1, rounds=2)
+
+
+def test_rows_are_kept_at_once_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    path, measured = tmp_path / "speed-x.json", list[tuple[str, int]]()
+    failures = [RuntimeError("out of memory")]
+
+    def run(name: str, batch: int, seconds: float | None) -> dict[str, Any]:
+        if failures and (name, batch) == ("large", 8):
+            raise failures.pop()
+        measured.append((name, batch))
+        return figures(name, float(len(measured)))
+
+    def call() -> list[str]:
+        file = RowFile(path, PLAN, {"device": "x", "torch": "2"})
+        return fill(file, ["small", "large"], [2, 8], run, None, lambda line: None)
+
+    assert call() == ["large, batches of 8: RuntimeError: out of memory"]
+    turns = [("small", 2), ("large", 2)] * 2
+    assert measured == [*turns, ("small", 8), ("small", 8), ("large", 8)]
+    assert call() == []
+    assert measured[-1:] == [("large", 8)]
+    assert len(measured) == 8
+    assert call() == []
+    assert len(measured) == 8
+    found = json.loads(path.read_text())
+    assert found["batches"]["2"]["small"]["training"]["slowest"] == 1.0
+    assert found["batches"]["2"]["small"]["training"]["images_per_second"] == 2.0
+    assert "| small | 2 | training |" in "\n".join(report.speed(found))
+    with pytest.raises(ValueError, match=r"warmup was 1, and is 3\): --again measures all of them anew"):
+        RowFile(path, replace(PLAN, warmup=3), {"device": "x", "torch": "2"})
+
+
+def test_no_row_is_begun_that_would_end_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    limits = []
+
+    def run(name: str, batch: int, seconds: float | None) -> dict[str, Any]:
+        limits.append(seconds)
+        now[0] += 40.0
+        if now[0] > 100:
+            raise TimeoutError
+        return figures(name, 1.0)
+
+    file = RowFile(tmp_path / "speed-x.json", replace(PLAN, rounds=1), {})
+    left = fill(file, ["a", "b", "c", "d"], [2], run, 100.0, lambda line: None)
+    assert limits == [100.0, 60.0]  # of the third 40 seconds would be too many for the 20 that are left
+    assert left == ["c, batches of 2: no time left", "d, batches of 2: no time left"]
+
+
+def _row(what: str) -> dict[str, Any]:
+    if what == "fails":
+        raise ValueError("no such network")
+    if what == "dies":
+        os._exit(7)
+    if what == "sleeps":
+        time.sleep(600)
+    return {"process": os.getpid()}
+
+
+def test_a_row_has_a_process_of_its_own_which_may_fail(tmp_path: Path) -> None:
+    assert in_a_process(_row, ["works"], None)["process"] != os.getpid()
+    with pytest.raises(RuntimeError, match="ValueError: no such network"):
+        in_a_process(_row, ["fails"], None)
+    with pytest.raises(RuntimeError, match="its process ended with 7"):
+        in_a_process(_row, ["dies"], None)
+    with pytest.raises(TimeoutError):
+        in_a_process(_row, ["sleeps"], 0.5)

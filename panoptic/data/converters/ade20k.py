@@ -14,16 +14,21 @@ from PIL import Image
 from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS, undecodable
 from autopanoptic.panoptic.data.converters.ade20k_classes import CLASSES, OF_NUMBER, THINGS, categories
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
-from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing, write_dataset
+from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing
 from autopanoptic.panoptic.data.converters.writing.marker import fingerprint
-from autopanoptic.panoptic.data.converters.writing.search_split import draw_search_split, write_parts
+from autopanoptic.panoptic.data.converters.writing.search_split import write_with_search
 from autopanoptic.panoptic.data.converters.writing.sources import image_size, require_counts, require_pairs
+from autopanoptic.panoptic.data.converters.writing.splits import Split, chosen, require_named, require_splits
 
-SPLITS = {"train": "training", "val": "validation"}
+FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
 """Our names, and those of the folders of both releases."""
-CHALLENGE = {"train": 20_210, "val": 2_000}
-FULL = {"train": 25_574, "val": 2_000}
+KINDS = "images", "annotations", "annotations_instance"
+"""Folders of the challenges' release."""
+CHALLENGE: dict[Split, int] = {"train": 20_210, "val": 2_000}
+FULL: dict[Split, int] = {"train": 25_574, "val": 2_000}
 """Images of the releases."""
+SEGMENTATION = "_seg.png"
+"""How the full release's PNGs end."""
 NUMBERS_PER_STEP, STEP = 256, 10
 """A class number of the full release is R / 10 * 256 + G."""
 
@@ -34,6 +39,7 @@ def convert_ade20k(
     *,
     nas_val: int | None = None,
     seed: int = 0,
+    split: Split | None = None,
     whole: bool = True,
     writing: Writing | None = None,
 ) -> tuple[str, ...]:
@@ -49,44 +55,50 @@ def convert_ade20k(
       number of the instance in the image). Stuff is painted first and instances over it, as Mask2Former's converter
       does; pixels of a thing class without an instance are void.
     - The full one of 2021 (ADE20K_2021_17_01): ``images/ADE/{training,validation}/*/*/`` with X.jpg and X_seg.png
-      (R / 10 * 256 + G is the number of the class, B tells the objects of an image apart).
+      (R / 10 * 256 + G is the number of the class, B tells the objects of an image apart). With a split, a folder that
+      holds X.jpg and X_seg.png itself is that split.
 
     Args:
         source: The folder of a release.
         target: The folder to make.
         nas_val: Training images that are set aside for the search; None for a tenth.
         seed: Decides which.
-        whole: Whether all images must be there: 20,210 and 2,000, or 25,574 and 2,000 of the full release.
+        split: The one to convert, which may be all that is there; None for both.
+        whole: Whether all its images must be there: 20,210 and 2,000, or 25,574 and 2,000 of the full release.
         writing: Processes, links or copies, progress.
 
     Returns:
         Remarks about images.
 
     Raises:
-        FileNotFoundError: If the folder holds neither release.
-        ValueError: If images are missing, their number is another, PNGs are damaged or hold unknown classes, or the
-            target was made from something else.
+        FileNotFoundError: If the folder holds neither release, or folders of a split are missing.
+        ValueError: If the split is another word, images are missing, their number is another, PNGs are damaged or hold
+            unknown classes, or the target was made from something else.
     """
     source, target = Path(source), Path(target)
+    names = chosen(split)
     full = _full_root(source)
     if full is None:
-        splits = [_challenge_split(source, name) for name in SPLITS]
+        splits = _challenge_splits(source, names)
+    elif any(source.glob(f"*{SEGMENTATION}")):
+        name = require_named(source, split, next(source.glob(f"*{SEGMENTATION}")).name)
+        splits = [_full_split(source, name)]
     else:
-        splits = [_full_split(full, name) for name in SPLITS]
+        require_splits(source, {name: [full / FOLDERS[name]] for name in names})
+        splits = [_full_split(full / FOLDERS[name], name) for name in names]
     if whole:
-        found = {split.name: len(split.conversions) for split in splits}
-        require_counts(source, found, CHALLENGE if full is None else FULL)
-    taken = draw_search_split([c.image_id for c in splits[0].conversions], nas_val, seed, source)
+        release = CHALLENGE if full is None else FULL
+        require_counts(
+            source, {one.name: len(one.conversions) for one in splits}, {name: release[name] for name in names}
+        )
     parameters = {
         "from": "ade20k, challenges" if full is None else "ade20k, full release",
-        "nas_val": len(taken),
-        "seed": seed,
         "source": str(source.resolve()),
         "files": fingerprint(_files(splits)),
     }
-    remarks = write_dataset(target, categories(), splits, parameters, writing or Writing(), orientation="ignore")
-    write_parts(target / "annotations" / "panoptic_train.json", "panoptic", "", taken, target / "nas")
-    return remarks
+    return write_with_search(
+        target, categories(), splits, parameters, writing or Writing(), nas_val, seed, orientation="ignore"
+    )
 
 
 def _files(splits: Sequence[SplitSource]) -> list[Path]:
@@ -95,14 +107,16 @@ def _files(splits: Sequence[SplitSource]) -> list[Path]:
 
 
 def _full_root(source: Path) -> Path | None:
-    """Return the folder with training/ and validation/ of the full release; None for the challenges'.
+    """Return the folder of the full release that has training/ and validation/, or all files; None for the challenges'.
 
     FileNotFoundError if it is neither.
     """
     for root in (source / "images" / "ADE", source):
-        if any((root / SPLITS["train"]).glob("*/*/*_seg.png")):
+        if any(next((root / folder).glob(f"*/*/*{SEGMENTATION}"), None) for folder in FOLDERS.values()):
             return root
-    if all((source / kind / SPLITS["train"]).is_dir() for kind in ("images", "annotations", "annotations_instance")):
+    if any(source.glob(f"*{SEGMENTATION}")):
+        return source
+    if all((source / kind).is_dir() for kind in KINDS):
         return None
     names = sorted(path.name for path in source.iterdir())[:20] if source.is_dir() else []
     raise FileNotFoundError(
@@ -112,10 +126,13 @@ def _full_root(source: Path) -> Path | None:
     )
 
 
-def _challenge_split(source: Path, name: str) -> SplitSource:
-    images, semantic, instances = (
-        source / kind / SPLITS[name] for kind in ("images", "annotations", "annotations_instance")
-    )
+def _challenge_splits(source: Path, names: Sequence[Split]) -> list[SplitSource]:
+    require_splits(source, {name: [source / kind / FOLDERS[name] for kind in KINDS] for name in names})
+    return [_challenge_split(source, name) for name in names]
+
+
+def _challenge_split(source: Path, name: Split) -> SplitSource:
+    images, semantic, instances = (source / kind / FOLDERS[name] for kind in KINDS)
     partners = {"semantic PNG": (semantic, ".png"), "instance PNG": (instances, ".png")}
     stems = require_pairs(images, ".jpg", partners)
     return SplitSource(
@@ -161,9 +178,8 @@ class _FromChallenge(Conversion):
         return Converted(ids, found, remarks=(remark,) if several else ())
 
 
-def _full_split(root: Path, name: str) -> SplitSource:
-    images = root / SPLITS[name]
-    stems = require_pairs(images, "_seg.png", {"image": (images, ".jpg")})
+def _full_split(images: Path, name: Split) -> SplitSource:
+    stems = require_pairs(images, SEGMENTATION, {"image": (images, ".jpg")})
     return SplitSource(
         name,
         images,
@@ -173,7 +189,7 @@ def _full_split(root: Path, name: str) -> SplitSource:
                 image_file=f"{stem}.jpg",
                 png_file=f"{Path(stem).name}.png",
                 image=images / f"{stem}.jpg",
-                segmentation=images / f"{stem}_seg.png",
+                segmentation=images / (stem + SEGMENTATION),
             )
             for stem in stems
         ],

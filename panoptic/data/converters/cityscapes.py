@@ -15,14 +15,22 @@ from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.converters.cityscapes_labels import IGNORED, LABELS, categories
 from autopanoptic.panoptic.data.converters.cityscapes_panoptic import read_panoptic_json
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion, Converted
-from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing, write_dataset
+from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing
 from autopanoptic.panoptic.data.converters.writing.marker import fingerprint
-from autopanoptic.panoptic.data.converters.writing.search_split import draw_search_split, write_parts
+from autopanoptic.panoptic.data.converters.writing.search_split import write_with_search
 from autopanoptic.panoptic.data.converters.writing.sources import require_counts, require_folder, require_pairs
+from autopanoptic.panoptic.data.converters.writing.splits import (
+    Split,
+    alone,
+    chosen,
+    missing_of,
+    require_named,
+    require_splits,
+)
 from autopanoptic.panoptic.data.problems import DatasetError
 
 Source = Literal["auto", "instance-ids", "panoptic"]
-RELEASE = {"train": 2975, "val": 500}
+RELEASE: dict[Split, int] = {"train": 2975, "val": 500}
 """Images with fine annotations."""
 INSTANCES, IMAGES = "_gtFine_instanceIds.png", "_leftImg8bit.png"
 FIRST_INSTANCE = 1000
@@ -37,6 +45,7 @@ def convert_cityscapes(
     train_ids: bool = False,
     nas_val: int | None = None,
     seed: int = 0,
+    split: Split | None = None,
     whole: bool = True,
     writing: Writing | None = None,
 ) -> tuple[str, ...]:
@@ -54,7 +63,9 @@ def convert_cityscapes(
             is read.
         nas_val: Training images that are set aside for the search; None for a tenth.
         seed: Decides which.
-        whole: Whether all 2,975 and 500 images must be there.
+        split: The one to convert, which may be all that is there; None for both. With one, a folder that holds the
+            instanceIds PNGs and the images itself is that split.
+        whole: Whether all its images, 2,975 and 500, must be there.
         writing: Processes, links or copies, progress.
 
     Returns:
@@ -62,33 +73,38 @@ def convert_cityscapes(
 
     Raises:
         FileNotFoundError: If folders or annotations are missing.
-        ValueError: If images are missing, their number is another, PNGs are damaged or hold unknown labels, panoptic
-            JSONs are malformed or have other categories, or the target was made from something else.
+        ValueError: If the split is another word, images are missing, their number is another, PNGs are damaged or hold
+            unknown labels, panoptic JSONs are malformed or have other categories, or the target was made from something
+            else.
     """
     source, target = Path(source), Path(target)
     if annotations not in get_args(Source):
         raise ValueError(f"annotations={annotations!r} is none of {', '.join(get_args(Source))}")
     if annotations == "auto":
-        found = any((source / "gtFine").glob(f"*/*/*{INSTANCES}"))
-        annotations = "instance-ids" if found else "panoptic"
-    read = _instance_ids if annotations == "instance-ids" else _panoptic
-    splits = [read(source, name, train_ids) for name in RELEASE]
+        there = any((source / "gtFine").glob(f"*/*/*{INSTANCES}")) or any(source.glob(f"*{INSTANCES}"))
+        annotations = "instance-ids" if there else "panoptic"
+    names = chosen(split)
+    if any(source.glob(f"*{INSTANCES}")):
+        name = require_named(source, split, next(source.glob(f"*{INSTANCES}")).name)
+        splits = [_instance_ids(source, source, name, train_ids)]
+    elif annotations == "instance-ids":
+        require_splits(source, {name: [source / kind / name for kind in ("gtFine", "leftImg8bit")] for name in names})
+        splits = [_instance_ids(source / "gtFine" / n, source / "leftImg8bit" / n, n, train_ids) for n in names]
+    else:
+        _require_panoptic(source, names, train_ids)
+        splits = [_panoptic(source, name, train_ids) for name in names]
     if whole:
-        require_counts(source, {split.name: len(split.conversions) for split in splits}, RELEASE)
-    train = [conversion.image_id for conversion in splits[0].conversions]
-    taken = draw_search_split(train, nas_val, seed, source)
+        found = {one.name: len(one.conversions) for one in splits}
+        require_counts(source, found, {name: RELEASE[name] for name in names})
     parameters = {
         "from": "cityscapes",
         "annotations": annotations,
         "train_ids": train_ids,
-        "nas_val": len(taken),
-        "seed": seed,
         "source": str(source.resolve()),
         "files": fingerprint(_files(splits)),
     }
-    remarks = write_dataset(target, categories(train_ids=train_ids), splits, parameters, writing or Writing())
-    write_parts(target / "annotations" / "panoptic_train.json", "panoptic", "", taken, target / "nas")
-    return remarks
+    found_categories = categories(train_ids=train_ids)
+    return write_with_search(target, found_categories, splits, parameters, writing or Writing(), nas_val, seed)
 
 
 def _files(splits: Sequence[SplitSource]) -> list[Path]:
@@ -96,9 +112,7 @@ def _files(splits: Sequence[SplitSource]) -> list[Path]:
     return [c.path for c in conversions if isinstance(c, (_FromInstanceIds, _FromPanoptic))]
 
 
-def _instance_ids(source: Path, name: str, train_ids: bool) -> SplitSource:
-    truths = require_folder(source / "gtFine" / name, f"a folder for each city with *{INSTANCES}")
-    images = require_folder(source / "leftImg8bit" / name, f"a folder for each city with *{IMAGES}")
+def _instance_ids(truths: Path, images: Path, name: Split, train_ids: bool) -> SplitSource:
     names = require_pairs(truths, INSTANCES, {"image": (images, IMAGES)})
     return SplitSource(
         name,
@@ -148,14 +162,24 @@ def _read_values(path: Path) -> Any:
     return values.astype(np.int64)
 
 
-def _panoptic(source: Path, name: str, train_ids: bool) -> SplitSource:
-    images = require_folder(source / "leftImg8bit" / name, f"a folder for each city with *{IMAGES}")
-    path = source / "gtFine" / f"cityscapes_panoptic_{name}{'_trainId' if train_ids else ''}.json"
-    if not path.is_file():
+def _panoptic_json(source: Path, name: Split, train_ids: bool) -> Path:
+    return source / "gtFine" / f"cityscapes_panoptic_{name}{'_trainId' if train_ids else ''}.json"
+
+
+def _require_panoptic(source: Path, names: Sequence[Split], train_ids: bool) -> None:
+    missing = missing_of({name: [_panoptic_json(source, name, train_ids)] for name in names})
+    lacking = [name for name, paths in missing.items() if paths]
+    if lacking:
+        jsons = ", ".join(_panoptic_json(source, name, train_ids).name for name in lacking)
         raise FileNotFoundError(
-            f"{source / 'gtFine'} holds neither {name}/CITY/*{INSTANCES}, as they are distributed, nor {path.name}, as "
-            "cityscapesScripts' createPanopticImgs writes it"
+            f"{source / 'gtFine'} holds neither {' nor '.join(lacking)}/CITY/*{INSTANCES}, as they are distributed, "
+            f"nor {jsons}, as cityscapesScripts' createPanopticImgs writes it{alone(missing)}"
         )
+
+
+def _panoptic(source: Path, name: Split, train_ids: bool) -> SplitSource:
+    images = require_folder(source / "leftImg8bit" / name, f"a folder for each city with *{IMAGES}")
+    path = _panoptic_json(source, name, train_ids)
     content = read_panoptic_json(path)
     _require_categories(path, content, train_ids)
     pngs = require_folder(path.with_suffix(""), "the PNGs of " + path.name)

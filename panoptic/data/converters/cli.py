@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
     from autopanoptic.panoptic.data.converters.own_data import OwnData
     from autopanoptic.panoptic.data.converters.writing.dataset import Writing
 
@@ -25,6 +26,10 @@ Source = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set as 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to make.")]
 Part = Annotated[
     bool, typer.Option("--part", help="It is a part of the release: do not compare the numbers of images.")
+]
+Only = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="train or val: convert it alone. By default both, which must be there."),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Decides which images belong to which split.")]
 NasVal = Annotated[
@@ -62,6 +67,7 @@ def coco(
     things: Annotated[
         str, typer.Option(metavar="NAME", help="Where trained things come from: png, or instances (their JSON; --out).")
     ] = "png",
+    split: Only = None,
     part: Part = False,
     workers: Workers = None,
 ) -> None:
@@ -69,6 +75,7 @@ def coco(
     from autopanoptic.panoptic.data.converters.coco import convert_coco
 
     chosen: Any = things
+    only: Any = split
 
     def convert(writing: Writing) -> tuple[str, ...]:
         return convert_coco(
@@ -78,11 +85,12 @@ def coco(
             seed=seed,
             semantic_pngs=semantic_pngs,
             things=chosen,
+            split=only,
             whole=not part,
             writing=writing,
         )
 
-    _run(folder if out is None else out, convert, workers)
+    _run(folder if out is None else out, convert, workers, split=split)
 
 
 @app.command()
@@ -91,6 +99,7 @@ def ade20k(
     out: Out,
     nas_val: NasVal = None,
     seed: Seed = 0,
+    split: Only = None,
     part: Part = False,
     copy_images: Copy = False,
     workers: Workers = None,
@@ -98,10 +107,12 @@ def ade20k(
     """ADE20K, 100 things and 50 stuff classes: ADEChallengeData2016, or the full release of 2021."""
     from autopanoptic.panoptic.data.converters.ade20k import convert_ade20k
 
-    def convert(writing: Writing) -> tuple[str, ...]:
-        return convert_ade20k(folder, out, nas_val=nas_val, seed=seed, whole=not part, writing=writing)
+    only: Any = split
 
-    _run(out, convert, workers, copy_images)
+    def convert(writing: Writing) -> tuple[str, ...]:
+        return convert_ade20k(folder, out, nas_val=nas_val, seed=seed, split=only, whole=not part, writing=writing)
+
+    _run(out, convert, workers, copy_images, split)
 
 
 @app.command()
@@ -117,6 +128,7 @@ def cityscapes(
     train_ids: Annotated[bool, typer.Option("--train-ids", help="Number the categories 0 to 18.")] = False,
     nas_val: NasVal = None,
     seed: Seed = 0,
+    split: Only = None,
     part: Part = False,
     copy_images: Copy = False,
     workers: Workers = None,
@@ -125,6 +137,7 @@ def cityscapes(
     from autopanoptic.panoptic.data.converters.cityscapes import convert_cityscapes
 
     chosen: Any = annotations
+    only: Any = split
 
     def convert(writing: Writing) -> tuple[str, ...]:
         return convert_cityscapes(
@@ -134,11 +147,12 @@ def cityscapes(
             train_ids=train_ids,
             nas_val=nas_val,
             seed=seed,
+            split=only,
             whole=not part,
             writing=writing,
         )
 
-    _run(out, convert, workers, copy_images)
+    _run(out, convert, workers, copy_images, split)
 
 
 @app.command()
@@ -223,7 +237,7 @@ def _own(
     return OwnData(named, tuple(stuff or ()), order, nas_val, val, seed, orientation)
 
 
-def _run(out: Path, convert: Convert, workers: int | None, copy_images: bool = False) -> None:
+def _run(out: Path, convert: Convert, workers: int | None, copy_images: bool = False, split: str | None = None) -> None:
     """Convert, show what has come of it, and tell what comes next."""
     from autopanoptic.panoptic.data.converters.writing.dataset import Writing
 
@@ -232,7 +246,7 @@ def _run(out: Path, convert: Convert, workers: int | None, copy_images: bool = F
     try:
         with _bar(console) as progress:
             remarks = convert(Writing(processes if workers is None else workers, copy_images, progress)) or ()
-        _show(console, out, remarks)
+        _show(console, out, remarks, split)
     except KeyboardInterrupt:
         typer.echo("\nInterrupted. What is converted is kept: give the same command again to go on.")
         raise typer.Exit(130) from None
@@ -246,22 +260,45 @@ def _bar(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-def _show(console: Console, out: Path, remarks: tuple[str, ...]) -> None:
-    """Open the data set by the reader of all runs, and print what is in it."""
-    from autopanoptic.panoptic.data.coco.layout import find_splits
-
+def _show(console: Console, out: Path, remarks: tuple[str, ...], split: str | None) -> None:
+    """Open the data set by the reader of all runs, and print what is in it, and what of it is missing."""
     for remark in remarks[:SHOWN]:
         console.print(f"Warning: {remark}", style="yellow", markup=False)
     if len(remarks) > SHOWN:
         console.print(f"... and {len(remarks) - SHOWN} more", style="yellow")
-    datasets = find_splits(out).open()
+    datasets = _opened(out, split)
     table = Table("split", "images", "segments of things", "of stuff")
-    for name in ("train", "nas_val", "val"):
-        split = getattr(datasets, name)
-        things = [category.id for category in split.categories.things]
-        found = sum(int((split.annotations.category_ids == i).sum()) for i in things)
-        table.add_row(name, f"{len(split):,}", f"{found:,}", f"{len(split.annotations.category_ids) - found:,}")
+    for name, dataset in datasets.items():
+        things = [category.id for category in dataset.categories.things]
+        found = sum(int((dataset.annotations.category_ids == i).sum()) for i in things)
+        table.add_row(name, f"{len(dataset):,}", f"{found:,}", f"{len(dataset.annotations.category_ids) - found:,}")
     console.print(table)
-    categories = datasets.train.categories
+    categories = next(iter(datasets.values())).categories
     console.print(f"{len(categories.things)} things, {len(categories.stuff)} stuff classes", highlight=False)
-    console.print(f"Next: autopanoptic panoptic run --data {out}", markup=False, highlight=False, soft_wrap=True)
+    console.print(_next(out, split), markup=False, highlight=False, soft_wrap=True)
+
+
+def _opened(out: Path, split: str | None) -> dict[str, CocoPanoptic]:
+    from autopanoptic.panoptic.data.coco.layout import Splits, find_split, find_splits
+
+    if split == "val":
+        return {"val": find_split(out, "val").open()}
+    if split == "train":
+        train = find_split(out, "train")
+        datasets = Splits(train, find_split(out, "nas_val"), val=train).open()
+        return {"train": datasets.train, "nas_val": datasets.nas_val}
+    datasets = find_splits(out).open()
+    return {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
+
+
+def _next(out: Path, split: str | None) -> str:
+    if split == "val":
+        return (
+            f"Missing: train, without which nothing is trained. Next: autopanoptic panoptic evaluate RUN --data {out}"
+        )
+    if split == "train":
+        return (
+            "Missing: val, which every run needs too. When it is there, convert both into another folder, without "
+            "--split train"
+        )
+    return f"Next: autopanoptic panoptic run --data {out}"

@@ -19,6 +19,7 @@ from autopanoptic.panoptic.data.converters.writing.dataset import Writing, link
 from autopanoptic.panoptic.data.converters.writing.marker import Marker, fingerprint
 from autopanoptic.panoptic.data.converters.writing.search_split import draw_search_split, write_parts
 from autopanoptic.panoptic.data.converters.writing.sources import require_counts, require_folder
+from autopanoptic.panoptic.data.converters.writing.splits import Split, alone, chosen
 from autopanoptic.panoptic.data.problems import DatasetError
 
 RELEASE = {"train2017": 118_287, "val2017": 5_000}
@@ -40,6 +41,7 @@ def convert_coco(
     seed: int = 0,
     semantic_pngs: bool = False,
     things: Things = "png",
+    split: Split | None = None,
     whole: bool = True,
     writing: Writing | None = None,
 ) -> tuple[str, ...]:
@@ -65,8 +67,10 @@ def convert_coco(
         semantic_pngs: Whether to write the semantic PNGs.
         things: Where things that networks are trained on come from: the panoptic PNGs (``"png"``) or the instance JSON
             (``"instances"``), for which a target is needed.
+        split: The one to check and complete, which may be all that is there; None for both. For val alone no split of
+            the search is written.
         whole: Whether all 118,287 and 5,000 images, 860,001 and 36,781 instances, and 80 thing and 53 stuff classes
-            must be there.
+            must be there, of the splits that are converted.
         writing: Processes and progress.
 
     Returns:
@@ -75,84 +79,97 @@ def convert_coco(
     Raises:
         FileNotFoundError: If files or folders are missing, with how to get them.
         DatasetError: If images or PNGs are missing, their number is another, or the JSONs do not fit each other.
-        ValueError: If a JSON is none, there are too few images, or another split was written before.
+        ValueError: If the split is another word, a JSON is none, there are too few images, or another draw was written
+            before.
     """
     source, writing = Path(source), writing or Writing()
     target = source if target is None else Path(target)
     if things not in get_args(Things):
         raise ValueError(f"things={things!r} is none of {', '.join(get_args(Things))}")
+    names = [f"{name}2017" for name in chosen(split)]
     own, linked = things == "instances", target.resolve() != source.resolve()
     if own and not linked:
         raise ValueError(
             "things='instances' writes other PNGs of train2017 than are distributed: give a folder for them"
         )
-    _require_files(source)
+    if own and TRAIN not in names:
+        raise ValueError("things='instances' is of train2017, which split='val' leaves out")
+    _require_files(source, chosen(split))
     if linked:
-        _link_source(source, target, [split for split in RELEASE if split != TRAIN or not own])
+        _link_source(source, target, names, [name for name in names if name != TRAIN or not own])
     pngs = {
-        split: _unpacked(source, target / ("distributed" if own and split == TRAIN else "annotations"), split)
-        for split in RELEASE
+        name: _unpacked(source, target / ("distributed" if own and name == TRAIN else "annotations"), name)
+        for name in names
     }
-    splits = {split: _Split.read(source, split, pngs[split]) for split in RELEASE}
+    splits = {name: _Split.read(source, name, pngs[name]) for name in names}
     if whole:
         _require_release(source, splits)
-    taken = draw_search_split(splits[TRAIN].image_ids, nas_val, seed, source)
-    jsons = [source / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances") for split in RELEASE]
+    jsons = [source / "annotations" / f"{kind}_{name}.json" for kind in ("panoptic", "instances") for name in names]
     files = {"files": fingerprint(path.resolve() for path in jsons)}
-    made = {"from": "coco", "nas_val": nas_val, "seed": seed, "things": things, **files}
     remarks: tuple[str, ...] = ()
-    if own:
-        contents = {kind: _load(source / "annotations" / f"{kind}_{TRAIN}.json") for kind in ("panoptic", "instances")}
-        train = target / "annotations" / f"panoptic_{TRAIN}.json"
-        remarks = write_things(train, contents, pngs[TRAIN], taken, made, writing)
-    marker = Marker(target / "nas" / MARKER, made)
-    if not marker.begin():
-        for kind in ("panoptic", "instances"):
-            write_parts(target / "annotations" / f"{kind}_{TRAIN}.json", kind, "2017", taken, target / "nas")
-        marker.finish()
+    if TRAIN in names:
+        taken = draw_search_split(splits[TRAIN].image_ids, nas_val, seed, source)
+        made = {"from": "coco", "nas_val": nas_val, "seed": seed, "things": things, **files}
+        if own:
+            train = target / "annotations" / f"panoptic_{TRAIN}.json"
+            remarks = write_things(train, _contents(source), pngs[TRAIN], taken, made, writing)
+        _write_search_split(target, taken, made)
     if semantic_pngs:
         folder = target / "annotations" / "PanopticAnnotation"
-        jobs = {name: split.semantic_pngs(folder / name) for name, split in splits.items()}
+        jobs = {name: one.semantic_pngs(folder / name) for name, one in splits.items()}
         write_semantic_pngs(folder, jobs, files, writing)
     return remarks
 
 
+def _contents(source: Path) -> dict[str, dict[str, Any]]:
+    return {kind: _load(source / "annotations" / f"{kind}_{TRAIN}.json") for kind in ("panoptic", "instances")}
+
+
+def _write_search_split(target: Path, taken: set[Any], made: Mapping[str, Any]) -> None:
+    marker = Marker(target / "nas" / MARKER, made)
+    if marker.begin():
+        return
+    for kind in ("panoptic", "instances"):
+        write_parts(target / "annotations" / f"{kind}_{TRAIN}.json", kind, "2017", taken, target / "nas")
+    marker.finish()
+
+
 def _require_release(source: Path, splits: Mapping[str, _Split]) -> None:
     """Compare what was counted with the release."""
-    require_counts(source, {name: len(split.pngs) for name, split in splits.items()}, RELEASE)
-    require_counts(source, {name: split.instances for name, split in splits.items()}, INSTANCES, "instances")
-    found = splits[TRAIN].categories
+    images, instances = ({name: release[name] for name in splits} for release in (RELEASE, INSTANCES))
+    require_counts(source, {name: len(split.pngs) for name, split in splits.items()}, images)
+    require_counts(source, {name: split.instances for name, split in splits.items()}, instances, "instances")
+    found = next(iter(splits.values())).categories
     require_counts(source, {"things": len(found.things), "stuff": len(found.stuff)}, CATEGORIES, "classes")
 
 
-def _require_files(source: Path) -> None:
+def _require_files(source: Path, splits: Sequence[Split]) -> None:
     """FileNotFoundError with everything that is missing, and where it is to be had."""
     require_folder(source, "train2017/, val2017/ and annotations/")
-    annotations = source / "annotations"
-    missing = [str(source / split) for split in RELEASE if not (source / split).is_dir()]
-    missing += [
-        str(annotations / f"{kind}_{split}.json")
-        for kind in ("instances", "panoptic")
-        for split in RELEASE
-        if not (annotations / f"{kind}_{split}.json").is_file()
-    ]
-    missing += [
-        f"{annotations / f'panoptic_{split}'} or its archive, .zip"
-        for split in RELEASE
-        if not (annotations / f"panoptic_{split}").is_dir() and not (annotations / f"panoptic_{split}.zip").is_file()
-    ]
-    if missing:
+    missing = {name: _missing_files(source, f"{name}2017") for name in splits}
+    lacking = [file for files in missing.values() for file in files]
+    if lacking:
         raise FileNotFoundError(
-            f"{source} lacks {', '.join(missing)}. COCO's page has the images as train2017.zip and val2017.zip, "
+            f"{source} lacks {', '.join(lacking)}. COCO's page has the images as train2017.zip and val2017.zip, "
             "and the annotations as annotations_trainval2017.zip and panoptic_annotations_trainval2017.zip, all to be "
-            "unpacked in the same folder"
+            f"unpacked in the same folder{alone(missing)}"
         )
 
 
-def _link_source(source: Path, target: Path, panoptic: Sequence[str]) -> None:
+def _missing_files(source: Path, split: str) -> list[str]:
+    annotations = source / "annotations"
+    jsons = [annotations / f"{kind}_{split}.json" for kind in ("instances", "panoptic")]
+    missing = [str(path) for path in (source / split, *jsons) if not path.exists()]
+    pngs = annotations / f"panoptic_{split}"
+    if not pngs.is_dir() and not pngs.with_suffix(".zip").is_file():
+        missing.append(f"{pngs} or its archive, .zip")
+    return missing
+
+
+def _link_source(source: Path, target: Path, splits: Sequence[str], panoptic: Sequence[str]) -> None:
     """Link what stays as it is: of the panoptic annotations those of some splits."""
     (target / "annotations").mkdir(parents=True, exist_ok=True)
-    names = [*RELEASE, *(f"annotations/instances_{split}.json" for split in RELEASE)]
+    names = [*splits, *(f"annotations/instances_{split}.json" for split in splits)]
     names += [f"annotations/panoptic_{split}.json" for split in panoptic]
     names += [f"annotations/panoptic_{s}" for s in panoptic if (source / "annotations" / f"panoptic_{s}").is_dir()]
     for name in names:

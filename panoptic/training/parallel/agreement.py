@@ -10,23 +10,20 @@ from torch import Tensor, nn
 
 
 class EqualWeights(Callback):
-    """Ends a training of several processes with an error where their parameters have come apart.
-
-    Batch norms' running statistics may differ, which are those of each process's own images.
-    """
+    """Ends a training of several processes with an error where their weights or statistics have come apart."""
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Compare the parameters."""
+        """Compare them, as the training leaves them."""
         require_equal(pl_module)
 
 
 def require_equal(module: nn.Module) -> None:
-    """Refuse parameters that are not the same in all processes.
+    """Refuse a state, all parameters and buffers that are kept, that is not the same in all processes.
 
     Raises:
         RuntimeError: Names the first that differs.
     """
-    named = dict(module.named_parameters())
+    named = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
     own = torch.stack([_sum(value) for value in named.values()])
     most, least = own.clone(), own.clone()
     dist.all_reduce(most, dist.ReduceOp.MAX)
@@ -46,5 +43,5 @@ def _sum(value: Tensor) -> Tensor:
     return (bits * torch.arange(1, 2 * len(bits), 2, device=bits.device)).sum()
 
 
-_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Whole numbers of so many bytes."""

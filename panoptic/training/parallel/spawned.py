@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import signal
 import threading
@@ -13,11 +14,20 @@ from multiprocessing.process import BaseProcess
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from autopanoptic.nas.executors.groups import end_with_parent
 from autopanoptic.panoptic.training.hardware import keep_memory
 from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
+
+_NAMES = inspect.signature(DistributedDataParallel).parameters
+OPTIONS = {
+    "find_unused_parameters": True,
+    "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False,
+}
+"""Of all DDP. Buffers are not sent around in every step: the first process's would take the place of what the others
+have seen, see `CommonStatistics`. Torch 2.12 has another name for that."""
 
 
 class SpawnedProcesses(DDPStrategy):
@@ -30,7 +40,7 @@ class SpawnedProcesses(DDPStrategy):
     """
 
     def __init__(self, threads: int) -> None:
-        super().__init__(start_method="spawn", find_unused_parameters=True, timeout=WAIT)
+        super().__init__(start_method="spawn", timeout=WAIT, **OPTIONS)
         self.threads = threads
 
     def setup_environment(self) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.cuts import default_cut, drawn
+from autopanoptic.panoptic.data.coco.images import Orientation
+from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource, Writing, write_dataset
 from autopanoptic.panoptic.data.converters.writing.marker import write_json
 
 
@@ -52,3 +55,41 @@ def write_parts(train: Path, kind: str, suffix: str, nas_val: set[Any], folder: 
     others = {image["id"] for image in content["images"]} - nas_val
     for name, image_ids in (("nas_train", others), ("nas_val", nas_val)):
         write_json(files[name], part_of(content, image_ids))
+
+
+def write_with_search(
+    target: Path,
+    categories: Categories,
+    splits: Sequence[SplitSource],
+    parameters: Mapping[str, Any],
+    writing: Writing,
+    nas_val: int | None,
+    seed: int,
+    *,
+    orientation: Orientation = "apply",
+) -> tuple[str, ...]:
+    """Write a data set, and where train is among its splits the search's parts of it.
+
+    Args:
+        target: The folder to make.
+        categories: Of all splits.
+        splits: Of the release, train before val.
+        parameters: What the data set depends on, without the draw; its ``source`` is named in errors.
+        writing: How.
+        nas_val: Images of train that are set aside for the search; None for a tenth.
+        seed: Decides which.
+        orientation: How the images are read.
+
+    Returns:
+        Remarks about images, as `write_dataset`, which also says what it raises.
+
+    Raises:
+        ValueError: If train is too small for the draw.
+    """
+    image_ids = [one.image_id for split in splits if split.name == "train" for one in split.conversions]
+    taken = draw_search_split(image_ids, nas_val, seed, Path(parameters["source"])) if image_ids else set()
+    described = {**parameters, "nas_val": len(taken), "seed": seed}
+    remarks = write_dataset(target, categories, splits, described, writing, orientation=orientation)
+    if taken:
+        write_parts(target / "annotations" / "panoptic_train.json", "panoptic", "", taken, target / "nas")
+    return remarks
