@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
@@ -22,7 +23,7 @@ from autopanoptic.panoptic.training.parallel.launch import WAIT
 from autopanoptic.panoptic.training.terminal import silence
 
 _NAMES = inspect.signature(DistributedDataParallel).parameters
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "find_unused_parameters": True,
     "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False,
 }

@@ -68,5 +68,5 @@ def _reduce(values: list[Tensor], by: dist.ReduceOp.RedOpType, parts: int = 1) -
     dist.all_reduce(whole, by)
     if parts > 1:
         whole /= parts
-    for value, found in zip(values, whole.split([value.numel() for value in values]), strict=True):
+    for value, found in zip(values, torch.split_with_sizes(whole, [value.numel() for value in values]), strict=True):
         value.copy_(found.view_as(value))
