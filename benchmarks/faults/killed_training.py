@@ -20,7 +20,7 @@ from benchmarks.faults.count import Count
 from benchmarks.faults.training import EVERY, FINAL, PASSES
 
 REACHED = 0.8
-"""The part of the passes that is done by the last kill, if no pass were lost."""
+"""The part of the passes in which the kills come, so that the training is never at its end before the last."""
 IN_WRITES = 0.5
 """The part of the kills that wait for a checkpoint to be begun."""
 
@@ -45,8 +45,7 @@ def training_killed(folder: Path, kills: int, seed: int = 0) -> Count:
         path.mkdir()
     seconds = _seconds(list(_Run(alone).to_the_end()))
     rng, survived, in_writes, stands = random.Random(seed), 0, 0, 0
-    for done in range(kills):
-        passes = rng.uniform(0, 2 * REACHED * PASSES / kills)
+    for done, passes in enumerate(sorted(rng.uniform(0, REACHED * PASSES) for _ in range(kills))):
         said = _Run(killed).until(passes, seconds, rng)
         if said is None:
             raise RuntimeError(f"The training ended before {kills} kills; there were {done}.")
@@ -90,18 +89,17 @@ class _Run:
         """Kill it after so many passes, now and then in the next write; return what it has said.
 
         Args:
-            passes: since it has gone on.
+            passes: of the whole training; the kill comes at once where it has gone on behind them.
             seconds: that a pass and the writing of a checkpoint take.
             rng: of the moments.
 
         Returns:
             None where it has ended before.
         """
-        kind, said, count = "writing" if rng.random() < IN_WRITES else "pass", [], 0
+        kind, said = "writing" if rng.random() < IN_WRITES else "pass", []
         for each in _heard(self._connection):
             said.append(each)
-            count += each[0] == "pass"
-            if each[0] == kind and count >= passes:
+            if each[0] == kind and each[1] >= passes:
                 time.sleep(rng.uniform(0, seconds[kind]))
                 break
         self._process.kill()
