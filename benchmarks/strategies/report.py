@@ -22,7 +22,16 @@ DRAWN = (
     "optuna-nsga2",
     "nni-regularized-evolution",
 )
-DRAWN_FRONT = ("random", "regularized-evolution", "evolution", "nsga2", "optuna-random", "optuna-tpe", "optuna-nsga2")
+DRAWN_FRONT = (
+    "random",
+    "regularized-evolution",
+    "evolution",
+    "nsga2",
+    "bayesian-optimization-known",
+    "optuna-random",
+    "optuna-tpe",
+    "optuna-nsga2",
+)
 INTRODUCTION = """# Benchmarks of the strategies
 
 <!-- Written by `python -m benchmarks.strategies report` from benchmarks/results/strategies. Do not edit. -->

@@ -307,3 +307,24 @@ def test_results_survive_a_round_trip(tmp_path: Path, table_file: Path) -> None:
     assert (again.entries, again.left_out) == (found.entries, found.left_out)
     assert Results.of(tmp_path, "budget", table, "").entries == found.entries
     assert runner.FOLDER.parts[0] == "runs"  # which git ignores
+
+
+def test_the_guide_says_of_a_known_cost_what_the_results_do() -> None:
+    entries = json.loads((ROOT / "benchmarks" / "results" / "strategies" / "front-nasbench201.json").read_text())[
+        "entries"
+    ]
+    guide = " ".join((ROOT / "docs" / "guide" / "strategies.md").read_text().split())
+
+    def after_50(contestant: str) -> float:
+        (found,) = (
+            entry["curve"] for entry in entries
+            if entry["contestant"] == contestant and entry["problem"].startswith("test200/cifar100 and")
+        )  # fmt: skip
+        share: float = found["median"][found["evaluations"].index(50)]
+        return share
+
+    known, nsga2, tpe, modelled = map(
+        after_50, ("bayesian-optimization-known", "nsga2", "optuna-tpe", "bayesian-optimization")
+    )
+    assert f"after 50 evaluations has {known:.2f} of the true front's hypervolume, that of NSGA-II {nsga2:.2f}" in guide
+    assert f"that of Optuna's TPE {tpe:.2f}, and its own where the latency is modelled {modelled:.2f}" in guide
