@@ -59,7 +59,8 @@ class _InPlace(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        Path(path).write_bytes(serialized(checkpoint))
+        partial = Path(path)  # it is no checkpoint before it has taken the place of the last one
+        partial.write_bytes(serialized(checkpoint))
 
 
 @contextmanager
