@@ -35,7 +35,7 @@ class Strategy(ShownHyperparameters, ABC):
     - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have. A model may learn
       from what a stopped one reported.
     - ``space.costs`` has the functions that give an architecture's costs before it is tried, by the names of the
-      metrics; none of them where the search has no such costs.
+      metrics, but for those that are ``slow``.
     - Trial n is proposed with ``numpy.random.default_rng([seed, n])``, so that a resumed search goes on exactly as
       the uninterrupted one would have.
     - Its ``repr`` shows its parameters and nothing else, because a journal keeps it to recognise its search. A

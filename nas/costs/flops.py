@@ -36,6 +36,9 @@ class FlopCount:
         ValueError: when neither this nor the supernet has inputs.
     """
 
+    slow = True
+    """Strategies do not ask for the FLOPs of thousands of candidates; see :meth:`CostTable.constrained`."""
+
     def __init__(
         self,
         supernet: Supernet,

@@ -89,8 +89,8 @@ class Latency:
         ValueError: without inputs or runs, or for a percentile that is none.
     """
 
-    measured = True
-    """Takes too long to be asked for every architecture that a strategy thinks of."""
+    slow = True
+    """Strategies do not ask for the latency of thousands of candidates; see :meth:`CostTable.constrained`."""
 
     def __init__(
         self,

@@ -26,6 +26,9 @@ class ParameterCount:
         unit: what one is worth; 1e6 gives millions.
     """
 
+    slow = True
+    """Strategies do not ask for the parameters of thousands of candidates; see :meth:`CostTable.constrained`."""
+
     def __init__(self, supernet: Supernet, *inputs: Tensor, unit: float = 1.0) -> None:
         self._meta = supernet.meta()
         self._meta.module.eval()

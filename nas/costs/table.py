@@ -107,6 +107,19 @@ class CostTable:
             self._note(outcome)
         return outcome
 
+    def _known(self, name: str, architecture: Architecture) -> float:
+        """Return a cost for a strategy's candidate; one that cannot be worked out is not tried again.
+
+        Raises:
+            ValueError: where it cannot, or is not a finite number.
+        """
+        outcome = self._outcome(name, architecture)
+        if isinstance(outcome, str):
+            raise ValueError(outcome)
+        if not math.isfinite(outcome):
+            raise ValueError(f"Cost {name!r} of architecture {architecture.id} is {outcome}.")
+        return outcome
+
     def _note(self, problem: str) -> None:
         self._problems += 1
         self._last_problem = problem
@@ -124,23 +137,25 @@ class CostTable:
     def constrained(self, space: SearchSpace) -> SearchSpace:
         """Return the part of a space that keeps the constraints on costs, with those costs that strategies may ask for.
 
-        These are all but the ones that have to be measured: a function whose attribute ``measured`` is true, such as
-        :class:`~autopanoptic.nas.Latency`, takes too long to be asked for whatever a strategy thinks of.
+        These are all but the functions whose attribute ``slow`` is true, such as :class:`~autopanoptic.nas.Latency` and
+        :class:`~autopanoptic.nas.FlopCount`: a strategy may ask for the costs of thousands of candidates a trial.
         """
-        known = {name: partial(self._finite, name) for name, cost in self._costs.items() if not is_measured(cost)}
-        priced = space.priced(known)
+        known = {name: cost for name, cost in space.costs.items() if name not in self._costs}
+        known |= {name: partial(self._known, name) for name, cost in self._costs.items() if not is_slow(cost)}
+        if known:
+            space = space.priced(known)
         if not self._known_before:
-            return priced
-        return priced.where(self.allows, " and ".join(map(str, self._known_before)), self.explain)
+            return space
+        return space.where(self.allows, " and ".join(map(str, self._known_before)), self.explain)
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Return the constraints as a JSON object of [low, high]; None where there is no bound."""
         return {c.name: [None if abs(b) == float("inf") else b for b in c.bounds] for c in self.constraints}
 
 
-def is_measured(cost: Cost) -> bool:
-    """Return whether a cost has to be measured, which takes long and gives another value each time."""
-    return bool(getattr(cost, "measured", False))
+def is_slow(cost: Cost) -> bool:
+    """Return whether a cost takes too long to be asked for thousands of architectures: its attribute ``slow``."""
+    return bool(getattr(cost, "slow", False))
 
 
 def _problem(name: str, architecture: Architecture, error: Exception) -> str:

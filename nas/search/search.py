@@ -54,13 +54,14 @@ class Search:
         constraints: (low, high) bounds on metrics, either may be None. Those on ``costs`` are checked before an
             evaluation; those on other metrics after it: a trial that breaks one is worse than any that breaks none.
         costs: functions of an architecture, called before it is evaluated and recorded among its metrics, where a
-            metric of the evaluator with the same name takes their place.
+            metric of the evaluator with the same name takes their place. A strategy may ask for them for thousands of
+            candidates a trial, but for functions whose attribute ``slow`` is true.
         executor: runs the evaluator; in this process by default.
         journal: a file in which everything is written as it happens. Where it exists the search goes on from there:
             trials that were running are run again with the same id, and what follows is what an uninterrupted
             search would have done. Space, strategy, stopper, budget, objectives, constraints and seed must be those of
-            the journal; that the evaluator is the same is for the caller to see to. A parameter that the journal does
-            not know, because it was written by an older release, may have its default.
+            the journal; that evaluator and costs are the same is for the caller to see to. A parameter that the journal
+            does not know, because it was written by an older release, may have its default.
         seed: trial n's randomness is ``numpy.random.default_rng([seed, n])``; a whole number from 0.
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -334,7 +335,7 @@ class SearchSpace:
     @cached_property
     def unconstrained(self) -> SearchSpace:
         """The space without its constraint: the same choices and symmetries."""
-        return self if self.constraint is None else self._constrained(None)
+        return self if self.constraint is None else self._with(constraint=None)
 
     def where(
         self, accept: Callable[[Architecture], bool], description: str, explain: Callable[[], str] = str
@@ -346,13 +347,14 @@ class SearchSpace:
             description: stands in error messages.
             explain: what these say besides where nearly everything is refused, as a sentence; empty for nothing.
         """
-        condition = SpaceConstraint(accept, description, explain)
-        return self._constrained(condition if self.constraint is None else self.constraint.and_also(condition))
+        one = SpaceConstraint(accept, description, explain)
+        return self._with(constraint=one if self.constraint is None else self.constraint.and_also(one))
 
-    def _constrained(self, constraint: SpaceConstraint | None) -> SearchSpace:
-        """Return the same choices and symmetries with another constraint."""
-        found = SearchSpace(self.choices, self._representative, constraint)
-        found._mark, found.costs = self._mark, self.costs
+    def _with(self, **attributes: Any) -> SearchSpace:
+        """Return a copy with other attributes."""
+        found = copy(self)
+        found.__dict__.pop("unconstrained", None)
+        found.__dict__.update(attributes)
         return found
 
     def priced(self, costs: Mapping[str, Cost]) -> SearchSpace:
@@ -360,9 +362,7 @@ class SearchSpace:
 
         They are cheap enough to be asked for thousands of architectures; a ValueError says that one has no such cost.
         """
-        found = self._constrained(self.constraint)
-        found.costs = costs
-        return found
+        return self._with(costs=costs)
 
     def restricted(self, options: Mapping[str, Iterable[Option]]) -> SearchSpace:
         """Return the part of the space whose choices take only the given options; constraint and symmetries stay.

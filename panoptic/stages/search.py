@@ -327,7 +327,7 @@ class Candidates:
 class _Once:
     """A cost that is measured once for each architecture: all searches of a run shall agree on it."""
 
-    measured = True
+    slow = True
 
     def __init__(self, measure: Callable[[Architecture], float]) -> None:
         self.measure = measure

@@ -14,6 +14,7 @@ from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.strategies.bayesian.gaussian_process import Array, GaussianProcess
 
 BLOCK = 1024  # candidates whose standard deviation is worked out at a time
+NOTHING = -1e300  # of what promises nothing at all; -inf stands for rows that are gone
 TIE = 1e-8  # acquisitions no further apart are equal: rounding must not decide between them
 
 
@@ -134,7 +135,7 @@ def descending(
     for _ in range(len(bounds)):
         while start < len(order) and bounds[order[start]] >= values.max() + slack:
             rows = order[start : start + block]
-            values[rows] = exact(rows)
+            values[rows] = np.maximum(exact(rows), NOTHING)
             start += block
         row = first_of_equals(values, rng)
         yield row

@@ -86,7 +86,7 @@ class OverFront:
 
     def __init__(self, values: Array, costs: Array, cost: Callable[[Architecture], float]) -> None:
         self._cost = cost
-        span = float(np.ptp(costs)) or 1.0
+        span = float(np.ptp(costs)) or float(abs(costs).max()) or 1.0
         order = np.lexsort((-values, costs))
         best = np.maximum.accumulate(values[order])
         front = order[np.append(True, best[1:] > best[:-1])]
@@ -114,9 +114,8 @@ class OverFront:
         return np.asarray(special.logsumexp(gains, axis=1, b=widths))
 
 
-def _over_front(space: SearchSpace, history: History, process: GaussianProcess, known: Objective) -> OverFront:
+def _over_front(space: SearchSpace, history: History, process: GaussianProcess, known: Objective) -> Improvement:
     kept = [trial for trial in history.completed if not history.violation(trial)] or history.completed
-    spent = np.array([-known.gain(trial.metrics) for trial in kept])
 
     def cost(architecture: Architecture) -> float:
         try:
@@ -124,4 +123,8 @@ def _over_front(space: SearchSpace, history: History, process: GaussianProcess, 
         except ValueError:
             return math.nan
 
-    return OverFront(process.mean(space.encode(trial.architecture for trial in kept)), spent, cost)
+    # The function's values, not the trials' metrics: an evaluator may have reported others by the name.
+    spent = np.array([cost(trial.architecture) for trial in kept])
+    means = process.mean(space.encode(trial.architecture for trial in kept))
+    told = ~np.isnan(spent)
+    return OverFront(means[told], spent[told], cost) if told.any() else OverBest(float(means.max()))

@@ -40,12 +40,13 @@ class BayesianOptimization(BatchStrategy):
 
     - Targets: the trials are ranked, and the ranks become normal scores, so that neither the scale of a metric nor a
       few bad trials matter. Trials that break a constraint rank below all others, by :meth:`History.violation`.
-      Stopped trials rank where they stood at their last report, by
-      :func:`~autopanoptic.strategies.bayesian.targets.stood`, and without one as the worst; failed ones not at all.
+      Where one objective is modelled, stopped trials rank where they stood at their last report, by
+      :func:`~autopanoptic.strategies.bayesian.targets.stood`; else, or without a report, as the worst. Failed ones do
+      not count.
     - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`.
       The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
       with each trial, from 40 trials on with every second, from 60 on with every third, and so on.
-    - Acquisition: the expected improvement over the best posterior mean at a completed trial. Running trials count as
+    - Acquisition: the expected improvement over the best posterior mean at a trial. Running trials count as
       if they had given the mean (Kriging believer), so that workers spread. So do, in a batch (``Search.ask(k)``), the
       architectures before; the model is learned once for all of them.
     - Candidates: all of a space of at most 50,000 architectures. In a larger space mutations of the ten best trials,
@@ -57,7 +58,7 @@ class BayesianOptimization(BatchStrategy):
     With several objectives each proposal draws weights and ranks by their augmented Tchebycheff function (Knowles 2006,
     "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective optimization
     problems", section III), its weights uniform on the simplex. Of two, one of which is a cost that is known before an
-    evaluation (``Search(costs=...)``, but not one that has to be measured), the other is modelled alone; half of the
+    evaluation (``Search(costs=...)``, unless its attribute ``slow`` is true), the other is modelled alone; half of the
     proposals are after the expected improvement of the front's hypervolume and half after the modelled one. See
     :func:`~autopanoptic.strategies.bayesian.aims.aim_of`.
 

@@ -14,7 +14,7 @@ from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
 from autopanoptic.strategies.bayesian import neighborhood
-from autopanoptic.strategies.bayesian.acquisition import Acquisition, descending, first_of_equals
+from autopanoptic.strategies.bayesian.acquisition import NOTHING, Acquisition, descending, first_of_equals
 from autopanoptic.strategies.bayesian.gaussian_process import Array
 
 PARENTS = 10  # the best trials, from which the search of a large space begins
@@ -34,10 +34,11 @@ def climb(
 ) -> Architecture | None:
     """Return an untried architecture of a large acquisition, by local search.
 
-    Half of the candidates are mutations of the parents, half are random; the parents' neighbours are looked at, too.
-    From the best five of all these it climbs: each moves to its best untried neighbour that the constraint accepts, for
-    at most 20 steps, as long as that is an improvement by more than a thousandth (similar to Hutter et al. 2011,
-    "Sequential model-based optimization for general algorithm configuration", section 4.3).
+    Half of the candidates are mutations of the parents, half are random, fewer under a tight constraint; the parents'
+    neighbours are looked at, too. From the best five of all these it climbs: each moves to its best untried neighbour
+    that the constraint accepts, for at most 20 steps, as long as that is an improvement by more than a thousandth
+    (similar to Hutter et al. 2011, "Sequential model-based optimization for general algorithm configuration", section
+    4.3).
 
     Args:
         space: where to look.
@@ -144,7 +145,7 @@ class _Seen:
 
     def best(self, rng: np.random.Generator) -> Architecture | None:
         """Return the best that is accepted, of equal ones a random one."""
-        architectures, values = list(self.values), np.array(list(self.values.values()))
+        architectures, values = list(self.values), np.maximum(list(self.values.values()), NOTHING)
         for _ in architectures:
             index = first_of_equals(values, rng)
             if self.space.accepts(architectures[index]):

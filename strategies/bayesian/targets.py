@@ -82,7 +82,8 @@ def stood(objective: Objective, stopped: Sequence[Trial], completed: Sequence[Tr
 
     Reports at different steps cannot be compared, and those on the way not with the value at the end. So each is given
     that quantile of the final values of the completed trials that reported at its last step which it had among their
-    reports there. Trials that reported nothing, or where no other did, are left out.
+    reports there; its last step is that of its last report with the objective. Trials without one, or where no other
+    reported, are left out.
 
     Args:
         objective: which is compared.
@@ -90,7 +91,9 @@ def stood(objective: Objective, stopped: Sequence[Trial], completed: Sequence[Tr
         completed: trials.
     """
     last = {
-        trial.id: trial.reports[-1] for trial in stopped if trial.reports and objective.name in trial.reports[-1][1]
+        trial.id: report
+        for trial in stopped
+        if (report := next((one for one in reversed(trial.reports) if objective.name in one[1]), None)) is not None
     }
     rivals: dict[int, list[tuple[float, float]]] = defaultdict(list)
     steps = {step for step, _ in last.values()}

@@ -317,6 +317,9 @@ def test_the_guide_and_the_readme_say_of_the_main_job_what_the_rows_do() -> None
     paths = [sum(row["paths"][name] for row in of) / 8 for of, name in ((before, "searched"), (found, "random"))]
     assert f"has {paths[0]:.1f} PQ on `nas_val` on average, no more than the {paths[1]:.1f} of the best" in guide
     assert f"it has {sum(row['paths']['searched'] for row in found) / 8:.1f}, and the front" in guide
+    cheaper = sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in before) / 8
+    assert f"in all eight seeds, at {cheaper:.2f} of its cost" in guide
+    assert all(row["networks"]["searched"]["pq"] > row["networks"]["hand-made"]["pq"] for row in before)
     nsga2 = [row["networks"]["searched"]["pq"] for row in before]
     more = paired([row["networks"]["searched"]["pq"] - other for row, other in zip(found, nsga2, strict=True)])
     assert f"the answers have {worth_section.effect(more)} over those of NSGA-II" in guide

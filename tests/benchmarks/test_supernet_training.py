@@ -44,7 +44,7 @@ def test_random_architectures_cost_as_much_as_the_middle_of_the_family_and_are_a
     assert between(settings, datasets, space, 4) == found
 
 
-def test_what_is_measured_is_not_measured_again(
+def test_what_is_slow_is_not_measured_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, int]] = []

@@ -111,7 +111,7 @@ def test_bad_arguments_are_refused(arguments: list[str], message: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_every_network_is_measured(tmp_path: Path, device: str) -> None:
+def test_every_network_is_slow(tmp_path: Path, device: str) -> None:
     arguments = ["measure", "--height", "64", "--width", "64", "--batch", "2", "--steps", "1"]
     found = CliRunner().invoke(app, [*arguments, "--device", device, "--results", str(tmp_path)])
     assert found.exit_code == 0, found.output

@@ -11,6 +11,7 @@ from autopanoptic.panoptic.configs.config import (
     load_config,
 )
 from autopanoptic.panoptic.configs.layers import shipped
+from autopanoptic.panoptic.configs.spaces import with_strategy
 from autopanoptic.panoptic.training.recipe import Recipe
 
 SHIPPED = shipped()
@@ -41,6 +42,10 @@ def test_a_space_brings_its_strategy_and_cost(name: str) -> None:
     assert (timed.strategy, timed.cost) == ("nsga2", "latency_ms")
     alone = load_config(name, {"search.space": "elastic", "search.strategy": "path-priority"}).search
     assert (alone.strategy, alone.cost) == ("path-priority", None)
+
+
+def test_a_config_without_trials_has_the_strategy_of_their_default() -> None:
+    assert with_strategy({"search": {"space": "elastic"}})["search"]["strategy"] == "bayesian"
 
 
 def test_the_main_job_searches_for_a_front() -> None:

@@ -21,7 +21,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def test_accuracy_is_measured_in_the_precision_of_the_training(images: ImageClasses, recipe: PretrainingRecipe) -> None:
+def test_accuracy_is_slow_in_the_precision_of_the_training(images: ImageClasses, recipe: PretrainingRecipe) -> None:
     seen: list[torch.dtype] = []
 
     class Network(torch.nn.Module):

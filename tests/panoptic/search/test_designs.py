@@ -127,7 +127,7 @@ def test_a_sandwich_has_all_designs_at_its_ends(supernet: Supernet) -> None:
     assert {one["pyramid.width"] for one in drawn[::2]} == {96}
 
 
-def test_each_path_is_measured_by_the_rules_of_its_panoptic_head(
+def test_each_path_is_slow_by_the_rules_of_its_panoptic_head(
     supernet: Supernet, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches = list(evaluation_batches(datasets.nas_val, Transform(None, None, flip=0), batch_size=4, divisor=32))

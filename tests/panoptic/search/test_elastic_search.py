@@ -145,7 +145,7 @@ def test_a_network_is_saved_and_loaded(supernet: Supernet, tmp_path: Path) -> No
             assert torch.equal(a, b)
 
 
-def test_a_candidate_is_measured_with_its_own_statistics(supernet: Supernet, datasets: Datasets) -> None:
+def test_a_candidate_is_slow_with_its_own_statistics(supernet: Supernet, datasets: Datasets) -> None:
     batches = list(evaluation_batches(datasets.nas_val, Transform(None, None, flip=0), batch_size=2, divisor=32))
     validation = Validation(datasets.nas_val, batches, MergeRules(stuff_area=64))
     evaluator = PanopticEvaluator(supernet, validation, recalibrate_with=batches)

@@ -147,7 +147,7 @@ def test_gradients_that_would_change_nothing_are_refused(datasets: Datasets) -> 
         search.check_feasible(load_config("scenes", changes), datasets)
 
 
-def test_latency_is_measured_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
+def test_latency_is_slow_with_nothing_beside_it(datasets: Datasets, tmp_path: Path) -> None:
     settings = load_config(
         "scenes",
         {

@@ -54,7 +54,7 @@ def plain(datasets: Datasets) -> Architecture:
     return hand_made(Supernet(build(network_config(SETTINGS, datasets.train.categories), seed=0)).space)
 
 
-def test_a_network_is_measured_on_nas_val_and_the_best_weights_are_saved(
+def test_a_network_is_slow_on_nas_val_and_the_best_weights_are_saved(
     datasets: Datasets, plain: Architecture, tmp_path: Path
 ) -> None:
     console = Console(file=io.StringIO(), width=200)
@@ -81,7 +81,7 @@ def test_a_network_is_measured_on_nas_val_and_the_best_weights_are_saved(
         pytest.param("elastic", "sandwich", 2, marks=pytest.mark.slow),
     ],
 )
-def test_a_supernet_is_measured_by_its_hand_made_path(
+def test_a_supernet_is_slow_by_its_hand_made_path(
     datasets: Datasets, tmp_path: Path, capsys: pytest.CaptureFixture[str], space: str, folder: str, processes: int
 ) -> None:
     settings = change_settings(SETTINGS, {"search": {"space": space}, "machine.supernet_processes": processes})

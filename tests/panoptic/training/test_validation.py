@@ -113,7 +113,7 @@ def test_the_log_has_quality_learning_rate_and_images_per_second(
     assert all(float(row["images_per_second"]) > 0 for row in found if row["loss"])
 
 
-def test_the_average_is_measured(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
+def test_the_average_is_slow(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
     measure = Told(datasets.nas_val, [10.0, 20.0, 30.0])
     train_on(network, datasets, tmp_path, measure, ema=0.99)
     assert torch.equal(network.state_dict()[NAME], measure.shown[-1])

@@ -55,3 +55,8 @@ def test_few_rows_are_worked_out_for_the_first(monkeypatch: pytest.MonkeyPatch) 
     bounds, rng = acquisition.bound(encoded), np.random.default_rng(0)
     next(descending(bounds, lambda rows: acquisition(encoded[rows], ()), rng))
     assert 0 < sum(asked) < len(encoded) / 2
+
+
+def test_descending_yields_every_row_once_where_nothing_is_promised() -> None:
+    found = list(descending(np.zeros(6), lambda rows: np.full(len(rows), -np.inf), np.random.default_rng(0)))
+    assert sorted(found) == list(range(6))

@@ -147,9 +147,9 @@ def test_it_resumes_and_proposes_batches_with_aims_of_their_own() -> None:
     assert batch[0] == BayesianOptimization().propose(PRICED, search.history, np.random.default_rng([0, 15]))
 
 
-def test_a_measured_cost_is_not_asked_for_what_a_strategy_thinks_of() -> None:
+def test_a_slow_cost_is_not_asked_for_candidates() -> None:
     class Clock:
-        measured = True
+        slow = True
 
         def __call__(self, architecture: Architecture) -> float:
             return 1.0
@@ -159,3 +159,28 @@ def test_a_measured_cost_is_not_asked_for_what_a_strategy_thinks_of() -> None:
     assert set(table.costs) == {"size"}
     assert set(table.unconstrained.costs) == {"size"}
     assert set(table.restricted({"width0": [1]}).costs) == {"size"}
+
+
+def test_a_space_keeps_the_costs_that_it_has_and_what_it_is() -> None:
+    class Own(SearchSpace):
+        pass
+
+    own = Own(WIDTHS.choices)
+    assert CostTable({}, {}).constrained(own) is own
+    assert type(CostTable({"loss": cost_of}, {}).constrained(own)) is Own
+    assert set(CostTable({"size": cost_of}, {}).constrained(PRICED).costs) == {"size", "loss"}
+
+
+def test_what_the_evaluator_reports_by_the_name_of_a_cost_is_not_taken_for_it() -> None:
+    def other_scale(trial: Trial) -> Outcome:
+        state, metrics = outcome(trial)
+        return state, {**metrics, "loss": 1000 * metrics["loss"]}
+
+    history, other = (
+        Simulation(RandomSearch(), PRICED, objectives=TWO, outcome=given).run(12).history
+        for given in (outcome, other_scale)
+    )
+    rng = np.random.default_rng
+    assert BayesianOptimization().propose(PRICED, history, rng(1)) == BayesianOptimization().propose(
+        PRICED, other, rng(1)
+    )

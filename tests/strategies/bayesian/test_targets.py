@@ -98,3 +98,24 @@ def test_less_is_better_of_an_objective_to_be_minimised() -> None:
         metrics = {"gain": float(value)} if state is DONE else {}
         history.update(Trial(trial.id, architecture, state, metrics, [(1, {"gain": float(report)})]))
     assert levels(history, history.finished, np.ones(1)).tolist() == [1, 0, 0]
+
+
+def test_a_stopped_trial_that_breaks_a_constraint_ranks_below_all_that_are_allowed() -> None:
+    history = History([Objective("gain")], [Constraint("memory", None, 4.0)])
+    trials = [(DONE, 0.5, 1.0), (DONE, 0.7, 3.0), (DONE, 0.9, 5.0), (STOPPED, 0.95, 10.0), (STOPPED, 0.6, 2.0)]
+    for architecture, (state, gain, memory) in zip(FLAT, trials, strict=False):
+        trial = Trial(len(history), architecture)
+        history.add(trial)
+        metrics = {"gain": gain, "memory": memory}
+        history.update(Trial(trial.id, architecture, state, metrics if state is DONE else {}, [(1, metrics)]))
+    found = levels(history, history.finished, np.ones(1)).tolist()
+    assert found[3] < found[2] < found[0] < found[4] < found[1]
+
+
+def test_the_last_report_with_the_objective_counts() -> None:
+    history = reported([(DONE, [1], 10.0), (DONE, [3], 30.0)], Objective("gain"))
+    trial = Trial(len(history), list(FLAT)[5])
+    history.add(trial)
+    reports = [(1, {"gain": 2.0}), (2, {"loss": 1.0})]
+    history.update(Trial(trial.id, trial.architecture, STOPPED, {}, reports))
+    assert levels(history, history.finished, np.ones(1)).tolist() == [0, 2, 1]
