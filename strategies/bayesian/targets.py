@@ -50,7 +50,8 @@ def levels(history: History, trials: Sequence[Trial], weights: Array) -> Array:
         history: of the trials.
         trials: completed and stopped ones.
         weights: of the objectives, shape (objectives,). Where only one is not 0, a trial that was stopped ranks where
-            it stood among the completed ones at the step where it was, see :func:`stood`; else as the worst.
+            it stood among the completed ones at the step where it was, see :func:`stood`; else as the worst. One whose
+            last report breaks a constraint ranks by that, as completed ones do.
     """
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
     broken = {trial.id: history.violation(trial) for trial in completed}
@@ -60,10 +61,19 @@ def levels(history: History, trials: Sequence[Trial], weights: Array) -> Array:
     (places,) = np.nonzero(weights)
     if len(places) == 1:
         stopped = [trial for trial in trials if trial.state is TrialState.STOPPED]
-        utilities |= stood(history.objectives[places[0]], stopped, feasible)
+        too_much = {trial.id: _broken_so_far(history, trial) for trial in stopped}
+        keys |= {number: (0, -violation) for number, violation in too_much.items() if violation}
+        kept = [trial for trial in stopped if not too_much[trial.id]]
+        utilities |= stood(history.objectives[places[0]], kept, feasible)
     keys |= {number: (1, utility) for number, utility in utilities.items()}
     number_of = {key: number for number, key in enumerate(sorted(set(keys.values())))}
     return np.array([float(number_of[keys[trial.id]]) if trial.id in keys else 0.0 for trial in trials])
+
+
+def _broken_so_far(history: History, trial: Trial) -> float:
+    """Return by how much a stopped trial's costs and last report break the constraints that they tell of."""
+    known = {**trial.costs, **(trial.reports[-1][1] if trial.reports else {})}
+    return sum(bounds.violation(known[bounds.name]) for bounds in history.constraints if bounds.name in known)
 
 
 def _utilities(history: History, trials: Sequence[Trial], weights: Array) -> list[float]:
