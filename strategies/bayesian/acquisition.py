@@ -18,7 +18,7 @@ NOTHING = -1e300  # of what promises nothing at all; -inf stands for rows that a
 TIE = 1e-8  # acquisitions no further apart are equal: rounding must not decide between them
 
 
-def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
+def log_expected_improvement(mean: Array, sd: Array, best: float | Array) -> Array:
     """Return the logarithm of the expected improvement of normal distributions over a value.
 
     The expected improvement is ``E max(f - best, 0)`` (Jones et al. 1998, "Efficient global optimization of expensive
@@ -26,9 +26,9 @@ def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
     Ament et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization", appendix A.
 
     Args:
-        mean: shape (n,).
-        sd: positive, shape (n,).
-        best: what is to be improved upon.
+        mean: shape (n,), or any that fits the others.
+        sd: positive, of the same shape.
+        best: what is to be improved upon, one value or several.
     """
     z = (mean - best) / sd
     found = np.empty_like(z)
