@@ -61,7 +61,13 @@ BAR = 30.0
 """Milliseconds that a sample of 800 x 1333 with its truth is to take on a thread at most."""
 WHOLE, MASKS = "sample, all together", "device: masks inside boxes"
 FILE = Path(__file__).parent / "results" / "loading" / "coco-sample.json"
-JITTER = {"scale_jitter": (0.5, 2.0), "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.05}
+JITTER: dict[str, Any] = {
+    "scale_jitter": (0.5, 2.0),
+    "brightness": 0.2,
+    "contrast": 0.2,
+    "saturation": 0.2,
+    "hue": 0.05,
+}
 JITTER_ALONE: dict[str, dict[str, Any]] = {
     "scale": {"scale_jitter": JITTER["scale_jitter"]},
     "brightness, contrast and saturation": dict.fromkeys(("brightness", "contrast", "saturation"), 0.2),
@@ -143,7 +149,7 @@ def decoding(dataset: CocoPanoptic) -> dict[str, Any]:
 
 def parts_of(dataset: CocoPanoptic, index: int) -> dict[str, Callable[[], object]]:
     """Return what is done for an image: by a loader, and then by the device, which here is the processor."""
-    plain, jittered = Transform(), Transform(**JITTER)  # type: ignore[arg-type]
+    plain, jittered = Transform(), Transform(**JITTER)
     sample, example = dataset[index], plain(dataset[index])
     batch = collate_labelled([example], DIVISOR, plain.normalization)
     (target,) = batch.targets
@@ -201,7 +207,7 @@ def loading_rates(dataset: CocoPanoptic, workers: list[int], batches: int) -> di
             ("training, every jitter", partial(training_batches, stop=batches + 1)),
             ("evaluation", evaluation_batches),
         ):
-            transform = Transform(**JITTER) if "jitter" in name else Transform()  # type: ignore[arg-type]
+            transform = Transform(**JITTER) if "jitter" in name else Transform()
             loader = made(many, transform, batch_size=BATCH, divisor=DIVISOR, workers=count)
             found[f"{name}, {count or 'no'} workers"] = per_second(loader, batches)
     return found

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Real
 from typing import Any, TypeAlias
 
 from autopanoptic.nas.costs.remembered import Remembered
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.space.space import Cost, SearchSpace
 from autopanoptic.nas.trials.objective import Constraint
 
-Cost: TypeAlias = Callable[[Architecture], float]
 Constraints: TypeAlias = Mapping[str, tuple[float | None, float | None]] | Sequence[Constraint]
 LOGGED = 20
 

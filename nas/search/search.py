@@ -11,7 +11,7 @@ from typing import Any, overload
 from autopanoptic.nas.budgets.schedule import Schedule, schedule_of
 from autopanoptic.nas.callbacks.base import Callback
 from autopanoptic.nas.callbacks.calls import Callbacks
-from autopanoptic.nas.costs.table import Constraints, Cost, CostTable
+from autopanoptic.nas.costs.table import Constraints, CostTable
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator, Metrics, evaluator_of
 from autopanoptic.nas.executors.base import Executor
@@ -30,7 +30,7 @@ from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
 from autopanoptic.nas.search.repeats import Repeats
 from autopanoptic.nas.space.architecture import Option
-from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.space.space import Cost, SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
 from autopanoptic.nas.stopping.racing import Racing
 from autopanoptic.nas.storage.folders import TrialFolders

@@ -13,6 +13,10 @@ OWN = ("passes", "warmup", "schedule", "milestones", "validate_every", "keep", "
 """Keys of the supernet's recipe that the training of one path before it does not take over: what goes with its length,
 and what one path alone cannot do."""
 
+FEW_TRIALS = 100
+"""Up to so many trials Bayesian optimization finds the front sooner than NSGA-II: on scenes with 40 trials, and on
+NAS-Bench-201; other data sets and spaces were not tried."""
+
 
 def with_strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the strategy and the cost that go with its space and with each other, where it gives none.
@@ -44,9 +48,6 @@ def _fitting(cost: Any, trials: Any) -> str:
     return "bayesian" if few and cost == "gflops" else "nsga2"
 
 
-FEW_TRIALS = 100
-"""Up to so many trials Bayesian optimization finds the front sooner than NSGA-II: on scenes with 40 trials, and on
-NAS-Bench-201; other data sets and spaces were not tried."""
 FINE_TUNED = 0.1
 """Share of the learning rate that a pretrained backbone learns with, where the optimizer's steps are of Adam's size."""
 

@@ -16,8 +16,7 @@ from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
-from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.objective import Constraint, Objective
+from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.pareto import hypervolume
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies import BayesianOptimization, RandomSearch
@@ -109,15 +108,6 @@ def test_proposals_depend_on_the_order_of_the_values_alone() -> None:
 
     plain, other = Simulation(small(), FLAT).run(30), Simulation(small(), FLAT, outcome=scaled).run(30)
     assert plain.architectures == other.architectures
-
-
-def history_of(trials: list[tuple[TrialState, dict[str, float]]], *objectives: Objective) -> History:
-    history = History(objectives, [Constraint("cost", None, 1.0)])
-    for architecture, (state, metrics) in zip(FLAT, trials, strict=False):
-        trial = Trial(len(history), architecture)
-        history.add(trial)
-        history.update(Trial(trial.id, architecture, state, metrics))
-    return history
 
 
 def test_weights_of_the_objectives_differ_from_proposal_to_proposal() -> None:
