@@ -70,10 +70,10 @@ class Problem:
 MIDDLE, SMALL = "middle", "small"
 FEW = "few"
 MANY = "many"
-NSGA2 = {"search.strategy": "nsga2"}
-"""By which the main job searched when the study began."""
+FORMER = {"search.strategy": "nsga2", "search.screened": 6, "search.screening_passes": 60, "search.finalists": 2}
+"""How the main job searched, and chose its answer, when the study began."""
 ELASTIC = Problem(
-    "scenes", "scenes, widths, depths and operators", changes=NSGA2,
+    "scenes", "scenes, widths, depths and operators", changes=FORMER,
     recipes=("uniform", "fair", "sandwich", "distillation"), spread=16, sizes=5, any_=2, budgets=(MIDDLE, SMALL),
     worth_seeds=8,
 )  # fmt: skip
@@ -136,7 +136,7 @@ class Study:
 def smoke(runs: Path) -> Study:
     """Return every part in minutes, of tiny scenes and networks that hardly learn."""
     quick: dict[str, Any] = {"alone_passes": 6, "alone_seeds": 2, "quick": True}
-    looked_at = {**NSGA2, "machine.evaluation_batch": 1}  # racing needs several batches, and there are 8 images
+    looked_at = {**FORMER, "machine.evaluation_batch": 1}  # racing needs several batches, and there are 8 images
     return Study(
         runs,
         (0, 1),

@@ -17,6 +17,9 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.results.fronts import HAND_MADE, SEARCHED, TOLERANCE, Fronts
 from autopanoptic.panoptic.search.evaluator import Validation
 
+APART = 0.1
+"""The share of their choices in which finalists differ: a search that homes in has many of one kind."""
+
 
 @dataclass(frozen=True)
 class Shortlist:
@@ -36,14 +39,29 @@ class Shortlist:
         return [one for one in self.candidates if one != sure][:count]
 
     def finalists(self, ranked: list[Architecture], count: int) -> list[Architecture]:
-        """Return what is trained: the first of a ranking; the last of several is the network made by hand.
+        """Return what is trained: the first of a ranking that are apart; the last of several is the one made by hand.
 
-        An answer has to beat that after training, too, not by its path alone.
+        An answer has to beat that after training, too, not by its path alone. Where fewer than `count` are a tenth of
+        their choices apart, the next of the ranking fill up.
         """
-        found = ranked[:count]
+        found = _apart(ranked, count)
         if count > 1 and self.by_hand is not None and self.by_hand not in found:
-            return [*ranked[: count - 1], self.by_hand]
+            return [*_apart(ranked, count - 1), self.by_hand]
         return found
+
+
+def _apart(ranked: list[Architecture], count: int) -> list[Architecture]:
+    found: list[Architecture] = []
+    for one in ranked:
+        if len(found) < count and all(_difference(one, other) >= APART for other in found):
+            found.append(one)
+    return list(dict.fromkeys([*found, *ranked]))[:count]
+
+
+def _difference(one: Architecture, other: Architecture) -> float:
+    """Return the share of the choices of either of two architectures in which they differ."""
+    labels = one.keys() | other.keys()
+    return sum(one.get(label) != other.get(label) for label in labels) / max(1, len(labels))
 
 
 def best_candidates(searched: Result, *, first: Architecture) -> Shortlist:

@@ -86,8 +86,8 @@ def test_a_row_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 def test_the_settings_of_seeds_are_one_problem_and_others_are_not() -> None:
     assert ELASTIC.digest != study.OPERATORS.digest
-    assert ELASTIC.digest != replace(ELASTIC, changes={**study.NSGA2, "retrain.passes": 181}).digest
-    assert ELASTIC.digest == replace(ELASTIC, changes={**study.NSGA2, "machine.workers": 3}).digest
+    assert ELASTIC.digest != replace(ELASTIC, changes={**study.FORMER, "retrain.passes": 181}).digest
+    assert ELASTIC.digest == replace(ELASTIC, changes={**study.FORMER, "machine.workers": 3}).digest
 
 
 def test_partial_rows_make_whole_comparisons_first() -> None:
@@ -164,7 +164,8 @@ def made_up(tmp_path: Path) -> Rows:
         found = {"seed": seed, "networks": within, "candidates": {"whole": 9 + seed, "own": 31}}
         rows.put(worth.row_name(ELASTIC, seed, own.OWN), {**found, "paths": {"searched": 30.0 + seed, "random": 31.0}})
         within["searched"] = {"pq": 55.0 + less, "gflops": 0.1}
-        rows.put(worth.row_name(ELASTIC, seed, own.BAYESIAN), {**found, "paths": {"searched": 35.0, "random": 31.0}})
+        for last in (own.BAYESIAN, own.FINALISTS):
+            rows.put(worth.row_name(ELASTIC, seed, last), {**found, "paths": {"searched": 35.0, "random": 31.0}})
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
@@ -241,6 +242,12 @@ def test_a_search_by_bayesian_optimization_is_told_and_tested(tmp_path: Path) ->
     # both remedies have the same p, 2 / 256, so the larger of four is corrected by 3
     assert "With Holm's correction for all 4 tests beside it so far, its p is 0.031." in text
     assert "Searched by Bayesian optimization minus by NSGA-II: +2.0 [+2.0, +2.0], of 8 seeds." in text
+
+
+def test_more_finalists_are_told_and_tested(tmp_path: Path) -> None:
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
+    assert "With Holm's correction for all 5 tests beside it so far, its p is 0.039." in text
+    assert "With three candidates minus with one: +0.0 [+0.0, +0.0], of 8 seeds." in text
 
 
 def test_the_family_is_read_between_its_two_nearest_members() -> None:

@@ -58,6 +58,7 @@ class LayerCosts:
         self._passes = Passes(supernet, inputs, formulas)
         self._weights = Weights(self._passes.meta.module)
         self._table: list[_Entries] | None = None
+        self._groups: list[_Group] = []
         self._asked = 0
 
     @property
@@ -76,22 +77,17 @@ class LayerCosts:
         """Return the FLOPs."""
         canonical = self._space.canonical(architecture)
         self._asked += 1
-        total, options = Fraction(0), dict(canonical)  # a Mapping of one's own is slow to look up in
-        whole = 0
-        for entries in self._entries():
-            key = entries.layer.key(options)
-            if key is not None:
-                known = entries.known.get(key)
-                if known is None:
-                    return self._filled(canonical)
-                flops = known[0] * entries.layer.elements(options)
-                if type(flops) is int:  # a Fraction is slow to add
-                    whole += flops
-                else:
-                    total += flops
         if self._asked <= COMPARED or self._asked & (self._asked - 1) == 0:  # a power of two
             return self._filled(canonical)
-        return int(whole + total) / 2 / self.unit
+        flops: int | Fraction = 0
+        options = dict(canonical)  # a Mapping of one's own is slow to look up in
+        self._entries()
+        for group in self._groups:
+            found = group.flops(options)
+            if found is None:
+                return self._filled(canonical)
+            flops += found
+        return int(flops) / 2 / self.unit
 
     def parameters(self, architecture: Mapping[str, Option]) -> float:
         """Return the number of parameters, as :class:`ParameterCount` without inputs; takes no forward pass."""
@@ -111,7 +107,7 @@ class LayerCosts:
             table = [_Entries(layer) for layer in found]
             for shown in passes:
                 _fill(table, shown.architecture, shown.seen)
-            self._table = table
+            self._table, self._groups = table, _grouped(table)
         return self._table
 
     def _filled(self, architecture: Architecture) -> float:
@@ -127,6 +123,39 @@ class _Entries:
 
     layer: RatedLayer
     known: dict[Key, tuple[int | Fraction, Architecture]] = field(default_factory=dict)
+
+
+class _Group:
+    """Layers whose FLOPs hang on the same choices: their sum is looked up by the options of these at once."""
+
+    def __init__(self, labels: tuple[str, ...], table: list[_Entries]) -> None:
+        self._labels, self._table = labels, table
+        self._known: dict[Key, int | Fraction] = {}
+
+    def flops(self, options: Mapping[str, Option]) -> int | Fraction | None:
+        """Return the sum in an architecture; None where a layer's rate is not known yet."""
+        key = tuple(map(options.get, self._labels))
+        known = self._known.get(key)
+        if known is None and (known := self._sum(options)) is not None:
+            self._known[key] = known
+        return known
+
+    def _sum(self, options: Mapping[str, Option]) -> int | Fraction | None:
+        total = Fraction(0)
+        for entries in self._table:
+            key = entries.layer.key(options)
+            if key is not None:
+                if key not in entries.known:
+                    return None
+                total += entries.known[key][0] * entries.layer.elements(options)
+        return total if total.denominator > 1 else int(total)  # a Fraction is slow to add
+
+
+def _grouped(table: Iterable[_Entries]) -> list[_Group]:
+    groups: dict[tuple[str, ...], list[_Entries]] = {}
+    for entries in table:
+        groups.setdefault(tuple(sorted(entries.layer.reads)), []).append(entries)
+    return [_Group(labels, group) for labels, group in groups.items()]
 
 
 def _fill(table: Iterable[_Entries], architecture: Architecture, seen: Mapping[str, Seen]) -> None:

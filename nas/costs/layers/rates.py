@@ -36,6 +36,11 @@ class RatedLayer(Layer):
         """The choices that decide its FLOPs: of its rate and of its own sizes."""
         return frozenset({*self.labels, *(choice.label for choice in own_sizes(self.module))})
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The choices that its FLOPs hang on, those that decide whether it is reached included."""
+        return frozenset({*self.labels, *self.sizes, *(label for place in self.places for label, _ in place)})
+
     def elements(self, options: Mapping[str, Option]) -> int:
         """Return the elements of its active weight in an architecture of which it is part."""
         key = tuple(options[label] for label in self.sizes)

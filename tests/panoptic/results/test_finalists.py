@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace
-from autopanoptic.panoptic.results.finalists import best_candidates, names_of, within_budget
+from autopanoptic.panoptic.results.finalists import Shortlist, best_candidates, names_of, within_budget
 from autopanoptic.panoptic.results.fronts import Fronts
 
 SPACE = SearchSpace([Choice("id", range(100))])
@@ -61,6 +61,20 @@ def test_the_last_of_several_is_the_network_made_by_hand() -> None:
     found = within_budget(FOUND, worse)
     assert found.finalists(found.candidates, 2) == [one(6), one(3)]
     assert found.finalists(found.candidates, 1) == [one(6)]
+
+
+def test_finalists_differ_in_a_tenth_of_their_choices_where_there_are_such() -> None:
+    def made(*options: int) -> Architecture:
+        return Architecture({f"choice {place}": option for place, option in enumerate(options)})
+
+    best, like_it, further = made(*[0] * 11), made(*[0] * 10, 1), made(*[0] * 9, 1, 1)
+    shorter = Architecture({f"choice {place}": 0 for place in range(9)})  # choices that are not made differ as well
+    ranked = [best, like_it, further, shorter]
+    assert Shortlist(ranked).finalists(ranked, 3) == [best, further, shorter]
+    assert Shortlist(ranked).finalists(ranked, 4) == [best, further, shorter, like_it]
+    assert Shortlist(ranked, by_hand=shorter).finalists(ranked, 2) == [best, shorter]
+    assert Shortlist(ranked, by_hand=like_it).finalists(ranked, 3) == [best, further, like_it]
+    assert Shortlist(ranked, by_hand=best).finalists(ranked, 2) == [best, further]
 
 
 def test_the_cheapest_alone_is_trained_where_none_keeps_the_budget() -> None:
