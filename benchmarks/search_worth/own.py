@@ -30,7 +30,7 @@ from benchmarks.search_worth.study import SMALL, Problem, Study
 from benchmarks.search_worth.worth import finished, jobs_at_small, require_run, row_name
 
 OWN, BAYESIAN, FINALISTS = "small-own-search", "small-bayesian", "small-finalists"
-"""The last parts of rows' names: searches by NSGA-II, by Bayesian optimization, and by the latter with more finalists."""
+"""The last parts of rows' names: searches by NSGA-II, by Bayesian optimization, and that with more finalists."""
 REMEDIES: dict[str, dict[str, Any]] = {
     OWN: {"search.strategy": "nsga2"},
     BAYESIAN: {"search.strategy": "bayesian"},

@@ -42,19 +42,21 @@ def devices_here(settings: Settings) -> int:
     return settings.machine.devices if found is None else found.local_world
 
 
-def hardware(settings: Settings, *, progress: bool, sharing: int = 1) -> Hardware:
+def hardware(settings: Settings, *, progress: bool, sharing: int = 1, splitting: int = 1) -> Hardware:
     """Return what a training runs on.
 
     Args:
         settings: Of the run.
         progress: Whether to tell the progress.
         sharing: How many processes share the paths of a step on a CPU, where none share its batches.
+        splitting: How many share its batches there, where none share its paths.
     """
     on_gpu, devices = device_of(settings).type == "cuda", devices_of(settings)
-    shares_paths = sharing > 1 and not on_gpu and devices == 1
+    alone = not on_gpu and devices == 1
+    shares_paths = sharing > 1 and alone
     return Hardware(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=sharing if shares_paths else devices,
+        devices=max(sharing, splitting) if alone else devices,
         share_paths=shares_paths,
         batch_size=settings.machine.batch_size,
         precision=settings.machine.precision,

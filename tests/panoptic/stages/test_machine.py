@@ -181,27 +181,33 @@ ALONE = {"largest": None, "sandwich": True}
 @pytest.mark.parametrize(
     ("changes", "devices"),
     [
-        ({}, [1, 2]),
-        (ALONE, [2]),
-        ({"largest": None, "random_paths": 1}, [1]),  # another path on every batch
-        ({**ALONE, "supernet.distillation": 0.5}, [1]),  # the largest path must be there before the others
-        ({**ALONE, "warmup": {"passes": 3}}, [1, 2]),
-        ({"warmup": {"passes": 3}}, [1, 1, 2]),
-        ({"search.space": "auto-panoptic"}, [1]),
-        ({**ALONE, "random_paths": 1, "machine.supernet_processes": 8}, [3]),  # a process without a path would wait
+        ({}, [(2, False), (2, True)]),
+        ({"largest.batch_size": 9}, [(1, False), (2, True)]),  # two processes could not have equal parts
+        ({"largest.batch_size": 6, "machine.supernet_processes": 4}, [(2, False), (2, True)]),
+        (ALONE, [(2, True)]),
+        ({"largest": None, "random_paths": 1}, [(1, False)]),  # another path on every batch
+        ({**ALONE, "supernet.distillation": 0.5}, [(1, False)]),  # the largest path must be there before the others
+        ({**ALONE, "warmup": {"passes": 3}}, [(2, False), (2, True)]),
+        ({"warmup": {"passes": 3}}, [(2, False), (2, False), (2, True)]),
+        ({"search.space": "auto-panoptic"}, [(1, False)]),
+        # a process without a path would wait
+        ({**ALONE, "random_paths": 1, "machine.supernet_processes": 8}, [(3, True)]),
     ],
 )
-def test_only_paths_of_one_step_are_shared(
-    changes: dict[str, Any], devices: list[int], datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_paths_of_one_step_or_the_batches_of_one_path_are_shared(
+    changes: dict[str, Any],
+    devices: list[tuple[int, bool]],
+    datasets: Datasets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of a batch of images each process would have its own batch-norm statistics."""
+    """Batches of other trainings are not: of a part of few images batch norms would have other statistics."""
     used: list[Hardware] = []
     monkeypatch.setattr(supernet, "train", lambda network, training, *args, **options: used.append(training.hardware))
     monkeypatch.setattr(supernet, "inflate", lambda *args: None)
     settings = load_config("scenes", {"machine.device": "cpu", **changes})
     supernet.train_supernet(settings, datasets, tmp_path, progress=False)
-    assert [machine.devices for machine in used] == devices
-    assert [machine.share_paths for machine in used] == [count > 1 for count in devices]
+    assert [(machine.devices, machine.share_paths) for machine in used] == devices
 
 
 def test_the_largest_of_the_family_goes_first_and_the_others_take_its_weights_over(
