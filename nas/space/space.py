@@ -17,6 +17,7 @@ from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
 from autopanoptic.nas.space.draws import Draws
 from autopanoptic.nas.space.encoding import OneHot
+from autopanoptic.nas.space.marks import mark_of
 from autopanoptic.nas.space.ordering import parents_first
 from autopanoptic.nas.space.restricted import KeptSymmetry, restricted_choices
 from autopanoptic.nas.space.size import Size, count_architectures
@@ -61,8 +62,7 @@ class SearchSpace:
         self.constraint = constraint
         self.costs: Mapping[str, Cost] = {}
         self._representative = canonical
-        self._mark = object()
-        """Stands in the architectures that the space has made; spaces that differ in their constraints share it."""
+        self._mark = mark_of(self.choices) if canonical is None else object()  # which constraints do not change
         # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
         self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
         self._children: dict[str, list[int]] = {}  # by place, ascending

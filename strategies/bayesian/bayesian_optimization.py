@@ -24,6 +24,7 @@ from autopanoptic.strategies.bayesian.gaussian_process import (
     fit,
 )
 from autopanoptic.strategies.bayesian.targets import data_of
+from autopanoptic.strategies.bayesian.threads import one_thread
 from autopanoptic.strategies.bayesian.whole_space import WHOLE, WholeSpace
 
 TRIALS = 500
@@ -96,8 +97,9 @@ class BayesianOptimization(BatchStrategy):
         """Return the candidate of the largest expected improvement, at random while too few trials have ended."""
         if self._knows_nothing(space, history):
             return unseen(space, history, rng)
-        aim = aim_of(space, history, rng)
-        found = self._best(space, history, self.acquisition(space, history, aim), [rng])
+        with one_thread():
+            aim = aim_of(space, history, rng)
+            found = self._best(space, history, self.acquisition(space, history, aim), [rng])
         if found or space.has_at_most(WHOLE):
             return found[0] if found else None
         return unseen(space, history, rng)
@@ -112,6 +114,10 @@ class BayesianOptimization(BatchStrategy):
         """
         if self._knows_nothing(space, history):
             return []
+        with one_thread():
+            return self._batch(space, history, rngs)
+
+    def _batch(self, space: SearchSpace, history: History, rngs: Sequence[np.random.Generator]) -> list[Architecture]:
         if len(history.objectives) == 1:
             aim = aim_of(space, history, rngs[0])
             return self._best(space, history, self.acquisition(space, history, aim), rngs)

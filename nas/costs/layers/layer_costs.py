@@ -126,7 +126,7 @@ class _Entries:
 
 
 class _Group:
-    """Layers whose FLOPs hang on the same choices: their sum is looked up by the options of these at once."""
+    """Layers whose FLOPs hang on the same few choices: their sum is looked up by the options of these at once."""
 
     def __init__(self, labels: tuple[str, ...], table: list[_Entries]) -> None:
         self._labels, self._table = labels, table
@@ -152,10 +152,12 @@ class _Group:
 
 
 def _grouped(table: Iterable[_Entries]) -> list[_Group]:
-    groups: dict[tuple[str, ...], list[_Entries]] = {}
-    for entries in table:
-        groups.setdefault(tuple(sorted(entries.layer.reads)), []).append(entries)
-    return [_Group(labels, group) for labels, group in groups.items()]
+    """Return the layers in groups, each with those that hang on all choices of the group or on some of them."""
+    groups: dict[frozenset[str], list[_Entries]] = {}
+    for entries in sorted(table, key=lambda one: -len(one.layer.reads)):
+        labels = entries.layer.reads
+        groups.setdefault(next((one for one in groups if labels <= one), labels), []).append(entries)
+    return [_Group(tuple(labels), group) for labels, group in groups.items()]
 
 
 def _fill(table: Iterable[_Entries], architecture: Architecture, seen: Mapping[str, Seen]) -> None:
