@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from autopanoptic.nas import Architecture
-from benchmarks.search_worth import cli, equal, own, page, plan, price, published, ranking, study, worth
+from benchmarks.search_worth import as_many, cli, equal, own, page, plan, price, published, ranking, study, worth
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
@@ -166,6 +166,8 @@ def made_up(tmp_path: Path) -> Rows:
         within["searched"] = {"pq": 55.0 + less, "gflops": 0.1}
         for last in (own.BAYESIAN, own.FINALISTS):
             rows.put(worth.row_name(ELASTIC, seed, last), {**found, "paths": {"searched": 35.0, "random": 31.0}})
+        drawn = {"seed": seed, "pq": 54.0, "gflops": 0.11, "searched": 55.0 + less, "difference": 1.0 + less}
+        rows.put(worth.row_name(ELASTIC, seed, as_many.AS_MANY), drawn)
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
@@ -248,6 +250,19 @@ def test_more_finalists_are_told_and_tested(tmp_path: Path) -> None:
     text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
     assert "With Holm's correction for all 5 tests beside it so far, its p is 0.039." in text
     assert "With three candidates minus with one: +0.0 [+0.0, +0.0], of 8 seeds." in text
+    assert "| 0 | 59.0 | 54.0 (0.110) |" in text
+    assert "minus the best of three random draws: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
+
+
+def test_random_draws_are_chosen_as_the_candidates_of_the_search_are() -> None:
+    space = SearchSpace([Choice(f"choice {place}", (0, 1)) for place in range(20)])
+    far, near, best = ({f"choice {place}": int(place < ones) for place in range(20)} for ones in (5, 1, 0))
+    values = {0: 3.0, 1: 2.0, 5: 1.0}
+    drawn = Search(
+        space, RandomSearch(), lambda one: {"pq": values[sum(map(int, one.values()))]}, objective="pq",
+        initial=[space.canonical(one) for one in (far, near, best)],
+    ).run(3, progress=False)  # fmt: skip
+    assert [dict(one) for one in as_many.chosen(drawn).values()] == [best, far, near]
 
 
 def test_the_family_is_read_between_its_two_nearest_members() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.search_worth.as_many import AS_MANY, EXPECTED_OF_AS_MANY
 from benchmarks.search_worth.equal import EQUAL
 from benchmarks.search_worth.own import (
     BAYESIAN,
@@ -195,6 +196,23 @@ def _more_finalists(study: Study, problem: Problem, rows: Rows, before: Sequence
     by_seed = {row["seed"]: row["networks"]["searched"]["pq"] for row in before}
     more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
     yield paragraph(f"With three candidates minus with one: {effect(more)}, of {more.pairs} seeds.")
+    yield from _as_many(_of_seeds(study, problem, rows, AS_MANY))
+
+
+def _as_many(known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not known:
+        return
+    yield paragraph(
+        "Of the random draws one was trained. So three of them, the best by their paths that are a tenth of their "
+        "choices apart, were trained likewise, and the best on nas_val was taken. "
+        f"{EXPECTED_OF_AS_MANY} PQ on val (GFLOPs):"
+    )
+    cells = ([str(row["seed"]), f"{row['searched']:.1f}", f"{row['pq']:.1f} ({row['gflops']:.3f})"] for row in known)
+    yield table(["seed", "searched", "best of three random draws"], cells)
+    one = paired([row["difference"] for row in known])
+    yield paragraph(
+        f"Searched minus the best of three random draws: {effect(one)}, p {p_of(one)}, of {one.pairs} seeds."
+    )
 
 
 def _remedied(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str]) -> Iterator[str]:
