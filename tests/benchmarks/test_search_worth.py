@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,14 +12,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from autopanoptic.nas import Architecture
+from autopanoptic.nas import Architecture, Choice, RandomSearch, Search, SearchSpace
 from benchmarks.search_worth import as_many, cli, equal, own, page, plan, price, published, ranking, study, worth
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
-from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.worth import differences
-from benchmarks.search_worth.statistics import holm, paired
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
 QUIET = Console(quiet=True)
@@ -259,7 +256,7 @@ def test_random_draws_are_chosen_as_the_candidates_of_the_search_are() -> None:
     far, near, best = ({f"choice {place}": int(place < ones) for place in range(20)} for ones in (5, 1, 0))
     values = {0: 3.0, 1: 2.0, 5: 1.0}
     drawn = Search(
-        space, RandomSearch(), lambda one: {"pq": values[sum(map(int, one.values()))]}, objective="pq",
+        space, RandomSearch(), lambda one: {"pq": values[sum(map(int, one.values()))]}, objectives="pq",
         initial=[space.canonical(one) for one in (far, near, best)],
     ).run(3, progress=False)  # fmt: skip
     assert [dict(one) for one in as_many.chosen(drawn).values()] == [best, far, near]
@@ -295,112 +292,3 @@ def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     written = page.write(STUDY, Rows(root / FOLDER), tmp_path).read_text()
     assert (root / "docs" / page.PAGE).read_text() == written
-
-
-def test_the_guide_and_the_readme_say_of_the_main_job_what_the_rows_do() -> None:
-    root = Path(__file__).resolve().parents[2]
-    rows = Rows(root / FOLDER)
-    found = [rows[worth.row_name(ELASTIC, seed, own.BAYESIAN)] for seed in range(8)]
-    before = [rows[worth.row_name(ELASTIC, seed, own.OWN)] for seed in range(8)]
-    guide, readme = (" ".join((root / name).read_text().split()) for name in ("docs/guide/panoptic.md", "README.md"))
-
-    def network(row: Mapping[str, Any], name: str) -> str:
-        return "{pq:.1f} ({gflops:.3f})".format(**row["networks"][name])
-
-    for row in found:
-        networks = " | ".join(network(row, name) for name in ("searched", "random", "hand-made"))
-        pairs = [row["differences"].get(name) for name in ("random", "hand-made")]
-        minus = " | ".join(
-            "the same" if pair is None else "{value:+.1f} [{low:.1f}, {high:.1f}]".format(**pair) for pair in pairs
-        )
-        front = f"{row['front_higher']['hand-made']} ({row['front_above']['hand-made']}) of {row['budgets']}"
-        assert f"| {row['seed']} | {networks} | {minus} | {front} |" in guide
-    by_hand, random = (
-        paired([row["networks"]["searched"]["pq"] - row["networks"][name]["pq"] for row in found])
-        for name in ("hand-made", "random")
-    )
-    share = sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in found) / 8
-    same = [row["seed"] for row in found if "hand-made" not in row["differences"]]
-    above = [row["seed"] for row in found if row["networks"]["searched"]["pq"] > row["networks"]["hand-made"]["pq"]]
-    assert (same, len(above)) == ([4, 6], 6)  # as both say
-    assert all(row["front_above"]["hand-made"] == 2 for row in found)
-    assert sum(row["front_higher"]["hand-made"] >= 2 for row in before) == 4  # "half of the seeds"
-    assert sum(row["differences"]["hand-made"]["low"] > 0 for row in found if row["seed"] not in same) == 4
-    assert sum(row["differences"]["random"]["low"] > 0 for row in found) == 4
-    assert sum(row["differences"]["random"]["high"] < 0 for row in found) == 1
-    assert f"it costs {share:.2f} of it on average: {worth_section.effect(by_hand).replace(' [', ' PQ [')}" in guide
-    assert f"p {by_hand.p:.3f} by the exact permutation test" in guide
-    assert f"by the same supernet it is {worth_section.effect(random)} (p {random.p:.3f})" in guide
-    assert by_hand.half is not None
-    low, high = by_hand.value - by_hand.half, by_hand.value + by_hand.half
-    assert f"by {by_hand.value:.1f} PQ on average (95% from {low:.1f} to {high:.1f})" in readme
-    assert f"at {share:.2f} of its cost" in readme
-    counts = [row["candidates"]["whole"] for row in found]
-    paths = [sum(row["paths"][name] for row in of) / 8 for of, name in ((before, "searched"), (found, "random"))]
-    assert f"has {paths[0]:.1f} PQ on `nas_val` on average, no more than the {paths[1]:.1f} of the best" in guide
-    assert f"it has {sum(row['paths']['searched'] for row in found) / 8:.1f}, and the front" in guide
-    cheaper = sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in before) / 8
-    assert f"in all eight seeds, at {cheaper:.2f} of its cost" in guide
-    assert all(row["networks"]["searched"]["pq"] > row["networks"]["hand-made"]["pq"] for row in before)
-    nsga2 = [row["networks"]["searched"]["pq"] for row in before]
-    more = paired([row["networks"]["searched"]["pq"] - other for row, other in zip(found, nsga2, strict=True)])
-    assert f"the answers have {worth_section.effect(more)} over those of NSGA-II" in guide
-    by_nsga2 = paired([row["networks"]["searched"]["pq"] - row["networks"]["hand-made"]["pq"] for row in before])
-    assert f"had {worth_section.effect(by_nsga2)} over the hand-made network" in guide
-    assert f"only {min(counts)} to {max(counts)} of the 40 candidates" in guide
-    gained = sum(row["networks"]["random"]["pq"] - row["networks"]["hand-made"]["pq"] for row in found) / 8
-    assert 0.45 < gained / by_hand.value < 0.58  # "about half"
-    whole = {budget: paired(list(of["hand-made"].values())) for budget, of in differences(STUDY, ELASTIC, rows).items()}
-    assert f"has {worth_section.effect(whole[SMALL])} over the hand-made network" in guide
-    adjusted = holm([whole[MIDDLE].p, whole[SMALL].p, by_nsga2.p, by_hand.p])[-1]
-    assert f"{adjusted:.3f} with Holm's correction" in guide
-    assert f"at twice the budget {worth_section.effect(whole[MIDDLE])}." in guide
-
-
-def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
-    root = Path(__file__).resolve().parents[2]
-    found = json.loads((root / "benchmarks" / "results" / "equal_cost" / "seed-7.json").read_text())
-    others = found["others"]
-    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
-    assert f"it had {found['hand_made']:.1f}, eleven others {others['mean']:.1f} on average" in guide
-    assert f"a deviation of {others['deviation']:.1f}, and the best {others['best']:.1f}." in guide
-    short = found["tau_short"]
-    assert f"tau {found['tau_path']:.2f}, trainings of 60 passes with {short['60']:.2f}" in guide
-    assert (
-        f"not at all ({short['20']:.2f}), and `nas_val` after whole trainings with {found['tau_nas_val']:.2f}" in guide
-    )
-    assert len(found["rows"]) == 12
-
-
-def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
-    root = Path(__file__).resolve().parents[2]
-    found = json.loads((root / "benchmarks" / "results" / "gpu" / "scenes-supernet.json").read_text())
-    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
-    runs = found["gpu"]["runs"]
-    alone, *many = ([one[part] for part in ("largest", "random") if part in one] for one in runs)
-    every = [rate for one in many for rate in one]
-    assert len(many) == 8
-    assert f"took {min(alone):.0f} to {max(alone):.0f} images/s on an H200" in guide
-    assert f"({found['cpu']['largest']:.0f} to {found['cpu']['random']:.0f}), and eight at once" in guide
-    assert f"with 16 cores, {min(every):.0f} to {max(every):.0f} each" in guide
-
-
-@pytest.mark.slow
-def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
-    runs, docs = tmp_path / "runs", tmp_path / "docs"
-    arguments = ["run", "--smoke", "--runs", str(runs)]
-    first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert "All rows are there." in first.output
-    rows = Rows(runs / "results")
-    jobs = plan.jobs(study.smoke(runs), QUIET)
-    assert not [name for one in jobs for name in one.missing(rows)]
-    again = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert again.output == "All rows are there.\n"
-    CliRunner().invoke(cli.app, ["page", "--smoke", "--runs", str(runs), "--docs", str(docs)], catch_exceptions=False)
-    text = (docs / page.PAGE).read_text()
-    assert "No row is there yet." not in text
-    assert "None: the study is whole." in text
-    raced, whole = (rows[price.search_name(kind, 0)] for kind in (price.RACED, price.FRONT))
-    assert whole["measured"] == 1.0
-    assert 0 < raced["measured"] <= 1
-    assert rows[price.TABLE]["largest_error"] < 1e-9

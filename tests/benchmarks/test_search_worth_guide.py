@@ -1,0 +1,145 @@
+"""What the guide and the README say of the main job's searches is what the study's rows have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search_worth import as_many, own, worth
+from benchmarks.search_worth.rows import FOLDER, Rows
+from benchmarks.search_worth.sections import worth as worth_section
+from benchmarks.search_worth.sections.worth import differences
+from benchmarks.search_worth.statistics import Paired, holm, paired
+from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
+
+STUDY = Study()
+WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
+
+
+def rows_of(last: str) -> list[dict[str, Any]]:
+    rows = Rows(Path(__file__).resolve().parents[2] / FOLDER)
+    return [rows[worth.row_name(ELASTIC, seed, last)] for seed in range(8)]
+
+
+def minus(one: list[dict[str, Any]], name: str) -> Paired:
+    return paired([row["networks"]["searched"]["pq"] - row["networks"][name]["pq"] for row in one])
+
+
+def share_of_budget(found: list[dict[str, Any]]) -> float:
+    return sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in found) / 8
+
+
+def read(name: str) -> str:
+    return " ".join((Path(__file__).resolve().parents[2] / name).read_text().split())
+
+
+def test_the_table_of_the_guide_is_that_of_the_rows() -> None:
+    guide = read("docs/guide/panoptic.md")
+    for row in rows_of(own.FINALISTS):
+        networks = " | ".join(
+            "{pq:.1f} ({gflops:.3f})".format(**row["networks"][name]) for name in ("searched", "random", "hand-made")
+        )
+        pairs = " | ".join(
+            "{value:+.1f} [{low:.1f}, {high:.1f}]".format(**row["differences"][name])
+            for name in ("random", "hand-made")
+        )
+        front = f"{row['front_higher']['hand-made']} ({row['front_above']['hand-made']}) of {row['budgets']}"
+        assert f"| {row['seed']} | {networks} | {pairs} | {front} |" in guide
+
+
+def test_the_guide_and_the_readme_say_of_the_answers_what_the_rows_do() -> None:
+    found, drawn = rows_of(own.FINALISTS), rows_of(as_many.AS_MANY)
+    guide, readme = read("docs/guide/panoptic.md"), read("README.md")
+    by_hand, random, effect = minus(found, "hand-made"), minus(found, "random"), worth_section.effect
+    for row in found:  # "in all eight seeds", of both
+        assert row["networks"]["searched"]["pq"] > max(row["networks"][name]["pq"] for name in ("random", "hand-made"))
+        assert row["front_above"]["hand-made"] == 2
+    beyond = {name: sum(row["differences"][name]["low"] > 0 for row in found) for name in ("hand-made", "random")}
+    assert f"better than the network made by hand, in {WORDS[beyond['hand-made']]} beyond the images" in guide
+    assert f"better in all eight, beyond the images in {WORDS[beyond['random']]}." in guide
+    share = share_of_budget(found)
+    assert f"costs {share:.2f} of it on average: {effect(by_hand).replace(' [', ' PQ [')}" in guide
+    assert f"p {by_hand.p:.3f} by the exact permutation test" in guide
+    assert f"by the same supernet it is {effect(random)} (p {random.p:.3f})" in guide
+    assert by_hand.half is not None
+    low, high = by_hand.value - by_hand.half, by_hand.value + by_hand.half
+    assert f"by {by_hand.value:.1f} PQ on average (95% from {low:.1f} to {high:.1f})" in readme
+    assert f"at {share:.2f} of its cost" in readme
+    as_often = paired([row["difference"] for row in drawn])
+    better = sum(row["difference"] > 0 for row in drawn)
+    assert f"is {effect(as_often)} above the best (p {as_often.p:.3f}), and better in {WORDS[better]} of eight" in guide
+
+
+def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
+    found, short, nsga2 = rows_of(own.FINALISTS), rows_of(own.BAYESIAN), rows_of(own.OWN)
+    guide, effect = read("docs/guide/panoptic.md"), worth_section.effect
+    counts = [row["candidates"]["whole"] for row in found]
+    assert f"only {min(counts)} to {max(counts)} of the 40 candidates" in guide
+    rows = Rows(Path(__file__).resolve().parents[2] / FOLDER)
+    whole = {budget: paired(list(of["hand-made"].values())) for budget, of in differences(STUDY, ELASTIC, rows).items()}
+    assert f"has {effect(whole[SMALL])} over the hand-made network" in guide
+    assert f"at twice the budget {effect(whole[MIDDLE])}." in guide
+    tests = [whole[MIDDLE], whole[SMALL], *(minus(of, "hand-made") for of in (nsga2, short, found))]
+    assert f"{holm([test.p for test in tests])[-1]:.3f} with Holm's correction" in guide
+
+    def over(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> str:
+        pq = ([row["networks"]["searched"]["pq"] for row in of] for of in (one, other))
+        return effect(paired([a - b for a, b in zip(*pq, strict=True)]))
+
+    assert f"Three whole trainings in that time have {over(found, short)} over that one." in guide
+    assert f"({over(short, nsga2)} over NSGA-II's, which had {effect(minus(nsga2, 'hand-made'))} over" in guide
+    assert f"the hand-made network at {share_of_budget(nsga2):.2f} of its cost)" in guide
+    paths = [sum(row["paths"][name] for row in of) / 8 for of, name in ((nsga2, "searched"), (found, "random"))]
+    assert f"has {paths[0]:.1f} PQ on `nas_val` on average, no more than the {paths[1]:.1f} of the best" in guide
+    assert f"it has {sum(row['paths']['searched'] for row in found) / 8:.1f}, and the front" in guide
+    assert sum(row["front_higher"]["hand-made"] >= 2 for row in nsga2) == 4  # "half of the seeds"
+
+
+def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "equal_cost" / "seed-7.json").read_text())
+    others = found["others"]
+    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
+    assert f"it had {found['hand_made']:.1f}, eleven others {others['mean']:.1f} on average" in guide
+    assert f"a deviation of {others['deviation']:.1f}, and the best {others['best']:.1f}." in guide
+    short = found["tau_short"]
+    assert f"tau {found['tau_path']:.2f}, trainings of 60 passes with {short['60']:.2f}" in guide
+    assert (
+        f"not at all ({short['20']:.2f}), and `nas_val` after whole trainings with {found['tau_nas_val']:.2f}" in guide
+    )
+    assert len(found["rows"]) == 12
+
+
+def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "gpu" / "scenes-supernet.json").read_text())
+    guide = " ".join((root / "docs" / "guide" / "panoptic.md").read_text().split())
+    runs = found["gpu"]["runs"]
+    alone, *many = ([one[part] for part in ("largest", "random") if part in one] for one in runs)
+    every = [rate for one in many for rate in one]
+    assert len(many) == 8
+    assert f"took {min(alone):.0f} to {max(alone):.0f} images/s on an H200" in guide
+    assert f"({found['cpu']['largest']:.0f} to {found['cpu']['random']:.0f}), and eight at once" in guide
+    assert f"with 16 cores, {min(every):.0f} to {max(every):.0f} each" in guide
+
+
+@pytest.mark.slow
+def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    arguments = ["run", "--smoke", "--runs", str(runs)]
+    first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert "All rows are there." in first.output
+    rows = Rows(runs / "results")
+    jobs = plan.jobs(study.smoke(runs), QUIET)
+    assert not [name for one in jobs for name in one.missing(rows)]
+    again = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert again.output == "All rows are there.\n"
+    CliRunner().invoke(cli.app, ["page", "--smoke", "--runs", str(runs), "--docs", str(docs)], catch_exceptions=False)
+    text = (docs / page.PAGE).read_text()
+    assert "No row is there yet." not in text
+    assert "None: the study is whole." in text
+    raced, whole = (rows[price.search_name(kind, 0)] for kind in (price.RACED, price.FRONT))
+    assert whole["measured"] == 1.0
+    assert 0 < raced["measured"] <= 1
+    assert rows[price.TABLE]["largest_error"] < 1e-9
