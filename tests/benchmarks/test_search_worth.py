@@ -292,3 +292,24 @@ def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     written = page.write(STUDY, Rows(root / FOLDER), tmp_path).read_text()
     assert (root / "docs" / page.PAGE).read_text() == written
+
+
+@pytest.mark.slow
+def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    arguments = ["run", "--smoke", "--runs", str(runs)]
+    first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert "All rows are there." in first.output
+    rows = Rows(runs / "results")
+    jobs = plan.jobs(study.smoke(runs), QUIET)
+    assert not [name for one in jobs for name in one.missing(rows)]
+    again = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert again.output == "All rows are there.\n"
+    CliRunner().invoke(cli.app, ["page", "--smoke", "--runs", str(runs), "--docs", str(docs)], catch_exceptions=False)
+    text = (docs / page.PAGE).read_text()
+    assert "No row is there yet." not in text
+    assert "None: the study is whole." in text
+    raced, whole = (rows[price.search_name(kind, 0)] for kind in (price.RACED, price.FRONT))
+    assert whole["measured"] == 1.0
+    assert 0 < raced["measured"] <= 1
+    assert rows[price.TABLE]["largest_error"] < 1e-9

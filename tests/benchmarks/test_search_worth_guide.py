@@ -122,24 +122,3 @@ def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
     assert f"took {min(alone):.0f} to {max(alone):.0f} images/s on an H200" in guide
     assert f"({found['cpu']['largest']:.0f} to {found['cpu']['random']:.0f}), and eight at once" in guide
     assert f"with 16 cores, {min(every):.0f} to {max(every):.0f} each" in guide
-
-
-@pytest.mark.slow
-def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
-    runs, docs = tmp_path / "runs", tmp_path / "docs"
-    arguments = ["run", "--smoke", "--runs", str(runs)]
-    first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert "All rows are there." in first.output
-    rows = Rows(runs / "results")
-    jobs = plan.jobs(study.smoke(runs), QUIET)
-    assert not [name for one in jobs for name in one.missing(rows)]
-    again = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert again.output == "All rows are there.\n"
-    CliRunner().invoke(cli.app, ["page", "--smoke", "--runs", str(runs), "--docs", str(docs)], catch_exceptions=False)
-    text = (docs / page.PAGE).read_text()
-    assert "No row is there yet." not in text
-    assert "None: the study is whole." in text
-    raced, whole = (rows[price.search_name(kind, 0)] for kind in (price.RACED, price.FRONT))
-    assert whole["measured"] == 1.0
-    assert 0 < raced["measured"] <= 1
-    assert rows[price.TABLE]["largest_error"] < 1e-9
