@@ -137,6 +137,7 @@ def test_an_image_of_another_size_is_resized(exported: Export, network: Path, da
         in_onnx.predict(torch.zeros(1, 3, 64, 64), [(64, 64)])
 
 
+@pytest.mark.slow
 def test_images_of_any_size_in_torch(saved: Callable[..., Path], tmp_path: Path) -> None:
     """Of a network without things, whose graph is small."""
     folder = saved(things=False)

@@ -183,7 +183,8 @@ def test_a_search_that_cannot_begin_is_refused_before_the_training(tmp_path: Pat
     assert load_config(tmp_path / "few" / SETTINGS) == SETTINGS_OF_TEST
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow  # benchmarks/pipeline_smoke.sh --short kills a run in each of its stages
+@pytest.mark.parametrize("workers", [2, 1])
 def test_a_kill_during_the_search_changes_nothing(
     finished: tuple[Path, dict[str, NetworkReport]], tmp_path: Path, workers: int
 ) -> None:
