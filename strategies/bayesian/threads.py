@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 
-def one_thread() -> AbstractContextManager[Any]:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Let BLAS compute on one thread in this process, until this is left.
 
     A model of some hundred trials is too small for several. They wait for each other in a loop, four times as long as
     one computes where workers keep the cores busy, which wait for their trials meanwhile. And what is proposed then
     depends on the number of cores in its last bits.
     """
-    return _controller().limit(limits=1, user_api="blas")
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
 @cache
