@@ -33,6 +33,13 @@ class Architecture(Mapping[str, Option]):
         self._canonical_of = canonical_of
         self._hash: int | None = None
 
+    @classmethod
+    def of_own(cls, options: dict[str, Option]) -> Architecture:
+        """Return the architecture of a dictionary that nobody else keeps, without copying it."""
+        found = cls.__new__(cls)
+        found._options, found._canonical_of, found._hash = options, None, None
+        return found
+
     def is_canonical_of(self, mark: object) -> bool:
         """Return whether a space with this mark has made the architecture, so that it need not check it again."""
         return self._canonical_of is mark

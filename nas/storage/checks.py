@@ -86,6 +86,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
 _WHERE_GIVEN: dict[str, _Field] = {
     "seconds": (_is_number, "a finite number"),
     **_BUDGET,
+    "kept": (_is_budget, "a whole number above 0"),
     "time": (_is_time, "a number of seconds since 1970 that a date can be made of"),
     "costs": (_are_numbers, "an object of finite numbers"),
     "evaluation": (_are_numbers, "an object of finite numbers"),

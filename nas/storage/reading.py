@@ -51,21 +51,26 @@ class Reading:
         for line in lines(self.path):
             if not line.endswith(b"\n") or self.length == self._end:
                 return
-            number = self.count + len(group) + 1
-            event = parsed(line, f"{self.path}, line {number}", remedy=_remedy(number - 1))
+            event = self._event(line, self.count + len(group) + 1)
             group.append((event, len(line)))
             if event.get(MORE) is not True:
-                yield from self._counted(group)
+                for one, length in group:
+                    self._take(one, length)
+                    yield one
                 group.clear()
 
-    def _counted(self, group: list[tuple[Event, int]]) -> Iterator[Event]:
-        for event, length in group:
-            self.count += 1
-            self.length += length
-            self.last = event
-            if self.first is None:
-                self.first = event
-            yield event
+    def _event(self, line: bytes, number: int) -> Event:
+        try:
+            return _decoded(line)
+        except _UnreadableError as problem:
+            raise JournalError(f"{self.path}, line {number} {problem} {_remedy(number - 1)}") from problem.__cause__
+
+    def _take(self, event: Event, length: int) -> None:
+        self.count += 1
+        self.length += length
+        self.last = event
+        if self.first is None:
+            self.first = event
 
     def header(self) -> Event | None:
         """Return the first event alone; None where there is none."""
@@ -112,12 +117,31 @@ def parsed(line: bytes, where: str, remedy: str) -> Event:
         JournalError: when it holds none.
     """
     try:
-        event = _DECODER.decode(line.decode())
+        return _decoded(line)
+    except _UnreadableError as problem:
+        raise JournalError(f"{where} {problem} {remedy}") from problem.__cause__
+
+
+class _UnreadableError(Exception):
+    """Says what is wrong with a line, as the end of a sentence that begins with its place."""
+
+
+def _decoded(line: bytes) -> Event:
+    try:
+        event = _value(line.decode())
     except (ValueError, RecursionError) as error:
-        raise JournalError(f"{where} is not JSON ({error}). {remedy}") from error
+        raise _UnreadableError(f"is not JSON ({error}).") from error
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise JournalError(f"{where} is not an event of a search: {short(event)}. {remedy}")
+        raise _UnreadableError(f"is not an event of a search: {short(event)}.")
     return event
+
+
+def _value(text: str) -> Any:
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return _DECODER.decode(text)  # which takes blanks before it, and says what is wrong
+    return value if text[end:] == "\n" else _DECODER.decode(text)
 
 
 def _no_number(text: str) -> NoReturn:
