@@ -98,7 +98,7 @@ def opened(
     """
     header = definition.header()
     history = History(definition.objectives, definition.costs.constraints)
-    reading = reading_of(journal)
+    reading = reading_of(journal, definition.space)
     known = None if reading is None else reading.header()
     if reading is not None and known is not None:
         parametrised = {

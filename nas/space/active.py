@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from autopanoptic.nas.space.architecture import Option
+from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 
 
@@ -20,22 +20,24 @@ class ActiveOptions:
     def __init__(self, choices: Sequence[Choice]) -> None:
         self._choices = choices
         self._own = {choice.label: {option: option for option in choice.options} for choice in choices}
+        self._labels = tuple(self._own)
         self._all_active = not any(choice.conditions for choice in choices)
 
-    def __call__(self, values: Mapping[str, Option]) -> dict[str, Option]:
-        """Return them by label.
+    def __call__(self, values: Mapping[str, Option]) -> Architecture:
+        """Return their architecture.
 
         Raises:
             ValueError: names an unknown label, a missing choice or an unknown option.
         """
         if self._all_active and len(values) == len(self._own):
             try:
-                return {label: own[values[label]] for label, own in self._own.items()}
+                options = tuple([own[values[label]] for label, own in self._own.items()])
             except (KeyError, TypeError):
                 return self._checked(values)  # which says what is wrong
+            return Architecture.packed(self._labels, options, zip(self._labels, options, strict=True))
         return self._checked(values)
 
-    def _checked(self, values: Mapping[str, Option]) -> dict[str, Option]:
+    def _checked(self, values: Mapping[str, Option]) -> Architecture:
         options: dict[str, Option] = {}
         for choice, (label, own) in zip(self._choices, self._own.items(), strict=True):
             if choice.conditions and not choice.active(options):
@@ -50,4 +52,4 @@ class ActiveOptions:
             unknown = [label for label in values if label not in self._own]
             if unknown:
                 raise ValueError(f"The space has no choice {unknown[0]!r}; it has {[c.label for c in self._choices]}.")
-        return options
+        return Architecture.of_own(options)

@@ -180,7 +180,7 @@ class SearchSpace:
         Raises:
             ValueError: names an unknown label, a missing choice or an unknown option.
         """
-        return Architecture.of_own(self._active(values))
+        return self._active(values)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Return an accepted architecture whose every choice is drawn by its weights, uniformly where it has none.

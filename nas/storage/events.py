@@ -10,7 +10,7 @@ from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.checks import check_fields
 from autopanoptic.nas.storage.cycles import no_search_for_cycles
 from autopanoptic.nas.storage.errors import JournalError
-from autopanoptic.nas.storage.reading import short
+from autopanoptic.nas.storage.reading import plain, short
 from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.evaluations import Evaluation
 from autopanoptic.nas.trials.history import History
@@ -129,7 +129,7 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
     if trial is None:
         return
     if event["event"] == "asked":
-        history.add(trial)
+        history.add(trial, checked=True)
     elif event["event"] == "reopened":
         history.reopen(trial.id)
     elif event["event"] == "promoted":
@@ -137,7 +137,7 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
     elif event["event"] == "annotated":
         history.annotate(trial)
     else:
-        history.update(trial)
+        history.update(trial, checked=True)
 
 
 def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
@@ -161,7 +161,7 @@ def replay(
 
     Args:
         history: is changed.
-        events: as they stand in the file, one a line.
+        events: as they stand in the file, one a line, or of a :class:`Reading` in that space.
         space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
         see: is shown each event, once the history has it.
 
@@ -175,7 +175,7 @@ def replay(
                 see(event)
             except MISFITS as problem:
                 raise JournalError(
-                    f"Line {number} of the journal, {short(dict(event))}, does not fit what stands before it "
+                    f"Line {number} of the journal, {short(plain(event))}, does not fit what stands before it "
                     f"({said(problem)}). Restore the file, or keep what can be read by `autopanoptic journal repair`."
                 ) from problem
 
@@ -196,7 +196,7 @@ def checked_event(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, 
         ValueError: when a field is missing or of another type, or an architecture is not one of the space.
     """
     check_fields(event)
-    if event["event"] != "asked":
+    if event["event"] != "asked" or type(event["architecture"]) is Architecture:
         return event
     return {**event, "architecture": space.without_inactive(event["architecture"])}
 

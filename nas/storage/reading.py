@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.storage.asked import AskedLines
 from autopanoptic.nas.storage.errors import JournalError
 
 Event: TypeAlias = dict[str, Any]
@@ -24,6 +27,8 @@ class Reading:
     Args:
         path: the file.
         end: how many bytes of it are read; all by default.
+        space: of the search. Where it is known, an event that begins a trial may have its architecture as an
+            :class:`Architecture` of this space, which need not be checked again.
 
     Attributes:
         first: the first event so far, None before there is one.
@@ -35,9 +40,10 @@ class Reading:
     line that holds no event.
     """
 
-    def __init__(self, path: Path, end: int | None = None) -> None:
+    def __init__(self, path: Path, end: int | None = None, space: SearchSpace | None = None) -> None:
         self.path = path
         self._end = end
+        self._asked = None if space is None else AskedLines(space, _DECODER)
         self._start()
 
     def _start(self) -> None:
@@ -52,6 +58,10 @@ class Reading:
             if not line.endswith(b"\n") or self.length == self._end:
                 return
             event = self._event(line, self.count + len(group) + 1)
+            if not group and MORE not in event:
+                self._take(event, len(line))
+                yield event
+                continue
             group.append((event, len(line)))
             if event.get(MORE) is not True:
                 for one, length in group:
@@ -61,7 +71,7 @@ class Reading:
 
     def _event(self, line: bytes, number: int) -> Event:
         try:
-            return _decoded(line)
+            return _decoded(line, self._asked)
         except _UnreadableError as problem:
             raise JournalError(f"{self.path}, line {number} {problem} {_remedy(number - 1)}") from problem.__cause__
 
@@ -126,9 +136,10 @@ class _UnreadableError(Exception):
     """Says what is wrong with a line, as the end of a sentence that begins with its place."""
 
 
-def _decoded(line: bytes) -> Event:
+def _decoded(line: bytes, asked: AskedLines | None = None) -> Event:
     try:
-        event = _value(line.decode())
+        text = line.decode()
+        event = (asked and asked.event(text)) or _value(text)
     except (ValueError, RecursionError) as error:
         raise _UnreadableError(f"is not JSON ({error}).") from error
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
@@ -149,6 +160,12 @@ def _no_number(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
+def plain(event: Mapping[str, Any]) -> Event:
+    """Return an event as it stands in a file."""
+    options = event.get("architecture")
+    return {**event, "architecture": options.to_json()} if isinstance(options, Architecture) else dict(event)
 
 
 def short(value: Any) -> str:

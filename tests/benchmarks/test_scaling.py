@@ -89,7 +89,9 @@ def test_the_page_has_a_table_of_every_part(tmp_path: Path) -> None:
     parts = {
         "beyond": [beyond],
         "batches": [{"strategy": "Evolution(population=64)", "told": 256, "batch": 64, "one_ms": 2.0, "batch_ms": 9.0}],
-        "real": [{"executor": "Ray alone", "workers": 8, "trials": 400, "busy": 0.8, "idle_ms": 25.0, "driver_ms": 1.5}],
+        "real": [
+            {"executor": "Ray alone", "workers": 8, "trials": 400, "busy": 0.8, "idle_ms": 25.0, "driver_ms": 1.5}
+        ],
     }
     (tmp_path / "delays.json").write_text(json.dumps({"source": "a log", "delays": 3, "quantiles": [1]}))
     for name, rows in parts.items():

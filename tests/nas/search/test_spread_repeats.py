@@ -59,9 +59,8 @@ def test_the_best_are_evaluated_again_with_seeds_of_their_own() -> None:
         assert trial.metrics == trial.rungs[-1].metrics
         assert trial.seconds == pytest.approx(sum(one.seconds for one in trial.evaluations))
     counts = [trial.reached for trial in history]
-    assert [counts.count(1), counts.count(2), counts.count(4)] == [8, 4, 4]
-    first = sorted((trial.rungs[0].metrics["value"] for trial in history), reverse=True)
-    assert min(t.rungs[0].metrics["value"] for t in history if t.reached > 1) >= first[10]
+    assert (len(counts), counts.count(1)) == (16, 8), "of 16 half go on"
+    assert counts.count(4) >= 4, "of these half, or more, as ASHA decides before all have come"
     assert result.best.reached == 4
     assert set(result.best.standard_errors) == {"value"}
 
