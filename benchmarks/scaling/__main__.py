@@ -1,8 +1,8 @@
 """Measures how far one driver goes, and writes ``docs/scaling.md``.
 
-Run as ``python -m benchmarks.scaling [--only overhead utilisation batches real beyond]``; half an hour or so on a core. Results
-go into ``benchmarks/results/scaling``; ``--page`` writes the page alone. ``--log FILE`` takes the delays of the
-simulation from a journal, or from a table of NAS-Bench-201 (``.npz``), and keeps their quantiles.
+Run as ``python -m benchmarks.scaling [--only overhead utilisation batches real beyond]``; half an hour or so on
+a core. Results go into ``benchmarks/results/scaling``; ``--page`` writes the page alone. ``--log FILE`` takes the
+delays of the simulation from a journal, or from a table of NAS-Bench-201 (``.npz``), and keeps their quantiles.
 """
 
 from __future__ import annotations

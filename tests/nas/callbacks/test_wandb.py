@@ -148,6 +148,7 @@ def test_the_real_one_takes_it(made: Made, tmp_path: Path) -> None:
         assert wandb.run is None, "the run of an evaluator stays its own"
         (new,) = set((tmp_path / "wandb").glob("offline-run-*/run-*.wandb")) - found.keys()
         found[new] = search
+    wandb.teardown()  # W&B's own process has written all then
     for path, search in found.items():
         offline = Offline(path)
         assert (offline.project, offline.config["note"], offline.config["seed"]) == ("mine", 1, "3")
