@@ -27,6 +27,8 @@ class Architecture(Mapping[str, Option]):
 
     # A search may hold hundreds of thousands of them.
     __slots__ = ("_canonical_of", "_hash", "_labels", "_options", "_packed")
+    _labels: tuple[str, ...]
+    _packed: tuple[Option, ...]
 
     def __init__(self, options: Mapping[str, Option], canonical_of: object = None) -> None:
         self._options = dict(options)
@@ -59,8 +61,7 @@ class Architecture(Mapping[str, Option]):
     def __getattr__(self, name: str) -> Any:
         if name != "_options":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._options = options = dict(zip(self._labels, self._packed, strict=True))
-        del self._labels, self._packed
+        self._options = options = dict(zip(self._labels, self._packed, strict=True))  # in two threads the same
         return options
 
     def is_canonical_of(self, mark: object) -> bool:
