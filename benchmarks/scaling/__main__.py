@@ -1,8 +1,8 @@
 """Measures how far one driver goes, and writes ``docs/scaling.md``.
 
-Run as ``python -m benchmarks.scaling [--only overhead utilisation real beyond]``; half an hour or so on a core. Results
-go into ``benchmarks/results/scaling``; ``--page`` writes the page alone. ``--log FILE`` takes the delays of the
-simulation from a journal, or from a table of NAS-Bench-201 (``.npz``), and keeps their quantiles.
+Run as ``python -m benchmarks.scaling [--only overhead utilisation batches real beyond]``; half an hour or so on
+a core. Results go into ``benchmarks/results/scaling``; ``--page`` writes the page alone. ``--log FILE`` takes the
+delays of the simulation from a journal, or from a table of NAS-Bench-201 (``.npz``), and keeps their quantiles.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.scaling.batches import ask_times, strategies
 from benchmarks.scaling.beyond import (
     MEANS,
     delays_of_journal,
@@ -23,12 +24,13 @@ from benchmarks.scaling.beyond import (
     write_quantiles,
 )
 from benchmarks.scaling.overhead import contestants, measure
+from benchmarks.scaling.real import in_processes, on_ray
 from benchmarks.scaling.report import write_page
-from benchmarks.scaling.utilisation import cases, simulate, sleep_in_workers, uniform
+from benchmarks.scaling.utilisation import cases, simulate, uniform
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "scaling"
-REAL_WORKERS = 8
+REAL_WORKERS, REAL_TRIALS = 8, 400
 
 
 def overhead(trials: int) -> Iterator[dict[str, Any]]:
@@ -43,11 +45,16 @@ def utilisation(trials: int) -> Iterator[dict[str, Any]]:
         yield simulate(case, "wall" if case.journal == "synced" else "processor", uniform(case))
 
 
+def batches(trials: int) -> Iterator[dict[str, Any]]:
+    """Yield what proposals take one by one, and many at once."""
+    yield from map(ask_times, strategies())
+
+
 def real(trials: int) -> Iterator[dict[str, Any]]:
     """Yield how busy workers are that exist."""
-    yield sleep_in_workers("ProcessExecutor", REAL_WORKERS, 400)
+    yield in_processes(REAL_WORKERS, REAL_TRIALS)
     if find_spec("ray"):
-        yield sleep_in_workers("RayExecutor", REAL_WORKERS, 400)
+        yield from on_ray(REAL_WORKERS, REAL_TRIALS)
 
 
 def beyond(trials: int) -> Iterator[dict[str, Any]]:
@@ -60,6 +67,7 @@ def beyond(trials: int) -> Iterator[dict[str, Any]]:
 PARTS: dict[str, Callable[[int], Iterator[dict[str, Any]]]] = {
     "overhead": overhead,
     "utilisation": utilisation,
+    "batches": batches,
     "real": real,
     "beyond": beyond,
 }

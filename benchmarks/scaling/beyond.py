@@ -14,8 +14,9 @@ from autopanoptic.nas import RegularizedEvolution, Result
 from benchmarks.scaling.utilisation import Case, simulate
 
 QUANTILES = 101
-TRIALS_A_WORKER = 4
-MEANS = (0.3, 1.0, 3.0, 10.0, 100.0)
+TRIALS_A_WORKER = 20
+"""So many that the beginning, where all wait for a first trial, and the end lie in the tenths that do not count."""
+MEANS = (0.3, 1.0, 3.0, 10.0)
 """Seconds of a mean evaluation."""
 
 
@@ -37,15 +38,18 @@ def write_quantiles(delays: Sequence[float], source: str, path: Path) -> None:
     path.write_text(json.dumps({"source": source, "delays": len(delays), "quantiles": values}) + "\n")
 
 
-def simulate_many(quantiles: Sequence[float], mean: float, workers: int = 4096) -> dict[str, Any]:
+def simulate_many(
+    quantiles: Sequence[float], mean: float, workers: int = 4096, a_worker: int = TRIALS_A_WORKER
+) -> dict[str, Any]:
     """Run an evolution with so many workers, and return how busy they were.
 
     Args:
         quantiles: of the delays, evenly spaced.
         mean: seconds that an evaluation takes on average; the delays are scaled to it.
         workers: how many.
+        a_worker: trials for each, on average.
     """
-    rng, trials = random.Random(0), workers * TRIALS_A_WORKER
+    rng, trials = random.Random(0), workers * a_worker
     drawn = np.interp([rng.random() for _ in range(trials)], np.linspace(0, 1, len(quantiles)), quantiles)
     durations = (drawn * mean / np.mean(drawn)).tolist()
     case = Case(workers, RegularizedEvolution(1000, 50), mean, trials, "written")

@@ -30,16 +30,22 @@ driver's time is the wall's: it waits for the disk once for all results that hav
 GENERATIONS = """`Evolution`, `NSGA2` and `PathPriority`'s answers wait for whole generations, as their papers have
 them: at a generation's end workers wait for its slowest trial, whatever the driver does. Take a population of several
 times the workers, or `RegularizedEvolution`, which never waits."""
+BATCHES = """## Many proposals at once
+
+`ask(k)` after {told} trials: milliseconds of the processor for one proposal and for {batch} at once, without a journal.
+`BayesianOptimization` learns its model once for a batch; the others have no model, and propose one after another."""
 REAL = """## Real workers
 
 Trials that sleep for a tenth of a second in real workers on this machine; idle is the mean time between two trials of a
-worker."""
+worker. The last row has no line of this library in its loop: the same tasks, on the same Ray, are given to actors of
+their own, each the next one as soon as `ray.wait` says that it is free. What it takes is Ray's; what `RayExecutor`
+takes beyond it is ours. Ray's own start is not counted."""
 BEYOND = """## Where a single driver ends
 
 {workers:,} simulated workers; delays are drawn from a log ({source};
-{delays:,} delays), scaled to a mean. "keeps busy" is how many workers the driver could serve without a pause. All
-workers begin at once and have a few trials each, of very different lengths, so that at the end most wait for the last
-ones: "busy" is well below 100% for that alone, whatever the driver does. What
+{delays:,} delays), scaled to a mean. "keeps busy" is how many workers the driver could serve without a pause. Each
+worker has {each} trials on average, and the first and the last tenth of the search, where workers wait for a first
+trial or have had their last, do not count. What
 would come then: several drivers, each with a search and a seed of its own, whose journals warm-start each other
 (`warm_start`); or several trials at a time for a worker."""
 COMMANDS = """```bash
@@ -62,9 +68,13 @@ def write_page(results: Path, page: Path) -> None:
     for name in measured:
         words, rows_of, after = SECTIONS[name]
         rows = found[name]["rows"]
-        parts += [words.format(workers=rows[0].get("workers"), **found["delays"]), rows_of(rows)]
+        parts += [words.format(**{**rows[0], "each": _each(rows[0]), **found.get("delays", {})}), rows_of(rows)]
         parts += [LOAD.format(**found[name]["machine"]), *after]
     page.write_text("\n\n".join([*parts, COMMANDS]) + "\n")
+
+
+def _each(row: dict[str, Any]) -> int:
+    return int(row.get("trials", 0)) // int(row.get("workers", 1))
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -112,12 +122,28 @@ def _population(strategy: str) -> str:
     return next((f", {one.replace('=', ' ')}" for one in inside if one.startswith("population")), "")
 
 
+def _batches(rows: list[dict[str, Any]]) -> str:
+    return table(
+        "strategy|one, ms|batch, ms|batch, ms a proposal|batch / one",
+        (
+            (
+                f"`{row['strategy'].split('(')[0]}`" + _population(row["strategy"]),
+                f"{row['one_ms']:.2f}",
+                f"{row['batch_ms']:.2f}",
+                f"{row['batch_ms'] / row['batch']:.2f}",
+                f"{row['batch_ms'] / row['one_ms']:.1f}",
+            )
+            for row in rows
+        ),
+    )
+
+
 def _real(rows: list[dict[str, Any]]) -> str:
     return table(
         "executor|workers|trials|busy|idle, ms a trial|driver, ms of the processor a trial",
         (
             (
-                f"`{row['executor']}`",
+                f"`{row['executor']}`" if row["executor"].isidentifier() else row["executor"],
                 f"{row['workers']}",
                 f"{row['trials']:,}",
                 f"{row['busy']:.1%}",
@@ -147,6 +173,7 @@ def _beyond(rows: list[dict[str, Any]]) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[list[dict[str, Any]]], str], list[str]]] = {
     "overhead": (OVERHEAD, _overhead, []),
     "utilisation": (UTILISATION, _utilisation, [GENERATIONS]),
+    "batches": (BATCHES, _batches, []),
     "real": (REAL, _real, []),
     "beyond": (BEYOND, _beyond, []),
 }

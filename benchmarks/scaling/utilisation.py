@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +17,11 @@ from autopanoptic.nas import (
     BayesianOptimization,
     Choice,
     Evolution,
-    ProcessExecutor,
-    RandomSearch,
-    RayExecutor,
     RegularizedEvolution,
     Search,
     SearchSpace,
     Strategy,
 )
-from autopanoptic.nas.executors.base import Executor
 from benchmarks.scaling.simulated import SimulatedExecutor, busy_share
 
 SPACE = SearchSpace([Choice(f"c{index}", range(10)) for index in range(49)])
@@ -100,42 +95,4 @@ def simulate(case: Case, clock: str, durations: Sequence[float]) -> dict[str, An
         "clock": clock,
         "busy": busy_share(executor.intervals, case.workers),
         "ms_a_trial": seconds / case.trials * 1e3,
-    }
-
-
-def sleeps(architecture: Architecture) -> dict[str, float]:
-    """Take a tenth of a second, and say when."""
-    begun = time.monotonic()
-    time.sleep(0.1)
-    return {"value": score(architecture), "begun": begun, "ended": time.monotonic()}
-
-
-EXECUTORS: dict[str, Callable[[int], Executor]] = {
-    "ProcessExecutor": ProcessExecutor,
-    "RayExecutor": lambda workers: RayExecutor(workers=workers, resources={"num_cpus": 0.1}),
-}
-
-
-def sleep_in_workers(name: str, workers: int, trials: int) -> dict[str, Any]:
-    """Run trials of a tenth of a second in real workers, and return how busy they were.
-
-    Args:
-        name: of the executor.
-        workers: how many; they sleep, so there may be more than processors.
-        trials: of the search.
-    """
-    work = time.process_time()
-    search = Search(SPACE, RandomSearch(), sleeps, executor=EXECUTORS[name](workers))
-    history = search.run(trials, progress=False).history
-    work = time.process_time() - work
-    intervals = [(trial.metrics["begun"], trial.metrics["ended"]) for trial in history]
-    gaps = 0.1 * (1 / (busy := busy_share(intervals, workers)) - 1)
-    return {
-        "executor": name,
-        "workers": workers,
-        "trials": trials,
-        "busy": busy,
-        "idle_ms": gaps * 1e3,
-        "driver_ms": work / trials * 1e3,
-        "median_ms": statistics.median(end - begin for begin, end in intervals) * 1e3,
     }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from autopanoptic.nas.journals.salvage import salvaged
 from autopanoptic.nas.results.described import described
+from autopanoptic.nas.search.repeats import keeps_evaluations
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.errors import JournalError
 from autopanoptic.nas.storage.events import MISFITS, apply, checked_event, said
@@ -54,7 +55,7 @@ class Mending:
         self._numbers: dict[int, int] = {}  # of trials here, by those in the file
         self._shift = 0
         self._line = 0
-        self._intact = False
+        self._intact = self._keeps = False
         self._last: Event | None = None
 
     def lines(self) -> Iterator[bytes]:
@@ -135,7 +136,9 @@ class Mending:
             apply(self.history, reopened)
             yield reopened
         if self._lacks_promotion(numbered):
+            kept = len(self.history[numbered["trial"]].evaluations) if self._keeps else 0
             promoted = {"event": "promoted", "trial": numbered["trial"], "budget": numbered["budget"]}
+            promoted |= {"kept": kept} if kept else {}
             self._say(f"shows that trial {numbered['trial']}, which was paused, went on: a record of that is put in")
             apply(self.history, promoted)
             yield promoted
@@ -146,6 +149,7 @@ class Mending:
         if self._line > 1:
             raise JournalError(self._no_description())
         self._space, self.history = described(self._path, event)
+        self._keeps = keeps_evaluations(event)
 
     def _no_description(self) -> str:
         return (

@@ -66,8 +66,8 @@ class Result:
         """
         if not Path(path).exists():
             raise FileNotFoundError(f"There is no journal {path}.")
-        reading = Reading(Path(path))
-        space, history = described(path, reading.header())
+        space, history = described(path, Reading(Path(path)).header())
+        reading = Reading(Path(path), space=space)
         replay(history, reading, space)
         return cls(space, history, end_of(reading.last))
 

@@ -103,10 +103,12 @@ class Desk:
         if found is None:
             return None
         self._attempts.start_anew(found.trial_id)
-        return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget)
+        kept = len(self._history[found.trial_id].evaluations) if self._definition.repeats.schedule else 0
+        others = {"kept": kept} if kept else {}
+        return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget, **others)
 
     def _promotion(self, *, last: bool) -> Promotion | None:
-        schedule = self._definition.budget
+        schedule = self._definition.schedule
         return None if schedule is None else schedule.promotion(self._history, last=last)
 
     def _new_one(self) -> Trial | None:
@@ -118,7 +120,7 @@ class Desk:
         return self._ledger.record_asked([architecture], [self._budget_of(number)])[0]
 
     def _budget_of(self, number: int) -> Budget | None:
-        schedule = self._definition.budget
+        schedule = self._definition.schedule
         return None if schedule is None else Budget(0, schedule.first(number))
 
     def ask_batch(self, count: int) -> list[Trial]:
@@ -238,7 +240,7 @@ class Desk:
         return self._record_result(trial, found, seconds, evaluation=metrics)
 
     def _record_result(self, trial: Trial, metrics: dict[str, float], seconds: float, **others: Any) -> Trial:
-        schedule = self._definition.budget
+        schedule = self._definition.schedule
         values = {"metrics": metrics, "seconds": seconds, **others}
         if schedule is None or trial.budget is None:
             return self._ledger.record_trial("completed", trial.id, **values)
@@ -264,6 +266,8 @@ class Desk:
 
     def _from_the_start(self, trial: Trial, location: Path | None) -> Budget | None:
         """Return a trial's budget, which begins at 0 where the folder with what the trial had trained was removed."""
+        if self._definition.repeats.schedule is not None:
+            return None  # its budgets are evaluations, of which the evaluator makes one at a time
         budget, folders = trial.budget, self._folders
         if budget is None or not budget.start or folders is None or location is None:
             return budget
@@ -288,7 +292,7 @@ class Desk:
 
 def _view_of(definition: Definition) -> View | None:
     """Return what shows the strategy a search whose trials have different budgets; None where all have the same."""
-    schedule = definition.budget
+    schedule = definition.schedule
     if schedule is None or isinstance(schedule, FixedBudget):
         return None
     enough = schedule.enough

@@ -36,6 +36,11 @@ class Definition:
     budget: Schedule | None = None
     repeats: Repeats = field(default_factory=Repeats)
 
+    @property
+    def schedule(self) -> Schedule | None:
+        """What decides which trial goes on: of the budgets, or of the repeats."""
+        return self.repeats.schedule or self.budget
+
     def header(self) -> dict[str, Any]:
         """Return what a new journal begins with, but for the initial architectures."""
         return {
@@ -50,7 +55,7 @@ class Definition:
             "seed": self.seed,
             "stopper": repr(self.stopper),
             "schedule": None if self.budget is None else repr(self.budget),
-            "repeats": None if self.repeats == Repeats() else repr(self.repeats),
+            "repeats": self.repeats.described(),
         }
 
 
@@ -93,13 +98,14 @@ def opened(
     """
     header = definition.header()
     history = History(definition.objectives, definition.costs.constraints)
-    reading = reading_of(journal)
+    reading = reading_of(journal, definition.space)
     known = None if reading is None else reading.header()
     if reading is not None and known is not None:
         parametrised = {
             "strategy": definition.strategy,
             "stopper": definition.stopper,
             "schedule": definition.budget,
+            "repeats": definition.repeats.schedule,
         }
         check_header(reading.path, known, header, parametrised)
         replay(history, reading, definition.space, see)

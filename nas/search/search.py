@@ -28,7 +28,7 @@ from autopanoptic.nas.search.limits import Limits, require_seconds, require_whol
 from autopanoptic.nas.search.loop import Loop
 from autopanoptic.nas.search.opening import Definition, opened
 from autopanoptic.nas.search.parts import check_parts
-from autopanoptic.nas.search.repeats import Repeats
+from autopanoptic.nas.search.repeats import repeats_of
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.space import Cost, SearchSpace
 from autopanoptic.nas.stopping.base import Stopper
@@ -74,10 +74,12 @@ class Search:
             alone, the largest that enough trials have reached; the result ranks the trials of the largest budget.
         repeats: how many evaluations of its architecture a trial has (with each of its budgets), one after another and
             with different seeds, ``context.seed``. Its metrics are their means, :attr:`Trial.standard_errors` says how
-            uncertain these are, and each is written down when it has ended.
+            uncertain these are, and each is written down when it has ended. Or a schedule whose budgets are numbers of
+            evaluations, such as ``ASHA(8, reduction=2)``: it spreads them over the trials, of which those that are
+            among the best after 1, 2 and 4 go on.
         repeat_race: ends the evaluations of a trial early, with the means of those that it has, once it cannot be among
-            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are. It does not say which
-            trial is evaluated next: a trial's evaluations follow each other, and one that has ended gets no more.
+            the best any more: ``Racing(steps=repeats, min_chunks=2)``, whose chunks they are. A trial's evaluations
+            follow each other then, and one that has ended gets no more.
         folder: where each trial has a folder of its own, ``context.folder``, for checkpoints and other files. Workers
             must see it under the same path, so on several machines it lies on a disk that they share.
         keep_best: of how many of the best trials the folders stay beside those of the front; the folders of other
@@ -118,7 +120,7 @@ class Search:
         ordered: bool = False,
         stopper: Stopper | None = None,
         budget: Schedule | int | None = None,
-        repeats: int = 1,
+        repeats: int | Schedule = 1,
         repeat_race: Racing | None = None,
         folder: str | Path | None = None,
         keep_best: int | None = None,
@@ -141,7 +143,7 @@ class Search:
         self.ordered = ordered
         self.stopper = stopper
         self.budget = schedule_of(budget)
-        self.repeats = Repeats(repeats, repeat_race)
+        self.repeats = repeats_of(repeats, repeat_race, budget)
         self.retries = require_whole("retries", retries)
         require_seconds("trial_seconds", trial_seconds)
         self.trial_seconds = trial_seconds
@@ -156,7 +158,7 @@ class Search:
         found = opened(definition, journal, initial, self._attempts.see)
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
         self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
-        keepers = keepers_of(self.folders, keep_best, self.budget)
+        keepers = keepers_of(self.folders, keep_best, definition.schedule)
         self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks, first=keepers))
         self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 
@@ -340,7 +342,7 @@ class Search:
         if self.evaluator is None:
             raise ValueError("run() needs an evaluator; this search was made without one, for ask() and tell().")
         limits = Limits(trials, seconds, grace, self.trial_seconds)
-        warn_of_too_few(self.strategy, self.budget, self.space, trials)
+        warn_of_too_few(self.strategy, self.repeats.schedule or self.budget, self.space, trials)
         if progress is None and self._ledger.callbacks.show_progress:
             progress = False
         self._ended = None

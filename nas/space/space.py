@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from autopanoptic.nas.space.active import ActiveOptions
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import CHILD_ATTEMPTS, SAMPLE_ATTEMPTS, InfeasibleError, SpaceConstraint
@@ -62,9 +63,9 @@ class SearchSpace:
         self.constraint = constraint
         self.costs: Mapping[str, Cost] = {}
         self._representative = canonical
-        self._mark = mark_of(self.choices) if canonical is None else object()  # which constraints do not change
-        # Maps to the space's own object, because 1, 1.0 and True are equal but are written differently.
-        self._options = {choice.label: {option: option for option in choice.options} for choice in self.choices}
+        self._mark = mark_of(self.choices) if canonical is None else object()
+        """Stands in the architectures that the space has made; spaces that differ in their constraints share it."""
+        self._active = ActiveOptions(self.choices)
         self._children: dict[str, list[int]] = {}  # by place, ascending
         for index, choice in enumerate(self.choices):
             for parent in dict.fromkeys(parent for parent, _ in choice.conditions):
@@ -180,21 +181,7 @@ class SearchSpace:
         Raises:
             ValueError: names an unknown label, a missing choice or an unknown option.
         """
-        options: dict[str, Option] = {}
-        for choice, (label, known) in zip(self.choices, self._options.items(), strict=True):
-            if choice.conditions and not choice.active(options):
-                continue
-            if label not in values:
-                raise ValueError(f"The architecture lacks choice {label!r}, one of {list(choice.options)}.")
-            option = values[label]
-            if option not in known:
-                raise ValueError(f"Choice {label!r} has no option {option!r}; it has {list(choice.options)}.")
-            options[label] = known[option]
-        if len(options) < len(values):
-            unknown = [label for label in values if label not in self._options]
-            if unknown:
-                raise ValueError(f"The space has no choice {unknown[0]!r}; it has {[c.label for c in self.choices]}.")
-        return Architecture(options)
+        return self._active(values)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Return an accepted architecture whose every choice is drawn by its weights, uniformly where it has none.

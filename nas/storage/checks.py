@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.reading import short
 
 EARLIEST, LATEST = -62_000_000_000, 253_000_000_000
@@ -18,14 +19,13 @@ def check_fields(event: Mapping[str, Any]) -> None:
     Raises:
         ValueError: names the first field that is missing or of another type, with its value.
     """
-    for name, (is_right, right) in _FIELDS.get(event["event"], {}).items():
+    needed, known = _OF_KIND.get(event["event"], _OF_OTHERS)
+    for name in needed:
         if name not in event:
-            raise ValueError(f"{name!r} is missing; it is {right}.")
-        if not is_right(event[name]):
-            raise ValueError(f"{name!r} is {right}, not {short(event[name])}.")
+            raise ValueError(f"{name!r} is missing; it is {known[name][1]}.")
     for name, value in event.items():
-        if name in _WHERE_GIVEN and not _WHERE_GIVEN[name][0](value):
-            raise ValueError(f"{name!r} is {_WHERE_GIVEN[name][1]}, not {short(value)}.")
+        if name in known and not known[name][0](value):
+            raise ValueError(f"{name!r} is {known[name][1]}, not {short(value)}.")
 
 
 def _is_whole(value: Any) -> bool:
@@ -52,6 +52,10 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _is_architecture(value: Any) -> bool:
+    return type(value) is Architecture or isinstance(value, dict)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -69,7 +73,7 @@ _TRIAL: dict[str, _Field] = {"trial": (_is_whole, "the number of a trial")}
 _METRICS: dict[str, _Field] = {"metrics": (_are_numbers, "an object of finite numbers")}
 _BUDGET: dict[str, _Field] = {"budget": (_is_budget, "a whole number above 0")}
 _FIELDS: dict[str, dict[str, _Field]] = {
-    "asked": {**_TRIAL, "architecture": (_is_object, "an object")},
+    "asked": {**_TRIAL, "architecture": (_is_architecture, "an object")},
     "reported": {**_TRIAL, **_METRICS, "step": (_is_whole, "a whole number")},
     "restarted": _TRIAL,
     "reopened": _TRIAL,
@@ -86,6 +90,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
 _WHERE_GIVEN: dict[str, _Field] = {
     "seconds": (_is_number, "a finite number"),
     **_BUDGET,
+    "kept": (_is_budget, "a whole number above 0"),
     "time": (_is_time, "a number of seconds since 1970 that a date can be made of"),
     "costs": (_are_numbers, "an object of finite numbers"),
     "evaluation": (_are_numbers, "an object of finite numbers"),
@@ -93,3 +98,6 @@ _WHERE_GIVEN: dict[str, _Field] = {
     "reason": (_is_text_or_none, "a text"),
     "trials": (_are_whole, "a list of numbers of trials"),
 }
+_OF_OTHERS: tuple[tuple[str, ...], dict[str, _Field]] = ((), _WHERE_GIVEN)
+_OF_KIND = {kind: (tuple(fields), {**_WHERE_GIVEN, **fields}) for kind, fields in _FIELDS.items()}
+"""Of each kind of event, what it must have, and what each field is that it may have."""

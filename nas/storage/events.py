@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.checks import check_fields
+from autopanoptic.nas.storage.cycles import no_search_for_cycles
 from autopanoptic.nas.storage.errors import JournalError
-from autopanoptic.nas.storage.reading import short
+from autopanoptic.nas.storage.reading import plain, short
 from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.evaluations import Evaluation
 from autopanoptic.nas.trials.history import History
@@ -22,6 +22,7 @@ from autopanoptic.nas.trials.trial import (
     measured,
     promoted,
     reports_of,
+    with_changes,
 )
 
 INFORMING = frozenset({"search", "died", "attempt_failed", "interrupted", "ended"})
@@ -35,8 +36,9 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     for those before it was last paused), ``evaluated`` (trial, metrics, seconds; one of several evaluations, behind
     which the next begins), ``annotated`` (trial, attributes; whatever its state), ``completed`` (trial, metrics,
     seconds, its budget, and the last evaluation where the metrics are the means of several), ``paused`` (the same,
-    with a budget that is not the largest), ``promoted`` (trial, budget; one that was paused runs again), ``failed``
-    (trial, error, seconds), ``stopped`` (trial, seconds), ``reopened`` (trial; one that failed runs again).
+    with a budget that is not the largest), ``promoted`` (trial, budget, and how many of its evaluations are kept, if
+    any; one that was paused runs again), ``failed`` (trial, error, seconds), ``stopped`` (trial, seconds),
+    ``reopened`` (trial; one that failed runs again).
     Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
     (trial, error; it is tried again), ``interrupted`` (trials) and ``ended`` (reason).
 
@@ -69,7 +71,7 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
 def _asked(event: Mapping[str, Any]) -> Trial:
     """Return the trial that an event ``asked`` begins."""
     options = event["architecture"]
-    architecture = options if isinstance(options, Architecture) else Architecture(options)
+    architecture = options if type(options) is Architecture else Architecture(options)
     return Trial(event["trial"], architecture, budget=Budget(0, event["budget"]) if "budget" in event else None)
 
 
@@ -83,18 +85,18 @@ def _changed(trial: Trial, event: Mapping[str, Any]) -> Trial:
         _check_names(trial, event["metrics"])
         return evaluated(trial, Evaluation(event["metrics"], seconds))
     if kind == "annotated":
-        return replace(trial, attributes={**trial.attributes, **event["attributes"]})
+        return with_changes(trial, attributes={**trial.attributes, **event["attributes"]})
     if kind == "promoted":
-        return promoted(trial, event["budget"])
+        return promoted(trial, event["budget"], event.get("kept", 0))
     if kind == "reported":
         reports = reports_of(trial.reports).followed_by(event["step"], event["metrics"])
-        return replace(trial, reports=reports, costs=event.get("costs", trial.costs))
+        return with_changes(trial, reports=reports, costs=event.get("costs", trial.costs))
     if kind in ("restarted", "reopened"):
         return begun_again(trial)
     if kind == "failed":
-        return replace(trial, state=TrialState.FAILED, error=event["error"], seconds=trial.seconds + seconds)
+        return with_changes(trial, state=TrialState.FAILED, error=event["error"], seconds=trial.seconds + seconds)
     if kind == "stopped":
-        return replace(trial, state=TrialState.STOPPED, seconds=trial.seconds + seconds)
+        return with_changes(trial, state=TrialState.STOPPED, seconds=trial.seconds + seconds)
     raise JournalError(f"Unknown event {kind!r}; it was written by a newer release.")
 
 
@@ -127,7 +129,7 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
     if trial is None:
         return
     if event["event"] == "asked":
-        history.add(trial)
+        history.add(trial, checked=True)
     elif event["event"] == "reopened":
         history.reopen(trial.id)
     elif event["event"] == "promoted":
@@ -135,7 +137,7 @@ def enter(history: History, event: Mapping[str, Any], trial: Trial | None) -> No
     elif event["event"] == "annotated":
         history.annotate(trial)
     else:
-        history.update(trial)
+        history.update(trial, checked=True)
 
 
 def apply(history: History, event: Mapping[str, Any]) -> Trial | None:
@@ -159,22 +161,23 @@ def replay(
 
     Args:
         history: is changed.
-        events: as they stand in the file, one a line.
+        events: as they stand in the file, one a line, or of a :class:`Reading` in that space.
         space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
         see: is shown each event, once the history has it.
 
     Raises:
         JournalError: names the first event that does not fit those before it, with its line.
     """
-    for number, event in enumerate(events, 1):
-        try:
-            apply(history, checked_event(event, space))
-            see(event)
-        except MISFITS as problem:
-            raise JournalError(
-                f"Line {number} of the journal, {short(dict(event))}, does not fit what stands before it "
-                f"({said(problem)}). Restore the file, or keep what can be read by `autopanoptic journal repair`."
-            ) from problem
+    with no_search_for_cycles():
+        for number, event in enumerate(events, 1):
+            try:
+                apply(history, checked_event(event, space))
+                see(event)
+            except MISFITS as problem:
+                raise JournalError(
+                    f"Line {number} of the journal, {short(plain(event))}, does not fit what stands before it "
+                    f"({said(problem)}). Restore the file, or keep what can be read by `autopanoptic journal repair`."
+                ) from problem
 
 
 MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -193,7 +196,7 @@ def checked_event(event: Mapping[str, Any], space: SearchSpace) -> Mapping[str, 
         ValueError: when a field is missing or of another type, or an architecture is not one of the space.
     """
     check_fields(event)
-    if event["event"] != "asked":
+    if event["event"] != "asked" or type(event["architecture"]) is Architecture:
         return event
     return {**event, "architecture": space.without_inactive(event["architecture"])}
 

@@ -10,9 +10,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.storage.errors import JournalError as JournalError
 from autopanoptic.nas.storage.lock import FileLock, LockedError
-from autopanoptic.nas.storage.reading import MORE, Event, Reading, parsed
+from autopanoptic.nas.storage.reading import MORE, Event, Reading, parsed, plain
 
 
 class Journal:
@@ -44,7 +45,8 @@ class Journal:
         self._lock = FileLock(Path(f"{self.path}.lock"))
         self._file: FileIO | None = None
         self._gathers = self._owes = False  # waits for the disk are put off; there is one to be made up for
-        self.count, self.last, self._length = read.count, read.last, read.length
+        self.count, self._length = read.count, read.length
+        self.last = None if read.last is None else plain(read.last)
 
     def __enter__(self) -> Journal:
         return self
@@ -52,9 +54,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def reading(self) -> Reading:
-        """Return the events, to be read from the file one by one."""
-        return Reading(self.path, self._length)
+    def reading(self, space: SearchSpace | None = None) -> Reading:
+        """Return the events, to be read from the file one by one; faster where the space of the search is known."""
+        return Reading(self.path, self._length, space)
 
     @property
     def events(self) -> list[Event]:
@@ -189,11 +191,11 @@ class Journal:
                 self._lock.release()
 
 
-def reading_of(journal: str | Path | Journal | None) -> Reading | None:
+def reading_of(journal: str | Path | Journal | None, space: SearchSpace | None = None) -> Reading | None:
     """Return the events of a journal, to be read from its file one by one; None where there is no journal."""
     if journal is None:
         return None
-    return journal.reading() if isinstance(journal, Journal) else Reading(Path(journal).absolute())
+    return journal.reading(space) if isinstance(journal, Journal) else Reading(Path(journal).absolute(), space=space)
 
 
 def _has_more(line: bytes) -> bool:

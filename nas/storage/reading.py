@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from autopanoptic.nas.space.architecture import Architecture
+from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.storage.asked import AskedLines
 from autopanoptic.nas.storage.errors import JournalError
 
 Event: TypeAlias = dict[str, Any]
@@ -24,6 +27,8 @@ class Reading:
     Args:
         path: the file.
         end: how many bytes of it are read; all by default.
+        space: of the search. Where it is known, an event that begins a trial may have its architecture as an
+            :class:`Architecture` of this space, which need not be checked again.
 
     Attributes:
         first: the first event so far, None before there is one.
@@ -35,9 +40,10 @@ class Reading:
     line that holds no event.
     """
 
-    def __init__(self, path: Path, end: int | None = None) -> None:
+    def __init__(self, path: Path, end: int | None = None, space: SearchSpace | None = None) -> None:
         self.path = path
         self._end = end
+        self._asked = None if space is None else AskedLines(space, _DECODER)
         self._start()
 
     def _start(self) -> None:
@@ -51,21 +57,30 @@ class Reading:
         for line in lines(self.path):
             if not line.endswith(b"\n") or self.length == self._end:
                 return
-            number = self.count + len(group) + 1
-            event = parsed(line, f"{self.path}, line {number}", remedy=_remedy(number - 1))
+            event = self._event(line, self.count + len(group) + 1)
+            if not group and MORE not in event:
+                self._take(event, len(line))
+                yield event
+                continue
             group.append((event, len(line)))
             if event.get(MORE) is not True:
-                yield from self._counted(group)
+                for one, length in group:
+                    self._take(one, length)
+                    yield one
                 group.clear()
 
-    def _counted(self, group: list[tuple[Event, int]]) -> Iterator[Event]:
-        for event, length in group:
-            self.count += 1
-            self.length += length
-            self.last = event
-            if self.first is None:
-                self.first = event
-            yield event
+    def _event(self, line: bytes, number: int) -> Event:
+        try:
+            return _decoded(line, self._asked)
+        except _UnreadableError as problem:
+            raise JournalError(f"{self.path}, line {number} {problem} {_remedy(number - 1)}") from problem.__cause__
+
+    def _take(self, event: Event, length: int) -> None:
+        self.count += 1
+        self.length += length
+        self.last = event
+        if self.first is None:
+            self.first = event
 
     def header(self) -> Event | None:
         """Return the first event alone; None where there is none."""
@@ -112,12 +127,32 @@ def parsed(line: bytes, where: str, remedy: str) -> Event:
         JournalError: when it holds none.
     """
     try:
-        event = _DECODER.decode(line.decode())
+        return _decoded(line)
+    except _UnreadableError as problem:
+        raise JournalError(f"{where} {problem} {remedy}") from problem.__cause__
+
+
+class _UnreadableError(Exception):
+    """Says what is wrong with a line, as the end of a sentence that begins with its place."""
+
+
+def _decoded(line: bytes, asked: AskedLines | None = None) -> Event:
+    try:
+        text = line.decode()
+        event = (asked and asked.event(text)) or _value(text)
     except (ValueError, RecursionError) as error:
-        raise JournalError(f"{where} is not JSON ({error}). {remedy}") from error
+        raise _UnreadableError(f"is not JSON ({error}).") from error
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise JournalError(f"{where} is not an event of a search: {short(event)}. {remedy}")
+        raise _UnreadableError(f"is not an event of a search: {short(event)}.")
     return event
+
+
+def _value(text: str) -> Any:
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return _DECODER.decode(text)  # which takes blanks before it, and says what is wrong
+    return value if text[end:] == "\n" else _DECODER.decode(text)
 
 
 def _no_number(text: str) -> NoReturn:
@@ -125,6 +160,12 @@ def _no_number(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
+def plain(event: Mapping[str, Any]) -> Event:
+    """Return an event as it stands in a file."""
+    options = event.get("architecture")
+    return {**event, "architecture": options.to_json()} if isinstance(options, Architecture) else dict(event)
 
 
 def short(value: Any) -> str:

@@ -203,13 +203,18 @@ class History(Sequence[Trial]):
         if trial.architecture in self._of:
             raise ValueError(f"Trial {self._of[trial.architecture]} has this architecture already: {trial}.")
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: Trial, *, checked: bool = False) -> None:
         """Append a running trial.
+
+        Args:
+            trial: whose number is the next.
+            checked: that :meth:`check_add` has let it pass.
 
         Raises:
             ValueError: when its id is not the next number, or its architecture has a trial already.
         """
-        self.check_add(trial)
+        if not checked:
+            self.check_add(trial)
         self._trials.append(trial)
         self._of[trial.architecture] = trial.id
         self._running[trial.id] = None
@@ -224,14 +229,19 @@ class History(Sequence[Trial]):
         if trial.state in (TrialState.COMPLETED, TrialState.PAUSED):
             self._check_metrics(trial)
 
-    def update(self, trial: Trial) -> None:
+    def update(self, trial: Trial, *, checked: bool = False) -> None:
         """Replace a running trial by its later state.
+
+        Args:
+            trial: as it is now.
+            checked: that :meth:`check_update` has let it pass.
 
         Raises:
             ValueError: when the trial is not running, has another architecture now, or is completed or paused without
                 a finite value of every objective and constraint.
         """
-        self.check_update(trial)
+        if not checked:
+            self.check_update(trial)
         self._trials[trial.id] = trial
         if trial.state is TrialState.RUNNING:
             return

@@ -28,7 +28,9 @@ class Reports(Sequence[PartialResult]):
 
     def followed_by(self, step: int, metrics: Mapping[str, float]) -> Reports:
         """Return these reports and one more. Only one thread at a time may call it."""
-        shared = self._shared if len(self._shared) == self._length else self._shared[: self._length]
+        # Beginnings without reports are shared by trials that have nothing in common.
+        can_grow = self._length and len(self._shared) == self._length
+        shared = self._shared if can_grow else self._shared[: self._length]
         shared.append((step, metrics))
         longer = Reports()
         longer._shared, longer._length = shared, self._length + 1
@@ -61,3 +63,7 @@ class Reports(Sequence[PartialResult]):
 
     def __reduce__(self) -> tuple[type[Reports], tuple[tuple[PartialResult, ...]]]:
         return type(self), (tuple(self),)
+
+
+NO_REPORTS = Reports()
+"""What every trial begins with."""

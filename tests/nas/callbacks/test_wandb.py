@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -140,7 +141,61 @@ def test_without_wandb_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_real_one_takes_it(made: Made, tmp_path: Path) -> None:
     import wandb
 
+    found: dict[Path, Search] = {}
     for trials in (4, 6):
-        made(WandbCallback(mode="offline", dir=str(tmp_path))).run(trials)
+        search = made(WandbCallback("mine", mode="offline", dir=str(tmp_path), config={"note": 1}))
+        search.run(trials, title="first")
         assert wandb.run is None, "the run of an evaluator stays its own"
-    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
+        (new,) = set((tmp_path / "wandb").glob("offline-run-*/run-*.wandb")) - found.keys()
+        found[new] = search
+    wandb.teardown()  # W&B's own process has written all then
+    for path, search in found.items():
+        offline = Offline(path)
+        assert (offline.project, offline.config["note"], offline.config["seed"]) == ("mine", 1, "3")
+        rows = [row for row in offline.rows if "trial/state" in row]
+        assert [row["trials/ended"] for row in rows] == list(range(1, len(search.history) + 1))
+        for row, trial in zip(rows, search.history.finished, strict=True):
+            assert (row["trial/id"], row["trial/state"]) == (trial.id, trial.state.value)
+            assert {name: row[name] for name in trial.metrics} == trial.metrics
+            assert {label: row[f"architecture/{label}"] for label in trial.architecture} == dict(trial.architecture)
+        assert search.history.best is not None
+        assert offline.summary["best/trial"] == search.history.best.id
+
+
+class Offline:
+    """What stands in the file that wandb keeps of a run offline: a log of LevelDB's form behind seven bytes."""
+
+    HEAD, BLOCK, RECORD_HEAD, WHOLE, LAST = 7, 32768, 7, 1, 4
+
+    def __init__(self, path: Path) -> None:
+        from wandb.proto import wandb_internal_pb2
+
+        self.rows: list[dict[str, Any]] = []
+        self.summary: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
+        for message in self._messages(path.read_bytes()):
+            record = wandb_internal_pb2.Record.FromString(message)
+            self.config.update(self._values([*record.config.update, *record.run.config.update]))
+            self.summary.update(self._values(record.summary.update))
+            if record.WhichOneof("record_type") == "history":
+                self.rows.append(self._values(record.history.item))
+            if record.run.project:
+                self.project = record.run.project
+
+    def _messages(self, data: bytes) -> Iterator[bytes]:
+        place, message = self.HEAD, b""
+        while len(data) - place > self.RECORD_HEAD:
+            left = self.BLOCK - place % self.BLOCK
+            size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+            if left < self.RECORD_HEAD or not kind:
+                place += left
+                continue
+            place += self.RECORD_HEAD + size
+            message += data[place - size : place]
+            if kind in (self.WHOLE, self.LAST):
+                yield message
+                message = b""
+
+    @staticmethod
+    def _values(items: Any) -> dict[str, Any]:
+        return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -98,3 +99,20 @@ def test_the_hash_does_not_travel_to_another_process() -> None:
     done = subprocess.run([sys.executable, "-c", program, sent], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == architecture.id
+
+
+def test_a_packed_one_is_like_any_other() -> None:
+    options = {"a": 1, "b": "x"}
+
+    def made() -> Architecture:
+        return Architecture.packed(tuple(options), tuple(options.values()), options.items())
+
+    plain = Architecture(options)
+    assert hash(made()) == hash(plain)
+    assert made() == plain
+    assert plain == made()
+    assert (made()["b"], list(made()), len(made()), "a" in made(), made().id) == ("x", ["a", "b"], 2, True, plain.id)
+    assert pickle.loads(pickle.dumps(made())) == copy.deepcopy(made()) == plain
+    assert repr(made()) == repr(plain)
+    with pytest.raises(AttributeError, match="no attribute 'weights'"):
+        made().weights  # type: ignore[attr-defined]  # noqa: B018
