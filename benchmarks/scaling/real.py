@@ -62,7 +62,8 @@ def _bare_ray(workers: int, trials: int) -> dict[str, Any]:
 
     tasks = [SPACE.sample(np.random.default_rng([0, number])).to_json() for number in range(trials)]
     work = time.process_time()
-    actors = [ray.remote(_Sleeper).options(num_cpus=CPUS).remote() for _ in range(workers)]
+    sleeper: Any = ray.remote(_Sleeper)
+    actors = [sleeper.options(num_cpus=CPUS).remote() for _ in range(workers)]
     under_way: dict[Any, Any] = {actor.sleep.remote(tasks.pop()): actor for actor in actors}
     found: list[dict[str, float]] = []
     while under_way:
