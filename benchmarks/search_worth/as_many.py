@@ -43,7 +43,7 @@ def jobs(study: Study, problem: Problem, console: Console) -> list[Job]:
 
 
 def chosen(drawn: Result) -> dict[str, Architecture]:
-    """Return the random draws that are trained: the best by their paths that are apart, as the search's are chosen."""
+    """Return the random draws that are trained: the best by their paths that are a tenth of their choices apart."""
     completed = sorted(drawn.history.completed, key=lambda trial: -trial.metrics["pq"])
     ranked = [trial.architecture for trial in completed]
     return {f"random-{place}": one for place, one in enumerate(Shortlist(ranked).finalists(ranked, COUNT), 1)}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
+from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.space.choice import Choice
 
 
@@ -26,9 +27,16 @@ class Mark:
 def mark_of(choices: Iterable[Choice]) -> Mark:
     """Return the mark of some choices, in this process the same object for the same choices.
 
-    By their text, not by equality: 1, 1.0 and True are equal options, but are written differently.
+    By their text and types, not by equality: 1, 1.0 and True are equal options, but are written differently, and a
+    member of an ``Enum`` is not its value.
     """
-    return _of_text(json.dumps([choice.to_json() for choice in choices]))
+    return _of_text(
+        json.dumps([[choice.to_json(), [_type(option) for option in choice.options]] for choice in choices])
+    )
+
+
+def _type(option: Option) -> str:
+    return f"{type(option).__module__}.{type(option).__qualname__}"
 
 
 _MARKS: WeakValueDictionary[str, Mark] = WeakValueDictionary()

@@ -39,9 +39,10 @@ class Shortlist:
         return [one for one in self.candidates if one != sure][:count]
 
     def finalists(self, ranked: list[Architecture], count: int) -> list[Architecture]:
-        """Return what is trained: the first of a ranking that are apart; the last of several is the one made by hand.
+        """Return what is trained: the first of a ranking that are apart, the one made by hand always among several.
 
-        An answer has to beat that after training, too, not by its path alone. Where fewer than `count` are a tenth of
+        It is the last where the ranking does not have it. An answer has to beat it after training, too, not by its path
+        alone. Where fewer than `count` are a tenth of
         their choices apart, the next of the ranking fill up.
         """
         found = _apart(ranked, count)

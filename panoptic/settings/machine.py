@@ -37,9 +37,9 @@ class MachineSettings:
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where
             `devices` is 1. They share the paths of a step, of which each has one at least; where the largest path
-            teaches the others, one process trains. Where one path is trained before the others they have equal parts
-            of each batch, of which their batch norms take the statistics. Sums over several processes differ in their
-            last bits from sums over one.
+            teaches the others, one process trains. Where the largest networks, or one path, are trained before all
+            paths they have equal parts of each batch, of two images at least, of which their batch norms take the
+            statistics. Sums over several processes differ in their last bits from sums over one.
         trainings: Threads over all the networks that are compared, which train side by side in a process each on a
             CPU, at least 1; with 1 one trains after the other. The networks do not depend on it.
         per_gpu: Candidates that are evaluated, or compared networks that train, side by side on each GPU, in a process

@@ -45,7 +45,7 @@ class SearchSettings:
             or a result file of Auto-Panoptic's code, or an architecture; see `first_candidates`. None for none.
         finalists: How many of the search's best candidates (of those within the budget, where there is a cost) are
             trained like the networks that are compared, at least 1; the best of them on nas_val is what was searched.
-            They differ in a tenth of their choices where there are such. With a cost the last of several is the
+            They differ in a tenth of their choices where there are such. With a cost one of several is the
             network made by hand.
         screened: How many of the best candidates are trained a little first, beginning as `Settings.init` says, at
             least `finalists`; the best of them on nas_val become finalists. 0 for none: their paths decide.

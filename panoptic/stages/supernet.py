@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -147,16 +146,21 @@ class _Part(NamedTuple):
 def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int, *, progress: bool) -> Training:
     """Return what a part is: on as many processes as have a path each, where they can share those of a step.
 
-    Those of a part that trains plain operators have equal parts of each batch.
+    Those of a part that trains plain operators have equal parts of each batch, of two images at least.
     """
     processes = settings.machine.supernet_processes
     shared = part.paths.cycle if batch_of_cycle(part.paths) and not part.recipe.distillation else 1
-    split = math.gcd(processes, part.recipe.batch_size) if part.plain and shared == 1 else 1
+    split = _parts_of(part.recipe.batch_size, processes) if part.plain and shared == 1 else 1
     return Training(
         datasets.train, settings.transform(part.recipe), part.recipe, part.paths,
         hardware(settings, progress=progress, sharing=min(processes, shared), splitting=split),
         settings.seed, _HandMadePath(settings, datasets, divisor) if part.recipe.validate_every else None,
     )  # fmt: skip
+
+
+def _parts_of(batch: int, processes: int) -> int:
+    """Return in how many equal parts a batch is divided, of two images at least, for the sake of batch norms."""
+    return max(parts for parts in range(1, processes + 1) if parts == 1 or (batch % parts == 0 and batch // parts > 1))
 
 
 def _parts(

@@ -246,7 +246,7 @@ def test_a_search_by_bayesian_optimization_is_told_and_tested(tmp_path: Path) ->
 def test_more_finalists_are_told_and_tested(tmp_path: Path) -> None:
     text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
     assert "With Holm's correction for all 5 tests beside it so far, its p is 0.039." in text
-    assert "With three candidates minus with one: +0.0 [+0.0, +0.0], of 8 seeds." in text
+    assert "With three candidates minus with one: +0.0 [+0.0, +0.0], p 1.000, of 8 seeds." in text
     assert "| 0 | 59.0 | 54.0 (0.110) |" in text
     assert "minus the best of three random draws: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
 

@@ -68,7 +68,11 @@ def test_the_guide_and_the_readme_say_of_the_answers_what_the_rows_do() -> None:
     assert f"at {share:.2f} of its cost" in readme
     as_often = paired([row["difference"] for row in drawn])
     better = sum(row["difference"] > 0 for row in drawn)
-    assert f"is {effect(as_often)} above the best (p {as_often.p:.3f}), and better in {WORDS[better]} of eight" in guide
+    cost = sum(row["gflops"] / other["budget"] for row, other in zip(drawn, found, strict=True)) / 8
+    assert f"is {effect(as_often)} above the best (p {as_often.p:.3f}), which costs {cost:.2f} of the budget" in guide
+    assert f"and better in {WORDS[better]} of eight" in guide
+    interval = effect(as_often).replace(" [", " PQ [")
+    assert f"the best of three such draws that are trained as often by {interval[1:]}" in readme
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
@@ -83,12 +87,14 @@ def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
     tests = [whole[MIDDLE], whole[SMALL], *(minus(of, "hand-made") for of in (nsga2, short, found))]
     assert f"{holm([test.p for test in tests])[-1]:.3f} with Holm's correction" in guide
 
-    def over(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> str:
+    def over(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> Paired:
         pq = ([row["networks"]["searched"]["pq"] for row in of] for of in (one, other))
-        return effect(paired([a - b for a, b in zip(*pq, strict=True)]))
+        return paired([a - b for a, b in zip(*pq, strict=True)])
 
-    assert f"Three whole trainings in that time have {over(found, short)} over that one." in guide
-    assert f"({over(short, nsga2)} over NSGA-II's, which had {effect(minus(nsga2, 'hand-made'))} over" in guide
+    more, than_nsga2 = over(found, short), over(found, nsga2)
+    assert f"for their time have {effect(more)} over that one (p {more.p:.3f})" in guide
+    assert f"{effect(than_nsga2)} over the one that was so chosen of NSGA-II's search (p {than_nsga2.p:.3f})" in guide
+    assert f"({effect(over(short, nsga2))} over NSGA-II's, which had {effect(minus(nsga2, 'hand-made'))} over" in guide
     assert f"the hand-made network at {share_of_budget(nsga2):.2f} of its cost)" in guide
     paths = [sum(row["paths"][name] for row in of) / 8 for of, name in ((nsga2, "searched"), (found, "random"))]
     assert f"has {paths[0]:.1f} PQ on `nas_val` on average, no more than the {paths[1]:.1f} of the best" in guide

@@ -188,14 +188,14 @@ def _more_finalists(study: Study, problem: Problem, rows: Rows, before: Sequence
     yield paragraph(
         "The last cause: one candidate of a search was trained to the end, and short trainings, which chose it, tell "
         "little of what it comes to. So the third remedy, which the config has taken over, has no short trainings, and "
-        "for their time trains three candidates to the end, a tenth of their choices apart, beside the hand-made "
+        "for their time trains two candidates more to the end, a tenth of their choices apart, beside the hand-made "
         f"network; the best of them on nas_val is the answer. {EXPECTED_OF_FINALISTS} PQ on val (GFLOPs), of the same "
         "searches:"
     )
     yield from _remedied(study, problem, rows, [OWN, BAYESIAN, FINALISTS])
     by_seed = {row["seed"]: row["networks"]["searched"]["pq"] for row in before}
     more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
-    yield paragraph(f"With three candidates minus with one: {effect(more)}, of {more.pairs} seeds.")
+    yield paragraph(f"With three candidates minus with one: {effect(more)}, p {p_of(more)}, of {more.pairs} seeds.")
     yield from _as_many(_of_seeds(study, problem, rows, AS_MANY))
 
 

@@ -107,7 +107,8 @@ class LayerCosts:
             table = [_Entries(layer) for layer in found]
             for shown in passes:
                 _fill(table, shown.architecture, shown.seen)
-            self._table, self._groups = table, _grouped(table)
+            self._groups = _grouped(table)
+            self._table = table  # last: other threads take it as the sign that all is there
         return self._table
 
     def _filled(self, architecture: Architecture) -> float:

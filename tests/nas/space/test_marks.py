@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 from collections.abc import Sequence
+from enum import IntEnum
 
 import pytest
 
@@ -30,6 +31,16 @@ def test_options_that_are_equal_are_written_as_each_space_has_them() -> None:
     for options in ((1.0, 2.0), (True, 2)):
         found = space(options).canonical(space().canonical({"op": "conv", "width": 1}))
         assert type(found["width"]) is type(options[0])
+
+
+class Kernel(IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+def test_members_of_an_enum_stay_what_they_are() -> None:
+    found = space(list(Kernel)).canonical(space().canonical({"op": "conv", "width": 1}))
+    assert found["width"] is Kernel.SMALL
 
 
 @pytest.mark.parametrize(

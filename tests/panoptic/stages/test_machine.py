@@ -183,7 +183,8 @@ ALONE = {"largest": None, "sandwich": True}
     [
         ({}, [(2, False), (2, True)]),
         ({"largest.batch_size": 9}, [(1, False), (2, True)]),  # two processes could not have equal parts
-        ({"largest.batch_size": 6, "machine.supernet_processes": 4}, [(2, False), (2, True)]),
+        ({"largest.batch_size": 6, "machine.supernet_processes": 4}, [(3, False), (2, True)]),
+        ({"largest.batch_size": 2}, [(1, False), (2, True)]),  # a norm of one image
         (ALONE, [(2, True)]),
         ({"largest": None, "random_paths": 1}, [(1, False)]),  # another path on every batch
         ({**ALONE, "supernet.distillation": 0.5}, [(1, False)]),  # the largest path must be there before the others

@@ -24,6 +24,18 @@ def test_the_threads_are_as_before_afterwards() -> None:
         assert threads() == {2}
 
 
+def test_the_last_to_leave_takes_the_limit_away() -> None:
+    """The number of threads is the process's: two that overlap must not restore each other's limit."""
+    first, second = one_thread(), one_thread()
+    with threadpool_limits(2, "blas"):
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}
+
+
 def test_proposals_are_worked_out_on_one_thread() -> None:
     seen: list[set[int]] = []
 
