@@ -308,7 +308,8 @@ def measure(
             "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
             "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         }
-        figures, beside = {}, {}
+        figures: dict[str, Any] = {}
+        beside: dict[str, Any] = {}
         if parts_too:
             figures["decoders"] = decoding(dataset)
             show_decoders(figures["decoders"], console)
