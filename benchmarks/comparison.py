@@ -52,7 +52,7 @@ TABLES = (
 
 SEARCHES = (
     "autopanoptic panoptic run --config scenes --name scenes",
-    "autopanoptic panoptic run --config scenes --space published --name published",
+    "autopanoptic panoptic run --config scenes --space published --set search.max_share=null --name published",
 )
 """What makes the runs whose networks stand in the tables."""
 
@@ -155,8 +155,9 @@ Training seconds are the processor's.
 
 `auto-panoptic` is that design with operators chosen by hand, and nothing searched. `searched` is what a run's search
 has found in the space elastic, `searched-published` in the space of published designs, trained anew as the others are.
-`searched` stands for the answer of a run before the hand-made network was always a finalist; the command below answers
-with another candidate of the same front.
+Both are the answers of runs before the hand-made network was always a finalist and before the search went by Bayesian
+optimization, that of `searched` before it kept the hand-made network's cost, too: the commands below answer with
+others.
 `hand-made@NAME` is `auto-panoptic` with all its widths times one factor, so
 that it costs what NAME does (within a tenth): the network of equal cost that another design or a search has to beat.
 

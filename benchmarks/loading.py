@@ -6,12 +6,15 @@ folder with ``input_images/``, ``panoptic_examples/`` and ``panoptic_examples.js
 batches of two, as in the published training.
 
 Decoders: milliseconds for a JPEG, of all that are installed, and the largest difference of their pixels from Pillow's.
-Parts: milliseconds of a sample, on one thread. Both are of processor time, medians over repeats. Rates: images per
-second of loaders, of wall time, beside those of training steps (forward, losses, backward) of the space auto-panoptic's
-hand-made network, on one thread or the GPU; the first batch, which starts the workers, is left out. On a machine that
-others use, ``--batches 0 --steps 0`` leaves them out: the processor's time of decoders and parts means something there.
+Parts: milliseconds of a sample, on one thread. Both are of processor time, medians over repeats. Loader and training
+step: images per second of a loader on one thread, of training steps (forward, losses, backward) of the space
+auto-panoptic's hand-made network on the same images, on one thread or the GPU, and how many times faster the loader
+is; of processor time but for the GPU. Rates: images per second of loaders with workers, of wall time; the first batch,
+which starts the workers, is left out. On a machine that others use ``--batches 0`` leaves these out; processor time
+means something there. A training step on a CPU takes several GB of memory; ``--steps 0`` leaves it out.
 
-What is measured goes to benchmarks/results/loading, with the machine; the guide has the figures of that file.
+What is measured goes to benchmarks/results/loading, with the machine; the guide has the figures of these files. The
+loader beside the training step has a file of its own, which ``--no-parts`` measures alone.
 """
 
 from __future__ import annotations
@@ -60,7 +63,12 @@ PACKAGES = "autopanoptic", "numpy", "pillow", "torchvision", "kornia_rs", "simpl
 BAR = 30.0
 """Milliseconds that a sample of 800 x 1333 with its truth is to take on a thread at most."""
 WHOLE, MASKS = "sample, all together", "device: masks inside boxes"
+LOADER, STEP, RATIO = "loader, one thread", "training step", "loader by training step"
+LOADED = 20
+"""Batches over which a loader is timed beside the training step."""
 FILE = Path(__file__).parent / "results" / "loading" / "coco-sample.json"
+BESIDE = FILE.with_name("training-step.json")
+"""Of the loader beside the training step, which may be measured on another day than the parts."""
 JITTER: dict[str, Any] = {
     "scale_jitter": (0.5, 2.0),
     "brightness": 0.2,
@@ -187,20 +195,28 @@ def parts(dataset: CocoPanoptic) -> dict[str, float]:
     return {name: float(np.mean([found[name] for found in each])) for name in each[0]}
 
 
-def per_second(batches: Iterable[Batch], count: int, use: Callable[[Any], None] = lambda batch: None) -> float:
+def per_second(
+    batches: Iterable[Batch], count: int, use: Callable[[Any], None] = lambda batch: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:  # fmt: skip
     """Return the images per second of some batches after the first, and of what is done with them."""
     start = done = 0.0
     for number, batch in enumerate(islice(batches, 1 + count)):
         use(batch)
         done += len(batch) if number else 0
-        start = start or time.perf_counter()
-    return done / (time.perf_counter() - start)
+        start = start or clock()
+    return done / (clock() - start)
+
+
+def repeated(dataset: CocoPanoptic, count: int) -> CocoPanoptic:
+    """Return so many images, each as often as it takes."""
+    return dataset.subset([index % len(dataset) for index in range(count)])
 
 
 def loading_rates(dataset: CocoPanoptic, workers: list[int], batches: int) -> dict[str, float]:
     """Return the images per second of loaders for training and for evaluation."""
     found = {}
-    many = dataset.subset([index % len(dataset) for index in range(BATCH * (batches + 1))])
+    many = repeated(dataset, BATCH * (batches + 1))
     for count in workers:
         for name, made in (
             ("training", partial(training_batches, stop=batches + 1)),
@@ -211,6 +227,15 @@ def loading_rates(dataset: CocoPanoptic, workers: list[int], batches: int) -> di
             loader = made(many, transform, batch_size=BATCH, divisor=DIVISOR, workers=count)
             found[f"{name}, {count or 'no'} workers"] = per_second(loader, batches)
     return found
+
+
+def keeping_up(dataset: CocoPanoptic, device: torch.device, steps: int) -> dict[str, float]:
+    """Return the images per second of a loader on one thread and of training steps, and the first by the second."""
+    many = repeated(dataset, BATCH * (LOADED + 1))
+    loader = training_batches(many, Transform(), batch_size=BATCH, divisor=DIVISOR, stop=LOADED + 1)
+    loaded = per_second(loader, LOADED, clock=time.process_time)
+    trained = step_rate(dataset, device, steps)
+    return {LOADER: loaded, STEP: trained, RATIO: loaded / trained}
 
 
 def step_rate(dataset: CocoPanoptic, device: torch.device, steps: int) -> float:
@@ -234,7 +259,8 @@ def step_rate(dataset: CocoPanoptic, device: torch.device, steps: int) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return per_second(repeat(batch), steps, step)
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    return per_second(repeat(batch), steps, step, clock)
 
 
 def show_decoders(figures: dict[str, Any], console: Console) -> None:
@@ -258,8 +284,10 @@ def show(title: str, unit: str, figures: dict[str, float], console: Console) -> 
     console.print(table)
 
 
-def measure(sample: Path, workers: list[int], batches: int, steps: int, console: Console) -> dict[str, Any]:
-    """Return all figures, each kind of which is printed when it is known."""
+def measure(
+    sample: Path, workers: list[int], batches: int, steps: int, console: Console, *, parts_too: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of parts and loaders, and those beside the training step; each is printed when it is known."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU, one thread"
     images = "the real images of the sample"
@@ -270,7 +298,7 @@ def measure(sample: Path, workers: list[int], batches: int, steps: int, console:
             sample = Path(scratch)
             write_sample(sample)
         dataset = CocoPanoptic(*(sample / part for part in NAMES))
-        figures: dict[str, Any] = {
+        about: dict[str, Any] = {
             "images": images,
             "count": len(dataset),
             "bar": BAR,
@@ -279,18 +307,21 @@ def measure(sample: Path, workers: list[int], batches: int, steps: int, console:
             "machine": surroundings()["machine"],
             "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
             "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-            "decoders": decoding(dataset),
         }
-        show_decoders(figures["decoders"], console)
-        figures["parts"] = parts(dataset)
-        show("A sample of 800 x 1333, one thread", "ms", figures["parts"], console)
-        rates = loading_rates(dataset, workers, batches) if batches else {}
+        figures: dict[str, Any] = {}
+        beside: dict[str, Any] = {}
+        if parts_too:
+            figures["decoders"] = decoding(dataset)
+            show_decoders(figures["decoders"], console)
+            figures["parts"] = parts(dataset)
+            show("A sample of 800 x 1333, one thread", "ms", figures["parts"], console)
         if steps:
-            rates["training step"] = step_rate(dataset, device, steps)
-        if rates:
-            figures["rates"] = rates
-            show(f"Batches of {BATCH}, {name}", "images/s", rates, console)
-    return figures
+            beside = {**about, "rates": keeping_up(dataset, device, steps)}
+            show(f"800 x 1333, {name}", "images/s", beside["rates"], console)
+        if batches:
+            figures["rates"] = loading_rates(dataset, workers, batches)
+            show(f"Batches of {BATCH}", "images/s", figures["rates"], console)
+    return {**about, **figures} if figures else {}, beside
 
 
 def _version(package: str) -> str | None:
@@ -315,15 +346,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of loading processes")
     parser.add_argument("--batches", type=int, default=40, help="that each loader is timed over; 0 for none")
     parser.add_argument("--steps", type=int, default=1, help="training steps after the first; 0 for none")
+    parser.add_argument("--parts", action=argparse.BooleanOptionalAction, default=True, help="decoders and parts")
     parser.add_argument("--json", type=Path, default=FILE, help="file of the results")
+    parser.add_argument("--beside", type=Path, default=BESIDE, help="file of the loader beside the training step")
     options = parser.parse_args()
     if min(*options.workers, options.batches, options.steps, 0) < 0:
         parser.error("numbers of workers, batches and steps are at least 0")
     torch.set_num_threads(1)
-    console = Console()
-    figures = measure(options.sample, options.workers, options.batches, options.steps, console)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    found = measure(options.sample, options.workers, options.batches, options.steps, Console(), parts_too=options.parts)
+    for path, figures in zip((options.json, options.beside), found, strict=True):
+        if figures:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

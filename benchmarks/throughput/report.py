@@ -40,7 +40,7 @@ COMMANDS = """## Run them
 ```bash
 python -m benchmarks.throughput operators
 python -m benchmarks.throughput measure --precision bf16-mixed --warmup 3 --steps 8 --seconds 330  # on a GPU
-python -m benchmarks.throughput measure --height 256 --width 320 --batch 2 --steps 3 --rounds 3 --device cpu
+python -m benchmarks.throughput measure --height 192 --width 256 --batch 2 --steps 2 --rounds 2 --device cpu
 python -m benchmarks.throughput report
 ```
 

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import torch
+
 from autopanoptic.panoptic.data.coco.checks import check
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from benchmarks import loading
@@ -28,12 +30,21 @@ def test_decoders_that_are_not_installed_say_so(tmp_path, monkeypatch):
     assert [name for name, decode in found.items() if callable(decode)] == ["Pillow"]
 
 
-def test_rates_leave_out_the_first_batch(monkeypatch):
+def test_rates_leave_out_the_first_batch():
     clock = iter([10.0, 12.0])
-    monkeypatch.setattr(loading.time, "perf_counter", lambda: next(clock))
     used = []
-    assert loading.per_second([[0] * 9, [0, 0], [0, 0], [0]], 2, used.append) == 2.0
+    assert loading.per_second([[0] * 9, [0, 0], [0, 0], [0]], 2, used.append, lambda: next(clock)) == 2.0
     assert len(used) == 3
+
+
+def test_a_loader_stands_beside_the_training_step(tmp_path, monkeypatch):
+    loading.write_sample(tmp_path, count=1)
+    dataset = CocoPanoptic(*(tmp_path / name for name in loading.NAMES))
+    monkeypatch.setattr(loading, "step_rate", lambda *given: 0.25)
+    monkeypatch.setattr(loading, "LOADED", 1)
+    found = loading.keeping_up(dataset, torch.device("cpu"), 1)
+    assert found[loading.STEP] == 0.25
+    assert found[loading.RATIO] == 4 * found[loading.LOADER] > 0
 
 
 def test_the_guide_has_the_figures_that_were_kept():
@@ -49,3 +60,13 @@ def test_the_guide_has_the_figures_that_were_kept():
     assert f"{whole:.1f} ms, and with the masks of its things {whole + found['parts'][loading.MASKS]:.1f} ms" in guide
     slow = found["parts"]["sample, with every jitter"]
     assert (slow > loading.BAR) == (f"With every jitter it takes {slow:.1f} ms, more than the bar" in guide)
+
+
+def test_the_guide_has_the_loader_beside_the_training_step():
+    found = json.loads(loading.BESIDE.read_text())
+    guide = " ".join((ROOT / "docs" / "guide" / "panoptic.md").read_text().split())
+    rates = found["rates"]
+    assert rates[loading.RATIO] == rates[loading.LOADER] / rates[loading.STEP] > 1
+    assert f"one thread loads {rates[loading.LOADER]:.1f} images/s" in guide
+    assert f"a training step takes {rates[loading.STEP]:.3f} images/s" in guide
+    assert f"The loader is {rates[loading.RATIO]:.0f} times as fast" in guide
