@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 RAY = (
+    "tests/benchmarks/test_scaling.py",
     "tests/faults/test_lost_workers.py",
     "tests/nas/budgets/test_continued.py",
     "tests/nas/executors/",
