@@ -102,6 +102,17 @@ def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
     assert sum(row["front_higher"]["hand-made"] >= 2 for row in nsga2) == 4  # "half of the seeds"
 
 
+def test_the_guide_says_of_a_whole_run_what_was_kept_of_it() -> None:
+    root = Path(__file__).resolve().parents[2]
+    (found,) = json.loads((root / "benchmarks/results/main_job/whole.json").read_text())
+    networks = found["networks"]
+    guide = read("docs/guide/panoptic.md")
+    assert "found {pq:.1f} PQ at {gflops:.3f} GFLOPs".format(**networks["searched"]) in guide
+    assert f"beside {networks['random']['pq']:.1f} of the random draw and {networks['hand-made']['pq']:.1f} of" in guide
+    assert "{value:+.1f} [{low:.1f}, {high:.1f}];".format(**found["differences"]["hand-made"]) in guide
+    assert f"it took {found['seconds']} s" in guide
+
+
 def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
     root = Path(__file__).resolve().parents[2]
     found = json.loads((root / "benchmarks" / "results" / "equal_cost" / "seed-7.json").read_text())
