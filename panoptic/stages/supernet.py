@@ -150,7 +150,7 @@ def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int,
     """
     processes = settings.machine.supernet_processes
     shared = part.paths.cycle if batch_of_cycle(part.paths) and not part.recipe.distillation else 1
-    split = _parts_of(part.recipe.batch_size, processes) if part.plain and shared == 1 else 1
+    split = _equal_parts(part.recipe.batch_size, processes) if part.plain and shared == 1 else 1
     return Training(
         datasets.train, settings.transform(part.recipe), part.recipe, part.paths,
         hardware(settings, progress=progress, sharing=min(processes, shared), splitting=split),
@@ -158,7 +158,7 @@ def _training(settings: Settings, part: _Part, datasets: Datasets, divisor: int,
     )  # fmt: skip
 
 
-def _parts_of(batch: int, processes: int) -> int:
+def _equal_parts(batch: int, processes: int) -> int:
     """Return in how many equal parts a batch is divided, of two images at least, for the sake of batch norms."""
     return max(parts for parts in range(1, processes + 1) if parts == 1 or (batch % parts == 0 and batch // parts > 1))
 

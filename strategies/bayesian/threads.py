@@ -14,8 +14,8 @@ from threadpoolctl import ThreadpoolController
 def one_thread() -> Iterator[None]:
     """Let BLAS compute on one thread in this process, until all who have asked for it have left.
 
-    A model of some hundred trials is too small for several. They wait for each other in a loop, four times as long as
-    one computes where workers keep the cores busy, which wait for their trials meanwhile. And what is proposed then
+    A model of some hundred trials is too small for several. They wait for each other in a loop, much longer than one
+    computes where workers keep the cores busy, which wait for their trials meanwhile. And what is proposed then
     depends on the number of cores in its last bits. What other threads of the process compute by BLAS meanwhile has one
     thread, too.
     """

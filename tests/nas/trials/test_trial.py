@@ -21,6 +21,7 @@ from autopanoptic.nas import (
     TrialState,
 )
 from autopanoptic.nas.trials.reports import Reports
+from autopanoptic.nas.trials.trial import with_changes
 
 ARCHITECTURE = Architecture({"a": 1})
 TRIALS = [
@@ -121,3 +122,10 @@ def test_reports_never_change() -> None:
     assert two != [*two]
     with pytest.raises(IndexError):
         one[1]
+
+
+def test_a_change_of_what_a_trial_does_not_have_is_refused() -> None:
+    trial = Trial(0, Architecture({"width": 1}))
+    assert with_changes(trial, seconds=2.0) == Trial(0, Architecture({"width": 1}), seconds=2.0)
+    with pytest.raises(AttributeError, match="second"):
+        with_changes(trial, second=2.0)
