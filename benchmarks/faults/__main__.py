@@ -23,6 +23,7 @@ from benchmarks.faults.killed_training import training_killed
 from benchmarks.faults.killing import killed
 from benchmarks.faults.nodes import node_lost
 from benchmarks.faults.page import write_page
+from benchmarks.faults.small_disk import can_mount, small_disk
 from benchmarks.faults.strangers import strangers
 from benchmarks.faults.workers import workers_killed
 
@@ -50,6 +51,7 @@ def main() -> None:
         "cut": cut,
         "full_disk": full,
         "full_disk_training": full_in_training,
+        **({"full_tmpfs": small_disk} if can_mount(Path(tempfile.gettempdir())) else {}),
         "killed": lambda folder: killed(folder, options.kills),
         "killed_processes": lambda folder: killed(folder, options.kills // 2, "processes"),
         "killed_ray": lambda folder: killed_on_cluster(folder, options.kills // 5),
