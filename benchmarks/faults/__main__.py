@@ -51,7 +51,6 @@ def main() -> None:
         "cut": cut,
         "full_disk": full,
         "full_disk_training": full_in_training,
-        **({"full_tmpfs": small_disk} if can_mount(Path(tempfile.gettempdir())) else {}),
         "killed": lambda folder: killed(folder, options.kills),
         "killed_processes": lambda folder: killed(folder, options.kills // 2, "processes"),
         "killed_ray": lambda folder: killed_on_cluster(folder, options.kills // 5),
@@ -62,6 +61,8 @@ def main() -> None:
         "workers_processes": partial(workers_killed, kills=KILLS_OF_WORKERS, executor="processes"),
         "workers_ray": partial(workers_killed, kills=KILLS_OF_WORKERS, executor="ray"),
     }
+    if can_mount(Path(tempfile.gettempdir())):
+        faults["full_tmpfs"] = small_disk
     for name in () if options.page else options.only or faults:
         with tempfile.TemporaryDirectory() as folder:
             count = faults[name](Path(folder))

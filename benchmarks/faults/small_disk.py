@@ -30,7 +30,7 @@ def can_mount(folder: Path) -> bool:
     """Return whether this system lets a program mount a tmpfs for itself."""
     if shutil.which(ALONE[0]) is None:
         return False
-    tried = subprocess.run([*ALONE, "sh", "-c", MOUNT, folder], capture_output=True, check=False)
+    tried = subprocess.run([*ALONE, "sh", "-c", MOUNT, str(folder)], capture_output=True, check=False)
     return tried.returncode == 0
 
 
@@ -44,8 +44,8 @@ def small_disk(folder: Path, shapes: int = SHAPES) -> Count:
         folder: over which the tmpfs is mounted, for the processes that do this alone.
         shapes: searches whose records have different lengths, so that the disk ends at other places in them.
     """
-    command = [*ALONE, "sh", "-c", f'{MOUNT} && exec "$@"', folder]
-    module = [sys.executable, "-m", "benchmarks.faults.small_disk", folder, str(shapes)]
+    command = [*ALONE, "sh", "-c", f'{MOUNT} && exec "$@"', str(folder)]
+    module = [sys.executable, "-m", "benchmarks.faults.small_disk", str(folder), str(shapes)]
     ended = subprocess.run([*command, *module], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     faults, survived = json.loads(ended.stdout)
     return Count(

@@ -81,7 +81,7 @@ class Loop:
                 with suppress(RuntimeError):  # the first problem is the one to tell of
                     self._collect()
             with suppress(JournalError):
-                self._hold_arrived() if self._ordered else self._keep_arrived()
+                (self._hold_arrived if self._ordered else self._keep_arrived)()
             raise
         finally:
             with self._ledger.lock:
