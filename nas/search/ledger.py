@@ -10,8 +10,8 @@ from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
+from autopanoptic.nas.interruption import deferred_interrupt
 from autopanoptic.nas.search.held import Held
-from autopanoptic.nas.search.interrupts import deferred_interrupt
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.events import changed, end_of, enter
 from autopanoptic.nas.storage.journal import Journal
