@@ -1,4 +1,4 @@
-"""Ends programs that are told to terminate as Ctrl-C ends them."""
+"""Ctrl-C comes at a safe moment, and what tells a program to terminate ends it as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -35,3 +35,23 @@ def terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block, so that what belongs together is done together.
+
+    Only the main thread receives it; in others the block runs as it is.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(former):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        if arrived:
+            former(*arrived[0])

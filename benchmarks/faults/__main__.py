@@ -23,6 +23,7 @@ from benchmarks.faults.killed_training import training_killed
 from benchmarks.faults.killing import killed
 from benchmarks.faults.nodes import node_lost
 from benchmarks.faults.page import write_page
+from benchmarks.faults.small_disk import can_mount, small_disk
 from benchmarks.faults.strangers import strangers
 from benchmarks.faults.workers import workers_killed
 
@@ -60,6 +61,8 @@ def main() -> None:
         "workers_processes": partial(workers_killed, kills=KILLS_OF_WORKERS, executor="processes"),
         "workers_ray": partial(workers_killed, kills=KILLS_OF_WORKERS, executor="ray"),
     }
+    if can_mount(Path(tempfile.gettempdir())):
+        faults["full_tmpfs"] = small_disk
     for name in () if options.page else options.only or faults:
         with tempfile.TemporaryDirectory() as folder:
             count = faults[name](Path(folder))

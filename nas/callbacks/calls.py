@@ -50,7 +50,7 @@ class Callbacks:
     @property
     def show_progress(self) -> bool:
         """Whether one of them shows how far a search is."""
-        return any(callback.shows_progress for callback in self._all)
+        return any(_shows(callback) for callback in self._all)
 
     def start(self, run: SearchRun) -> None:
         """Tell that a run begins."""
@@ -101,3 +101,12 @@ class Callbacks:
                 logger.exception("%s raised an exception; the search goes on. Further ones are only counted.", name)
             return False
         return True
+
+
+def _shows(callback: Callback) -> bool:
+    try:
+        return callback.shows_progress
+    except (Exception, SystemExit):
+        name = type(callback).__name__
+        logger.exception("%s.shows_progress raised an exception; the search goes on and shows its own bar.", name)
+        return False

@@ -18,7 +18,7 @@ from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.trial import TrialState
 
 ENDS = ("completed", "failed", "stopped", "paused")
-AFTER_REOPENING = ("reported", "restarted", "evaluated", "completed", "stopped", "paused")
+AFTER_REOPENING = ("reported", "restarted", "evaluated", "held", "completed", "stopped", "paused")
 """What shows of a failed trial that it was to run again."""
 MEASURED = ("completed", "paused")
 """What shows of a paused trial, by its budget, that it was promoted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -79,20 +80,22 @@ class Desk:
         again = any(self._history[trial_id].state is TrialState.RUNNING for trial_id in self._again)
         return again or self._promotion(last=False) is not None
 
-    def ask(self, *, new: bool = True) -> Trial | None:
+    def ask(self, *, new: bool = True, held: Container[int] = ()) -> Trial | None:
         """Return the next trial; see :meth:`Search.ask`.
 
         Args:
             new: whether it may be one that has not been asked for before.
+            held: interrupted trials that do not begin again, for their results are known.
         """
         with self._ledger.lock:
-            return self._interrupted_one() or self._promoted(last=False) or (self._new_one() if new else None)
+            return self._interrupted_one(held) or self._promoted(last=False) or (self._new_one() if new else None)
 
-    def _interrupted_one(self) -> Trial | None:
+    def _interrupted_one(self, held: Container[int]) -> Trial | None:
         while self._again:
             trial_id = self._again[0]
             if self._history[trial_id].state is TrialState.RUNNING:
-                trial = self._ledger.record_trial("restarted", trial_id)
+                known = trial_id in held
+                trial = self._history[trial_id] if known else self._ledger.record_trial("restarted", trial_id)
                 self._again.pop(0)
                 return trial
             self._again.pop(0)  # it has been told of since
@@ -123,28 +126,29 @@ class Desk:
         schedule = self._definition.schedule
         return None if schedule is None else Budget(0, schedule.first(number))
 
-    def ask_batch(self, count: int) -> list[Trial]:
-        """Return the next trials, at most so many; see :meth:`Search.ask`."""
+    def ask_batch(self, count: int, held: Container[int] = ()) -> list[Trial]:
+        """Return the next trials, at most so many; see :meth:`Search.ask`, and :meth:`ask` for ``held``."""
         require_whole("the number of trials to ask for", count, low=1)
         with self._ledger.lock:
             found: list[Trial] = []
             try:
-                while len(found) < count and (more := self._some(count - len(found))):
-                    found += more
+                with self._ledger.together():
+                    while len(found) < count and (more := self._some(count - len(found), held)):
+                        found += more
             except BaseException:
                 # The caller learns nothing of those that are there, so they are the first of the next call.
                 self._again[:0] = [trial.id for trial in found]
                 raise
             return found
 
-    def _some(self, count: int) -> list[Trial]:
+    def _some(self, count: int, held: Container[int]) -> list[Trial]:
         if not self.waiting and len(self._history) >= len(self._initial):
             search = self._definition
             batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
             if batch:
                 numbers = range(len(self._history), len(self._history) + len(batch))
                 return self._ledger.record_asked(batch, [self._budget_of(number) for number in numbers])
-        trial = self.ask()
+        trial = self.ask(held=held)
         return [] if trial is None else [trial]
 
     def think(self) -> Architecture | None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from autopanoptic.nas.callbacks.base import SearchRun
 from autopanoptic.nas.callbacks.calls import Callbacks
-from autopanoptic.nas.search.interrupts import deferred_interrupt
+from autopanoptic.nas.interruption import deferred_interrupt
+from autopanoptic.nas.search.held import Held
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.events import changed, end_of, enter
 from autopanoptic.nas.storage.journal import Journal
@@ -29,9 +30,10 @@ class Ledger:
         journal: where events are written; None to keep them in memory only.
         header: what the journal begins with; where there are callbacks, with the ``id`` of the search.
         callbacks: are told of the events of trials once these are written and applied.
+        held: sees every event of a trial that there is already.
 
     Attributes:
-        history: all trials; another object after :meth:`reopen_failed`.
+        history: all trials; another object where :meth:`begin` lets failed ones run again.
         lock: held while an event is recorded. Who reads the history to decide on an event holds it as well.
     """
 
@@ -41,29 +43,47 @@ class Ledger:
         journal: Journal | None,
         header: Mapping[str, Any],
         callbacks: Callbacks | None = None,
+        held: Held | None = None,
     ) -> None:
         self.history = history
         self.journal = journal
         self.callbacks = Callbacks() if callbacks is None else callbacks
+        self.held = Held() if held is None else held
         self.lock = threading.RLock()
         self._header = header
 
-    def begin(self, trials: int | None = None, title: str = "search") -> None:
+    def begin(self, trials: int | None = None, title: str = "search", *, retry_failed: bool = False) -> list[int]:
         """Tell the callbacks that a run begins; the first event tells them otherwise.
+
+        Failed trials that are to run again do so in a new history, of which the callbacks are told as well: what
+        strategies keep of the old one is not true any more.
 
         Args:
             trials: how many there shall be in all; None where no number was asked for.
             title: of the run.
+            retry_failed: whether the failed trials run again.
+
+        Returns:
+            The ids of those that do.
 
         Raises:
-            JournalError: when another search uses the journal, of which they are not told then.
+            JournalError: when another search uses the journal, of which the callbacks are not told then.
         """
         with self.lock:
             self.callbacks.end(self.history, None)
-            if self.callbacks.waiting:
-                if self.journal is not None:
-                    self.journal.acquire()
-                self.callbacks.start(SearchRun(self._header["id"], self.history, self._header, trials, title))
+            failed = [trial.id for trial in self.history if retry_failed and trial.state is TrialState.FAILED]
+            if failed:
+                self.history = self.history.copy()
+            self._tell_start(trials, title)
+            for trial_id in failed:
+                self.record("reopened", trial=trial_id)
+            return failed
+
+    def _tell_start(self, trials: int | None, title: str) -> None:
+        if self.callbacks.waiting:
+            if self.journal is not None:
+                self.journal.acquire()
+            self.callbacks.start(SearchRun(self._header["id"], self.history, self._header, trials, title))
 
     def record(self, kind: str, **values: Any) -> Trial | None:
         """Check an event, write it down and bring the history up to date; Ctrl-C cannot come in between.
@@ -84,6 +104,7 @@ class Ledger:
                 trial = changed(self.history, event)
                 self._write([event])
                 enter(self.history, event, trial)
+                self.held.see(event)
             if trial is not None:
                 self.callbacks.see(self.history, event, trial)
             return trial
@@ -145,19 +166,6 @@ class Ledger:
             self.journal.append(self._header)
         now = round(time.time(), 3)
         self.journal.append_together([{**event, "time": now} for event in events])
-
-    def reopen_failed(self) -> list[int]:
-        """Let the failed trials run again, and return their ids.
-
-        They do so in a new history: what strategies keep of the old one is not true any more.
-        """
-        with self.lock:
-            failed = [trial.id for trial in self.history if trial.state is TrialState.FAILED]
-            if failed:
-                self.history = self.history.copy()
-            for trial_id in failed:
-                self.record("reopened", trial=trial_id)
-            return failed
 
     def finish(self, reason: str) -> None:
         """Record why the search ends, unless its journal says so last; one that had ended already stays as it is."""

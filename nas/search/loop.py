@@ -14,6 +14,7 @@ from autopanoptic.nas.search.attempts import Attempts, FailureWatch
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.desk import Desk
 from autopanoptic.nas.search.errors import SearchError
+from autopanoptic.nas.search.held import values_of
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits
 from autopanoptic.nas.storage.journal import JournalError
@@ -80,7 +81,7 @@ class Loop:
                 with suppress(RuntimeError):  # the first problem is the one to tell of
                     self._collect()
             with suppress(JournalError):
-                self._keep_arrived()
+                (self._hold_arrived if self._ordered else self._keep_arrived)()
             raise
         finally:
             with self._ledger.lock:
@@ -177,10 +178,12 @@ class Loop:
 
     def _asked(self, room: int, new: bool) -> list[Trial]:
         """Return the next trials: as many as there is room for where the strategy proposes them at once, else one."""
+        held = self._ledger.held
         if self._batches and new and room > 1:
             limit = self._limits.trials
-            return self._desk.ask_batch(room if limit is None else min(room, limit - len(self._ledger.history)))
-        trial = self._desk.ask(new=new)
+            count = room if limit is None else min(room, limit - len(self._ledger.history))
+            return self._desk.ask_batch(count, held)
+        trial = self._desk.ask(new=new, held=held)
         return [] if trial is None else [trial]
 
     def _begin(self, trial: Trial) -> None:
@@ -189,7 +192,11 @@ class Loop:
             self._watch.see(self._ledger.record_trial("failed", trial.id, error=problem, seconds=0.0))
             return
         self._under_way[trial.id] = None
-        self._start(trial)
+        outcome = self._ledger.held.of(trial.id)
+        if outcome is None:
+            self._start(trial)
+        else:
+            self._arrived[trial.id] = outcome
 
     def _start(self, trial: Trial) -> None:
         self._expired.discard(trial.id)
@@ -288,6 +295,14 @@ class Loop:
             if self._attempts.event_of(outcome) is None:
                 with suppress(SearchError):  # the search ends in any case
                     self._receive(outcome)
+
+    def _hold_arrived(self) -> None:
+        """Write down what has come, to be told of when its turn comes in the next run; what died stays running."""
+        for trial_id in sorted(self._arrived):
+            outcome = self._arrived.pop(trial_id)
+            known = trial_id in self._ledger.held or trial_id in self._rule_problems
+            if not known and self._attempts.event_of(outcome) is None:
+                self._ledger.record("held", **values_of(outcome))
 
     def on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
         """Take a partial result from the executor, and return whether to end the trial."""

@@ -82,7 +82,7 @@ def opened(
     definition: Definition,
     journal: str | Path | Journal | None,
     initial: Iterable[Mapping[str, Option]],
-    see: Callable[[Mapping[str, Any]], object],
+    seers: Sequence[Callable[[Mapping[str, Any]], object]],
 ) -> Opened:
     """Read a search's journal, where it has one that exists.
 
@@ -90,7 +90,7 @@ def opened(
         definition: of the search.
         journal: or the file that it shall be.
         initial: the architectures to try first; the journal's own count.
-        see: is shown each event of the journal.
+        seers: are shown each event of the journal.
 
     Raises:
         JournalError: when the journal is damaged or belongs to another search.
@@ -108,7 +108,7 @@ def opened(
             "repeats": definition.repeats.schedule,
         }
         check_header(reading.path, known, header, parametrised)
-        replay(history, reading, definition.space, see)
+        replay(history, reading, definition.space, *seers)
         initial = known.get("initial", [])
         header["id"] = search_id(reading.path, known)
     read = None if reading is None else Journal(reading)

@@ -22,6 +22,7 @@ from autopanoptic.nas.search.advice import warn_of_the_end, warn_of_too_few
 from autopanoptic.nas.search.attempts import Attempts, RetryOn
 from autopanoptic.nas.search.completion import Completion
 from autopanoptic.nas.search.desk import Desk
+from autopanoptic.nas.search.held import Held
 from autopanoptic.nas.search.keeping import keepers_of
 from autopanoptic.nas.search.ledger import Ledger
 from autopanoptic.nas.search.limits import Limits, require_seconds, require_whole
@@ -66,7 +67,8 @@ class Search:
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
             grid search, :class:`Evolution`, :class:`PathPriority`) not even on that. Partial results are still seen
-            as they come.
+            as they come. Results whose turn has not come at Ctrl-C, or when an exception ends the run, are in the
+            journal, and are told in the next run.
         stopper: may end a trial by its partial results.
         budget: how far trials are evaluated, in a unit of the evaluator's, such as epochs: a whole number for all of
             them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or
@@ -155,11 +157,12 @@ class Search:
             self.space, strategy, self.objectives, self.costs, stopper, self.seed, self.budget, self.repeats
         )
         self._attempts = Attempts(self.retries, retry_on)
-        found = opened(definition, journal, initial, self._attempts.see)
+        held = Held()
+        found = opened(definition, journal, initial, (self._attempts.see, held.see))
         self.journal, self.initial, self._ended = found.journal, found.initial, found.ended
         self.folders = None if folder is None else TrialFolders(folder, found.header["id"])
         keepers = keepers_of(self.folders, keep_best, definition.schedule)
-        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks, first=keepers))
+        self._ledger = Ledger(found.history, self.journal, found.header, Callbacks(callbacks, first=keepers), held)
         self._desk = Desk(definition, self._ledger, self._completion, self.initial, self._attempts, self.folders)
 
     def __enter__(self) -> Search:
@@ -347,8 +350,7 @@ class Search:
             progress = False
         self._ended = None
         try:
-            self._ledger.begin(trials, title)
-            for trial_id in self._ledger.reopen_failed() if retry_failed else ():
+            for trial_id in self._ledger.begin(trials, title, retry_failed=retry_failed):
                 self._attempts.start_anew(trial_id)
             self._desk.run_again()
             loop = self._loop(limits)
@@ -362,9 +364,11 @@ class Search:
                 self._ledger.record("interrupted", trials=[trial.id for trial in self.history.running])
             raise
         finally:
-            self.executor.stop()
-            self._desk.run_again()
-            self._ledger.close(self._ended)
+            try:
+                self.executor.stop()
+            finally:  # also when Ctrl-C comes once more while workers end: the journal is to be free
+                self._desk.run_again()
+                self._ledger.close(self._ended)
         loop.check_any_succeeded()
         if self._ended == "strategy" and trials is not None:
             warn_of_the_end(self.space, self.history, trials)

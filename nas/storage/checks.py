@@ -20,12 +20,21 @@ def check_fields(event: Mapping[str, Any]) -> None:
         ValueError: names the first field that is missing or of another type, with its value.
     """
     needed, known = _OF_KIND.get(event["event"], _OF_OTHERS)
+    if event["event"] == "held":
+        _check_end(event)
     for name in needed:
         if name not in event:
             raise ValueError(f"{name!r} is missing; it is {known[name][1]}.")
     for name, value in event.items():
         if name in known and not known[name][0](value):
             raise ValueError(f"{name!r} is {known[name][1]}, not {short(value)}.")
+
+
+def _check_end(event: Mapping[str, Any]) -> None:
+    """Refuse a held result that is not one of three: metrics, an error, or that a rule has stopped the trial."""
+    found = [name for name in _ENDS if name in event]
+    if len(found) != 1 or not _ENDS[found[0]](event[found[0]]):
+        raise ValueError(f"it holds no result, but {short({name: event[name] for name in found})}.")
 
 
 def _is_whole(value: Any) -> bool:
@@ -85,7 +94,13 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     "failed": {**_TRIAL, "error": (_is_text, "a text")},
     "stopped": _TRIAL,
     "died": _TRIAL,
+    "held": _TRIAL,
     "attempt_failed": _TRIAL,
+}
+_ENDS: dict[str, Callable[[Any], bool]] = {
+    "metrics": _are_numbers,
+    "error": _is_text,
+    "stopped": lambda value: value is True,
 }
 _WHERE_GIVEN: dict[str, _Field] = {
     "seconds": (_is_number, "a finite number"),

@@ -40,7 +40,8 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     any; one that was paused runs again), ``failed`` (trial, error, seconds), ``stopped`` (trial, seconds),
     ``reopened`` (trial; one that failed runs again).
     Some only inform: ``search`` (what is searched, how), ``died`` (trial, error; its worker did), ``attempt_failed``
-    (trial, error; it is tried again), ``interrupted`` (trials) and ``ended`` (reason).
+    (trial, error; it is tried again), ``held`` (trial, seconds, and metrics, error or stopped; a result whose turn has
+    not come, see :class:`Held`), ``interrupted`` (trials) and ``ended`` (reason).
 
     Returns:
         None for an event that only informs.
@@ -58,6 +59,9 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
         return trial
     if not 0 <= event["trial"] < len(history):
         raise ValueError(f"There is no trial {event['trial']}; the last is {len(history) - 1}.")
+    if kind == "held":
+        _check_running(history[event["trial"]])
+        return None
     trial = _changed(history[event["trial"]], event)
     if kind == "reopened":
         history.check_reopen(trial.id)
@@ -66,6 +70,12 @@ def changed(history: History, event: Mapping[str, Any]) -> Trial | None:
     elif kind != "annotated":
         history.check_update(trial)
     return trial
+
+
+def _check_running(trial: Trial) -> None:
+    """Refuse a result that is held of a trial that does not run."""
+    if trial.state is not TrialState.RUNNING:
+        raise ValueError(f"Trial {trial.id} is {trial.state.value}, not running, so that no result of it is held.")
 
 
 def _asked(event: Mapping[str, Any]) -> Trial:
@@ -155,7 +165,7 @@ def replay(
     history: History,
     events: Iterable[Mapping[str, Any]],
     space: SearchSpace,
-    see: Callable[[Mapping[str, Any]], object] = lambda event: None,
+    *seers: Callable[[Mapping[str, Any]], object],
 ) -> None:
     """Bring a history up to date with a journal's events.
 
@@ -163,7 +173,7 @@ def replay(
         history: is changed.
         events: as they stand in the file, one a line, or of a :class:`Reading` in that space.
         space: gives the options back that JSON cannot hold, such as an ``Enum`` member in place of its value.
-        see: is shown each event, once the history has it.
+        seers: are shown each event, once the history has it.
 
     Raises:
         JournalError: names the first event that does not fit those before it, with its line.
@@ -172,7 +182,8 @@ def replay(
         for number, event in enumerate(events, 1):
             try:
                 apply(history, checked_event(event, space))
-                see(event)
+                for see in seers:
+                    see(event)
             except MISFITS as problem:
                 raise JournalError(
                     f"Line {number} of the journal, {short(plain(event))}, does not fit what stands before it "

@@ -104,9 +104,14 @@ class Journal:
         Each record is the system's when its :meth:`append` returns, so that a kill of the program loses none; a loss
         of power may take those of the block.
 
+        A block within another is a part of it.
+
         Raises:
             JournalError: when the disk fails at the end of the block.
         """
+        if self._gathers:
+            yield
+            return
         self._gathers = True
         try:
             yield

@@ -10,6 +10,7 @@ from benchmarks.faults.count import Count
 from benchmarks.faults.cutting import cut
 from benchmarks.faults.full_disk import full
 from benchmarks.faults.killing import killed
+from benchmarks.faults.small_disk import SHAPES, can_mount, small_disk
 from benchmarks.faults.strangers import strangers
 
 
@@ -24,6 +25,13 @@ def test_a_journal_cut_at_any_byte_of_its_last_two_records_opens_with_the_whole_
 
 def test_a_disk_that_is_full_at_any_write_costs_nothing_that_was_written(tmp_path: Path) -> None:
     check(full(tmp_path), 40)
+
+
+@pytest.mark.parametrize("shapes", [3, pytest.param(SHAPES, marks=pytest.mark.slow)])
+def test_a_small_disk_that_is_truly_full_costs_nothing_that_was_written(tmp_path: Path, shapes: int) -> None:
+    if not can_mount(tmp_path):
+        pytest.skip("this system lets nobody mount a tmpfs")
+    check(small_disk(tmp_path, shapes), 3 * shapes)
 
 
 def test_a_driver_killed_at_any_moment_loses_no_trial_and_repeats_none(tmp_path: Path) -> None:

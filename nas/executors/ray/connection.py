@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,9 @@ from autopanoptic.nas.executors.variables import environment
 LOOPBACK = "127.0.0.1"
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 """Ray's own; a job that is submitted to a cluster finds the cluster's address there."""
+HOST_AND_PORT = re.compile(r"\[?([^\[\]/]+?)\]?:(\d{1,5})")
+"""An address as `ray start --head` prints it; others are names of Ray's own, such as `auto`."""
+SECONDS_TO_ANSWER = 10.0
 
 
 def require_ray() -> Any:
@@ -84,8 +89,9 @@ class Connection:
 
     def _connect(self, address: str) -> None:
         try:
+            _check_answers(address)
             self._ray.init(address=address, logging_level=logging.WARNING)
-        except (ConnectionError, RuntimeError, ValueError) as problem:
+        except (OSError, OverflowError, RuntimeError, ValueError) as problem:
             raise ConnectionError(
                 f"There is no Ray cluster to connect to at {address!r}: {problem}\n"
                 "Start one by `ray start --head` and give the address that it prints, or leave the address out to run "
@@ -122,6 +128,17 @@ class Connection:
         """Set the handler of SIGTERM that there was before Ray's, which other threads cannot."""
         if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens; Ray itself looks for somebody there for minutes.
+
+    Raises:
+        OSError: says why there is no connection.
+    """
+    found = HOST_AND_PORT.fullmatch(address)
+    if found is not None:
+        socket.create_connection((found[1], int(found[2])), SECONDS_TO_ANSWER).close()
 
 
 @contextmanager

@@ -245,6 +245,7 @@ def test_attempts_are_starts_and_failed_trials_may_run_again() -> None:
         ("end", 1, "completed"),
         ("over", 3, "trials"),
     ]
+    assert recorder.runs[-1].history is search.history
 
 
 def test_a_search_that_gives_up_is_over(made: Made) -> None:
@@ -331,3 +332,18 @@ def test_the_bar_makes_way_for_a_callback_that_shows_the_progress(
     made(Shows()).run(5)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert ("search" in shown) != shows
+
+
+def test_a_callback_that_cannot_say_whether_it_shows_the_progress_ends_no_search(
+    made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Recorder):
+        @property
+        def shows_progress(self) -> bool:
+            raise OSError("no terminal")
+
+    search = made(broken := Broken())
+    assert search.run(5).ended == "trials"
+    assert broken.calls[-1] == ("over", 5, "trials")
+    assert "Broken.shows_progress raised an exception" in caplog.text
+    assert "OSError: no terminal" in caplog.text

@@ -29,6 +29,7 @@ from autopanoptic.nas import (
     TrialState,
 )
 from autopanoptic.nas.journals.repairing import repair
+from autopanoptic.nas.storage import journal as journal_module
 from autopanoptic.nas.storage.reading import MORE
 from benchmarks.scaling.simulated import SimulatedExecutor
 
@@ -262,3 +263,29 @@ def test_a_run_goes_on_from_a_batch_of_which_trials_were_running(tmp_path: Path)
         history = made(Counting()).run(9, progress=False).history
         assert [t.architecture for t in history] == [SPACE.sample(np.random.default_rng([0, n])) for n in range(9)]
         assert history.n_completed == 9
+
+
+@pytest.mark.parametrize("strategy", [RandomSearch(), Batches()], ids=["one by one", "at once"])
+def test_several_trials_wait_for_the_disk_once(
+    strategy: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Search(SPACE, strategy, journal=tmp_path / "j") as search:
+        search.ask()
+        synced: list[int] = []
+        monkeypatch.setattr(journal_module.os, "fsync", lambda handle: synced.append(Journal(tmp_path / "j").count))
+        assert len(search.ask(5)) == 5
+        assert synced == [7], "a header, and six trials"
+
+
+def test_trials_of_which_the_disk_fails_are_handed_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(handle: int) -> None:
+        raise OSError("Input/output error")
+
+    with Search(SPACE, RandomSearch(), journal=tmp_path / "j") as search:
+        search.ask()
+        with monkeypatch.context() as patch:
+            patch.setattr(journal_module.os, "fsync", failing)
+            with pytest.raises(JournalError, match="Input/output error"):
+                search.ask(3)
+        assert [trial.id for trial in search.ask(4)] == [1, 2, 3, 4]
+    assert architectures(search) == [trial.architecture for trial in Result.from_journal(tmp_path / "j").history]

@@ -77,7 +77,7 @@ def test_what_cannot_be_written_is_not_applied(ledger: Ledger, tmp_path: Path, m
 
 def test_failed_trials_run_again_in_a_new_history(ledger: Ledger, tmp_path: Path) -> None:
     old = ledger.history
-    assert ledger.reopen_failed() == [1]
+    assert ledger.begin(retry_failed=True) == [1]
     assert old[1].state is TrialState.FAILED
     assert [trial.id for trial in ledger.history.running] == [2, 1]
     assert [trial.id for trial in ledger.history.finished] == [0]
@@ -85,4 +85,4 @@ def test_failed_trials_run_again_in_a_new_history(ledger: Ledger, tmp_path: Path
     ledger.record("completed", trial=1, metrics={"value": 3.0}, seconds=1.0)
     ledger.close()
     assert list(on_disk(tmp_path / "j")) == list(ledger.history)
-    assert ledger.reopen_failed() == []
+    assert ledger.begin(retry_failed=True) == []

@@ -15,6 +15,7 @@ from autopanoptic.nas import (
     Choice,
     GridSearch,
     History,
+    InlineExecutor,
     Journal,
     JournalError,
     RandomSearch,
@@ -252,3 +253,22 @@ def test_enums_come_back_as_enums_from_a_journal(tmp_path: Path) -> None:
     text = Result.from_journal(tmp_path / "j")
     assert [trial.architecture for trial in text.history] == architectures(again)
     assert [trial.architecture.id for trial in text.history] == [trial.architecture.id for trial in again.history]
+
+
+class Pressed(InlineExecutor):
+    """Somebody presses Ctrl-C, and once more while the workers are ended."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    def stop(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_second_ctrl_c_while_workers_are_ended_leaves_the_journal_free(space: SearchSpace, tmp_path: Path) -> None:
+    first = Search(space, RandomSearch(), value, executor=Pressed(), journal=tmp_path / "j")
+    with pytest.raises(KeyboardInterrupt):
+        first.run(3)
+    second = Search(space, RandomSearch(), value, journal=tmp_path / "j")
+    assert second.run(3).history.n_completed == 3
+    assert states(first.history) == ["running"]

@@ -211,12 +211,13 @@ def test_a_block_waits_for_the_disk_once_and_its_records_are_in_the_file_at_once
         journal.append({"event": "a", "n": 0})
         assert len(synced) == 1
         with journal.together():
-            journal.append({"event": "a", "n": 1})
+            with journal.together():  # is a part of the other
+                journal.append({"event": "a", "n": 1})
             journal.append({"event": "a", "n": 2})
             assert Journal(tmp_path / "j").count == 3
             assert len(synced) == 1
         assert synced[1:] == [(tmp_path / "j").stat().st_size]
-        with journal.together():
+        with journal.together(), journal.together():
             pass
         assert len(synced) == 2
         journal.append({"event": "a", "n": 3})

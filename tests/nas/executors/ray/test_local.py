@@ -160,6 +160,15 @@ def test_without_a_cluster_it_is_told_how_to_start_one(tmp_path: Path) -> None:
     assert "ray start --head" in ended.stderr
 
 
+@pytest.mark.parametrize("port", [1, 99999])
+def test_an_address_where_nobody_listens_is_refused_at_once(port: int) -> None:
+    """Ray itself looks there for minutes."""
+    with pytest.raises(
+        ConnectionError, match=rf"no Ray cluster to connect to at '127\.0\.0\.1:{port}': .*\n.*ray start"
+    ):
+        Connection(f"127.0.0.1:{port}").open(1)
+
+
 def test_the_programs_own_handler_stays_and_rays_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a program that is terminated during a search on Ray does not end as it wants to, nor after it."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
