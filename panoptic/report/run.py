@@ -131,7 +131,7 @@ class Run:
     @property
     def networks(self) -> dict[str, Any]:
         """What is known of each measured network, of the one that was found first."""
-        networks = {} if self.metrics is None else self.metrics["networks"]
+        networks: dict[str, Any] = {} if self.metrics is None else self.metrics["networks"]
         first = [self.shown] if self.shown in networks else []
         return {name: networks[name] for name in (*first, *networks)}
 
