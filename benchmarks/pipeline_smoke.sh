@@ -3,7 +3,7 @@
 # Both must end in the same weights, figures, pictures and report.
 #
 #   benchmarks/pipeline_smoke.sh            # a command for each stage: Ctrl-C and SIGKILL in each, under 15 minutes
-#   benchmarks/pipeline_smoke.sh --short    # `run`, killed in each of its stages: about two minutes
+#   benchmarks/pipeline_smoke.sh --short    # `run`, killed in each of its stages: about four minutes
 #   benchmarks/pipeline_smoke.sh --seed 1   # other moments
 #   benchmarks/pipeline_smoke.sh --keep DIR # leave the runs and what the programs printed there
 #

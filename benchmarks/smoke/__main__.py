@@ -16,7 +16,7 @@ from benchmarks.smoke.walks import SmokeError, Times, disturbed, undisturbed
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Every stage on scenes, undisturbed and killed: do both end alike?")
-    parser.add_argument("--short", action="store_true", help="one program for most stages, about two minutes")
+    parser.add_argument("--short", action="store_true", help="one program for most stages, about four minutes")
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="a new folder for the runs; by default they are removed"

@@ -17,10 +17,9 @@ def classes_section(run: Run) -> Section:
 
 def _blocks(run: Run) -> Iterator[Block]:
     if run.metrics is None:
-        yield Lacking("The quality of each class is known when the run has compared its networks.")
+        yield Lacking("The quality of each class is known when a network is measured, by evaluate or by the whole run.")
         return
-    networks: Mapping[str, Any] = run.metrics["networks"]
-    qualities = {name: one["quality"]["per_category"] for name, one in networks.items()}
+    qualities = {name: one["quality"]["per_category"] for name, one in run.networks.items()}
     for kind, categories in (("Things", run.categories.things), ("Stuff", run.categories.stuff)):
         if categories:
             yield _table(kind, categories, qualities)

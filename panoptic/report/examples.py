@@ -18,7 +18,7 @@ from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.results.overlay import overlay
 from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluate import device_named
-from autopanoptic.panoptic.trained.networks import SEARCHED, load_trained
+from autopanoptic.panoptic.trained.networks import load_trained
 from autopanoptic.panoptic.trained.pictures import part
 from autopanoptic.panoptic.trained.predict import recognise
 
@@ -65,8 +65,8 @@ def examples_section(run: Run, measured: Measured, count: int, device: str = "au
 
 
 def _blocks(run: Run, measured: Measured, count: int, device: str) -> Iterator[Block]:
-    if SEARCHED not in measured.counts:
-        yield Lacking(measured.lacking or "The run compares no searched network.")
+    if run.shown not in measured.counts:
+        yield Lacking(measured.lacking or "The network that was found is not measured.")
         yield from _pictures(run)
         return
     try:
@@ -79,27 +79,27 @@ def _blocks(run: Run, measured: Measured, count: int, device: str) -> Iterator[B
         yield Paragraph("In the legends things are counted, and stuff is its part of the image.")
     for title, examples in (("Best", best), ("Worst", worst)):
         if examples:
-            yield Heading(f"{title} by the searched network's PQ on the image")
+            yield Heading(f"{title} by the {run.shown} network's PQ on the image")
             yield from examples
 
 
 def _pictures(run: Run) -> Iterator[Block]:
     """Yield those that the run has drawn itself."""
-    found = sorted((run.network_folder(SEARCHED) / "pictures").glob("*.png"))
+    found = sorted((run.network_folder(run.shown) / "pictures").glob("*.png"))
     if found:
         yield Heading("The first images of val, as the run has drawn them")
     for path in found:
-        alt = f"Image {path.stem}, its truth and what the searched network finds"
+        alt = f"Image {path.stem}, its truth and what the {run.shown} network finds"
         yield Example(f"Image {path.stem}", [("image, truth, prediction", of_file(path, alt))], ())
 
 
 def _drawn(run: Run, measured: Measured, count: int, device: str) -> tuple[list[Example], list[Example]]:
-    folder = run.network_folder(SEARCHED)
+    folder = run.network_folder(run.shown)
     trained, dataset = load_trained(folder, device_named(device)), open_split(folder, None)
     dataset = labelled_as(dataset, trained)
     if dataset.image_ids.tolist() != measured.image_ids:
         raise ValueError(f"{dataset.source} holds other images than those on which the networks were compared")
-    pq = measured.counts[SEARCHED].pq
+    pq = measured.counts[run.shown].pq
 
     def example(index: int) -> Example:
         image = dataset.image(index)

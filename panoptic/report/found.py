@@ -17,7 +17,6 @@ from autopanoptic.panoptic.results.drawing import draw_network
 from autopanoptic.panoptic.results.outline import Layer, Outline
 from autopanoptic.panoptic.results.saved import CONFIG, WEIGHTS, new_network, read_config
 from autopanoptic.panoptic.stages.networks import network_config
-from autopanoptic.panoptic.trained.networks import SEARCHED
 
 LOADING = """\
 from autopanoptic.panoptic.data.coco.images import read_image
@@ -49,7 +48,7 @@ def _blocks(run: Run) -> Iterator[Block]:
 
 def _config(run: Run) -> PanopticConfig:
     """Return the config of the found network: as it was saved, or as the settings say, where it is not trained yet."""
-    saved = run.network_folder(SEARCHED) / CONFIG
+    saved = run.network_folder(run.shown) / CONFIG
     if saved.is_file():
         return read_config(saved)
     return network_config(run.settings, run.categories, searched=True)
@@ -89,7 +88,7 @@ def _pairs(values: Mapping[str, object]) -> str:
 
 def use_section(run: Run) -> Section:
     """Return how the network is loaded and measured by others."""
-    folder = run.network_folder(SEARCHED)
+    folder = run.network_folder(run.shown)
     if not (folder / WEIGHTS).exists():
         return Section("use", "Use it", [Lacking("There is no trained network to load yet.")])
     return Section(

@@ -38,8 +38,8 @@ class Measured:
     def of(cls, run: Run, device: str = "auto", console: Console | None = None) -> Measured:
         """Take what the run has kept where that is of the comparison, and measure the networks else."""
         if run.metrics is None:
-            return cls({}, [], "The run has not compared its networks yet.")
-        kept = {name: _kept(run, name) for name in run.metrics["networks"]}
+            return cls({}, [], "The run has not compared its networks yet, and none is measured.")
+        kept = {name: _kept(run, name) for name in run.networks}
         known = {name: found for name, found in kept.items() if found is not None}
         if len(known) == len(kept) and len({tuple(ids) for _, ids in known.values()}) == 1:
             return cls({name: counts for name, (counts, _) in known.items()}, next(iter(known.values()))[1])
@@ -50,8 +50,7 @@ class Measured:
 
     @classmethod
     def _again(cls, run: Run, device: str, console: Console | None) -> Measured:
-        assert run.metrics is not None
-        names = list(run.metrics["networks"])
+        names = list(run.networks)
         ids = open_split(run.network_folder(names[0]), None).image_ids.tolist()
         found = evaluate(run.folder, networks=names, device=device, console=console)
         return cls({name: one.quality.images for name, one in found.networks.items()}, ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap
@@ -23,9 +24,11 @@ def networks_section(run: Run, measured: Measured) -> Section:
 
 def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
     if run.metrics is None:
-        yield Lacking("The run has not compared its networks yet: it is not finished.")
+        yield Lacking(f"The run has not compared its networks yet: it is not finished. {_way(run)}")
         return
-    yield _table(run.metrics["networks"], measured)
+    yield _table(run.networks, measured)
+    if not run.compared:
+        yield Lacking(f"These are the networks that `evaluate` has measured. {_way(run)}")
     if measured.lacking:
         yield Lacking(f"No intervals stand here. {measured.lacking}")
     differences = {name: Estimate(**one) for name, one in run.metrics.get("searched_minus", {}).items()}
@@ -50,15 +53,27 @@ def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
         )
 
 
+def _way(run: Run) -> str:
+    return (
+        f"`autopanoptic panoptic evaluate {quote(run.name)}` measures what is trained, and `autopanoptic panoptic run "
+        f"--resume --name {quote(run.name)}` trains and measures what it is to be compared with, too."
+    )
+
+
 def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Table:
     best = {key: _best([one[key] for one in networks.values() if key in one]) for key in QUALITIES}
     rows = []
     for name, one in networks.items():
         qualities = [_quality(one, key, best[key], measured, name) for key in QUALITIES]
-        rows.append((name, [*qualities, *(Cell(form.format(one[key])) for key, (_, form) in COSTS.items())]))
+        rows.append((name, [*qualities, *_costs(one)]))
     note = "" if measured.lacking else "; below each quality its 95% interval over the images"
     columns = ("network", *QUALITIES.values(), *(heading for heading, _ in COSTS.values()))
     return Table(f"On val, in percent{note}. The best of a column is bold.", columns, rows)
+
+
+def _costs(one: Mapping[str, Any]) -> Iterator[Cell]:
+    for key, (_, form) in COSTS.items():
+        yield Cell(form.format(one[key]) if key in one else "-")  # a latency is measured by the whole run alone
 
 
 def _best(values: Sequence[float]) -> float | None:

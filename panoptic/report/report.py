@@ -19,7 +19,6 @@ from autopanoptic.panoptic.report.rendering import render
 from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.report.search import front_section, history_section, options_section
 from autopanoptic.panoptic.trained.evaluate import device_named
-from autopanoptic.panoptic.trained.networks import SEARCHED
 
 REPORT = "report.html"
 IMAGES = 3
@@ -93,10 +92,10 @@ def page_of(run: Run, *, images: int = IMAGES, device: str = "auto", console: Co
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    if run.metrics is not None and SEARCHED in run.metrics["networks"]:
-        found = run.metrics["networks"][SEARCHED].get("pq")
-        yield "PQ of the searched network on val", "-" if found is None else f"{found:.1f}"
-    else:
+    if run.shown in run.networks:
+        found = run.networks[run.shown].get("pq")
+        yield f"PQ of the {run.shown} network on val", "-" if found is None else f"{found:.1f}"
+    if not run.compared:
         yield "state", "not finished"
     asked, path = run.settings.search, run.settings.data.path
     yield "data", "generated scenes" if path is None else str(path)

@@ -18,10 +18,11 @@ from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.prepare import DATA, NETWORKS
 from autopanoptic.panoptic.stages.search import the_network
+from autopanoptic.panoptic.trained.keeping import kept
 from autopanoptic.panoptic.trained.networks import SEARCHED, categories_of
 
 JOURNAL, SECONDS = "search.jsonl", "seconds.json"
-OF_NETWORK = ("architecture", "quality", "gflops", "mparams", "latency_ms")
+OF_NETWORK = ("architecture", "quality", "gflops", "mparams")
 """What a comparison says of each network, whatever was seen of its classes."""
 
 
@@ -37,7 +38,9 @@ class Run:
         categories: Of its data.
         images: How many images of each split it has, by the split's name.
         fronts: Of a finished search with a cost; None else.
-        metrics: The comparison of its networks; None before that is done.
+        metrics: The comparison of its networks, before that what `autopanoptic panoptic evaluate` has kept of them;
+            None where nothing is measured.
+        compared: Whether it is the comparison.
         seconds: Of each stage that has ended.
     """
 
@@ -49,6 +52,7 @@ class Run:
     images: Mapping[str, int]
     fronts: Fronts | None
     metrics: Mapping[str, Any] | None
+    compared: bool
     seconds: Mapping[str, float]
 
     @classmethod
@@ -76,6 +80,7 @@ class Run:
                 f"the run {folder} has nothing to report yet: no candidate of its search is measured. Go on with it by "
                 f"`{_go_on(folder)}`{_measured_by(folder)}"
             )
+        metrics = _metrics(folder / METRICS_FILE)
         return cls(
             folder,
             settings,
@@ -84,7 +89,8 @@ class Run:
             categories_of(folder),
             _images(folder / DATA),
             Fronts.load(folder) if (folder / FRONT).exists() else None,
-            _metrics(folder / METRICS_FILE),
+            _evaluated(folder) if metrics is None else metrics,
+            metrics is not None,
             _seconds(folder / SECONDS),
         )
 
@@ -111,6 +117,24 @@ class Run:
         path = self.folder / ARCHITECTURE
         return Architecture.load(path) if path.exists() else None
 
+    @property
+    def shown(self) -> str:
+        """Name of the network that was found: ``searched``, or another by which that architecture alone was trained."""
+        known = self.metrics is not None and SEARCHED in self.metrics["networks"]
+        if not known and not (self.network_folder(SEARCHED) / WEIGHTS).exists():
+            for path in sorted((self.folder / NETWORKS).glob(f"*/{WEIGHTS}")):
+                beside = path.parent / ARCHITECTURE
+                if beside.exists() and Architecture.load(beside) == self.found:
+                    return path.parent.name
+        return SEARCHED
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """What is known of each measured network, of the one that was found first."""
+        networks: dict[str, Any] = {} if self.metrics is None else self.metrics["networks"]
+        first = [self.shown] if self.shown in networks else []
+        return {name: networks[name] for name in (*first, *networks)}
+
     def network_folder(self, name: str) -> Path:
         """Return where a network of the comparison lies."""
         return self.folder / NETWORKS / name
@@ -129,6 +153,11 @@ def _go_on(folder: Path) -> str:
 
 def _again(folder: Path) -> str:
     return f"Delete it and go on with the run by `{_go_on(folder)}` to have it again"
+
+
+def _evaluated(folder: Path) -> dict[str, Any] | None:
+    networks = kept(folder)
+    return {"networks": networks} if networks else None
 
 
 def _metrics(path: Path) -> dict[str, Any] | None:

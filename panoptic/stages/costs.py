@@ -20,13 +20,17 @@ HEADROOM = 1.1
 def costs(settings: Settings, datasets: Datasets) -> dict[str, Callable[[Architecture], float]]:
     """Return the costs of the networks that are retrained, for an image of the size of nas_val's first."""
     config = network_config(settings, datasets.train.categories, searched=True)
-    divisor = config.image_divisor
-    height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
-    size = -(-height // divisor) * divisor, -(-width // divisor) * divisor
+    size = counted_size(settings, datasets, config.image_divisor)
     found = dict(costs_of(config, *size))
     if settings.search.cost == "latency_ms":
         found["latency_ms"] = latency_of(config, *size, device_of(settings), settings.machine.precision)
     return found
+
+
+def counted_size(settings: Settings, datasets: Datasets, divisor: int) -> tuple[int, int]:
+    """Return height and width of nas_val's first image as a network sees it, in pixels, by which costs are counted."""
+    height, width = settings.transform().size(*datasets.nas_val.sizes[0].tolist())
+    return -(-height // divisor) * divisor, -(-width // divisor) * divisor
 
 
 def budget(settings: Settings, datasets: Datasets, space: SearchSpace) -> float | None:

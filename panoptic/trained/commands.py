@@ -86,6 +86,7 @@ def evaluate(
         orientation=cast("Orientation | None", orientation),
         batch_size=batch_size,
         workers=workers,
+        keep=True,
         console=console,
     )
     console.print(tables.summary(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from autopanoptic.panoptic.quality.semantic import SemanticQuality
 from autopanoptic.panoptic.results.export import PanopticWriter
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.stages.batches import decoded_bytes
+from autopanoptic.panoptic.trained import keeping
 from autopanoptic.panoptic.trained.data import labelled_as, open_split
 from autopanoptic.panoptic.trained.evaluation import Evaluation, NetworkEvaluation
 from autopanoptic.panoptic.trained.networks import TrainedNetwork, find_networks, load_trained, precision_of
@@ -48,6 +49,7 @@ def evaluate(
     orientation: Orientation | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    keep: bool = False,
     console: Console | None = None,
 ) -> Evaluation:
     """Measure a run's networks, or one network, on a split of the run's own data or of another data set.
@@ -65,6 +67,7 @@ def evaluate(
         orientation: Of another data set's images, as of `CocoPanoptic`.
         batch_size: Images in a batch.
         workers: Processes that load images; 0 loads in this one.
+        keep: Whether what is measured of a run on its own val is kept in its folder, for its report.
         console: Where progress is told; None for nowhere.
 
     Raises:
@@ -88,7 +91,22 @@ def evaluate(
         how = precision_of(one.folder) if precision is None else precision
         validation = Validation(own, batches.of(own, one), one.usage.rules, precision=how, truths=truths)
         measured[name] = measure(name, one.network, validation, target, console)
+    if keep and split == "val" and data is None and orientation is None:
+        _keep(measured, folders, dataset, console)
     return Evaluation(dataset.source, split, len(dataset), datasets[0].categories, measured)
+
+
+def _keep(
+    measured: Mapping[str, NetworkEvaluation], folders: Mapping[str, Path], dataset: CocoPanoptic, console: Console
+) -> None:
+    """Keep what was measured, which is not lost where that cannot be."""
+    try:
+        kept = keeping.keep(measured, folders, dataset.image_ids.tolist())
+        told = f"Kept for the report of the run: networks/*/{keeping.MEASURED}" if kept else None
+    except (OSError, ValueError) as error:
+        told = f"Not kept for the report of the run: {error}"
+    if told is not None:
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def require_folder(out: Path) -> None:

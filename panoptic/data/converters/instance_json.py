@@ -104,6 +104,8 @@ def _checked(entries: list[Any], kind: str, keys: Collection[str], problems: lis
             problems.append(f"{kind}: height and width of {entry['id']!r} are {sizes}, not positive integers")
         if "file_name" in keys and not isinstance(entry["file_name"], str):
             problems.append(f"{kind}: the file_name {entry['file_name']!r} of {entry['id']!r} is not text")
+        if "name" in keys and not isinstance(entry["name"], str):
+            problems.append(f"{kind}: the name {entry['name']!r} of {entry['id']!r} is not text")
         if "id" in keys:
             known = is_image_id(entry["id"])
             ids[entry["id"] if known else None] += 1

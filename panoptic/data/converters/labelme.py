@@ -144,6 +144,11 @@ class _Entry:
             )
         if not isinstance(content["imagePath"], str):
             return wrong(f"has the imagePath {content['imagePath']!r}, which is not text")
+        if not isinstance(content["shapes"], list):
+            return wrong(f"has {content['shapes']!r:.60} for shapes, which is not a list")
+        size = content["imageHeight"], content["imageWidth"]
+        if not all(type(side) is int and side > 0 for side in size):
+            return wrong(f"has the imageHeight and imageWidth {list(size)}, which are not positive integers")
         near = find_image(place, content["imagePath"])
         if near is None:
             return wrong(f"its image {content['imagePath']} is not in {place}")
@@ -151,7 +156,7 @@ class _Entry:
         problems = [fault for shape in content["shapes"] if (fault := fault_of(shape))]
         if problems:
             return wrong("; ".join(problems))
-        return cls(path, root, image, (content["imageHeight"], content["imageWidth"]), tuple(content["shapes"]))
+        return cls(path, root, image, size, tuple(content["shapes"]))
 
 
 def _names(entries: Sequence[_Entry], labels: Sequence[str] | None, folder: Path) -> list[str]:

@@ -24,12 +24,14 @@ POINTS: Mapping[str, tuple[int, int | None]] = {
 """The shapes that cover pixels, and how many points each has, at least and at most."""
 
 
-def fault_of(shape: Mapping[str, Any]) -> str | None:
+def fault_of(shape: object) -> str | None:
     """Say what is wrong with a shape; None if nothing is."""
+    if not isinstance(shape, Mapping):
+        return f"a shape is {shape!r:.60}, not an object"
     label, kind, points = shape.get("label"), shape.get("shape_type") or "polygon", shape.get("points")
     if not isinstance(label, str) or not label:
         return f"a shape has the label {label!r}, not a text"
-    if kind not in POINTS:
+    if not isinstance(kind, str) or kind not in POINTS:
         return f"a shape of {label!r} is a {kind}, which covers no pixels; draw {', '.join(POINTS)}, or delete it"
     least, most = POINTS[kind]
     if not isinstance(points, list) or not all(
@@ -42,6 +44,8 @@ def fault_of(shape: Mapping[str, Any]) -> str | None:
         return f"a {kind} of {label!r} has {len(points)} points; {wanted} are needed"
     if kind == "mask" and not isinstance(shape.get("mask"), str):
         return f"a mask of {label!r} has no `mask`"
+    if not isinstance(shape.get("group_id"), (int, str, type(None))):
+        return f"a {kind} of {label!r} has the group_id {shape['group_id']!r:.60}, neither a number nor text"
     return None
 
 

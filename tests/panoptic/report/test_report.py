@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from autopanoptic.nas import Architecture
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.configs.config import load_config, save_config
-from autopanoptic.panoptic.data.coco.layout import find_split
+from autopanoptic.panoptic.data.coco.layout import find_split, find_splits
 from autopanoptic.panoptic.quality.bootstrap import bootstrap
 from autopanoptic.panoptic.quality.images import ImageCounts
 from autopanoptic.panoptic.report import measured
@@ -30,6 +30,8 @@ from autopanoptic.panoptic.report.networks import networks_section
 from autopanoptic.panoptic.report.report import write_report
 from autopanoptic.panoptic.report.run import Run
 from autopanoptic.panoptic.report.search import front_section
+from autopanoptic.panoptic.run.folder import load_run
+from autopanoptic.panoptic.stages.costs import costs
 
 VOID = {"meta", "img", "br", "link"}
 SECTIONS = [
@@ -240,13 +242,61 @@ def test_an_unfinished_run_has_a_page(run: Path) -> None:
     found = Parsed(write_report(run, device="cpu").read_text())
     assert list(found.sections) == SECTIONS
     for name, words in {
-        "networks": "not finished", "front": "has not ended", "classes": "when the run has compared",
+        "networks": "not finished", "front": "has not ended", "classes": "when a network is measured",
         "images": "not compared its networks yet", "network": "best candidate of the search so far",
         "use": "no trained network to load", "seconds": "No stage has ended",
     }.items():  # fmt: skip
         assert words in found.sections[name], name
     assert len(list(found.of("img"))) == 3
     assert "12 candidates" in found.sections["search"]
+
+
+def stage_by_stage(run: Path) -> None:
+    """Leave what the stages one by one leave, up to the retraining."""
+    for path in ("metrics.json", *(f"networks/{name}/images.json" for name in ("searched", "random", "hand-made"))):
+        (run / path).unlink()
+    for name in ("random", "hand-made"):
+        shutil.rmtree(run / "networks" / name)
+
+
+@pytest.mark.parametrize("name", ["searched", "found"])
+def test_what_evaluate_has_measured_stands_in_the_page(
+    name: str, run: Path, finished: Path, whole: Parsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run of single stages, whose network may have another name where its architecture was given."""
+    stage_by_stage(run)
+    (run / "networks" / "searched").rename(run / "networks" / name)
+    monkeypatch.chdir(run.parent.parent)
+    for command, told in (
+        (("evaluate", "mine"), "networks/*/evaluation.json"),
+        (("report", "mine", "--images", "1"), "runs/mine/report.html"),
+    ):
+        done = CliRunner().invoke(program, ["panoptic", *command, "--device", "cpu"])
+        assert done.exit_code == 0, done.output
+        assert told in done.output
+    found = Parsed((run / "report.html").read_text())
+    known = metrics_of(finished)["searched"]
+    own = costs(load_run(run), find_splits(run / "data").open())
+    architecture = Architecture.load(run / "architecture.json")
+    gflops, mparams = (own[key](architecture) for key in ("gflops", "mparams"))
+    assert found.row(name)[:5] == whole.row("searched")[:5]
+    assert found.row(name)[5:] == [f"{gflops:.3g}", f"{mparams:.2f} M", "-"]
+    assert f"PQ of the {name} network on val" in found.text
+    assert f">{known['pq']:.1f}<" in found.text
+    assert "not finished" in found.text
+    assert "run --resume --name mine" in found.sections["networks"]
+    for category in find_split(finished / "data").open().categories:
+        assert found.row(category.name)[:4] == whole.row(category.name)[:4]
+    assert f"Best by the {name} network's PQ" in found.sections["images"]
+    assert "load_trained(" in found.sections["use"]
+    assert f"networks/{name}" in found.sections["use"]
+
+
+def test_a_damaged_evaluation_is_named(run: Path) -> None:
+    stage_by_stage(run)
+    (run / "networks" / "searched" / "evaluation.json").write_text('{"metrics": {}}')
+    with pytest.raises(ValueError, match=r"searched/evaluation\.json is damaged: it lacks 'architecture'"):
+        write_report(run, device="cpu")
 
 
 def test_a_search_without_a_cost_has_no_front(run: Path) -> None:

@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.data.coco.layout import find_split, find_splits
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
-from autopanoptic.panoptic.quality.bootstrap import bootstrap, bootstrap_difference
+from autopanoptic.panoptic.quality.bootstrap import bootstrap, bootstrap_difference, value_of
 from autopanoptic.panoptic.quality.folders import evaluate_folders
+from autopanoptic.panoptic.quality.images import ImageCounts
 from autopanoptic.panoptic.search.evaluator import Validation
 from autopanoptic.panoptic.trained.evaluate import evaluate
 from autopanoptic.panoptic.trained.evaluation import Evaluation
@@ -226,3 +227,38 @@ def test_the_command_refuses_before_it_measures(shared_run: Path, tmp_path: Path
         assert done.exit_code == 1
         assert message in done.output
         assert "Traceback" not in done.output
+
+
+def test_a_run_keeps_what_is_measured_on_its_own_val(run: Path, scene_folder: Path, tmp_path: Path) -> None:
+    kept = run / "networks" / "searched" / "evaluation.json"
+
+    def done(*options: str) -> str:
+        found = CliRunner().invoke(program, ["panoptic", "evaluate", str(run), "--device", "cpu", *options])
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    evaluate(run, device="cpu")
+    done("--data", str(scene_folder))
+    done("--split", "nas_val")
+    (run / "metrics.json").write_text("{}")  # the run has compared them
+    done()
+    assert not list(run.rglob("evaluation.json"))
+    assert not list(run.rglob("images.json"))
+    (run / "metrics.json").unlink()
+    done("--json", str(tmp_path / "all.json"))
+    told = json.loads((tmp_path / "all.json").read_text())["networks"]["searched"]
+    found = json.loads(kept.read_text())
+    assert {key: found[key] for key in told} == told
+    dataset = find_split(run / "data").open()
+    counts, ids = ImageCounts.load(kept.with_name("images.json"), dataset.categories)
+    assert ids == dataset.image_ids.tolist()
+    assert 100 * found["quality"]["all"]["pq"] == pytest.approx(value_of(counts))
+    assert not (run / "networks" / "searched-1" / "evaluation.json").exists()
+
+
+def test_what_cannot_be_kept_is_told_and_not_lost(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(run / "data" / "annotations" / "panoptic_train")
+    done = CliRunner().invoke(program, ["panoptic", "evaluate", str(run), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "Not kept for the report of the run: " in done.output
+    assert "searched minus another" in done.output

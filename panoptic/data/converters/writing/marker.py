@@ -62,7 +62,10 @@ class Marker:
             )
 
     def _read(self) -> dict[str, Any]:
-        content = json.loads(self.path.read_text())
+        try:
+            content = json.loads(self.path.read_bytes())
+        except ValueError:
+            content = None
         if not isinstance(content, dict) or not {"parameters", "complete"} <= content.keys():
             raise ValueError(f"{self.path} is not what a converter writes; choose another folder, or delete this one")
         return content

@@ -229,6 +229,7 @@ def spoil(key, entry, **values):
         (spoil("categories", 0, id="cat"), "categories: the id 'cat' is not an integer"),
         (spoil("images", 0, file_name=None), "images: the file_name None of 1 is not text"),
         (spoil("images", 0, file_name=7), "images: the file_name 7 of 1 is not text"),
+        (spoil("categories", 0, name=["cat"]), "categories: the name ['cat'] of 4 is not text"),
         (spoil("images", 0, id=[1]), "images: the id [1] is neither an integer nor text"),
         (spoil("annotations", 0, image_id=[1]), "annotation 101 has the image_id [1], which is not in the file"),
         (spoil("annotations", 0, category_id={}), "annotation 101 has the category_id {}, which is not in the file"),

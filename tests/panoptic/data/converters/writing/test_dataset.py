@@ -153,3 +153,11 @@ def test_a_folder_that_was_claimed_when_the_program_was_killed_is_gone_on_with(s
     write(splits, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "converted.json").read_text())["complete"]
     assert not (tmp_path / "out" / ".converted.json.partial").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_marker_is_named(splits, tmp_path, content):
+    write(splits, tmp_path / "out")
+    (tmp_path / "out" / "converted.json").write_text(content)
+    with pytest.raises(ValueError, match=r"out/converted\.json is not what a converter writes"):
+        write(splits, tmp_path / "out")
