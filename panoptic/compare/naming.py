@@ -140,12 +140,12 @@ def _found(given: str, source: Source, known: Mapping[str, Named]) -> Named:
             return _run(folder, source)
         if (folder / CONFIG).is_file() and (folder / ARCHITECTURE).is_file():
             return _network(folder, source)
-    raise FileNotFoundError(_unknown(given))
+    raise FileNotFoundError(_unknown(given, known))
 
 
-def _unknown(given: str) -> str:
+def _unknown(given: str, known: Iterable[str]) -> str:
     runs = sorted(path.parent.name for path in RUNS.glob(f"*/{SETTINGS}"))
-    names = [*MODELS, HAND_MADE, *shipped(), *runs]
+    names = [*MODELS, HAND_MADE, *known, *shipped(), *runs]
     close = get_close_matches(given.lower(), names, n=1)
     return (
         f"{FLAG}: {given!r} is no model ({', '.join([*MODELS, HAND_MADE])}), no architecture's file or one that ships "
@@ -165,7 +165,7 @@ def _hand_made(given: str, cost: str, source: Source, known: Mapping[str, Named]
     try:
         gflops = float(cost)
     except ValueError:
-        return replace(found, name=given.replace("/", "-"), cost=known.get(cost) or named(cost, source))
+        return replace(found, name=given.replace("/", "-"), cost=known.get(cost) or named(cost, source, known))
     if not 0 < gflops < float("inf"):
         raise ValueError(f"{FLAG} {given}: a network costs more than 0 GFLOPs, and not {cost}")
     return replace(found, cost=gflops)

@@ -294,7 +294,7 @@ class PanopticConfig:
         """Return the weights in the total of the losses that do not weigh 1.
 
         Args:
-            own: What the active components say of theirs, in place of the config's.
+            own: What components say of theirs: in place of the config's, and of losses of which it knows nothing.
         """
         own = own or {}
         pixels = {
@@ -304,7 +304,9 @@ class PanopticConfig:
         }
         found = {name: own.get(name, weight) * self.pixel_loss_factor for name, weight in pixels.items()}
         found["relation"] = own.get("relation", self.relation_loss_weight)
-        return found | {f"first_{name}": found[name] for name in ("segmentation", "roi_segmentation")}
+        found |= {name: weight for name, weight in own.items() if name not in found}
+        behind = ("panoptic", "relation")  # a graph, before which each loss of the semantic head is taken once more
+        return found | {f"first_{name}": weight for name, weight in found.items() if name not in behind}
 
     def field_of(self, kind: type[AnyPart]) -> str:
         """Return the name of the field that names the parts of a kind."""

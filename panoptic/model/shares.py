@@ -45,5 +45,21 @@ class Drawn:
 
 
 def shared(losses: Mapping[str, Tensor], factors: Counts) -> dict[str, Tensor]:
-    """Return losses, soft ones among them, as shares of the whole batch's."""
-    return {name: loss * factors[OVER[name.removeprefix("soft_")]] for name, loss in losses.items()}
+    """Return losses, soft ones among them, as shares of the whole batch's.
+
+    A loss that is not in `OVER` is a component's own, and a mean over what its ``counts`` gives under the same name.
+
+    Raises:
+        ValueError: If nothing says what a loss is a mean over.
+    """
+    return {name: loss * factors[_over(name.removeprefix("soft_"), factors)] for name, loss in losses.items()}
+
+
+def _over(name: str, factors: Counts) -> str:
+    found = OVER.get(name, name.removeprefix("first_"))
+    if found not in factors:
+        raise ValueError(
+            f"nothing says what the loss {name!r} is a mean over, by which it is put together from the parts of a "
+            f"batch; have counts(truth) of its component give that number as {found!r}"
+        )
+    return found

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from autopanoptic.nas import LayerChoice
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.parts.fitting import PUBLISHED
+from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
+from autopanoptic.panoptic.model.parts.registry import part_of
 
 if TYPE_CHECKING:
+    from autopanoptic.panoptic.model.config import PanopticConfig
     from autopanoptic.panoptic.model.network import PanopticNetwork
 
 M = TypeVar("M", bound=nn.Module)
@@ -68,11 +71,17 @@ class Active(Generic[M]):
 def loss_weights(network: PanopticNetwork) -> dict[str, float]:
     """Return the weights in the total of the losses that do not weigh 1: the config's, or the active components'."""
     if network.config.space != PUBLISHED:
-        return network.config.loss_weights()
+        return network.config.loss_weights(_beside(network.config))
     own: dict[str, float] = {}
     for part in (network.segmentation, network.foreground_to_background, network.graph, network.panoptic):
         own |= _traits(part).losses
     return network.config.loss_weights(own)
+
+
+def _beside(config: PanopticConfig) -> dict[str, float]:
+    """Return what the components of a config say of losses that it has no weight for itself."""
+    known, parts = config.loss_weights(), (part_of(kind, getattr(config, own)) for own, kind in COMPONENTS.items())
+    return {name: weight for part in parts for name, weight in part.losses.items() if name not in known}
 
 
 def total(network: PanopticNetwork, losses: Mapping[str, Tensor]) -> Tensor:

@@ -162,7 +162,8 @@ class Component(Part[Build, Any]):
         gives: What others may need of it.
         needs: What others must give.
         losses: What its losses weigh in the total where components are chosen (the space ``published``), by their
-            names, as its paper says; those that are not named weigh as the config says.
+            names, as its paper says; those that are not named weigh as the config says. Losses of which the config
+            knows nothing weigh so in every space, or 1 where they are not named.
     """
 
     gives: tuple[str, ...] = ()

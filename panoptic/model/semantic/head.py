@@ -45,7 +45,7 @@ class SegmentationBranch(nn.Module):
         return {"segmentation": segmentation_loss(logits, truth.semantic)}
 
     def counts(self, truth: Truth) -> Counts:
-        """What the losses are means over, beside the labelled pixels."""
+        """What the losses are means over, beside the labelled pixels; of a loss of your own under its name."""
         return {}
 
     def semantic(self, labels: Tensor) -> Tensor:

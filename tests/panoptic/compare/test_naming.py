@@ -144,6 +144,7 @@ def test_a_network_of_a_comparison_is_one(finished: Path) -> None:
         ("upsnt", r"'upsnt' is no model \(auto-panoptic, .*; did you mean upsnet\?"),
         ("nothing-like-it", "and no run or network of one; runs holds no run"),
         ("hand-made@upsnt", "did you mean upsnet"),
+        ("mine=upsnet,hand-made@mime", r"'mime' is no model .*; did you mean mine\?"),
         ("", "--models names no network; give some"),
         ("upsnet,upsnet", "two networks are called 'upsnet'"),
         ("a/b=upsnet", "the name 'a/b' must be that of a folder"),

@@ -35,6 +35,26 @@ def test_a_model_is_its_parts_its_losses_and_its_rules_in_every_config(name: str
             assert name_of(vars(found.retrained_network)) == name
 
 
+BY_SCORE = {"order": "score", "overlap_threshold": 0.3, "score_threshold": 0.6}
+PAPERS: dict[str, tuple[dict[str, float], dict[str, object]]] = {
+    "auto-panoptic": ({"segmentation": 0.3}, {}),
+    "panoptic-fpn": ({"segmentation": 0.5}, {"order": "score"}),
+    "upsnet": ({"segmentation": 0.2, "roi_segmentation": 0.04, "panoptic": 0.1}, BY_SCORE),
+    "sognet": ({"segmentation": 0.2, "roi_segmentation": 0.04, "panoptic": 0.1, "relation": 1.0}, BY_SCORE),
+    "bgrnet": ({"first_segmentation": 0.25, "segmentation": 0.25, "roi_segmentation": 0.0}, {"order": "score"}),
+}
+"""What each paper, or here for BGRNet what the guide says, gives its losses and its rules."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_losses_weigh_and_maps_are_made_as_the_papers_say(name: str) -> None:
+    found = load_config("coco", {"network.model": name})
+    losses, rules = PAPERS[name]
+    weights = found.network.loss_weights()
+    assert {loss: weights[loss] for loss in losses} == losses
+    assert {rule: getattr(found.merge, rule) for rule in rules} == rules
+
+
 def test_components_of_fixed_widths_are_refused_in_the_space_of_widths_when_the_config_is_read() -> None:
     with own_parts():
         register(BranchFusion("rigid", lambda *_: Connections()))
