@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.operators.networks import NETWORKS
 from benchmarks.operators.results import path_of
 from benchmarks.operators.statistics import __doc__ as method
 from benchmarks.operators.table import differing, header, rows
@@ -16,6 +17,8 @@ from benchmarks.operators.training import AS_BEGUN
 PAGE = "operators.md"
 PASSES = 800
 LONG = 1600
+CONVERGED = 1.5
+"""A network that gains less PQ by a training of twice the length has converged."""
 INTRODUCTION = """# What matters on the generated scenes
 
 <!-- Written by `python -m benchmarks.operators report` from benchmarks/results/operators. Do not edit. -->
@@ -82,20 +85,37 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(header(found), rows(found))
     yield "\nWhat they are:\n"
     yield from (f"- {name}: {entry['what']}" for name, entry in found["networks"].items())
+    missing = [name for name in NETWORKS if name not in found["networks"]]
+    if missing:
+        yield "\n" + _paragraph(
+            f"Not trained with all of these seeds yet, of {len(NETWORKS)} networks: {', '.join(missing)}."
+        )
 
 
 def _long(found: Mapping[str, Any], short: Mapping[str, Any]) -> Iterator[str]:
+    seeds = found["seeds"]
     yield f"## {found['passes']} passes\n"
     yield _paragraph(
-        f"Longer trainings, their schedule stretched with them, and what they gain over those of {short['passes']}:"
+        f"Longer trainings, their schedule stretched with them, and what they gain over those of {short['passes']}, "
+        f"of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}:"
     )
-    cells = []
-    for name in found["networks"]:
-        seeds = range(len(found["seeds"]))
-        ends = [one["networks"][name]["pq"][str(one["passes"])] for one in (short, found)]
-        cells.append([name, *(f"{sum(end[seed] for seed in seeds) / len(seeds):.1f}" for end in ends)])
-        cells[-1].append(f"{sum(ends[1][seed] - ends[0][seed] for seed in seeds) / len(seeds):+.1f}")
+    ends = {name: [_mean(one, name, seeds) for one in (short, found)] for name in found["networks"]}
+    cells = [
+        [name, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"] for name, (before, after) in ends.items()
+    ]
     yield from _table(["network", f"PQ at {short['passes']}", f"PQ at {found['passes']}", "gained"], cells)
+    converged = [name for name, (before, after) in ends.items() if after - before < CONVERGED]
+    others = [name for name in ends if name not in converged]
+    yield "\n" + _paragraph(
+        f"A network has converged after {short['passes']} passes where twice as many gain less than {CONVERGED} PQ. "
+        f"Converged: {', '.join(converged) or 'none'}. Not converged: {', '.join(others) or 'none'}."
+    )
+
+
+def _mean(found: Mapping[str, Any], name: str, seeds: Sequence[int]) -> float:
+    """Return a network's mean PQ at the end of its trainings over some of the seeds."""
+    ends = found["networks"][name]["pq"][str(found["passes"])]
+    return sum(float(ends[found["seeds"].index(seed)]) for seed in seeds) / len(seeds)
 
 
 def _method() -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from autopanoptic.nas import Architecture, Result
@@ -75,7 +75,15 @@ def tell(run: Run, name: str, result: Result) -> None:
     )
     errors = [found[error_name(objective)] for found in _metrics(result) if error_name(objective) in found]
     if errors and name == run.settings.search.strategy:
-        run.say(f"A candidate's {objective} has a standard error of {median(errors):.1f} over the images of nas_val")
+        run.say(precision(objective, errors))
+
+
+def precision(objective: str, errors: Sequence[float]) -> str:
+    """Say how sure the candidates' values are, given their standard errors over images in percent."""
+    return (
+        f"A candidate's {objective} has a standard error of {median(errors):.2f} over the images of nas_val, of "
+        f"{max(errors):.2f} at most"
+    )
 
 
 def tell_answer(run: Run, searched: Result) -> None:

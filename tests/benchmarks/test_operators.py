@@ -168,7 +168,36 @@ def test_a_longer_training_is_compared_with_the_shorter(plan: Plan, tmp_path: Pa
         "pq": {"1600": [value + 1.25 for value in found["networks"]["wide"]["pq"]["800"]]},
     }
     results.write({**found, "passes": 1600, "networks": {"wide": entry}}, tmp_path)
-    assert "+1.2 |" in report.write(tmp_path, tmp_path).read_text()
+    page = report.write(tmp_path, tmp_path).read_text()
+    assert "+1.2 |" in page
+    text = " ".join(page.split())
+    assert "Converged: wide. Not converged: none." in text
+
+
+def test_a_longer_training_is_compared_with_those_of_its_seeds(plan: Plan, tmp_path: Path) -> None:
+    found = results.summarise(plan, range(2))
+    first, second = found["networks"]["wide"]["pq"]["800"]
+    assert f"{first:.1f}" != f"{second:.1f}"
+    results.write(found, tmp_path)
+    entry = {**found["networks"]["wide"], "pq": {"1600": [second + 1.625]}}
+    results.write({**found, "passes": 1600, "seeds": [1], "networks": {"wide": entry}}, tmp_path)
+    page = report.write(tmp_path, tmp_path).read_text()
+    assert f"| wide | {second:.1f} | {second + 1.625:.1f} | +1.6 |" in page
+    text = " ".join(page.split())
+    assert "of seed 1:" in text
+    assert "Converged: none. Not converged: wide." in text
+
+
+def test_the_page_names_the_networks_that_are_not_trained_yet(plan: Plan, tmp_path: Path) -> None:
+    found = results.summarise(plan, range(2))
+    results.write(found, tmp_path)
+    text = " ".join(report.write(tmp_path, tmp_path).read_text().split())
+    missing = [name for name in NETWORKS if name not in found["networks"]]
+    assert "flat-heads" in missing
+    assert f"Not trained with all of these seeds yet, of {len(NETWORKS)} networks: {', '.join(missing)}." in text
+    whole = {name: {**found["networks"]["wide"], "what": name} for name in NETWORKS}
+    results.write({**found, "networks": whole}, tmp_path)
+    assert "Not trained" not in report.write(tmp_path, tmp_path).read_text()
 
 
 def test_without_the_hand_made_network_there_is_nothing_to_compare(tmp_path: Path) -> None:
