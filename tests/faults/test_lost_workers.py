@@ -52,7 +52,7 @@ def test_workers_on_ray_are_killed_and_no_trial_is_lost(tmp_path: Path, trials: 
     check(workers_killed(tmp_path, kills, "ray", trials), 1)
 
 
-@pytest.mark.parametrize("trials", [60, pytest.param(400, marks=SLOW)])
+@pytest.mark.parametrize("trials", [pytest.param(60, marks=SLOW), pytest.param(400, marks=SLOW)])
 def test_a_node_is_lost_and_another_joins_and_the_history_is_that_of_one_process(tmp_path: Path, trials: int) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
     check(node_lost(tmp_path, trials), 1)
