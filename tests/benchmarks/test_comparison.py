@@ -8,6 +8,7 @@ import shlex
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import typer
@@ -60,51 +61,75 @@ def test_results_become_tables_and_what_is_lacking_is_said(tmp_path: Path) -> No
     assert path.read_text() == text
 
 
-def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seed(tmp_path: Path) -> None:
+def test_what_a_change_of_upsnet_gains_stands_beside_the_same_seeds(tmp_path: Path) -> None:
     (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
     assert "What weights of losses change" not in comparison.page(tmp_path)
-    changed = Summary(FACTS, (line("upsnet", "model", 65.25),), (), "upsnet", (), (), {})
-    (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(changed.to_json()))
+    for file, pq in (("upsnet-no-regions", (65.25, 66.75)), ("upsnet-neither", (60.5,))):
+        changed = Summary(FACTS, (line("upsnet", "model", *pq),), (), "upsnet", (), (), {})
+        (tmp_path / f"{file}.json").write_text(json.dumps(changed.to_json()))
     text = comparison.page(tmp_path)
-    assert "| upsnet, as above | 61.0 | - | - | - |" in text
-    assert "| upsnet, without the loss of regions | 65.2 | - | - | - |" in text
+    assert "| network | seeds | PQ | as above |" in text
+    both = "| upsnet, without the loss of regions | 0, 1 | 66.0 (65.2, 66.8) | 62.0 (61.0, 63.0) | - | - | - |"
+    assert both in text
+    assert "| upsnet, both | 0 | 60.5 | 61.0 | - | - | - |" in text
     assert "0.15 of the panoptic loss" not in text
 
 
 def test_categories_that_hang_on_surroundings_stand_beside_all_else(tmp_path: Path) -> None:
     (tmp_path / "scenes.json").write_text(json.dumps(found().to_json()))
     assert "accounts for much" not in comparison.page(tmp_path)
-    categories = {
-        "upsnet": {"rose": (0.0, 2.0), "sky": (80.0, 82.0), "lily": (5.0, 1.0), "disc": (60.0, 64.0)},
-        "best": {"rose": (50.0,), "sky": (81.0,), "lily": (40.0,), "disc": (63.0,)},
-    }
-    known = replace(found(), lines=found().lines[:2], categories=categories)
-    (tmp_path / "scenes-categories.json").write_text(json.dumps(known.to_json()))
-    one = replace(found(), lines=found().lines[:1], categories={"upsnet": {**categories["upsnet"], "lily": (35.5,)}})
+    upsnet = {"rose": (0.0, 2.0), "sky": (80.0, 82.0), "lily": (5.0, 1.0), "disc": (60.0, 64.0)}
+    best = {"rose": (50.0,), "sky": (81.0,), "lily": (40.0,), "disc": (63.0,)}
+    lines = (line("upsnet", "model", 61.0, 63.0), line("panoptic-fpn", "model", 60.0))
+    known = replace(found(), lines=lines, categories={"upsnet": upsnet, "panoptic-fpn": best})
+    (tmp_path / "scenes.json").write_text(json.dumps(known.to_json()))
+    one = replace(found(), lines=lines[:1], categories={"upsnet": {**upsnet, "lily": (35.5, 30.5)}})
     (tmp_path / "upsnet-no-regions.json").write_text(json.dumps(one.to_json()))
     text = comparison.page(tmp_path)
     assert "much of it is rose and lily: the same flower" in " ".join(text.split())
-    assert "| network | PQ | rose | lily | the other 2 |" in text
-    best = {name: values[:1] for name, values in categories["best"].items()}
-    beside = replace(known, categories={"upsnet": categories["upsnet"], "panoptic-fpn": best})
-    (tmp_path / "scenes-categories.json").write_text(json.dumps(replace(beside, lines=known.lines[:1]).to_json()))
-    # (50 + 1 + 35 + 3) / 4, of which 85 / 4 are the flowers
-    assert "That is 21.2 of 22.2 PQ to panoptic-fpn." in " ".join(comparison.page(tmp_path).split())
-    assert "| upsnet, 800 passes | 61.0 | 0.0 | 5.0 | 70.0 |" in text
-    assert "| best, 800 passes | 60.0 | 50.0 | 40.0 | 72.0 |" in text
-    assert "| upsnet, without the loss of regions, 800 passes | 61.0 | 0.0 | 35.5 | 70.0 |" in text
+    assert "| network | seeds | PQ | rose | lily | the other 2 |" in text
+    # of upsnet's means over the seeds (50 - 1 + 40 - 3 + 81 - 81 + 63 - 62) / 4, of which 86 / 4 are the flowers
+    assert "Of UPSNet's distance that is 21.5 of 21.8 PQ to panoptic-fpn." in " ".join(text.split())
+    assert "| upsnet, 800 passes | 0, 1 | 62.0 (61.0, 63.0) | 1.0 (0.0, 2.0) | 3.0 (5.0, 1.0) |" in text
+    assert "| panoptic-fpn, 800 passes | 0 | 60.0 | 50.0 | 40.0 | 72.0 |" in text
+    assert "| upsnet, without the loss of regions, 800 passes | 0, 1 | 62.0 (61.0, 63.0) |" in text
+    assert "| 33.0 (35.5, 30.5) |" in text
 
 
 def test_the_results_say_what_the_page_does_of_the_loss_of_regions() -> None:
     """One flower's PQ, which is a class by its surroundings, with UPSNet's loss of regions and without."""
-    results = ROOT / comparison.RESULTS
-    lily = {}
-    for file in ("scenes-categories", "scenes-1600", "upsnet-no-regions"):
-        for name, categories in json.loads((results / f"{file}.json").read_text())["categories"].items():
-            lily[file, name] = categories["lily"][0]
-    with_loss = [("scenes-categories", "upsnet"), ("scenes-categories", "sognet"), ("scenes-1600", "upsnet")]
-    assert max(lily.pop(one) for one in with_loss) < 5
-    assert min(lily.values()) > 30
+    lily = {
+        (file, name): categories["lily"]
+        for file in ("scenes", "scenes-1600", "upsnet-no-regions")
+        for name, categories in json.loads((ROOT / comparison.RESULTS / f"{file}.json").read_text())[
+            "categories"
+        ].items()
+    }
+    assert len(lily["scenes", "upsnet"]) == 2
+    assert max(*lily.pop(("scenes", "upsnet")), *lily.pop(("scenes-1600", "upsnet"))) < 1
+    assert min(lily["scenes", "sognet"]) < 5 < 50 < max(lily.pop(("scenes", "sognet")))
+    half, quarter = lily.pop(("upsnet-no-regions", "upsnet"))
+    others = min(value for values in lily.values() for value in values)
+    usual = fmean(lily["scenes", "hand-made@upsnet"])
+    assert half / usual == pytest.approx(0.5, abs=0.05)
+    assert quarter / usual == pytest.approx(0.25, abs=0.05)
+    assert others > 45
+
+
+def test_the_readme_says_of_the_networks_from_scratch_what_the_results_do() -> None:
+    lines = {
+        one.name: one
+        for one in Summary.from_json(json.loads((ROOT / comparison.RESULTS / "scenes.json").read_text())).lines
+    }
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    searched, by_hand, best = (lines[name] for name in ("searched", "auto-panoptic", "hand-made@bgrnet"))
+    assert f"has {searched.metrics['pq'].value:.1f} PQ at {searched.gflops:.3f} GFLOPs, the network" in readme
+    assert f"made by hand {by_hand.metrics['pq'].value:.1f} at {by_hand.gflops:.3f}, and Panoptic FPN" in readme
+    rivals = [lines[name] for name in ("panoptic-fpn", "bgrnet", "sognet", "upsnet")]
+    pq, gflops = sorted(one.metrics["pq"].value for one in rivals), sorted(one.gflops for one in rivals)
+    assert f"{pq[0]:.1f} to {pq[-1]:.1f} at {gflops[0]:.3f} to {gflops[-1]:.3f} (" in readme
+    assert best.gflops / searched.gflops == pytest.approx(3, abs=0.15)
+    assert f"at three times its cost, a network has {best.metrics['pq'].value:.1f}." in readme
 
 
 def test_published_figures_stand_apart_and_say_whose_they_are() -> None:
