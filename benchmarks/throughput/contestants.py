@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,10 +15,11 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from autopanoptic.nas import Supernet
 from autopanoptic.nas.supernet.state import seeded
+from autopanoptic.panoptic.configs.models import MODELS
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.loading.batch import LabelledBatch
 from autopanoptic.panoptic.model.config import PanopticConfig
-from autopanoptic.panoptic.model.merge.merge import merge
+from autopanoptic.panoptic.model.merge.predicted import map_of
 from autopanoptic.panoptic.model.merge.rules import MergeRules
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.operators.deform import FLOP_FORMULAS
@@ -51,9 +53,11 @@ class Contestant:
         return counter.get_total_flops() / 2 / len(batch) / 1e9
 
 
-def hand_made_coco(size: tuple[int, int], device: torch.device) -> Contestant:
-    """Return the hand-made network of the space auto-panoptic, for COCO's classes."""
-    config = replace(PanopticConfig.coco(*COUNTS), box_score_threshold=0.0)
+def of_model(name: str, size: tuple[int, int], device: torch.device) -> Contestant:
+    """Return a model of the library for COCO's classes, each choice made by hand."""
+    model = MODELS[name]
+    plain = replace(PanopticConfig.coco(*COUNTS), box_score_threshold=0.0)
+    config = PanopticConfig.from_json({**plain.to_json(), **model.parts, **model.network})
     with torch.device("meta"):
         space = Supernet(PanopticNetwork(config)).space
     with seeded(0):
@@ -67,7 +71,7 @@ def hand_made_coco(size: tuple[int, int], device: torch.device) -> Contestant:
 
     def predict(batch: LabelledBatch) -> Any:
         found = network.predict(batch.images, batch.sizes, batch.original_sizes)
-        return [merge(one.scores, one.labels, one.masks, one.semantic, categories, rules) for one in found]
+        return [map_of(one, categories, rules) for one in found]
 
     return Contestant(network, loss, predict)
 
@@ -131,8 +135,9 @@ def _segments(batch: LabelledBatch, index: int) -> tuple[Tensor, Tensor]:
 
 
 CONTESTANTS: dict[str, Callable[[tuple[int, int], torch.device], Contestant]] = {
-    "hand-made": hand_made_coco,
+    "hand-made": partial(of_model, "auto-panoptic"),
     "Mask R-CNN": mask_rcnn,
     **({"Mask2Former": mask2former} if find_spec("transformers") else {}),
+    **{name: partial(of_model, name) for name in MODELS if name != "auto-panoptic"},
 }
 """By name, those that this environment has the libraries for."""

@@ -40,11 +40,13 @@ COMMANDS = """## Run them
 ```bash
 python -m benchmarks.throughput operators
 python -m benchmarks.throughput measure --precision bf16-mixed --warmup 3 --steps 8 --seconds 330  # on a GPU
-python -m benchmarks.throughput measure --height 192 --width 256 --batch 2 --steps 2 --rounds 2 --device cpu
+python -m benchmarks.throughput measure --height 192 --width 256 --batch 2 --steps 2 --rounds 2 --device cpu \\
+    --only hand-made --only "Mask R-CNN" --only Mask2Former
 python -m benchmarks.throughput report
 ```
 
-`measure` takes a GPU where there is one, and Mask2Former where transformers is installed. Each network is a row of
+`measure` takes a GPU where there is one, Mask2Former where transformers is installed, and the library's other models
+(panoptic-fpn and so on, with the backbone of `hand-made`, which is auto-panoptic's design). Each network is a row of
 benchmarks/results/throughput as soon as it is measured: where `--seconds` or an error ends the command, the same
 command measures what is left. Without sizes it is of 800 x 1333 pixels in batches of 2 and 8."""
 

@@ -104,7 +104,7 @@ def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
 
 def test_the_guide_says_of_a_whole_run_what_was_kept_of_it() -> None:
     root = Path(__file__).resolve().parents[2]
-    found, again = json.loads((root / "benchmarks/results/main_job/whole.json").read_text())
+    found, again, elsewhere = json.loads((root / "benchmarks/results/main_job/whole.json").read_text())
     networks = found["networks"]
     guide = read("docs/guide/panoptic.md")
     assert "found {pq:.1f} PQ at {gflops:.3f} GFLOPs".format(**networks["searched"]) in guide
@@ -112,6 +112,13 @@ def test_the_guide_says_of_a_whole_run_what_was_kept_of_it() -> None:
     assert "{value:+.1f} [{low:.1f}, {high:.1f}];".format(**found["differences"]["hand-made"]) in guide
     assert f"it took {found['seconds']} s, and once more, bit for bit the same, {again['seconds']} s" in guide
     assert found | {"seconds": again["seconds"]} == again
+    apart = networks["hand-made"]["pq"] - elsewhere["networks"]["hand-made"]["pq"]
+    assert f"The network made by hand differs by {apart:.1f} PQ between the two" in guide
+    networks = elsewhere["networks"]
+    assert "another course: {pq:.1f} PQ at {gflops:.3f} GFLOPs".format(**networks["searched"]) in guide
+    assert f"{networks['random']['pq']:.1f} of the random draw and {networks['hand-made']['pq']:.1f} of the" in guide
+    assert "{value:+.1f} [{low:.1f}, {high:.1f}], in".format(**elsewhere["differences"]["hand-made"]) in guide
+    assert f"in {elsewhere['seconds']} s beside other work" in guide
 
 
 def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
