@@ -48,6 +48,7 @@ class CostTable:
         self._known_before = tuple(constraint for constraint in self.constraints if constraint.name in costs)
         self._remembered = Remembered()
         self._problems = 0
+        self._refused: dict[str, tuple[float, float]] = {}
         self._last_problem = ""
 
     def of(self, architecture: Architecture) -> dict[str, float]:
@@ -87,8 +88,14 @@ class CostTable:
             return outcome
         if bounds.allows(outcome) and math.isfinite(outcome):
             return None
+        if math.isfinite(outcome):
+            self._remember_refused(bounds.name, outcome)
         why = "is not finite" if bounds.allows(outcome) else f"breaks {bounds}"
         return f"its cost {bounds.name!r} is {outcome:g}, which {why}"
+
+    def _remember_refused(self, name: str, value: float) -> None:
+        low, high = self._refused.get(name, (value, value))
+        self._refused[name] = (min(low, value), max(high, value))
 
     def _outcome(self, name: str, architecture: Architecture) -> float | str:
         """Return a bounded cost, or the problem with it, which is remembered and logged."""
@@ -128,10 +135,15 @@ class CostTable:
             logger.warning("Further architectures that are refused for such a reason are not logged.")
 
     def explain(self) -> str:
-        """Return what is to be known of the refusals besides the bounds: costs that could not be worked out."""
-        if not self._problems:
-            return ""
-        return f"{self._problems} were refused because a cost could not be worked out, at last: {self._last_problem}."
+        """Return what is to be known of the refusals besides the bounds: the values refused, and costs without one."""
+        told = [
+            f"Those refused have {name} from {low:.4g} to {high:.4g}." for name, (low, high) in self._refused.items()
+        ]
+        if self._problems:
+            told.append(
+                f"{self._problems} were refused because a cost could not be worked out, at last: {self._last_problem}."
+            )
+        return " ".join(told)
 
     def constrained(self, space: SearchSpace) -> SearchSpace:
         """Return the part of a space that keeps the constraints on costs, with those costs that strategies may ask for.

@@ -223,7 +223,8 @@ def _require_alone(context: typer.Context, *allowed: str) -> None:
     given = [one for one in context.params if one not in allowed and is_given(context, one)]
     if given:
         raise ValueError(
-            f"--name keeps the run's own settings, its sections pretraining among them; leave out {flag_of(given[0])}"
+            f"--name is of a run, whose config says on what and how it pretrains; leave out {flag_of(given[0])}, or "
+            "take --out DIR for a pretraining of its own"
         )
 
 

@@ -121,6 +121,19 @@ def test_the_guide_says_of_a_whole_run_what_was_kept_of_it() -> None:
     assert f"in {elsewhere['seconds']} s beside other work" in guide
 
 
+def test_the_guide_says_of_published_designs_what_was_kept() -> None:
+    root = Path(__file__).resolve().parents[2]
+    (found,) = json.loads((root / "benchmarks/results/main_job/published-seed-0.json").read_text())
+    networks, guide = found["networks"], read("docs/guide/components.md")
+    assert f"published-seed-0.json`): {found['seconds']} s, of which" in guide
+    above = found["front_above"]["hand-made"]
+    assert f"above the hand-made family's at {above} of {found['budgets']} budgets" in guide
+    assert "it has {pq:.1f} PQ ({gflops:.3f} GFLOPs), the hand-made".format(**networks["searched"]) in guide
+    assert "Auto-Panoptic {pq:.1f} ({gflops:.3f}), the best".format(**networks["hand-made"]) in guide
+    assert "random draw {pq:.1f} ({gflops:.3f}): searched".format(**networks["random"]) in guide
+    assert "hand-made {value:+.1f} [{low:.1f}, {high:.1f}].".format(**found["differences"]["hand-made"]) in guide
+
+
 def test_the_guide_says_of_one_cost_what_the_results_do() -> None:
     root = Path(__file__).resolve().parents[2]
     found = json.loads((root / "benchmarks" / "results" / "equal_cost" / "seed-7.json").read_text())

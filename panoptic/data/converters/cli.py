@@ -274,7 +274,7 @@ def _show(console: Console, out: Path, remarks: tuple[str, ...], split: str | No
         table.add_row(name, f"{len(dataset):,}", f"{found:,}", f"{len(dataset.annotations.category_ids) - found:,}")
     console.print(table)
     categories = next(iter(datasets.values())).categories
-    console.print(f"{len(categories.things)} things, {len(categories.stuff)} stuff classes", highlight=False)
+    console.print(f"{len(categories.things)} thing and {len(categories.stuff)} stuff classes", highlight=False)
     console.print(_next(out, split), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -39,6 +39,15 @@ def raises(architecture: Architecture) -> float:
     raise ZeroDivisionError("no such path.")
 
 
+def test_what_was_refused_is_told_where_nothing_is_left() -> None:
+    space = CostTable({"c": total}, {"c": (None, 3)}).constrained(SPACE)
+    with pytest.raises(InfeasibleError, match=r"c <= 3(.|\n)*Those refused have c from 4 to 28\. Widen the constraint"):
+        list(space)
+    table = CostTable({"c": total}, BOUND)
+    assert table.explain() == ""
+    assert table.constrained(SPACE).sample(np.random.default_rng(0))
+
+
 def odd_at_seven(odd: Any) -> Any:
     """Return a cost that is odd where k0 is 7: a value, or what a function of the architecture gives or raises."""
     return lambda a: (odd(a) if callable(odd) else odd) if a["k0"] == 7 else total(a)

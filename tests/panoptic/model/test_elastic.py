@@ -173,11 +173,16 @@ def test_pairs_of_a_prefix_are_prefixes_of_the_pairs() -> None:
             assert torch.equal(part, whole[:, : width // 2])
 
 
-def test_flops_of_the_scenes_range_over_six_to_one_around_the_fixed_network() -> None:
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [(PanopticConfig.scenes(3, 3), (96, 96)), (PanopticConfig.coco(80, 53), (800, 1344))],
+    ids=["scenes", "coco"],
+)
+def test_flops_range_over_six_to_one_around_the_fixed_network(config: PanopticConfig, size: tuple[int, int]) -> None:
     with torch.device("meta"):
-        elastic = Supernet(PanopticNetwork(replace(PanopticConfig.scenes(3, 3), space="elastic")))
-        fixed = Supernet(PanopticNetwork(PanopticConfig.scenes(3, 3)))
-    images = torch.empty(1, 3, 96, 96, device="meta")
+        elastic = Supernet(PanopticNetwork(replace(config, space="elastic")))
+        fixed = Supernet(PanopticNetwork(config))
+    images = torch.empty(1, 3, *size, device="meta")
     flops, fixed_flops = (FlopCount(supernet, images, formulas=FLOP_FORMULAS) for supernet in (elastic, fixed))
     members = family(elastic.space)
     counts = [flops(member) for member in members]

@@ -41,7 +41,7 @@ def test_a_data_set_is_made_and_shown(photographs: Path) -> None:
     result = prepare(photographs)
     assert result.exit_code == 0, result.output
     assert "nothing is of the category 'dog'" in result.output.replace("\n", " ")
-    assert "2 things, 1 stuff classes" in result.output
+    assert "2 thing and 1 stuff classes" in result.output
     assert f"run --data {photographs / 'out'}" in result.output
     assert len(find_splits(photographs / "out").open().train) == 2
 
