@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
-import select
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,14 +17,13 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors.groups import end_own_group
+from autopanoptic.nas.executors.ray import guard
 from autopanoptic.nas.executors.worker import Done, serve
 
 MOST_AT_ONCE = 1000
 """Messages to the driver; who sends more waits, as with a pipe that is full."""
 CALLS_AT_A_TIME = 2
 """A driver listens all the time, and gives a task or an answer meanwhile."""
-SECONDS_BETWEEN_LOOKS = 0.2
-"""At whether Ray is still there."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,7 @@ class WorkerActor:
             loaded: Evaluator = cloudpickle.loads(pickled.pop())
             return loaded
 
+        guard.start()
         threading.Thread(target=_end_with_ray, daemon=True).start()
         threading.Thread(target=self._serve, args=(load, place, threads, answers, device), daemon=True).start()
 
@@ -105,15 +103,7 @@ def _end_with_ray() -> None:
 
     Ray sees to it where that process lives, and else ends the worker alone.
     """
-    parent = os.getppid()
-    try:
-        handle = os.pidfd_open(parent)
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        poll.poll()  # at once, for Ray is about to end this process, too
-    except (AttributeError, OSError):  # another system than Linux, or an old one
-        while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+    guard.wait_for_parent(os.getppid())
     if os.getpgid(0) == os.getpid():  # Ray makes it so; another group would be somebody else's
         end_own_group()
     os._exit(1)

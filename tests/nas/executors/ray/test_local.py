@@ -136,6 +136,19 @@ def test_it_ends_with_its_program(tmp_path: Path, number: signal.Signals, second
         assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[-1])["event"] == "interrupted"
 
 
+def test_what_a_worker_has_started_ends_with_it_though_it_can_do_nothing(tmp_path: Path) -> None:
+    """Ray kills a worker of a killed program at times before the worker sees that it is alone."""
+    with begun(tmp_path) as process:
+        worker, *started = (int(pid) for pid in content(tmp_path / "begun").split())
+        own = family(worker)
+        assert set(started) < own
+        os.kill(worker, signal.SIGSTOP)
+        process.kill()
+        process.communicate(timeout=60)
+        os.kill(worker, signal.SIGKILL)
+    wait_for_end(sorted(own), seconds=30)
+
+
 def test_what_this_machine_has_not_is_refused_at_once(tmp_path: Path) -> None:
     with begun(tmp_path, workers=2, gpus=900) as process:
         _, error = process.communicate(timeout=120)
