@@ -20,7 +20,11 @@ from autopanoptic.panoptic.compare.tables import between, notes_of, signed
 
 RESULTS, PAGE = Path("benchmarks/results/comparison"), "comparison.md"
 MODELS = "panoptic-fpn,upsnet,sognet,bgrnet,auto-panoptic"
-SEARCHED = "searched=runs/scenes{0},searched-published=runs/published{0},hand-made@upsnet,hand-made@bgrnet"
+NETWORKS = RESULTS / "networks"
+SEARCHED = (
+    f"searched={NETWORKS}/searched.json,searched-published={NETWORKS}/searched-published.json,"
+    "hand-made@upsnet,hand-made@bgrnet"
+)
 AT = ("hand-made@panoptic-fpn", "hand-made@searched-published")
 
 
@@ -37,14 +41,14 @@ TABLES = (
         "scenes",
         "Generated scenes",
         f"autopanoptic panoptic compare --config scenes --retrain-passes 800 --seeds 2 --name scenes-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('')},{','.join(AT)} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED},{','.join(AT)} \\\n"
         f"    --json {RESULTS}/scenes.json",
     ),
     Table(
         "camvid",
         "CamVid at 192x256",
         f"autopanoptic panoptic compare --config camvid --data data/camvid --seeds 2 --name camvid-table \\\n"
-        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED.format('/architecture.json')},{AT[1]} \\\n"
+        f"    --set merge.score_threshold=0.5 --models {MODELS},{SEARCHED},{AT[1]} \\\n"
         f"    --json {RESULTS}/camvid.json",
     ),
 )
@@ -54,7 +58,7 @@ SEARCHES = (
     "autopanoptic panoptic run --config scenes --name scenes",
     "autopanoptic panoptic run --config scenes --space published --set search.max_share=null --name published",
 )
-"""What makes the runs whose networks stand in the tables."""
+"""What found the networks of `NETWORKS`, on one processor; another, whose sums round otherwise, finds others."""
 
 
 class Variant(NamedTuple):
@@ -154,10 +158,11 @@ Training seconds are the processor's.
 
 `auto-panoptic` is that design with operators chosen by hand, and nothing searched. `searched` is what a run's search
 has found in the space elastic, `searched-published` in the space of published designs, trained anew as the others are.
-On CamVid both are the answers of earlier runs, whose searches knew less, so that the commands below train others there.
-`hand-made@NAME` is `auto-panoptic` with all its widths times one factor, so
-that it costs what NAME does (within a tenth): the network of equal cost that another design or a search has to beat.
-None comes so near to the cost of `searched`; `auto-panoptic` is the nearest that is not cheaper.
+Both were searched on scenes; their architectures are kept in benchmarks/results/comparison/networks. On scenes
+`searched-published` is what an earlier run of the same commands found, whose file was not kept.
+`hand-made@NAME` is `auto-panoptic` with all its widths times one factor, so that it costs what NAME does (within a
+tenth): the network of equal cost that another design or a search has to beat. None comes so near to the cost of
+`searched`; `auto-panoptic` is the nearest that is not cheaper.
 
 ± is half of the 95% interval over the seeds by Student's t, which with two seeds is 12.7 standard errors: two seeds
 tell little of a third. Differences of PQ are paired twice: over the images by the bootstrap, in which all networks and
@@ -340,8 +345,8 @@ def _commands() -> str:
 python -m benchmarks.comparison
 ```
 
-Interrupted, the same command goes on. What was searched was searched on scenes, also where
-it is trained on CamVid. `data/camvid` stands for CamVid in the COCO panoptic format."""
+Interrupted, the same command goes on. The first two are the searches, whose answers are kept: a processor that rounds
+sums otherwise finds others. `data/camvid` stands for CamVid in the COCO panoptic format."""
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
