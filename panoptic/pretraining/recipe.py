@@ -57,6 +57,7 @@ class PretrainingRecipe:
     validated_paths: int = 4
     recalibration_batches: int = 100
 
+    decay_norms: ClassVar[bool] = False
     bias_factor: ClassVar[float] = 1.0
     backbone_factor: ClassVar[float] = 1.0
     offset_factor: ClassVar[float] = 1.0

@@ -34,6 +34,10 @@ class OptimizerRecipe(Protocol):
         """Of weights with more than one dimension."""
 
     @property
+    def decay_norms(self) -> bool:
+        """Whether scales of norms decay, too."""
+
+    @property
     def bias_factor(self) -> float:
         """Biases learn so many times as fast."""
 
@@ -56,8 +60,9 @@ def make_optimizer(recipe: OptimizerRecipe, network: nn.Module) -> Optimizer:
     It is torch's fused one where torch has that for the parameters' device; else a log message says why not.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter, rate in _rates(recipe, network):
-        groups.setdefault((rate, 0.0 if parameter.ndim <= 1 else recipe.weight_decay), []).append(parameter)
+    for name, parameter, rate in _rates(recipe, network):
+        scale = recipe.decay_norms and not _is_bias(name)
+        groups.setdefault((rate, recipe.weight_decay if parameter.ndim > 1 or scale else 0.0), []).append(parameter)
     described = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
     try:
         return _make(recipe, described, fused=True)
@@ -90,8 +95,8 @@ def _with_momentum(optimizer: Optimizer) -> Optimizer:
     return optimizer
 
 
-def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[nn.Parameter, float]]:
-    """Yield each parameter that is trained once, with its highest learning rate."""
+def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[str, nn.Parameter, float]]:
+    """Yield each parameter that is trained once, by its name, with its highest learning rate."""
     norms = _parameters_of(network, (_NormBase, nn.GroupNorm, nn.LayerNorm))
     offsets = {id(p) for layer in network.modules() if isinstance(layer, Deformable) for p in layer.offset.parameters()}
     for name, parameter in network.named_parameters():
@@ -100,13 +105,17 @@ def _rates(recipe: OptimizerRecipe, network: nn.Module) -> Iterator[tuple[nn.Par
         rate = recipe.learning_rate
         if name.startswith("backbone."):
             rate *= recipe.backbone_factor
-        if name.rpartition(".")[2] == "bias" and parameter.ndim <= 1:
+        if _is_bias(name) and parameter.ndim <= 1:
             rate *= recipe.bias_factor
         if id(parameter) in norms:
             rate *= recipe.norm_factor
         if id(parameter) in offsets:
             rate *= recipe.offset_factor
-        yield parameter, rate
+        yield name, parameter, rate
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2] == "bias"
 
 
 def _parameters_of(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> set[int]:

@@ -25,7 +25,8 @@ class Recipe:
         batch_size: Images in a batch, over all devices.
         optimizer: ``"adamw"`` or ``"sgd"`` (momentum 0.9).
         learning_rate: Highest learning rate.
-        weight_decay: Decay of weights; biases and norms have none.
+        weight_decay: Decay of weights; biases have none, and scales of norms have it with SGD alone, as in the
+            published code.
         bias_factor: Biases learn so many times as fast.
         backbone_factor: The backbone learns so many times as fast. A config with a fixed backbone and AdamW that leaves
             it out gets 0.1, as Mask2Former (Cheng et al. 2022) and DETR take for pretrained ones.
@@ -93,6 +94,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for problem in _problems(self):
             raise ValueError(f"Recipe: {problem}")
+
+    @property
+    def decay_norms(self) -> bool:
+        """Whether scales of norms decay."""
+        return self.optimizer == "sgd"
 
     @classmethod
     def coco_supernet(cls) -> Recipe:

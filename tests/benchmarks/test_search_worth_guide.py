@@ -125,7 +125,15 @@ def test_the_guide_says_of_published_designs_what_was_kept() -> None:
     root = Path(__file__).resolve().parents[2]
     (found,) = json.loads((root / "benchmarks/results/main_job/published-seed-0.json").read_text())
     networks, guide = found["networks"], read("docs/guide/components.md")
-    assert f"published-seed-0.json`): {found['seconds']} s, of which" in guide
+    assert f"published-seed-0.json`): {found['seconds']} s. The front" in guide
+    front = json.loads((root / "benchmarks/results/main_job/published-front.json").read_text())["series"]["searched"]
+    own, mixed = (
+        [one["cost"] for one in front if one["architecture"]["semantic_head"] == head]
+        for head in ("searched", "upsnet")
+    )
+    assert len(own) + len(mixed) == len(front)
+    assert f"components ({own[0]:.2f} and {own[1]:.2f} GFLOPs)" in guide
+    assert f"heuristic merge ({min(mixed):.2f} to {max(mixed):.3f})" in guide
     above = found["front_above"]["hand-made"]
     assert f"above the hand-made family's at {above} of {found['budgets']} budgets" in guide
     assert "it has {pq:.1f} PQ ({gflops:.3f} GFLOPs), the hand-made".format(**networks["searched"]) in guide

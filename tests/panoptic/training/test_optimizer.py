@@ -42,6 +42,12 @@ def test_biases_and_norms_do_not_decay(network: PanopticNetwork) -> None:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
 
 
+def test_with_sgd_all_but_biases_decay_as_published(network: PanopticNetwork) -> None:
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    for group in make_optimizer(Recipe(passes=1, optimizer="sgd"), network).param_groups:
+        assert all(names[id(p)].endswith("bias") == (group["weight_decay"] == 0) for p in group["params"])
+
+
 def test_each_kind_of_parameter_has_its_factor(network: PanopticNetwork) -> None:
     found = rates(Recipe(passes=1, learning_rate=1.0, bias_factor=2.0, norm_factor=5.0, offset_factor=0.1), network)
 
