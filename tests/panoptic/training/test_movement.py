@@ -25,7 +25,7 @@ from autopanoptic.panoptic.training.trainer import train
 from autopanoptic.panoptic.training.training import Training
 
 LEAST = 0.1
-RECIPE = Recipe(passes=100, batch_size=2)
+RECIPE = Recipe(passes=150, batch_size=2)
 OPTIONS = {
     "backbone": ("shuffle3", "shuffle5", "shuffle7", "xception3"),
     "mask": ("df3", "at3"),
