@@ -118,7 +118,7 @@ def test_the_guide_says_of_a_whole_run_what_was_kept_of_it() -> None:
     assert "another course: {pq:.1f} PQ at {gflops:.3f} GFLOPs".format(**networks["searched"]) in guide
     assert f"{networks['random']['pq']:.1f} of the random draw and {networks['hand-made']['pq']:.1f} of the" in guide
     assert "{value:+.1f} [{low:.1f}, {high:.1f}], in".format(**elsewhere["differences"]["hand-made"]) in guide
-    assert f"in {elsewhere['seconds']} s beside other work" in guide
+    assert f"in {elsewhere['seconds']} s (`benchmarks" in guide
 
 
 def test_the_guide_says_of_published_designs_what_was_kept() -> None:
