@@ -115,8 +115,8 @@ that loss is a part of the reason and not all of it. All networks that have none
 
 
 RESTING, PLAIN, WIDER = ("upsnet", "sognet"), "panoptic-fpn", "hand-made@upsnet"
-WIDTHS = """What they share is where the cost is: in heads behind a narrow backbone, where the network made by hand is
-wider in all of its layers."""
+WIDTHS = """What they share is perhaps where the cost is: in heads behind a narrow backbone, where the network made by
+hand is wider in all of its layers; this has not been tested by itself."""
 
 
 class Published(NamedTuple):

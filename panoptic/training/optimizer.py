@@ -35,7 +35,7 @@ class OptimizerRecipe(Protocol):
 
     @property
     def decay_norms(self) -> bool:
-        """Whether scales of norms decay, too."""
+        """Whether weights of one dimension, such as scales of norms, decay, too."""
 
     @property
     def bias_factor(self) -> float:

@@ -97,7 +97,7 @@ class Recipe:
 
     @property
     def decay_norms(self) -> bool:
-        """Whether scales of norms decay."""
+        """Whether weights of one dimension decay, which are scales of norms but for a few."""
         return self.optimizer == "sgd"
 
     @classmethod
