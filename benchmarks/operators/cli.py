@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from autopanoptic.panoptic.configs.layers import ConfigError, change
 from benchmarks.operators import report as pages
 from benchmarks.operators import results
 from benchmarks.operators.networks import NETWORKS
@@ -21,6 +22,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Passes = Annotated[int, typer.Option(min=1, help="of each training")]
 Reads = Annotated[list[int] | None, typer.Option("--read", help="after so many passes; may be repeated")]
 Seeds = Annotated[int, typer.Option(min=1, help="trainings of each network, of seeds from 0")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value of the config, with --variant; may be repeated")
+]
+Variant = Annotated[str, typer.Option(help="name of the recipe that --set makes; its results are kept apart")]
 Runs = Annotated[Path, typer.Option(help="where scenes and trainings are kept")]
 Results = Annotated[Path, typer.Option(help="where results are written")]
 
@@ -33,6 +38,8 @@ def train(
     seeds: Seeds = 2,
     jobs: Annotated[int, typer.Option(min=1, help="trainings side by side, a thread each")] = 1,
     nice: Annotated[int, typer.Option(min=0, max=19, help="how far the trainings stand back")] = 0,
+    variant: Variant = "",
+    changes: Set = None,
     runs: Runs = FOLDER,
     to: Results = results.FOLDER,
 ) -> None:
@@ -43,7 +50,7 @@ def train(
     unknown = [name for name in only or () if name not in NETWORKS]
     if unknown:
         raise typer.BadParameter(f"there is no network {unknown[0]!r}; choose among {', '.join(NETWORKS)}")
-    plan = _plan(runs, passes, read)
+    plan = _plan(runs, passes, read, variant, changes)
     try:
         run_all(plan, [(name, seed) for name in only or NETWORKS for seed in range(seeds)], jobs, nice)
     except KeyboardInterrupt:
@@ -57,11 +64,13 @@ def summarise(
     passes: Passes = 800,
     read: Reads = None,
     seeds: Seeds = 2,
+    variant: Variant = "",
+    changes: Set = None,
     runs: Runs = FOLDER,
     to: Results = results.FOLDER,
 ) -> None:
     """Write and show the results of the trainings that have ended; they may go on meanwhile."""
-    _summarise(_plan(runs, passes, read), seeds, to)
+    _summarise(_plan(runs, passes, read, variant, changes), seeds, to)
 
 
 @app.command()
@@ -73,11 +82,18 @@ def report(
     typer.echo(pages.write(results, docs))
 
 
-def _plan(runs: Path, passes: int, read: list[int] | None) -> Plan:
+def _plan(runs: Path, passes: int, read: list[int] | None, variant: str, changes: list[str] | None) -> Plan:
     reads = tuple(read) if read else tuple(sorted({passes // 4, passes // 2, passes}))
     if max(reads) != passes or min(reads) < 1:
         raise typer.BadParameter(f"reads {list(reads)} must lie in 1..{passes}, the passes, and end there")
-    return Plan(runs, passes, reads)
+    if bool(variant) != bool(changes):
+        raise typer.BadParameter("--variant names the recipe that --set makes: give both, or none")
+    try:
+        plan = Plan(runs, passes, reads, variant=variant, changes=dict(map(change, changes or [])))
+        _ = plan.settings  # so that a wrong key is told before anything runs
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+    return plan
 
 
 def _summarise(plan: Plan, seeds: int, to: Path) -> None:

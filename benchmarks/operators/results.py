@@ -48,20 +48,21 @@ def summarise(plan: Plan, seeds: Sequence[int]) -> dict[str, Any]:
         "seeds": list(seeds),
         "passes": plan.passes,
         "recipe": plan.settings.retrain.to_json(),
+        **({"variant": plan.variant, "changes": dict(plan.changes)} if plan.variant else {}),
         "draws": DRAWS,
         "networks": entries,
         **surroundings(),
     }
 
 
-def path_of(folder: Path, passes: int) -> Path:
-    """Return the file of trainings of so many passes."""
-    return folder / f"{passes}-passes.json"
+def path_of(folder: Path, passes: int, variant: str = "") -> Path:
+    """Return the file of trainings of so many passes, by the config's recipe or by another one."""
+    return folder / f"{passes}-passes{variant and f'-{variant}'}.json"
 
 
 def write(found: Mapping[str, Any], folder: Path) -> Path:
     """Write the file of some results."""
-    path = path_of(folder, found["passes"])
+    path = path_of(folder, found["passes"], found.get("variant", ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return path

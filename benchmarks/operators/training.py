@@ -6,7 +6,8 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,16 @@ class Plan:
         passes: Of each training; the learning rate ends at 0 there.
         reads: Passes after which the quality is read, the last one included.
         scenes_seed: Of the generated scenes, which are the same for all networks and seeds.
+        variant: Name of another recipe, whose results are kept apart; empty for that of the config.
+        changes: Of the config's settings, by their keys, such as ``retrain.learning_rate``, for that recipe.
     """
 
     folder: Path
     passes: int = 800
     reads: tuple[int, ...] = (200, 400, 800)
     scenes_seed: int = 0
+    variant: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
@@ -62,7 +67,7 @@ class Plan:
         recipe = {"passes": self.passes, "validate_every": math.gcd(*self.reads), "keep": "last"}
         changes = {f"retrain.{key}": value for key, value in recipe.items()}
         kept = {"machine.device": "cpu", "search.space": "auto-panoptic", **AS_BEGUN}
-        return load_config("scenes", {**kept, **changes})
+        return load_config("scenes", {**kept, **self.changes, **changes})
 
     def datasets(self) -> Datasets:
         """Return the scenes, generated where they are missing."""
@@ -73,7 +78,9 @@ class Plan:
 
     def folder_of(self, name: str, seed: int) -> Path:
         """Return where a training is kept."""
-        return self.folder / f"scenes-{VERSION}-{self.scenes_seed}-passes-{self.passes}" / f"{name}-{seed}"
+        changes = "".join(f"-{key}={value}" for key, value in sorted(self.changes.items()))
+        trainings = f"scenes-{VERSION}-{self.scenes_seed}-passes-{self.passes}{changes}"
+        return self.folder / trainings / f"{name}-{seed}"
 
     def result(self, name: str, seed: int) -> dict[str, Any] | None:
         """Return what a training has found, or None while it has not ended."""

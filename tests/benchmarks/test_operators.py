@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -188,6 +189,26 @@ def test_a_longer_training_is_compared_with_those_of_its_seeds(plan: Plan, tmp_p
     assert "Converged: none. Not converged: wide." in text
 
 
+def test_another_recipe_is_kept_apart_and_stands_beside_the_own(plan: Plan, tmp_path: Path) -> None:
+    found = results.summarise(plan, range(2))
+    results.write(found, tmp_path)
+    assert "Other recipes" not in report.write(tmp_path, tmp_path).read_text()
+    other = Plan(plan.folder, 800, variant="faster", changes={"retrain.learning_rate": 0.006})
+    assert other.settings.retrain.learning_rate == 0.006
+    assert other.folder_of("wide", 0) != plan.folder_of("wide", 0)
+    shutil.copytree(plan.folder_of("wide", 0).parent, other.folder_of("wide", 0).parent)
+    again = results.summarise(other, [1])
+    assert results.write(again, tmp_path) != results.path_of(tmp_path, 800)
+    own = found["networks"]["wide"]["pq"]["800"][1]
+    page = report.write(tmp_path, tmp_path).read_text()
+    assert f"| `retrain.learning_rate` 0.006 | wide | {own:.1f} | {own:.1f} |  |  |" in page
+    entry = {**again["networks"]["wide"], "pq": {"1600": [own + 2.25]}}
+    results.write({**again, "passes": 1600, "networks": {"wide": entry}}, tmp_path)
+    page = report.write(tmp_path, tmp_path).read_text()
+    assert f"| {own:.1f} | {own:.1f} | {own + 2.25:.1f} | +2.2 |" in page
+    assert "## 1600 passes" not in page
+
+
 def test_the_page_names_the_networks_that_are_not_trained_yet(plan: Plan, tmp_path: Path) -> None:
     found = results.summarise(plan, range(2))
     results.write(found, tmp_path)
@@ -213,6 +234,9 @@ def test_without_the_hand_made_network_there_is_nothing_to_compare(tmp_path: Pat
         (["--only", "dw7"], "no network 'dw7'"),
         (["--read", "900"], "must lie in 1..800"),
         (["--read", "400"], "and end"),
+        (["--variant", "faster"], "give both, or none"),
+        (["--set", "retrain.learning_rate=0.006"], "give both, or none"),
+        (["--variant", "faster", "--set", "retrain.learning_rates=0.006"], "learning_rate"),
     ],
 )
 def test_bad_options_are_refused(options: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
