@@ -46,6 +46,7 @@ def read(folder: Path) -> dict[str, Any]:
         "differences": metrics["searched_minus"],
         "front_above": {other: fronts.above(other) for other in (HAND_MADE, RANDOM)},
         "front_higher": {other: fronts.above(other, errors=0) for other in (HAND_MADE, RANDOM)},
+        "compared": {other: len(fronts.compared_at(other)) for other in (HAND_MADE, RANDOM)},
         "budgets": len(fronts.budgets()),
     }
 
@@ -59,7 +60,9 @@ def table(runs: list[dict[str, Any]]) -> Table:
         cells = [f"{run['networks'][name]['pq']:.1f} ({run['networks'][name]['gflops']:.3g})" for name in NETWORKS]
         differences = [_difference(run["differences"].get(name)) for name in (RANDOM, HAND_MADE)]
         higher = run.get("front_higher", {}).get(HAND_MADE, "?")  # unknown of two runs that were kept before
-        front = f"{higher} ({run['front_above'][HAND_MADE]}) of {run['budgets']}"
+        # What was kept before counted budgets at which the other front does not rise, too.
+        budgets = run["compared"][HAND_MADE] if "compared" in run else run["budgets"]
+        front = f"{higher} ({run['front_above'][HAND_MADE]}) of {budgets}"
         found.add_row(str(run["seed"]), str(run["seconds"]), *cells, *differences, front)
     return found
 

@@ -1,6 +1,6 @@
 """Searches a panoptic segmentation network: backbone, mask head, segmentation head and fusion together.
 
-    python examples/panoptic_search.py                      # generated scenes, ten to fifteen minutes on a CPU
+    python examples/panoptic_search.py                      # generated scenes, eight to fifteen minutes on a CPU
     python examples/panoptic_search.py --quick              # every stage, in about a minute
     python examples/panoptic_search.py --data DIR           # images in COCO panoptic format
     python examples/panoptic_search.py --config FILE        # what you want, as YAML

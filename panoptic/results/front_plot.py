@@ -39,6 +39,7 @@ def draw_fronts(
     title: str = "",
     budget: float | None = None,
     others: Series | None = None,
+    below: Mapping[str, Series] | None = None,
 ) -> Path:
     """Draw series of points against their cost as a PNG file, with bars of one standard error.
 
@@ -50,6 +51,7 @@ def draw_fronts(
         title: A line above.
         budget: A cost to mark.
         others: Points that stand on no front, drawn faintly.
+        below: Points of the series that lie below their fronts, by the same names, drawn without a line.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -63,6 +65,12 @@ def draw_fronts(
         axes.errorbar(
             points.costs, points.values, points.errors, label=name, color=color, marker=marker, markersize=5,
             linewidth=1.3, elinewidth=0.8, capsize=2,
+        )  # fmt: skip
+    for name, points in (below or {}).items():
+        color, marker = STYLES.get(name, (None, "o"))
+        axes.errorbar(
+            points.costs, points.values, points.errors, color=color, marker=marker, markersize=5, linestyle="none",
+            elinewidth=0.8, capsize=2, alpha=0.5,
         )  # fmt: skip
     axes.set(xlabel=cost, ylabel=value)
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # nothing is worth less

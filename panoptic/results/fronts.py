@@ -154,20 +154,36 @@ class Fronts:
 
         That is on val, where it is known.
         """
-        parts = [f"above the {other} one at {self.above(other)}" for other in self.series if other != SEARCHED]
+        parts = [
+            f"above the {other} one at {self.above(other)} of {len(self.compared_at(other))}"
+            for other in self.series
+            if other != SEARCHED
+        ]
         return (
-            f"On {self.split} the searched front lies {' and '.join(parts)} of {len(self.budgets())} budgets, by more "
+            f"On {self.split} the searched front lies {' and '.join(parts)} budgets at which that one rises, by more "
             "than a standard error."
         )
 
+    def compared_at(self, other: str) -> list[float]:
+        """Return the budgets at which another front is compared: the first, and those at which it rises.
+
+        Where it does not, it has what it had at the budget before, which would be counted again.
+
+        Args:
+            other: A series.
+        """
+        best = {budget: self.best(other, budget) for budget in self.budgets()}
+        steps = zip([None, *best.values()], best.items(), strict=False)
+        return [budget for place, (before, (budget, now)) in enumerate(steps) if place == 0 or now != before]
+
     def above(self, other: str, errors: float = 1.0) -> int:
-        """Return at how many budgets the search's front lies above another.
+        """Return at how many budgets of `compared_at` the search's front lies above another.
 
         Args:
             other: A series.
             errors: By more than so many standard errors of its own; with 0 it is counted how often it is higher at all.
         """
-        return sum(self._above(other, budget, self.split, errors) for budget in self.budgets())
+        return sum(self._above(other, budget, self.split, errors) for budget in self.compared_at(other))
 
     @property
     def title(self) -> str:
@@ -199,16 +215,18 @@ class Fronts:
         return f"At {self.budget:.3g} {UNITS[self.cost]} {who} trained further{rest}."
 
     def draw(self, path: Path, searched: Result) -> None:
-        """Draw the fronts, and faintly all candidates of the search."""
+        """Draw the fronts, what of the family lies below its own, and faintly all candidates of the search."""
         done = searched.history.completed
         everything = Series([t.metrics[self.cost] for t in done], [t.metrics[self.objective] for t in done])
+        parted = {name: _parted(points) for name, points in self.series.items()}
         draw_fronts(
-            {name: _series(points) for name, points in self.series.items()},
+            {name: _series(front) for name, (front, _) in parted.items()},
             path,
             cost=UNITS[self.cost],
             value=f"{self.title} on nas_val, {self.images} images, %; bars: one standard error",
             budget=self.budget,
             others=everything,
+            below={name: _series(rest) for name, (_, rest) in parted.items() if rest},
         )
 
     def at(self, series: str, budget: float, split: str) -> Point | None:
@@ -280,6 +298,15 @@ def _points(trials: Iterable[Trial], objective: str, cost: str) -> tuple[Point, 
         for trial in trials
     ]
     return tuple(sorted(points, key=lambda point: (point.cost, -point.value)))
+
+
+def _parted(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """Return which points, cheapest first, are better than all cheaper ones, and the rest."""
+    front: list[Point] = []
+    for point in points:
+        if not front or point.value > front[-1].value:
+            front.append(point)
+    return front, [point for point in points if point not in front]
 
 
 def _series(points: Sequence[Point]) -> Series:

@@ -72,7 +72,18 @@ def test_the_guide_and_the_readme_say_of_the_answers_what_the_rows_do() -> None:
     assert f"is {effect(as_often)} above the best (p {as_often.p:.3f}), which costs {cost:.2f} of the budget" in guide
     assert f"and better in {WORDS[better]} of eight" in guide
     interval = effect(as_often).replace(" [", " PQ [")
-    assert f"the best of three such draws that are trained as often by {interval[1:]}" in readme
+    assert f"the best of three random draws by the same supernet that are trained as often by {interval[1:]}" in readme
+
+
+def test_the_guide_and_the_readme_do_not_keep_the_next_of_the_family_back() -> None:
+    found = worth_section.beside_the_next(STUDY, ELASTIC, Rows(Path(__file__).resolve().parents[2] / FOLDER))
+    guide, readme, effect = read("docs/guide/panoptic.md"), read("README.md"), worth_section.effect
+    more = paired([following - by_hand for by_hand, following, _ in found])
+    left = paired([searched - following for _, following, searched in found])
+    better = WORDS[sum(searched > following for _, following, searched in found)]
+    assert f"in {WORDS[len(found)]} of these seeds and has {effect(more)} over it." in guide
+    assert f"has {effect(left)} over that one, more in {better} of {WORDS[len(found)]}." in guide
+    assert f"trained in {WORDS[len(found)]} of the eight, by {effect(left)[1:].replace(' [', ' PQ [')}" in readme
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:

@@ -197,6 +197,40 @@ def _more_finalists(study: Study, problem: Problem, rows: Rows, before: Sequence
     more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
     yield paragraph(f"With three candidates minus with one: {effect(more)}, p {p_of(more)}, of {more.pairs} seeds.")
     yield from _as_many(_of_seeds(study, problem, rows, AS_MANY))
+    yield from _next(study, problem, rows)
+
+
+def beside_the_next(study: Study, problem: Problem, rows: Rows) -> list[tuple[float, float, float]]:
+    """Return what the network made by hand, the next of its family, and the searched one have, where all are trained.
+
+    The next of its family is the dearest that costs less than the budget. It was trained for the comparison at equal
+    cost, of the same supernets and alike.
+    """
+    equal = {row["seed"]: row for row in _of_seeds(study, problem, rows, EQUAL)}
+    found = []
+    for row in _of_seeds(study, problem, rows, FINALISTS):
+        by_hand, searched = (row["networks"][name] for name in ("hand-made", "searched"))
+        family = equal[row["seed"]]["family"] if row["seed"] in equal else []
+        cheaper = [one for one in family if one["gflops"] < by_hand["gflops"]]
+        if cheaper:
+            found.append((by_hand["pq"], max(cheaper, key=lambda one: one["gflops"])["pq"], searched["pq"]))
+    return found
+
+
+def _next(study: Study, problem: Problem, rows: Rows) -> Iterator[str]:
+    found = beside_the_next(study, problem, rows)
+    if len(found) < TESTED:
+        return
+    more = paired([following - by_hand for by_hand, following, _ in found])
+    left = paired([searched - following for _, following, searched in found])
+    yield paragraph(
+        "The network made by hand is the dearest of its family within the budget, as scaling by hand would take it, "
+        "which need not be the best. The next of the family, with less in its heads, was trained likewise for the "
+        "comparison at "
+        f"equal cost. It has {effect(more)} over the dearest, of {more.pairs} seeds, and the searched network "
+        f"{effect(left)} over it, in {sum(searched > one for _, one, searched in found)} of "
+        f"{left.pairs} seeds more. This was looked at when all rows were there, and is described."
+    )
 
 
 def _as_many(known: Sequence[Mapping[str, Any]]) -> Iterator[str]:

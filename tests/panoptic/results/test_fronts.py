@@ -6,12 +6,14 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Result, Search, SearchSpace
+from autopanoptic.panoptic.results import fronts as module
 from autopanoptic.panoptic.results.fronts import FRONT, HAND_MADE, RANDOM, SEARCHED, Fronts
 
 SPACE = SearchSpace([Choice("id", range(100))])
@@ -95,8 +97,8 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
         ["0.4", "78.0", "±", "0.5", "(0.3)", "74.0", "±", "0.5", "(0.2)", "75.0", "±", "0.5", "(0.25)"],
     ]
     assert fronts.summary() == (
-        "On nas_val the searched front lies above the hand-made one at 2 and above the random one at 2 of 3 budgets, "
-        "by more than a standard error."
+        "On nas_val the searched front lies above the hand-made one at 1 of 2 and above the random one at 2 of 3 "
+        "budgets at which that one rises, by more than a standard error."
     )
     assert fronts.budget_line() == "At 0.2 GFLOPs one network of each is trained further."
     assert fronts.budget_line(3) == (
@@ -107,9 +109,17 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
 def test_less_than_a_standard_error_is_not_above(fronts: Fronts) -> None:
     close = {1: (9.9, 68.4), 0: (9.9, 77.0), 21: (9.9, 68.0), 20: (9.9, 76.6), 11: (9.9, 60.0), 10: (9.9, 76.4)}
     found = fronts.with_val(measured(close))
-    assert "hand-made one at 0 and above the random one at 3 of 3" in found.summary()
-    # 68.4 beside 68.0, 68.4 beside 76.6, 77.0 beside 76.6, with errors of 0.5.
-    assert [found.above(HAND_MADE, errors) for errors in (0, 0.79, 0.81, 1)] == [2, 2, 0, 0]
+    assert "hand-made one at 0 of 2 and above the random one at 3 of 3" in found.summary()
+    # 68.4 beside 68.0 and beside 76.6, with errors of 0.5.
+    assert [found.above(HAND_MADE, errors) for errors in (0, 0.79, 0.81, 1)] == [1, 1, 0, 0]
+
+
+def test_a_budget_at_which_the_other_front_does_not_rise_is_no_comparison_of_its_own(fronts: Fronts) -> None:
+    assert fronts.budgets() == [0.10, 0.20, 0.40]
+    assert fronts.compared_at(HAND_MADE) == [0.10, 0.20]  # the network of 0.40 is worse than that of 0.20
+    assert fronts.compared_at(RANDOM) == [0.10, 0.20, 0.40]  # none within 0.10
+    nothing = Fronts.of(**{**SEARCHES, "drawn": a_result([(0.9, 99.0)])}, images=1)
+    assert nothing.compared_at(RANDOM) == [0.10]
 
 
 def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
@@ -123,8 +133,8 @@ def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
     assert rows[0] == ["0.1", "67.0", "±", "0.5", "(0.1)", "68.0", "±", "0.5", "(0.1)", "-"]
     assert rows[1][1:9] == ["67.0", "±", "0.5", "(0.1)", "73.0", "±", "0.5", "(0.2)"]
     assert found.summary() == (
-        "On val the searched front lies above the hand-made one at 1 and above the random one at 2 of 3 budgets, "
-        "by more than a standard error."
+        "On val the searched front lies above the hand-made one at 0 of 2 and above the random one at 2 of 3 "
+        "budgets at which that one rises, by more than a standard error."
     )
     assert Fronts.from_json(found.to_json()) == found
     assert found.series == fronts.series
@@ -135,6 +145,17 @@ def test_a_large_family_is_shown_in_five_rows() -> None:
     budgets = Fronts.of(**{**SEARCHES, "family": many}, images=1).budgets()
     assert len(budgets) == 5
     assert (budgets[0], budgets[-1]) == (0.1, 1.1)
+
+
+def test_what_lies_below_the_familys_front_is_drawn_without_its_line(
+    fronts: Fronts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(module, "draw_fronts", lambda series, path, **rest: drawn.update(rest, series=series))
+    fronts.draw(tmp_path / "front.png", SEARCHES["searched"])
+    assert drawn["series"][HAND_MADE].costs == [0.10, 0.20]
+    assert {name: rest.costs for name, rest in drawn["below"].items()} == {HAND_MADE: [0.40]}
+    assert drawn["series"][SEARCHED].costs == [0.10, 0.21, 0.30]
 
 
 def test_fronts_are_saved_and_drawn(fronts: Fronts, tmp_path: Path) -> None:
