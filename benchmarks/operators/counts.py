@@ -31,8 +31,8 @@ def counts_of(network: nn.Module, validation: Validation, dataset: CocoPanoptic)
     return found
 
 
-def pq(counts: NDArray[np.float64] | Counts) -> NDArray[np.float64]:
-    """Return PQ in percent of counts summed over images: the mean over the categories seen.
+def by_category(counts: NDArray[np.float64] | Counts) -> NDArray[np.float64]:
+    """Return each category's PQ in percent, of counts summed over images; nan where none is seen.
 
     Args:
         counts: (..., categories, 4).
@@ -40,7 +40,16 @@ def pq(counts: NDArray[np.float64] | Counts) -> NDArray[np.float64]:
     iou, tp, fp, fn = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     segments = tp + (fp + fn) / 2
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = 100 * np.nanmean(np.where(segments > 0, iou / segments, np.nan), axis=-1)
+        return 100 * np.where(segments > 0, iou / segments, np.nan)
+
+
+def pq(counts: NDArray[np.float64] | Counts) -> NDArray[np.float64]:
+    """Return PQ in percent of counts summed over images: the mean over the categories seen.
+
+    Args:
+        counts: (..., categories, 4).
+    """
+    mean: NDArray[np.float64] = np.nanmean(by_category(counts), axis=-1)
     return mean
 
 

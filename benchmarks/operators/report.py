@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.operators.categories import gains, noise
 from benchmarks.operators.networks import NETWORKS
 from benchmarks.operators.results import path_of
 from benchmarks.operators.statistics import __doc__ as method
@@ -86,6 +87,8 @@ def _networks(found: Mapping[str, Any]) -> Iterator[str]:
         f"{begun} as when the first of them began."
     )
     yield from _table(header(found), rows(found))
+    if len(found["seeds"]) > 1:
+        yield "\n" + _paragraph(noise(found))
     yield "\nWhat they are:\n"
     yield from (f"- {name}: {entry['what']}" for name, entry in found["networks"].items())
     missing = [name for name in NETWORKS if name not in found["networks"]]
@@ -111,7 +114,8 @@ def _long(found: Mapping[str, Any], short: Mapping[str, Any]) -> Iterator[str]:
     others = [name for name in ends if name not in converged]
     yield "\n" + _paragraph(
         f"A network has converged after {short['passes']} passes where twice as many gain less than {CONVERGED} PQ. "
-        f"Converged: {', '.join(converged) or 'none'}. Not converged: {', '.join(others) or 'none'}."
+        f"Converged: {', '.join(converged) or 'none'}. Not converged: {', '.join(others) or 'none'}. By category, "
+        f"{'; '.join(gains(found, short))}."
     )
 
 

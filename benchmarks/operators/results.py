@@ -8,6 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
+from benchmarks.operators.counts import by_category
 from benchmarks.operators.networks import HAND_MADE, NETWORKS
 from benchmarks.operators.statistics import DRAWS, Estimate, Measured, at_equal_cost, differences, draws_of, measured
 from benchmarks.operators.training import Plan
@@ -32,6 +36,7 @@ def summarise(plan: Plan, seeds: Sequence[int]) -> dict[str, Any]:
             "gflops": results[0]["gflops"],
             "mparams": results[0]["mparams"],
             "pq": {str(read): [result["pq"][str(read)] for result in results] for read in plan.reads},
+            "by_category": _by_category(plan, name, seeds),
             "difference": {},
             "at_equal_cost": {},
         }
@@ -72,6 +77,13 @@ def _result(plan: Plan, name: str, seed: int) -> dict[str, Any]:
     found = plan.result(name, seed)
     assert found is not None  # only networks whose trainings have ended are asked for
     return found
+
+
+def _by_category(plan: Plan, name: str, seeds: Sequence[int]) -> dict[str, list[float]]:
+    """Return the PQ in percent that a network ends with in each category, of each seed."""
+    found = [by_category(plan.counts(name, seed, plan.passes).sum(axis=0, dtype=np.float64)) for seed in seeds]
+    names = [category.name for category in CATEGORIES]
+    return {name: [float(one[place]) for one in found] for place, name in enumerate(names[: len(found[0])])}
 
 
 def _measured(

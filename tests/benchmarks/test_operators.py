@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.scenes.kinds import CATEGORIES
 from autopanoptic.panoptic.search.costs import costs_of
-from benchmarks.operators import cli, report, results, statistics, training
+from benchmarks.operators import categories, cli, report, results, statistics, training
 from benchmarks.operators.counts import pq, pq_of, resampled
 from benchmarks.operators.networks import HAND_MADE, NETWORKS, WIDTHS
 from benchmarks.operators.runner import TrainingError, run_all
@@ -167,6 +167,9 @@ def test_a_longer_training_is_compared_with_the_shorter(plan: Plan, tmp_path: Pa
     entry = {
         **found["networks"]["wide"],
         "pq": {"1600": [value + 1.25 for value in found["networks"]["wide"]["pq"]["800"]]},
+        "by_category": {
+            name: [value + 1.25 for value in ends] for name, ends in found["networks"]["wide"]["by_category"].items()
+        },
     }
     results.write({**found, "passes": 1600, "networks": {"wide": entry}}, tmp_path)
     page = report.write(tmp_path, tmp_path).read_text()
@@ -180,7 +183,8 @@ def test_a_longer_training_is_compared_with_those_of_its_seeds(plan: Plan, tmp_p
     first, second = found["networks"]["wide"]["pq"]["800"]
     assert f"{first:.1f}" != f"{second:.1f}"
     results.write(found, tmp_path)
-    entry = {**found["networks"]["wide"], "pq": {"1600": [second + 1.625]}}
+    ends = {name: [values[1] + 1.625] for name, values in found["networks"]["wide"]["by_category"].items()}
+    entry = {**found["networks"]["wide"], "pq": {"1600": [second + 1.625]}, "by_category": ends}
     results.write({**found, "passes": 1600, "seeds": [1], "networks": {"wide": entry}}, tmp_path)
     page = report.write(tmp_path, tmp_path).read_text()
     assert f"| wide | {second:.1f} | {second + 1.625:.1f} | +1.6 |" in page
@@ -219,6 +223,30 @@ def test_the_page_names_the_networks_that_are_not_trained_yet(plan: Plan, tmp_pa
     whole = {name: {**found["networks"]["wide"], "what": name} for name in NETWORKS}
     results.write({**found, "networks": whole}, tmp_path)
     assert "Not trained" not in report.write(tmp_path, tmp_path).read_text()
+
+
+def entry_of(*categories: tuple[float, ...]) -> dict[str, Any]:
+    return {"by_category": dict(zip(("disc", "ring", "arc"), map(list, categories), strict=True))}
+
+
+def test_the_category_that_seeds_decide_on_is_told() -> None:
+    networks = {"a": entry_of((50, 54), (10, 10), (0, 60)), "b": entry_of((50, 50), (10, 10), (40, 40))}
+    text = categories.noise({"networks": networks, "seeds": [0, 1]})
+    # a's seeds are 20 and 41.3 in all, 30 and 32 without the arc, and 0 and 60 in it; b's are equal
+    assert "have a standard deviation of 10.7 PQ." in text
+    assert "arc has 0 to 60 PQ, with a deviation of 30 between" in text
+    assert "without it they deviate by 1.0." in text
+
+
+def test_categories_that_gain_most_are_told_of_the_same_seeds() -> None:
+    short = {"networks": {"a": entry_of((50, 54), (10, 20), (0, 60))}, "seeds": [0, 1]}
+    found = {"networks": {"a": entry_of((56,), (40,), (61,))}, "seeds": [1]}
+    (told,) = categories.gains(found, short)
+    assert told == "a gains by ring +20, disc +2, arc +1"
+    short = {"networks": {"a": {"by_category": {str(place): [0.0] for place in range(7)}}}, "seeds": [0]}
+    found = {"networks": {"a": {"by_category": {str(place): [float(place)] for place in range(7)}}}, "seeds": [0]}
+    (told,) = categories.gains(found, short)
+    assert told == "a gains by 6 +6, 5 +5, 4 +4, 3 +3, 2 +2, and +0 in each of the others on average"
 
 
 def test_without_the_hand_made_network_there_is_nothing_to_compare(tmp_path: Path) -> None:
