@@ -234,8 +234,8 @@ def test_the_category_that_seeds_decide_on_is_told() -> None:
     text = categories.noise({"networks": networks, "seeds": [0, 1]})
     # a's seeds are 20 and 41.3 in all, 30 and 32 without the arc, and 0 and 60 in it; b's are equal
     assert "have a standard deviation of 10.7 PQ." in text
-    assert "arc has 0 to 60 PQ, with a deviation of 30 between" in text
-    assert "without it they deviate by 1.0." in text
+    assert "arc adds most to that: it has 0 to 60 PQ, with a deviation of 30 between" in text
+    assert "Without it they deviate by 1.0." in text
 
 
 def test_categories_that_gain_most_are_told_of_the_same_seeds() -> None:
