@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks.operators.categories import gains, noise
+
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks/results/operators"
 
 
@@ -23,3 +25,22 @@ def test_other_recipes_do_what_the_page_says_of_them() -> None:
     assert faster < own - 2  # "loses"
     assert larger > max(own, slower) + 4  # "help most"
     assert of_seed_0("1600-passes-larger-batches") > larger + 1.5  # "gain by twice as many passes"
+
+
+def test_the_guide_says_of_long_trainings_what_the_results_do() -> None:
+    guide = " ".join((RESULTS.parents[2] / "docs/guide/panoptic.md").read_text().split())
+    ends = json.loads((RESULTS / "800-passes.json").read_text())["networks"]["hand-made"]["pq"]["800"]
+    gained = of_seed_0("1600-passes") - of_seed_0("800-passes")
+    larger, longer = of_seed_0("800-passes-larger-batches"), of_seed_0("1600-passes-larger-batches")
+    assert (
+        f"comes to {sum(ends) / 2:.1f} after 800 passes from scratch, and twice as many passes add {gained:.1f}"
+        in guide
+    )
+    assert f"bring {larger:.1f} in 800 passes, in twice the time, and still gain {longer - larger:.1f} by" in guide
+
+
+def test_the_category_that_is_learned_late_is_the_one_that_seeds_differ_in_most() -> None:
+    long, short = (json.loads((RESULTS / f"{passes}-passes.json").read_text()) for passes in (1600, 800))
+    for told in gains(long, short):
+        assert " gains by lily +" in told
+    assert " lily adds most to that" in noise(short)
