@@ -220,6 +220,16 @@ def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Pat
     assert "Mean difference: +3.0 [+2.1, +3.9]." in text
 
 
+def test_trainings_of_one_seed_alone_make_no_table(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    for name in ranking.names_of(ELASTIC)[:5]:
+        rows.put(ranking.alone_name(ELASTIC, 0, name), {"val": 50.0})
+    text = " ".join(page.write(STUDY, rows, tmp_path).read_text().split())
+    assert "5 with seed 0, 0 with seed 1." in text
+    assert "There is nothing to compare them with yet." in text
+    assert "| compared |" not in text
+
+
 def test_the_next_of_the_family_is_told_of_where_it_is_trained(tmp_path: Path) -> None:
     text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text().split())
     # 53 beside 52, and the searched one with 59 and 57 by turns, in the seven seeds that have it: a mean of 36 / 7

@@ -25,9 +25,12 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
             continue
         yield f"### {problem.title[0].upper()}{problem.title[1:]}\n"
         yield paragraph(_about(problem, alone))
+        lines = list(_lines(problem, alone, rows))
+        if all(cell == NONE for _, *cells in lines for cell in cells):
+            yield paragraph("There is nothing to compare them with yet.")
+            continue
         yield table(
-            ["compared", *(f"{measure}, {where}" for where in _groups(problem) for measure in ("tau", "rho"))],
-            _lines(problem, alone, rows),
+            ["compared", *(f"{measure}, {where}" for where in _groups(problem) for measure in ("tau", "rho"))], lines
         )
         yield from _verdict(problem, alone, rows)
 
