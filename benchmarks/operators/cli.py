@@ -17,6 +17,7 @@ from benchmarks.operators.table import table
 from benchmarks.operators.training import Plan
 
 FOLDER = Path("runs/operators")
+FIXED = ("retrain.passes", "retrain.validate_every", "retrain.keep")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 Passes = Annotated[int, typer.Option(min=1, help="of each training")]
@@ -88,6 +89,9 @@ def _plan(runs: Path, passes: int, read: list[int] | None, variant: str, changes
         raise typer.BadParameter(f"reads {list(reads)} must lie in 1..{passes}, the passes, and end there")
     if bool(variant) != bool(changes):
         raise typer.BadParameter("--variant names the recipe that --set makes: give both, or none")
+    fixed = [text for text in changes or [] if text.partition("=")[0].strip() in FIXED]
+    if fixed:
+        raise typer.BadParameter(f"--set {fixed[0]}: the trainings set this themselves, by --passes and --read")
     try:
         plan = Plan(runs, passes, reads, variant=variant, changes=dict(map(change, changes or [])))
         _ = plan.settings  # so that a wrong key is told before anything runs
@@ -99,7 +103,7 @@ def _plan(runs: Path, passes: int, read: list[int] | None, variant: str, changes
 def _summarise(plan: Plan, seeds: int, to: Path) -> None:
     try:
         found = results.summarise(plan, range(seeds))
+        results.write(found, to)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    results.write(found, to)
     Console().print(table(found))

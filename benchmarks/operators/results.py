@@ -66,8 +66,14 @@ def path_of(folder: Path, passes: int, variant: str = "") -> Path:
 
 
 def write(found: Mapping[str, Any], folder: Path) -> Path:
-    """Write the file of some results."""
+    """Write the file of some results.
+
+    Raises:
+        ValueError: If the recipe's name has been used for another recipe.
+    """
     path = path_of(folder, found["passes"], found.get("variant", ""))
+    if path.exists() and json.loads(path.read_text()).get("changes") != found.get("changes"):
+        raise ValueError(f"{path} has results of other changes under this name: choose another --variant")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return path

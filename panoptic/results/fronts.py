@@ -160,7 +160,7 @@ class Fronts:
             if other != SEARCHED
         ]
         return (
-            f"On {self.split} the searched front lies {' and '.join(parts)} budgets at which that one rises, by more "
+            f"On {self.split} the searched front lies {' and '.join(parts)} budgets with another network of its, by more "
             "than a standard error."
         )
 

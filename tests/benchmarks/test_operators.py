@@ -201,16 +201,24 @@ def test_another_recipe_is_kept_apart_and_stands_beside_the_own(plan: Plan, tmp_
     assert other.settings.retrain.learning_rate == 0.006
     assert other.folder_of("wide", 0) != plan.folder_of("wide", 0)
     shutil.copytree(plan.folder_of("wide", 0).parent, other.folder_of("wide", 0).parent)
+    shutil.copytree(plan.folder_of("deep", 1), other.folder_of("wide", 1), dirs_exist_ok=True)
     again = results.summarise(other, [1])
     assert results.write(again, tmp_path) != results.path_of(tmp_path, 800)
     own = found["networks"]["wide"]["pq"]["800"][1]
+    here = found["networks"]["deep"]["pq"]["800"][1]
+    assert f"{own:.1f}" != f"{here:.1f}"
     page = report.write(tmp_path, tmp_path).read_text()
-    assert f"| `retrain.learning_rate` 0.006 | wide | {own:.1f} | {own:.1f} |  |  |" in page
-    entry = {**again["networks"]["wide"], "pq": {"1600": [own + 2.25]}}
+    assert f"| `retrain.learning_rate` 0.006 | wide | {own:.1f} | {here:.1f} |  |  |" in page
+    entry = {**again["networks"]["wide"], "pq": {"1600": [here + 2.25]}}
     results.write({**again, "passes": 1600, "networks": {"wide": entry}}, tmp_path)
     page = report.write(tmp_path, tmp_path).read_text()
-    assert f"| {own:.1f} | {own:.1f} | {own + 2.25:.1f} | +2.2 |" in page
+    assert f"| {own:.1f} | {here:.1f} | {here + 2.25:.1f} | +2.2 |" in page
     assert "## 1600 passes" not in page
+    with pytest.raises(ValueError, match="of other changes under this name"):
+        results.write({**again, "changes": {"retrain.learning_rate": 0.1}}, tmp_path)
+    longer = {**again, "passes": 1600, "changes": {"retrain.learning_rate": 0.1}, "networks": {"wide": entry}}
+    results.path_of(tmp_path, 1600, "faster").write_text(json.dumps(longer))
+    assert "+2.2 |" not in report.write(tmp_path, tmp_path).read_text()
 
 
 def test_the_page_names_the_networks_that_are_not_trained_yet(plan: Plan, tmp_path: Path) -> None:
@@ -265,6 +273,7 @@ def test_without_the_hand_made_network_there_is_nothing_to_compare(tmp_path: Pat
         (["--variant", "faster"], "give both, or none"),
         (["--set", "retrain.learning_rate=0.006"], "give both, or none"),
         (["--variant", "faster", "--set", "retrain.learning_rates=0.006"], "learning_rate"),
+        (["--variant", "longer", "--set", "retrain.passes=900"], "set this themselves"),
     ],
 )
 def test_bad_options_are_refused(options: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:

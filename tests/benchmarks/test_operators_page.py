@@ -21,21 +21,16 @@ def test_other_recipes_do_what_the_page_says_of_them() -> None:
         of_seed_0(name)
         for name in ("800-passes", *(f"800-passes-{one}" for one in ("slower", "faster", "larger-batches")))
     )
-    assert abs(slower - own) < 2  # "changes little"
-    assert faster < own - 2  # "loses"
+    assert max(abs(slower - own), abs(faster - own)) < 2 * 2**0.5 * 3.3  # "beyond what seeds do"
     assert larger > max(own, slower) + 4  # "help most"
     assert of_seed_0("1600-passes-larger-batches") > larger + 1.5  # "gain by twice as many passes"
 
 
 def test_the_guide_says_of_long_trainings_what_the_results_do() -> None:
     guide = " ".join((RESULTS.parents[2] / "docs/guide/panoptic.md").read_text().split())
-    ends = json.loads((RESULTS / "800-passes.json").read_text())["networks"]["hand-made"]["pq"]["800"]
-    gained = of_seed_0("1600-passes") - of_seed_0("800-passes")
+    own, long = of_seed_0("800-passes"), of_seed_0("1600-passes")
     larger, longer = of_seed_0("800-passes-larger-batches"), of_seed_0("1600-passes-larger-batches")
-    assert (
-        f"comes to {sum(ends) / 2:.1f} after 800 passes from scratch, and twice as many passes add {gained:.1f}"
-        in guide
-    )
+    assert f"comes to {own:.1f} after 800 passes from scratch, and to {long:.1f} after twice as many" in guide
     assert f"bring {larger:.1f} in 800 passes, in twice the time, and still gain {longer - larger:.1f} by" in guide
 
 

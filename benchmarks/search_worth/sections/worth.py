@@ -229,7 +229,9 @@ def _next(study: Study, problem: Problem, rows: Rows) -> Iterator[str]:
         "comparison at "
         f"equal cost. It has {effect(more)} over the dearest, of {more.pairs} seeds, and the searched network "
         f"{effect(left)} over it, in {sum(searched > one for _, one, searched in found)} of "
-        f"{left.pairs} seeds more. This was looked at when all rows were there, and is described."
+        f"{left.pairs} seeds more. In the others the answer "
+        "of the search over the whole range had been the network made by hand, so that there was no other cost to "
+        "train the family at. This was looked at when all rows were there, and is described."
     )
 
 

@@ -98,7 +98,7 @@ def test_the_table_fits_a_terminal_and_says_who_is_above(fronts: Fronts) -> None
     ]
     assert fronts.summary() == (
         "On nas_val the searched front lies above the hand-made one at 1 of 2 and above the random one at 2 of 3 "
-        "budgets at which that one rises, by more than a standard error."
+        "budgets with another network of its, by more than a standard error."
     )
     assert fronts.budget_line() == "At 0.2 GFLOPs one network of each is trained further."
     assert fronts.budget_line(3) == (
@@ -134,7 +134,7 @@ def test_what_was_chosen_by_luck_shows_on_val(fronts: Fronts) -> None:
     assert rows[1][1:9] == ["67.0", "±", "0.5", "(0.1)", "73.0", "±", "0.5", "(0.2)"]
     assert found.summary() == (
         "On val the searched front lies above the hand-made one at 0 of 2 and above the random one at 2 of 3 "
-        "budgets at which that one rises, by more than a standard error."
+        "budgets with another network of its, by more than a standard error."
     )
     assert Fronts.from_json(found.to_json()) == found
     assert found.series == fronts.series
