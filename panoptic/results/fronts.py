@@ -160,8 +160,8 @@ class Fronts:
             if other != SEARCHED
         ]
         return (
-            f"On {self.split} the searched front lies {' and '.join(parts)} budgets with another network of its, by more "
-            "than a standard error."
+            f"On {self.split} the searched front lies {' and '.join(parts)} budgets with another network of its, by "
+            "more than a standard error."
         )
 
     def compared_at(self, other: str) -> list[float]:
