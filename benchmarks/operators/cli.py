@@ -53,6 +53,10 @@ def train(
         raise typer.BadParameter(f"there is no network {unknown[0]!r}; choose among {', '.join(NETWORKS)}")
     plan = _plan(runs, passes, read, variant, changes)
     try:
+        results.require_own(results.path_of(to, passes, variant), dict(plan.changes) or None)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
         run_all(plan, [(name, seed) for name in only or NETWORKS for seed in range(seeds)], jobs, nice)
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on.")

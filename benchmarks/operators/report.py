@@ -38,6 +38,10 @@ COMMANDS = """## Run them
 python -m benchmarks.operators train --jobs 2
 python -m benchmarks.operators train --passes 1600 --read 800 --read 1600 --seeds 1 --only hand-made --only at5
 python -m benchmarks.operators train --seeds 1 --only hand-made --variant larger-batches --set retrain.batch_size=16
+python -m benchmarks.operators train --seeds 1 --only hand-made --variant larger-batches --set retrain.batch_size=16 \\
+    --passes 1600
+python -m benchmarks.operators train --seeds 1 --only hand-made --variant slower --set retrain.learning_rate=0.0015
+python -m benchmarks.operators train --seeds 1 --only hand-made --variant faster --set retrain.learning_rate=0.006
 python -m benchmarks.operators report
 ```
 
@@ -154,8 +158,8 @@ def _others(recipes: Sequence[tuple[dict[str, Any], dict[str, Any] | None]], own
     yield from _table(heads, cells)
     yield "\n" + _paragraph(
         "These are single trainings, so that the rates do not differ beyond what seeds do. Batches of twice the size "
-        "help most: a "
-        f"network then sees as many images in {PASSES} passes as by the config's in {LONG}, in as much time. But these "
+        f"help most: a network then sees as many images in {PASSES} passes as by the config's in {LONG}, in as much "
+        "time. But these "
         "trainings, too, gain by twice as many passes. So what networks lack is images seen; the order of operators "
         "is that of short trainings."
     )

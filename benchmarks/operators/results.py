@@ -69,14 +69,23 @@ def write(found: Mapping[str, Any], folder: Path) -> Path:
     """Write the file of some results.
 
     Raises:
-        ValueError: If the recipe's name has been used for another recipe.
+        ValueError: As `require_own`.
     """
     path = path_of(folder, found["passes"], found.get("variant", ""))
-    if path.exists() and json.loads(path.read_text()).get("changes") != found.get("changes"):
-        raise ValueError(f"{path} has results of other changes under this name: choose another --variant")
+    require_own(path, found.get("changes"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return path
+
+
+def require_own(path: Path, changes: Mapping[str, Any] | None) -> None:
+    """Refuse to replace another recipe's results.
+
+    Raises:
+        ValueError: If the recipe's name has been used for another recipe.
+    """
+    if path.exists() and json.loads(path.read_text()).get("changes") != changes:
+        raise ValueError(f"{path} has results of other changes under this name: choose another --variant")
 
 
 def _result(plan: Plan, name: str, seed: int) -> dict[str, Any]:

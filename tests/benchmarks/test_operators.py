@@ -283,6 +283,17 @@ def test_bad_options_are_refused(options: list[str], message: str, monkeypatch: 
     assert message in " ".join(shown.output.replace("│", " ").split())
 
 
+def test_a_name_of_another_recipe_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "run_all", lambda *_: pytest.fail("trained"))
+    results.path_of(tmp_path, 800, "faster").write_text('{"changes": {"retrain.learning_rate": 0.01}}')
+    options = ["train", "--variant", "faster", "--set", "retrain.learning_rate=0.006", "--to", str(tmp_path)]
+    shown = CliRunner().invoke(cli.app, options)
+    assert shown.exit_code == 2
+    assert "other changes under this name" in " ".join(shown.output.replace("│", " ").split())
+
+
 def pretend(plan: Plan, name: str, seed: int) -> None:
     if name == "wide":
         sys.exit(3)
