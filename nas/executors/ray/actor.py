@@ -103,7 +103,7 @@ def _end_with_ray() -> None:
 
     Ray sees to it where that process lives, and else ends the worker alone.
     """
-    guard.wait_for_parent(os.getppid())
+    guard.wait_for_parent()
     if os.getpgid(0) == os.getpid():  # Ray makes it so; another group would be somebody else's
         end_own_group()
     os._exit(1)

@@ -16,7 +16,7 @@ import pytest
 
 from autopanoptic.nas import Architecture, FunctionEvaluator, ProcessExecutor
 from autopanoptic.nas.executors import groups, launch
-from tests.processes import alive, content, wait_for_end
+from tests.processes import alive, content, ending, wait_for_end
 
 # The workers cannot import this module by its name.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -140,7 +140,7 @@ def test_what_evaluators_have_started_ends_with_the_program(tmp_path: Path, numb
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with ending(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)) as process:
         pids = [int(pid) for n in range(2) for pid in content(tmp_path / f"pids{n}").split()]
         if number is signal.SIGINT:  # Ctrl-C reaches the terminal's whole group
             os.killpg(process.pid, number)
@@ -165,7 +165,7 @@ if __name__ != "__main__":
 def test_an_interrupt_while_the_program_is_imported_ends_all(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(SLOW_IMPORT + PROGRAM)
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with ending(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)) as process:
         pid = int(content(tmp_path / "pids0"))
         os.killpg(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=60)

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from autopanoptic.nas.executors.ray.connection import Connection
-from tests.processes import content, wait_for_end
+from tests.processes import content, ending, wait_for_end
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autopanoptic[ray]'")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and sockets in /proc")
@@ -42,29 +43,45 @@ if __name__ == "__main__":
 """
 
 
-def begun(folder: Path, workers: int = 1, gpus: int = 0) -> subprocess.Popen[str]:
+def begun(folder: Path, workers: int = 1, gpus: int = 0) -> AbstractContextManager[subprocess.Popen[str]]:
     (folder / "program.py").write_text(PROGRAM)
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return subprocess.Popen(
-        [sys.executable, "program.py", str(workers), str(gpus)],
-        cwd=folder,
-        env={**environment, "FOLDER": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    command = [sys.executable, "program.py", str(workers), str(gpus)]
+    return ending(
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment, "FOLDER": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     )
+
+
+def numbers(place: int) -> dict[int, int]:
+    """Return a number of each process: its parent's at place 1, its group's at 2."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[place])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def children(pid: int) -> set[int]:
+    return {child for child, parent in numbers(1).items() if parent == pid}
+
+
+def group(leader: int) -> set[int]:
+    return {pid for pid, other in numbers(2).items() if other == leader}
 
 
 def family(pid: int) -> set[int]:
     """Return all processes that descend from one."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    found = {pid}
+    parents, found = numbers(1), {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found
@@ -121,8 +138,9 @@ def test_it_ends_with_its_program(tmp_path: Path, number: signal.Signals, second
         written = [int(pid) for pid in content(tmp_path / "begun").split()]
         pids = family(process.pid)
         assert set(written) < pids
-        own = family(written[0])  # the worker, and all that its evaluation has started
-        assert len(own) >= 4
+        own = group(written[0])  # the worker, all that its evaluation has started, and what sees to their end
+        assert family(written[0]) < own
+        assert len(own) >= 5
         if number is signal.SIGINT:  # Ctrl-C reaches the whole group of processes
             os.killpg(process.pid, number)
         else:
@@ -136,15 +154,20 @@ def test_it_ends_with_its_program(tmp_path: Path, number: signal.Signals, second
         assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[-1])["event"] == "interrupted"
 
 
-def test_what_a_worker_has_started_ends_with_it_though_it_can_do_nothing(tmp_path: Path) -> None:
-    """Ray kills a worker of a killed program at times before the worker sees that it is alone."""
+@pytest.mark.parametrize("and_its_children", [False, True])
+def test_what_a_worker_has_started_ends_with_it_though_it_can_do_nothing(
+    tmp_path: Path, and_its_children: bool
+) -> None:
+    """Ray kills a worker of a killed program, at times before it sees that it is alone, or first its children alone."""
     with begun(tmp_path) as process:
         worker, *started = (int(pid) for pid in content(tmp_path / "begun").split())
-        own = family(worker)
-        assert set(started) < own
+        own = group(worker)
+        assert set(started) < family(worker) < own
         os.kill(worker, signal.SIGSTOP)
         process.kill()
         process.communicate(timeout=60)
+        for child in children(worker) if and_its_children else ():
+            os.kill(child, signal.SIGKILL)
         os.kill(worker, signal.SIGKILL)
     wait_for_end(sorted(own), seconds=30)
 
