@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.search_worth import plan, study
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import price, published, ranking, worth
+from benchmarks.search_worth.sections import price, published, ranking, summary, worth
 from benchmarks.search_worth.sections.text import items, paragraph
 from benchmarks.search_worth.statistics import __doc__ as method
 from benchmarks.search_worth.study import Study
@@ -62,7 +62,7 @@ def write(of: Study, rows: Rows, docs: Path) -> Path:
     """
     # The rows of real images count as missing where their folder is not given.
     whole = of if of.camvid is not None or of.elastic.quick else replace(of, camvid=study.camvid(CAMVID))
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, *summary.section(whole, rows)]
     for part, section in SECTIONS.items():
         found = list(section(whole, rows)) or [paragraph("No row is there yet.")]
         expected = f"Expected before the runs:\n\n{items(EXPECTED[part])}"

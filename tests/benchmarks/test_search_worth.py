@@ -17,6 +17,7 @@ from benchmarks.search_worth import as_many, cli, equal, own, page, plan, price,
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
+from benchmarks.search_worth.sections.ranking import noise_of
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
@@ -169,7 +170,7 @@ def made_up(tmp_path: Path) -> Rows:
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
-            rows.put(ranking.alone_name(ELASTIC, seed, name), {"val": float(place)})
+            rows.put(ranking.alone_name(ELASTIC, seed, name), {"val": float(place), "gflops": 0.1 + place})
     order = {name: float(place) for place, name in enumerate(ranking.names_of(ELASTIC))}
     rows.put(ranking.paths_name(ELASTIC, "uniform", "recalibrated"), {"recipe": "uniform paths", "pq": order})
     reverse = {name: -value for name, value in order.items()}
@@ -211,6 +212,39 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "`worth/scenes`:" not in text  # they are all there
 
 
+def test_the_answers_in_short_are_those_of_the_rows(tmp_path: Path) -> None:
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text().split())
+    short = text.partition("## In short")[2].partition("## Worth")[0]
+    # 59 and 57 by turns beside 52 and 54; 5 and 3 beside three draws
+    assert "finds +6.0 [+5.1, +6.9] PQ more (p 0.008, 8 seeds)" in short
+    assert "+4.0 [+3.1, +4.9] more than the best random draw by the same supernet (p 0.008)" in short
+    assert "with Kendall's tau 1.00 over the cost range (uniform paths, recalibrated), 1.00 at nearly equal" in short
+    assert "Racing measures 7.3 times fewer images, with the same answer in 3 of 3 searches." in short
+    assert "path priority's answer has +1.0 [-1.5, +3.5] PQ more" in short
+    assert "## In short" not in page.write(STUDY, Rows(tmp_path / "none"), tmp_path).read_text()
+
+
+def test_what_the_best_paths_are_worth_alone(tmp_path: Path) -> None:
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text().split())
+    assert "Of all 24 the mean is 11.5, the worst 0.0 and the best 23.0." in text
+    assert "| uniform paths, recalibrated | 23.0 | 21.0 |" in text
+    assert "| fair cycles, shared norms | 0.0 | 2.0 |" in text
+    assert "| GFLOPs, without any training | 1.00 [1.00, 1.00] |" in text
+
+
+def test_the_noise_of_trainings_is_taken_out_of_what_networks_differ_in() -> None:
+    first, second = (
+        {name: value + more for name, value in zip("abcd", (0, 10, 20, 30), strict=True)} for more in (0, 2)
+    )
+    within, between = noise_of([first, second]) or (0.0, 0.0)
+    # each pair has the variance 2, and the four means 500 / 3
+    assert (within, between) == (pytest.approx(2**0.5), pytest.approx((500 / 3 - 1) ** 0.5))
+    assert noise_of([first]) is None
+    assert noise_of([first, {"a": 1.0}]) is None
+    # the variances 1800, 0, 800 and 450 have the mean 762.5, and half of it is more than the means' 156.25
+    assert noise_of([first, {"a": 60.0, "b": 10.0, "c": -20.0, "d": 0.0}]) == (pytest.approx(762.5**0.5), 0.0)
+
+
 def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Path) -> None:
     rows = Rows(tmp_path / "rows")
     assert "at its own cost" not in page.write(STUDY, rows, tmp_path).read_text()
@@ -220,12 +254,12 @@ def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Pat
     assert "Mean difference: +3.0 [+2.1, +3.9]." in text
 
 
-def test_trainings_of_one_seed_alone_make_no_table(tmp_path: Path) -> None:
+def test_too_few_trainings_alone_make_no_table(tmp_path: Path) -> None:
     rows = Rows(tmp_path / "rows")
-    for name in ranking.names_of(ELASTIC)[:5]:
-        rows.put(ranking.alone_name(ELASTIC, 0, name), {"val": 50.0})
+    for name in ranking.names_of(ELASTIC)[:3]:
+        rows.put(ranking.alone_name(ELASTIC, 0, name), {"val": 50.0, "gflops": 0.1})
     text = " ".join(page.write(STUDY, rows, tmp_path).read_text().split())
-    assert "5 with seed 0, 0 with seed 1." in text
+    assert "3 with seed 0, 0 with seed 1." in text
     assert "There is nothing to compare them with yet." in text
     assert "| compared |" not in text
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from statistics import mean
+from statistics import mean, variance
 
 from benchmarks.search_worth.ranking import NORMS, SPREAD, alone_name, names_of, paths_name
 from benchmarks.search_worth.rows import Rows
@@ -13,6 +14,8 @@ from benchmarks.search_worth.study import Problem, Study
 
 FEWEST = 4
 """Architectures without which nothing is said of their order."""
+TOP = 5
+"""Of the paths of a supernet, whose networks one might train."""
 BARS = {"over the cost range": 0.8, "at nearly equal cost": 0.5}
 PQ = Mapping[str, float]
 
@@ -32,7 +35,9 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         yield table(
             ["compared", *(f"{measure}, {where}" for where in _groups(problem) for measure in ("tau", "rho"))], lines
         )
-        yield from _verdict(problem, alone, rows)
+        yield from _verdict(problem, rows)
+        yield from _noise(alone)
+        yield from _chosen(problem, alone, rows)
 
 
 def truth_of(alone: Sequence[PQ]) -> dict[str, float]:
@@ -64,6 +69,11 @@ def _alone(problem: Problem, seed: int, rows: Rows) -> dict[str, float]:
     return {name: row["val"] for name, row in found.items() if row is not None}
 
 
+def _gflops(problem: Problem, rows: Rows) -> dict[str, float]:
+    found = {name: rows.get(alone_name(problem, 0, name)) for name in names_of(problem)}
+    return {name: row["gflops"] for name, row in found.items() if row is not None}
+
+
 def _groups(problem: Problem) -> dict[str, list[str]]:
     spread = [name for name in names_of(problem) if name.startswith(SPREAD)]
     equal = [name for name in names_of(problem) if not name.startswith(SPREAD)]
@@ -74,6 +84,7 @@ def _lines(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[list[s
     groups, truth = _groups(problem).values(), truth_of(alone)
     if len(alone) > 1:
         yield ["trained alone, two seeds (the ceiling)", *_cells(alone[0], alone[1], groups)]
+    yield ["GFLOPs, without any training", *_cells(_gflops(problem, rows), truth, groups)]
     for title, pq in _paths(problem, rows):
         yield [title, *_cells(pq, truth, groups)]
 
@@ -91,12 +102,66 @@ def _paths(problem: Problem, rows: Rows) -> Iterator[tuple[str, PQ]]:
                 yield f"{row['recipe']}, {'recalibrated' if recalibrated else 'shared norms'}", row["pq"]
 
 
-def _verdict(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
-    truth = truth_of(alone)
+def best_taus(problem: Problem, rows: Rows) -> dict[str, tuple[str, float]]:
+    """Return the supernet with the largest tau to the trainings alone, and that tau, over the cost range and at one."""
+    truth = truth_of([_alone(problem, seed, rows) for seed in range(problem.alone_seeds)])
+    found = {}
     for where, names in _groups(problem).items():
         known = {title: compared(pq, truth, names) for title, pq in _paths(problem, rows)}
-        taus = {title: found["tau"][0] for title, found in known.items() if found is not None}
-        if taus and problem.sizes:  # the bars are of this problem
+        taus = {title: one["tau"][0] for title, one in known.items() if one is not None}
+        if taus:
             best = max(taus, key=lambda title: taus[title])
-            word = "reached" if taus[best] >= BARS[where] else "missed"
-            yield paragraph(f"The bar of tau {BARS[where]} {where} is {word}: {taus[best]:.2f} by {best}.")
+            found[where] = best, taus[best]
+    return found
+
+
+def _verdict(problem: Problem, rows: Rows) -> Iterator[str]:
+    if not problem.sizes:  # the bars are of the problem that has some
+        return
+    for where, (best, tau) in best_taus(problem, rows).items():
+        word = "reached" if tau >= BARS[where] else "missed"
+        yield paragraph(f"The bar of tau {BARS[where]} {where} is {word}: {tau:.2f} by {best}.")
+
+
+def noise_of(alone: Sequence[PQ]) -> tuple[float, float] | None:
+    """Return how far a training of one network lies from another's, and networks' means from each other.
+
+    Returns:
+        Two standard deviations in PQ: within networks, of one training; and between networks, of what is left of
+        their means' when the trainings' part is taken out (analysis of variance, one way). None without `FEWEST`
+        networks that have been trained with every seed, or with one seed.
+    """
+    whole = [name for name in alone[0] if all(name in one for one in alone)]
+    if len(alone) < 2 or len(whole) < FEWEST:
+        return None
+    within = mean(variance([one[name] for one in alone]) for name in whole)
+    between = variance([mean(one[name] for one in alone) for name in whole]) - within / len(alone)
+    return math.sqrt(within), math.sqrt(max(0.0, between))
+
+
+def _noise(alone: Sequence[PQ]) -> Iterator[str]:
+    found = noise_of(alone)
+    if found is not None:
+        within, between = found
+        yield paragraph(
+            f"Trainings of one network deviate by {within:.1f} PQ, networks by {between:.1f} from each other when that "
+            "is taken out (standard deviations)."
+        )
+
+
+def _chosen(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
+    """Tell what who takes the best path gets when it is trained alone."""
+    truth = truth_of(alone)
+    lines = []
+    for title, pq in _paths(problem, rows):
+        ranked = sorted((name for name in truth if name in pq), key=lambda name: -pq[name])
+        if len(ranked) >= FEWEST:
+            lines.append([title, f"{truth[ranked[0]]:.1f}", f"{mean(truth[name] for name in ranked[:TOP]):.1f}"])
+    if not lines:
+        return
+    yield paragraph(
+        f"What one gets: PQ on val, trained alone, of the network with the best path, and the mean of the {TOP} with "
+        f"the best paths. Of all {len(truth)} the mean is {mean(truth.values()):.1f}, the worst "
+        f"{min(truth.values()):.1f} and the best {max(truth.values()):.1f}."
+    )
+    yield table(["supernet", "best path", f"{TOP} best paths"], lines)
