@@ -17,7 +17,7 @@ from benchmarks.search_worth import as_many, cli, equal, own, page, plan, price,
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
-from benchmarks.search_worth.sections.ranking import noise_of
+from benchmarks.search_worth.sections.ranking import compared, noise_of
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
@@ -224,6 +224,14 @@ def test_the_answers_in_short_are_those_of_the_rows(tmp_path: Path) -> None:
     assert "## In short" not in page.write(STUDY, Rows(tmp_path / "none"), tmp_path).read_text()
 
 
+def test_paths_that_are_all_alike_have_no_order() -> None:
+    order = dict(zip("abcd", (1.0, 2.0, 3.0, 4.0), strict=True))
+    assert compared(dict.fromkeys("abcd", 0.0), order, "abcd") is None
+    assert compared(order, dict.fromkeys("abcd", 0.0), "abcd") is None
+    assert compared(order, order, "abc") is None
+    assert (compared(order, order, "abcd") or {})["tau"][0] == 1.0
+
+
 def test_what_the_best_paths_are_worth_alone(tmp_path: Path) -> None:
     text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text().split())
     assert "Of all 24 the mean is 11.5, the worst 0.0 and the best 23.0." in text
@@ -346,7 +354,6 @@ def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
     assert (root / "docs" / page.PAGE).read_text() == written
 
 
-@pytest.mark.slow
 def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
     runs, docs = tmp_path / "runs", tmp_path / "docs"
     arguments = ["run", "--smoke", "--runs", str(runs)]

@@ -41,16 +41,15 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
 
 
 def truth_of(alone: Sequence[PQ]) -> dict[str, float]:
-    """Return the mean PQ over the seeds of each architecture that has been trained with any that has begun."""
-    begun = [one for one in alone if one]
-    whole = [name for name in begun[0] if all(name in one for one in begun)] if begun else []
-    return {name: mean(one[name] for one in begun) for name in whole}
+    """Return each architecture's PQ, the mean of the seeds with which it has been trained."""
+    names = list(dict.fromkeys(name for one in alone for name in one))
+    return {name: mean(one[name] for one in alone if name in one) for name in names}
 
 
 def compared(a: PQ, b: PQ, among: Collection[str]) -> dict[str, Interval] | None:
-    """Return the rank correlations of what both sides have among some names; None where those are too few."""
+    """Return the rank correlations of what both sides have among some names; None where those are too few, or equal."""
     names = [name for name in among if name in a and name in b]
-    if len(names) < FEWEST:
+    if len(names) < FEWEST or any(len({one[name] for name in names}) == 1 for one in (a, b)):
         return None
     return rank_correlations([a[name] for name in names], [b[name] for name in names])
 

@@ -7,6 +7,7 @@ from statistics import mean
 
 from benchmarks.search_worth.as_many import AS_MANY
 from benchmarks.search_worth.own import FINALISTS
+from benchmarks.search_worth.published import PATH_PRIORITY
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import price, published, ranking, worth
 from benchmarks.search_worth.sections.text import effect, items, p_of
@@ -67,7 +68,7 @@ def _price(study: Study, rows: Rows) -> Iterator[str]:
 
 
 def _published(study: Study, rows: Rows) -> Iterator[str]:
-    own = published.answer_minus_best(list(published.found(study, rows)[published.PATH_PRIORITY].values()))
+    own = published.answer_minus_best(list(published.found(study, rows)[PATH_PRIORITY].values()))
     if own is not None:
         yield (
             f"On the published space path priority's answer has {effect(own)} PQ more than the best candidate that it "
