@@ -27,7 +27,8 @@ class Problem:
         title: For readers.
         config: Which ships.
         changes: Of it.
-        recipes: Of supernets that are ranked by, of `ranking.RECIPES`.
+        recipes: Of supernets that are ranked by, of `ranking.recipe_of`.
+        remedies: Recipes that were thought of when the others had missed the bars.
         spread: Architectures spread over the cost range, at least 2.
         sizes: At nearly equal cost, with plain operators in other widths and depths; 0 for none at equal cost.
         any_: At nearly equal cost, of any operators.
@@ -42,6 +43,7 @@ class Problem:
     config: str = "scenes"
     changes: Mapping[str, Any] = field(default_factory=dict)
     recipes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
     spread: int = 0
     sizes: int = 0
     any_: int = 0
@@ -74,8 +76,8 @@ FORMER = {"search.strategy": "nsga2", "search.screened": 6, "search.screening_pa
 """How the main job searched, and chose its answer, when the study began."""
 ELASTIC = Problem(
     "scenes", "scenes, widths, depths and operators", changes=FORMER,
-    recipes=("uniform", "fair", "sandwich", "distillation"), spread=16, sizes=5, any_=2, budgets=(MIDDLE, SMALL),
-    worth_seeds=8,
+    recipes=("uniform", "fair", "sandwich", "distillation"), remedies=("longer",), spread=16, sizes=5, any_=2,
+    budgets=(MIDDLE, SMALL), worth_seeds=8,
 )  # fmt: skip
 OPERATORS = Problem(
     "operators", "scenes, Auto-Panoptic's operators", changes={"search.space": "auto-panoptic"},
@@ -146,8 +148,8 @@ def smoke(runs: Path) -> Study:
         runs,
         (0,),
         Problem(
-            "scenes", ELASTIC.title, changes={**looked_at, **here}, recipes=ELASTIC.recipes, spread=3, sizes=2,
-            any_=1, budgets=ELASTIC.budgets, worth_seeds=1, **quick,
+            "scenes", ELASTIC.title, changes={**looked_at, **here}, recipes=ELASTIC.recipes,
+            remedies=ELASTIC.remedies, spread=3, sizes=2, any_=1, budgets=ELASTIC.budgets, worth_seeds=1, **quick,
         ),
         Problem(
             "operators", OPERATORS.title, changes={**OPERATORS.changes, **here}, recipes=OPERATORS.recipes, spread=3,
