@@ -41,7 +41,7 @@ LONGER = 4
 EXPECTED_OF_LONGER = (
     "Expected before the first of these rows, when the trainings alone of seed 0 and the supernet of uniform paths "
     "were there: paths of 24 PQ on average, where their networks have 67 alone, come to about 40, and tau over the "
-    "cost range from 0.43 to 0.5 or 0.6; 0.8 remains out of reach, because the trainings alone are of one or two seeds, "
+    "cost range from 0.43 to 0.5 or 0.6; 0.8 remains out of reach, because the trainings alone are of a seed or two, "
     "which deviate by 3 PQ."
 )
 NORMS = {"recalibrated": True, "shared-norms": False}
