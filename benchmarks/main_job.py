@@ -26,6 +26,8 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED, Fr
 from autopanoptic.panoptic.run.folder import load_run
 
 NETWORKS = (SEARCHED, RANDOM, HAND_MADE)
+KEPT = ("pq", "gflops", "architecture")
+"""Of each network, the last one so that it can be trained again; what was kept before has none."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def read(folder: Path) -> dict[str, Any]:
         "seed": load_run(folder).seed,
         "seconds": round(sum(metrics["seconds"].values())),
         "budget": fronts.budget,
-        "networks": {name: {key: metrics["networks"][name][key] for key in ("pq", "gflops")} for name in NETWORKS},
+        "networks": {name: {key: metrics["networks"][name][key] for key in KEPT} for name in NETWORKS},
         "differences": metrics["searched_minus"],
         "front_above": {other: fronts.above(other) for other in (HAND_MADE, RANDOM)},
         "front_higher": {other: fronts.above(other, errors=0) for other in (HAND_MADE, RANDOM)},

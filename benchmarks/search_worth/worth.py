@@ -150,7 +150,11 @@ def _small(study: Study, problem: Problem, seed: int, console: Console, rows: Ro
             "budget": fronts.budget,
             "seconds": round(run.seconds["retraining"]),
             "networks": {
-                name: {"pq": 100 * one.all.pq, "gflops": gflops(trained.architectures[name])}
+                name: {
+                    "pq": 100 * one.all.pq,
+                    "gflops": gflops(trained.architectures[name]),
+                    "architecture": trained.architectures[name].to_json(),
+                }
                 for name, one in found.items()
             },
             "differences": {
