@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +22,9 @@ from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.side_by_side import ended, executor_of, failed
 from autopanoptic.panoptic.training.bars import bars
 
+CATEGORY = "val of "
+"""What the names of categories' metrics begin with."""
+
 
 class Alone:
     """Trains and measures the network of an architecture; for an executor.
@@ -35,7 +39,7 @@ class Alone:
         self.settings, self.datasets, self.folder = settings, datasets, folder.absolute()
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        """Return PQ on nas_val and val in percent, and what the training took."""
+        """Return PQ on nas_val and val in percent, on val by category besides, and what the training took."""
         folder, passes = self.folder / architecture.id, self.settings.retrain.passes
         with threads_of_torch(self.settings.machine.threads):
             clock = Clock(folder, self.settings.machine.checkpoint_every, passes, lambda done: report(done, {}))
@@ -46,17 +50,27 @@ class Alone:
 
 
 def measured(settings: Settings, datasets: Datasets, network: PanopticNetwork) -> dict[str, float]:
-    """Return a network's objective on nas_val and on val, in percent."""
+    """Return a network's objective on nas_val and on val, and on val the PQ of each category, in percent."""
     divisor, found = network.config.image_divisor, {}
     network.to(device_of(settings))
     for name, split in (("nas_val", datasets.nas_val), ("val", datasets.val)):
-        found[name] = validation_of(settings, split, divisor)(network)[settings.search.objective]
-    return found
+        quality = validation_of(settings, split, divisor).quality(network)
+        found[name] = quality.metrics()[settings.search.objective]
+    names = {category.id: category.name for category in datasets.val.categories}
+    of = quality.per_category
+    return found | {f"{CATEGORY}{names[key]}": 100 * one.pq for key, one in of.items() if one.present}
+
+
+def row_of(metrics: Metrics) -> dict[str, Any]:
+    """Return the metrics of a network as a row has them: those of categories by themselves."""
+    flat = {name: value for name, value in metrics.items() if not name.startswith(CATEGORY)}
+    categories = {name.removeprefix(CATEGORY): value for name, value in metrics.items() if name.startswith(CATEGORY)}
+    return {**flat, "by_category": categories}
 
 
 def trained_alone(
     settings: Settings, chosen: Mapping[str, Architecture], datasets: Datasets, folder: Path, console: Console
-) -> Generator[tuple[str, Metrics]]:
+) -> Generator[tuple[str, dict[str, Any]]]:
     """Train networks from scratch by the recipe `retrain`, and yield what each is worth when it has ended.
 
     Trainings go on from what their folders hold. On a CPU there are as many at a time as the settings have workers.
@@ -86,4 +100,4 @@ def trained_alone(
             if outcome.error is not None:
                 raise failed(name, outcome)
             assert outcome.metrics is not None
-            yield name, outcome.metrics
+            yield name, row_of(outcome.metrics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
@@ -73,4 +74,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def rank_correlations(a: Sequence[float], b: Sequence[float]) -> dict[str, Interval]:
     """Return Kendall's tau and Spearman's rho, with 95% bootstrap intervals over what is ranked."""
+    return _rank_correlations(tuple(a), tuple(b))
+
+
+@lru_cache  # a page tells of most of them more than once
+def _rank_correlations(a: tuple[float, ...], b: tuple[float, ...]) -> dict[str, Interval]:
     return {"tau": correlation(kendalltau, a, b), "rho": correlation(spearmanr, a, b)}

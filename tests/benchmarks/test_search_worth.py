@@ -18,7 +18,7 @@ from benchmarks.search_worth import as_many, cli, equal, own, page, plan, price,
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.runner import Found, Job, run
-from benchmarks.search_worth.sections.ranking import compared, noise_of
+from benchmarks.search_worth.sections.ranking import compared
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, SMALL, Study
 
@@ -171,7 +171,9 @@ def made_up(tmp_path: Path) -> Rows:
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
-            rows.put(ranking.alone_name(ELASTIC, seed, name), {"val": float(place), "gflops": 0.1 + place})
+            categories = {"sky": float(place), "lily": 90.0 * (place % 2 == seed), "rose": float(place)}
+            values = {"val": float(place), "gflops": 0.1 + place, "by_category": categories}
+            rows.put(ranking.alone_name(ELASTIC, seed, name), values)
     order = {name: float(place) for place, name in enumerate(ranking.names_of(ELASTIC))}
     rows.put(ranking.paths_name(ELASTIC, "uniform", "recalibrated"), {"recipe": "uniform paths", "pq": order})
     reverse = {name: -value for name, value in order.items()}
@@ -243,6 +245,14 @@ def test_what_the_best_paths_are_worth_alone(tmp_path: Path) -> None:
     assert "| GFLOPs, without any training | 1.00 [1.00, 1.00] |" in text
 
 
+def test_the_category_of_luck_is_told_of(tmp_path: Path) -> None:
+    text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text().split())
+    # 0 and 90 by turns deviate by 90 / sqrt(2)
+    assert "In one category they differ most, lily: from 0 to 90 PQ, by 64 between trainings of one network." in text
+    assert "Without it these deviate by 0.0 PQ, and networks by 7.1." in text
+    assert "Over the cost range the two seeds then agree with tau 1.00 [1.00, 1.00], and uniform paths," in text
+
+
 def test_the_remedy_is_apart_from_the_recipes(tmp_path: Path) -> None:
     text = " ".join(page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text().split())
     assert "The bar of tau 0.8 over the cost range is reached: 1.00 by uniform paths, recalibrated." in text
@@ -260,19 +270,6 @@ def test_longer_is_every_training_of_the_supernet() -> None:
     assert changed.supernet.passes == 4 * settings.supernet.passes
     assert changed.largest is not None
     assert changed.largest.passes == 4 * settings.largest.passes
-
-
-def test_the_noise_of_trainings_is_taken_out_of_what_networks_differ_in() -> None:
-    first, second = (
-        {name: value + more for name, value in zip("abcd", (0, 10, 20, 30), strict=True)} for more in (0, 2)
-    )
-    within, between = noise_of([first, second]) or (0.0, 0.0)
-    # each pair has the variance 2, and the four means 500 / 3
-    assert (within, between) == (pytest.approx(2**0.5), pytest.approx((500 / 3 - 1) ** 0.5))
-    assert noise_of([first]) is None
-    assert noise_of([first, {"a": 1.0}]) is None
-    # the variances 1800, 0, 800 and 450 have the mean 762.5, and half of it is more than the means' 156.25
-    assert noise_of([first, {"a": 60.0, "b": 10.0, "c": -20.0, "d": 0.0}]) == (pytest.approx(762.5**0.5), 0.0)
 
 
 def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Path) -> None:

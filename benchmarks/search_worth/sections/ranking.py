@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from statistics import mean, variance
+from statistics import mean
 
 from benchmarks.search_worth.ranking import (
     EXPECTED_OF_LONGER,
@@ -16,12 +15,11 @@ from benchmarks.search_worth.ranking import (
     paths_name,
 )
 from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.sections.noise import FEWEST, luckiest, mean_without, noise_of
 from benchmarks.search_worth.sections.text import NONE, interval, paragraph, table
 from benchmarks.search_worth.statistics import Interval, rank_correlations
 from benchmarks.search_worth.study import Problem, Study
 
-FEWEST = 4
-"""Architectures without which nothing is said of their order."""
 TOP = 5
 """Of the paths of a supernet, whose networks one might train."""
 BARS = {"over the cost range": 0.8, "at nearly equal cost": 0.5}
@@ -44,7 +42,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
             ["compared", *(f"{measure}, {where}" for where in _groups(problem) for measure in ("tau", "rho"))], lines
         )
         yield from _verdict(problem, rows)
-        yield from _noise(alone)
+        yield from _noise(problem, alone, rows)
         yield from _chosen(problem, alone, rows)
         yield from _remedy(problem, alone, rows)
 
@@ -75,6 +73,11 @@ def _about(problem: Problem, alone: Sequence[PQ]) -> str:
 def _alone(problem: Problem, seed: int, rows: Rows) -> dict[str, float]:
     found = {name: rows.get(alone_name(problem, seed, name)) for name in names_of(problem)}
     return {name: row["val"] for name, row in found.items() if row is not None}
+
+
+def _categories(problem: Problem, seed: int, rows: Rows) -> dict[str, dict[str, float]]:
+    found = {name: rows.get(alone_name(problem, seed, name)) for name in names_of(problem)}
+    return {name: row["by_category"] for name, row in found.items() if row is not None and "by_category" in row}
 
 
 def _gflops(problem: Problem, rows: Rows) -> dict[str, float]:
@@ -113,14 +116,15 @@ def _paths(problem: Problem, rows: Rows, recipes: Sequence[str] | None = None) -
 def best_taus(problem: Problem, rows: Rows) -> dict[str, tuple[str, float]]:
     """Return the supernet with the largest tau to the trainings alone, and that tau, over the cost range and at one."""
     truth = truth_of([_alone(problem, seed, rows) for seed in range(problem.alone_seeds)])
-    found = {}
-    for where, names in _groups(problem).items():
-        known = {title: compared(pq, truth, names) for title, pq in _paths(problem, rows)}
-        taus = {title: one["tau"][0] for title, one in known.items() if one is not None}
-        if taus:
-            best = max(taus, key=lambda title: taus[title])
-            found[where] = best, taus[best]
-    return found
+    found = {where: best_tau(problem, truth, names, rows) for where, names in _groups(problem).items()}
+    return {where: one for where, one in found.items() if one is not None}
+
+
+def best_tau(problem: Problem, truth: PQ, among: Collection[str], rows: Rows) -> tuple[str, float] | None:
+    """Return the supernet whose paths have the largest tau to some truth, and that tau; None without any."""
+    known = {title: compared(pq, truth, among) for title, pq in _paths(problem, rows)}
+    taus = {title: one["tau"][0] for title, one in known.items() if one is not None}
+    return max(taus.items(), key=lambda item: item[1]) if taus else None
 
 
 def _verdict(problem: Problem, rows: Rows) -> Iterator[str]:
@@ -131,30 +135,42 @@ def _verdict(problem: Problem, rows: Rows) -> Iterator[str]:
         yield paragraph(f"The bar of tau {BARS[where]} {where} is {word}: {tau:.2f} by {best}.")
 
 
-def noise_of(alone: Sequence[PQ]) -> tuple[float, float] | None:
-    """Return how far a training of one network lies from another's, and networks' means from each other.
-
-    Returns:
-        Two standard deviations in PQ: within networks, of one training; and between networks, of what is left of
-        their means' when the trainings' part is taken out (analysis of variance, one way). None without `FEWEST`
-        networks that have been trained with every seed, or with one seed.
-    """
-    whole = [name for name in alone[0] if all(name in one for one in alone)]
-    if len(alone) < 2 or len(whole) < FEWEST:
-        return None
-    within = mean(variance([one[name] for one in alone]) for name in whole)
-    between = variance([mean(one[name] for one in alone) for name in whole]) - within / len(alone)
-    return math.sqrt(within), math.sqrt(max(0.0, between))
-
-
-def _noise(alone: Sequence[PQ]) -> Iterator[str]:
+def _noise(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
     found = noise_of(alone)
-    if found is not None:
-        within, between = found
-        yield paragraph(
-            f"Trainings of one network deviate by {within:.1f} PQ, networks by {between:.1f} from each other when that "
-            "is taken out (standard deviations)."
-        )
+    if found is None:
+        return
+    yield paragraph(
+        f"Trainings of one network deviate by {found.within:.1f} PQ, networks by {found.between:.1f} from each other "
+        "when that is taken out (standard deviations)."
+    )
+    trained = [_categories(problem, seed, rows) for seed in range(problem.alone_seeds)]
+    category = luckiest(trained)
+    if category is not None:
+        yield from _without(problem, category, trained, rows)
+
+
+def _without(problem: Problem, category: str, trained: Sequence[Mapping[str, PQ]], rows: Rows) -> Iterator[str]:
+    """Tell what is left when the category is left out that differs most between trainings of one network."""
+    of = [{name: one[category] for name, one in seed.items()} for seed in trained]
+    least = [{name: mean_without(category, one) for name, one in seed.items()} for seed in trained]
+    noise, left = noise_of(of), noise_of(least)
+    if noise is None or left is None:
+        return
+    values = [value for seed in of for value in seed.values()]
+    text = (
+        f"In one category they differ most, {category}: from {min(values):.0f} to {max(values):.0f} PQ, by "
+        f"{noise.within:.0f} between trainings of one network. Without it these deviate by {left.within:.1f} PQ, and "
+        f"networks by {left.between:.1f}."
+    )
+    for where, names in _groups(problem).items():
+        ceiling = compared(least[0], least[1], names)
+        best = best_tau(problem, truth_of(least), names, rows)
+        if ceiling is not None and best is not None:
+            text += (
+                f" {where[0].upper()}{where[1:]} the two seeds then agree with tau {interval(ceiling['tau'])}, and "
+                f"{best[0]} with {best[1]:.2f}."
+            )
+    yield paragraph(text)
 
 
 def _chosen(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
