@@ -27,7 +27,7 @@ INTRODUCTION = """# What the search is worth
 Why search at all? Four parts say what it finds, and what it costs: whether paths with shared weights rank networks as
 their own trainings do; whether the searched network is better than what one would take otherwise; the price; and path
 priority on the published space. Scenes, recipes and spaces are those of the config `scenes`; nothing was tuned for this
-page. What was expected is written before the runs, and is not changed afterwards."""
+page but in the remedies, which say so. What was expected is written before the runs, and is not changed afterwards."""
 COMMANDS = """## Run it
 
 ```bash

@@ -28,7 +28,7 @@ class Problem:
         config: Which ships.
         changes: Of it.
         recipes: Of supernets that are ranked by, of `ranking.recipe_of`.
-        remedies: Recipes that were thought of when the others had missed the bars.
+        remedies: Recipes that were thought of when the first of the others had missed the bars.
         spread: Architectures spread over the cost range, at least 2.
         sizes: At nearly equal cost, with plain operators in other widths and depths; 0 for none at equal cost.
         any_: At nearly equal cost, of any operators.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from benchmarks.search_worth.alone import row_of
-from benchmarks.search_worth.sections.noise import luckiest, mean_without, noise_of
+from benchmarks.search_worth.sections.noise import Noise, luckiest, mean_without, noise_of, tau_of_truth
 
 
 def test_the_noise_of_trainings_is_taken_out_of_what_networks_differ_in() -> None:
@@ -19,6 +21,16 @@ def test_the_noise_of_trainings_is_taken_out_of_what_networks_differ_in() -> Non
     assert noise_of([first, {"a": 1.0}]) is None
     # the variances 1800, 0, 800 and 450 have the mean 762.5, and half of it is more than the means' 156.25
     assert noise_of([first, {"a": 60.0, "b": 10.0, "c": -20.0, "d": 0.0}]) == (pytest.approx(762.5**0.5), 0.0)
+
+
+def test_what_perfect_paths_would_reach() -> None:
+    assert tau_of_truth(Noise(0.0, 5.0), 1) == pytest.approx(1.0)
+    assert tau_of_truth(Noise(5.0, 0.0), 2) == 0.0
+    assert tau_of_truth(Noise(2**0.5, 1.0), 2) == pytest.approx(0.5)  # a correlation of 1 / sqrt(2)
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 6, 2000)
+    measured = true + rng.normal(0, 3, (2, 2000)).mean(axis=0)
+    assert kendalltau(true, measured).statistic == pytest.approx(tau_of_truth(Noise(3.0, 6.0), 2), abs=0.02)
 
 
 def test_the_category_that_differs_most_between_trainings_of_one_network() -> None:

@@ -40,6 +40,15 @@ def noise_of(trained: Sequence[Mapping[str, float]]) -> Noise | None:
     return Noise(math.sqrt(within), math.sqrt(max(0.0, between)))
 
 
+def tau_of_truth(noise: Noise, seeds: int) -> float:
+    """Return Kendall's tau between what networks are and the mean of some trainings of each, were both normal.
+
+    For two normal variables it is 2 / pi arcsin of their correlation.
+    """
+    whole = noise.between**2 + noise.within**2 / seeds
+    return 2 / math.pi * math.asin(math.sqrt(noise.between**2 / whole)) if whole else 1.0
+
+
 def luckiest(trained: Sequence[Mapping[str, Mapping[str, float]]]) -> str | None:
     """Return the category whose PQ differs most between trainings of one network.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import mean
+from typing import Any
 
 from benchmarks.search_worth.as_many import AS_MANY
 from benchmarks.search_worth.own import FINALISTS
 from benchmarks.search_worth.published import PATH_PRIORITY
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import price, published, ranking, worth
-from benchmarks.search_worth.sections.text import effect, items, p_of
+from benchmarks.search_worth.sections import price, published, worth
+from benchmarks.search_worth.sections.ranked import BARS, best_taus, paths_of
+from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
 from benchmarks.search_worth.worth import row_name
@@ -24,40 +26,67 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
 
 
 def _worth(study: Study, rows: Rows) -> Iterator[str]:
-    known, drawn = ([row for seed in study.seeds if (row := rows.get(row_name(study.elastic, seed, last)))]
-                    for last in (FINALISTS, AS_MANY))  # fmt: skip
-    if not known or not drawn:
-        return
-    by_hand, random = (
-        paired([row["networks"]["searched"]["pq"] - row["networks"][name]["pq"] for row in known])
-        for name in ("hand-made", "random")
+    planned = {
+        budget: paired(list(of["hand-made"].values()))
+        for budget, of in worth.differences(study, study.elastic, rows).items()
+        if "hand-made" in of
+    }
+    if planned:
+        told = " and ".join(
+            f"{effect(one)} PQ at the {budget} budget (p {p_of(one)}, {one.pairs} seeds)"
+            for budget, one in planned.items()
+        )
+        yield f"As it was planned, with a search over the whole range of costs, searched minus hand-made is {told}."
+    known, drawn = (
+        {row["seed"]: row for seed in study.seeds if (row := rows.get(row_name(study.elastic, seed, last)))}
+        for last in (FINALISTS, AS_MANY)
     )
-    as_often = paired([row["difference"] for row in drawn])
-    text = (
-        f"Within the cost of the network made by hand the search, as the config has it now, finds {effect(by_hand)} PQ "
-        f"more (p {p_of(by_hand)}, {by_hand.pairs} seeds); {effect(random)} more than the best random draw by the same "
-        f"supernet (p {p_of(random)}), and {effect(as_often)} more than the best of three that are trained as often "
-        f"(p {p_of(as_often)})."
+    both = [seed for seed in known if seed in drawn]
+    if len(both) < worth.TESTED:
+        return
+    by_hand = paired([_pq(known[seed], "searched") - _pq(known[seed], "hand-made") for seed in both])
+    random = paired([drawn[seed]["pq"] - _pq(known[seed], "hand-made") for seed in both])
+    left = paired([_pq(known[seed], "searched") - drawn[seed]["pq"] for seed in both])
+    count = len(drawn[both[0]]["on_nas_val"])
+    yield (
+        "After three remedies, which these seeds' results had a part in and which the config has taken over, a search "
+        f"within the small budget finds {effect(by_hand)} PQ more than the network made by hand (p {p_of(by_hand)}, "
+        f"{worth.corrected_p(study, study.elastic, rows):.3f} with Holm's correction for all tests, {by_hand.pairs} "
+        "seeds)."
+    )
+    yield (
+        f"What is owed to the supernet and to several trainings: the best of {count} random draws, measured by the "
+        f"same supernet and trained as often, has {effect(random)} over the network made by hand (p {p_of(random)}), "
+        f"which is trained once. What the search itself adds: {effect(left)} (p {p_of(left)})."
     )
     following = worth.beside_the_next(study, study.elastic, rows)
     if len(following) >= worth.TESTED:
-        left = paired([searched - one for _, one, searched in following])
-        text += f" Beside a network of the hand-made family with less in its heads it is {effect(left)}, untested."
-    yield text
+        more = paired([searched - one for _, one, searched in following])
+        yield (
+            f"Beside a network of the hand-made family with less in its heads it is {effect(more)}, described of "
+            f"{more.pairs} seeds."
+        )
+
+
+def _pq(row: dict[str, Any], name: str) -> float:
+    return float(row["networks"][name]["pq"])
 
 
 def _ranking(study: Study, rows: Rows) -> Iterator[str]:
-    found = ranking.best_taus(study.elastic, rows)
-    if found:
-        taus = ", ".join(f"{tau:.2f} {where} ({title})" for where, (title, tau) in found.items())
-        yield f"Paths with shared weights rank networks as their own trainings do with Kendall's tau {taus}."
+    tried = len(paths_of(study.elastic, rows, study.elastic.recipes))
+    for where, (title, tau) in best_taus(study.elastic, rows).items():
+        word = "reaches" if tau[0] >= BARS[where] else "misses"
+        yield (
+            f"Paths with shared weights rank networks {where} as their own trainings do with Kendall's tau "
+            f"{interval(tau)} at most ({title}, the best of {tried}), which {word} the bar of {BARS[where]}."
+        )
 
 
 def _price(study: Study, rows: Rows) -> Iterator[str]:
     stages = [row["stages"] for seed in study.seeds if (row := rows.get(row_name(study.elastic, seed, "run")))]
     if stages:
         took = mean(sum(one.values()) for one in stages) / 60
-        yield f"A run took {took:.0f} minutes, the mean of {len(stages)}."
+        yield f"A run, as the config was then, took {took:.0f} minutes, the mean of {len(stages)} on CPUs of two cores."
     races = price.races(study, rows)
     if races:
         times = mean(whole["measured"] / raced["measured"] for raced, whole in races)
@@ -69,7 +98,7 @@ def _price(study: Study, rows: Rows) -> Iterator[str]:
 
 def _published(study: Study, rows: Rows) -> Iterator[str]:
     own = published.answer_minus_best(list(published.found(study, rows)[PATH_PRIORITY].values()))
-    if own is not None:
+    if own is not None and own.pairs >= worth.TESTED:
         yield (
             f"On the published space path priority's answer has {effect(own)} PQ more than the best candidate that it "
             f"has seen (p {p_of(own)}, {own.pairs} seeds)."

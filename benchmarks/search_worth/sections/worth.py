@@ -21,6 +21,7 @@ from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import FEW, MANY, Problem, Study
 from benchmarks.search_worth.worth import named_budgets, row_name
 
+REMEDIES = (OWN, BAYESIAN, FINALISTS)
 TESTED = 3
 """Seeds without which nothing is tested: fewer cannot give a p below 0.25."""
 OPPONENTS = {
@@ -192,7 +193,7 @@ def _more_finalists(study: Study, problem: Problem, rows: Rows, before: Sequence
         f"network; the best of them on nas_val is the answer. {EXPECTED_OF_FINALISTS} PQ on val (GFLOPs), of the same "
         "searches:"
     )
-    yield from _remedied(study, problem, rows, [OWN, BAYESIAN, FINALISTS])
+    yield from _remedied(study, problem, rows, REMEDIES)
     by_seed = {row["seed"]: row["networks"]["searched"]["pq"] for row in before}
     more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
     yield paragraph(f"With three candidates minus with one: {effect(more)}, p {p_of(more)}, of {more.pairs} seeds.")
@@ -263,8 +264,7 @@ def _remedied(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str
     one = _minus(known, "hand-made")
     if not _tests(problem, one):
         return
-    whole = [paired(list(of["hand-made"].values())) for of in differences(study, problem, rows).values() if of]
-    tests = [*whole, *(_minus(_of_seeds(study, problem, rows, last), "hand-made") for last in remedies)]
+    tests = _tests_beside_hand_made(study, problem, rows, remedies)
     adjusted = holm([test.p for test in tests])[-1]
     reached = "reaches" if one.value > 0 and one.p < 0.05 else "does not reach"
     alone = " by itself, and not with the correction" if one.value > 0 and one.p < 0.05 <= adjusted else ""
@@ -272,6 +272,19 @@ def _remedied(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str
         f"So the remedy {reached} the bar beside the hand-made network{alone}. With Holm's correction for all "
         f"{len(tests)} tests beside it so far, its p is {adjusted:.3f}."
     )
+
+
+def corrected_p(study: Study, problem: Problem, rows: Rows) -> float:
+    """Return the p of the last remedy beside the hand-made network, with Holm's correction for all tests of that."""
+    tests = _tests_beside_hand_made(study, problem, rows, REMEDIES)
+    return holm([test.p for test in tests])[-1]
+
+
+def _tests_beside_hand_made(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str]) -> list[Paired]:
+    """Return what was tested beside the hand-made network: at each budget as planned, and by some remedies."""
+    whole = [paired(list(of["hand-made"].values())) for of in differences(study, problem, rows).values() if of]
+    known = (_of_seeds(study, problem, rows, last) for last in remedies)
+    return [*whole, *(_minus(found, "hand-made") for found in known if found)]
 
 
 def _of_seeds(study: Study, problem: Problem, rows: Rows, last: str) -> list[dict[str, Any]]:

@@ -52,11 +52,16 @@ def _wait_for(pid: int, ended: Callable[[], bool]) -> None:
 
 
 def _is_gone(leader: int) -> bool:
-    """Whether the leader of this group has ended; while anybody is in the group, nobody else gets its number."""
+    """Whether the leader of this group has ended; while anybody is in the group, nobody else gets its number.
+
+    Where it has, whoever has started it must have asked how, as the first process of a system does for orphans.
+    """
     try:
         os.kill(leader, 0)
     except ProcessLookupError:
         return True
+    except PermissionError:  # it runs as another user
+        return False
     return False
 
 

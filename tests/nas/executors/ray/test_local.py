@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -164,11 +164,13 @@ def test_what_a_worker_has_started_ends_with_it_though_it_can_do_nothing(
         own = group(worker)
         assert set(started) < family(worker) < own
         os.kill(worker, signal.SIGSTOP)
+        direct = sorted(children(worker))
+        assert direct == sorted(started)
         process.kill()
         process.communicate(timeout=60)
-        for child in children(worker) if and_its_children else ():
-            os.kill(child, signal.SIGKILL)
-        os.kill(worker, signal.SIGKILL)
+        for pid in (*direct, worker) if and_its_children else (worker,):
+            with suppress(ProcessLookupError):  # Ray has been first
+                os.kill(pid, signal.SIGKILL)
     wait_for_end(sorted(own), seconds=30)
 
 
