@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth import as_many, own, worth
+from benchmarks.search_worth import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.sections import worth as worth_section
+from benchmarks.search_worth.sections.ranked import best_taus
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
@@ -179,3 +181,20 @@ def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
     assert f"took {min(alone):.0f} to {max(alone):.0f} images/s on an H200" in guide
     assert f"({found['cpu']['largest']:.0f} to {found['cpu']['random']:.0f}), and eight at once" in guide
     assert f"with 16 cores, {min(every):.0f} to {max(every):.0f} each" in guide
+
+
+def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
+    rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
+    (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.recipes).values()
+    assert f"tau is {spread[0]:.2f} at most over the cost range and {equal[0]:.2f} at equal cost." in guide
+    longer, uniform = (
+        mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
+    )
+    assert f"they have {longer:.0f} PQ on average instead of {uniform:.0f}," in guide
+    (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.remedies).values()
+    assert spread[0] < equal[0]
+    assert f"a better order at equal cost alone ({equal[0]:.2f})." in guide
+    settings = ELASTIC.settings()
+    passes = ranking.recipe_of("longer", settings).changes
+    for name in ("supernet.passes", "largest.passes"):
+        assert f"--set {name}={passes[name]}" in guide

@@ -67,11 +67,11 @@ def compared(a: PQ, b: PQ, among: Collection[str]) -> dict[str, Interval] | None
     return rank_correlations([a[name] for name in names], [b[name] for name in names])
 
 
-def best_taus(problem: Problem, rows: Rows) -> dict[str, tuple[str, Interval]]:
-    """Return for each group the supernet with the largest tau to the trainings alone, and that tau."""
+def best_taus(problem: Problem, rows: Rows, recipes: Collection[str]) -> dict[str, tuple[str, Interval]]:
+    """Return for each group the supernet by some recipes with the largest tau to the trainings alone, and that tau."""
     truth, found = truth_of(trained_alone(problem, rows)), {}
     for where, names in groups_of(problem).items():
-        known = {title: compared(pq, truth, names) for title, pq in paths_of(problem, rows, problem.recipes).items()}
+        known = {title: compared(pq, truth, names) for title, pq in paths_of(problem, rows, recipes).items()}
         taus = {title: one["tau"] for title, one in known.items() if one is not None}
         if taus:
             found[where] = max(taus.items(), key=lambda item: item[1][0])

@@ -81,7 +81,7 @@ def _verdict(problem: Problem, rows: Rows) -> Iterator[str]:
     if not problem.sizes:  # the bars are of the problem that has some
         return
     tried = len(paths_of(problem, rows, problem.recipes))
-    for where, (best, tau) in best_taus(problem, rows).items():
+    for where, (best, tau) in best_taus(problem, rows, problem.recipes).items():
         word = "reached" if tau[0] >= BARS[where] else "missed"
         yield paragraph(
             f"The bar of tau {BARS[where]} {where} is {word}: {interval(tau)} by {best}, the best of {tried}."
@@ -175,8 +175,6 @@ def _remedy(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
     )
     lines = [[title, f"{mean(pq.values()):.1f}", *_cells(pq, truth, groups.values())] for title, pq in remedied.items()]
     yield table(["supernet", "mean PQ", *_measures(problem)], lines)
-    for where, names in groups.items():
-        known = [one["tau"][0] for pq in remedied.values() if (one := compared(pq, truth, names)) is not None]
-        if known:
-            word = "reached" if max(known) >= BARS[where] else "missed all the same"
-            yield paragraph(f"With it the bar {where} is {word}: {max(known):.2f}.")
+    for where, (title, tau) in best_taus(problem, rows, problem.remedies).items():
+        word = "reached" if tau[0] >= BARS[where] else "missed all the same"
+        yield paragraph(f"With it the bar {where} is {word}: {interval(tau)} by {title}, the best of {len(remedied)}.")
