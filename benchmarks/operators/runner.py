@@ -8,8 +8,8 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from types import FrameType
 
+from autopanoptic.nas.interruption import terminated_as_interrupted
 from benchmarks.operators.training import Plan, run
 
 Job = tuple[str, int]
@@ -33,30 +33,24 @@ def run_all(plan: Plan, jobs: Sequence[Job], at_a_time: int, nice: int = 0) -> N
     plan.datasets()  # so that no two processes write them
     context = multiprocessing.get_context("spawn")
     running: dict[SpawnProcess, Job] = {}
-    # What ends the parent alone would leave its workers behind.
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        while waiting or running:
-            while waiting and len(running) < at_a_time:
-                job = waiting.pop(0)
-                process = context.Process(target=_work, args=(plan, job, nice))
-                process.start()
-                running[process] = job
-            ended = wait([process.sentinel for process in running])
-            for process in [process for process in running if process.sentinel in ended]:
+    with terminated_as_interrupted():  # what ends the parent alone would leave its workers behind
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_a_time:
+                    job = waiting.pop(0)
+                    process = context.Process(target=_work, args=(plan, job, nice))
+                    process.start()
+                    running[process] = job
+                ended = wait([process.sentinel for process in running])
+                for process in [process for process in running if process.sentinel in ended]:
+                    process.join()
+                    name, seed = running.pop(process)
+                    if process.exitcode:
+                        raise TrainingError(f"the training of {name} with seed {seed} ended with {process.exitcode}")
+        finally:
+            for process in running:
+                process.terminate()
                 process.join()
-                name, seed = running.pop(process)
-                if process.exitcode:
-                    raise TrainingError(f"the training of {name} with seed {seed} ended with {process.exitcode}")
-    finally:
-        for process in running:
-            process.terminate()
-            process.join()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _work(plan: Plan, job: Job, nice: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from autopanoptic.nas.interruption import terminated_as_interrupted
 from benchmarks.search_worth import page as pages
 from benchmarks.search_worth import plan, rows, study, worth
 
@@ -38,9 +38,9 @@ def run(
         raise typer.BadParameter(f"there is no part {unknown[0]!r}; choose among {', '.join(plan.PARTS)}")
     whole = _study(smoke, runs, seeds, camvid)
     console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what is under way as Ctrl-C does
     try:
-        done = plan.run(whole, rows.Rows(_results(smoke, runs, results)), console, part, hours)
+        with terminated_as_interrupted():
+            done = plan.run(whole, rows.Rows(_results(smoke, runs, results)), console, part, hours)
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on.")
         raise typer.Exit(130) from None

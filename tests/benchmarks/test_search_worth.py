@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -394,6 +395,7 @@ def test_the_smoke_form_makes_every_row_and_resumes(tmp_path: Path) -> None:
     arguments = ["run", "--smoke", "--runs", str(runs)]
     first = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert "All rows are there." in first.output
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     rows = Rows(runs / "results")
     jobs = plan.jobs(study.smoke(runs), QUIET)
     assert not [name for one in jobs for name in one.missing(rows)]
