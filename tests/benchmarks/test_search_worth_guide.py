@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.search_worth import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.sections import worth as worth_section
-from benchmarks.search_worth.sections.ranked import best_taus
+from benchmarks.search_worth.sections.ranked import best_taus, compared, groups_of, trained_alone
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
@@ -187,6 +187,11 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
     (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.recipes).values()
     assert f"tau is {spread[0]:.2f} at most over the cost range and {equal[0]:.2f} at equal cost." in guide
+    alone = trained_alone(ELASTIC, rows)
+    both = compared(*alone, next(iter(groups_of(ELASTIC).values())))
+    assert both is not None
+    count = sum(name in alone[1] for name in alone[0])
+    assert f"agree with each other over the cost range with tau {both['tau'][0]:.2f} so far ({count} networks)" in guide
     longer, uniform = (
         mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
     )
