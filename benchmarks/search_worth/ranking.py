@@ -38,7 +38,7 @@ from benchmarks.search_worth.study import Problem, Study
 PART = "ranking"
 SPREAD = "spread"
 LONGER = 4
-"""Times the passes of a supernet; no row tells it, so those of another factor are to be deleted."""
+"""Times the passes of a supernet, of which the rows' recipe tells."""
 EXPECTED_OF_LONGER = (
     "Expected before the first of these rows, when the trainings alone of seed 0 and the supernet of uniform paths "
     "were there: paths of 24 PQ on average, where their networks have 67 alone, come to about 40, and tau over the "

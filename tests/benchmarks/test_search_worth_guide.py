@@ -191,11 +191,11 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     both = compared(*alone, next(iter(groups_of(ELASTIC).values())))
     assert both is not None
     count = sum(name in alone[1] for name in alone[0])
-    assert f"agree with each other over the cost range with tau {both['tau'][0]:.2f} so far ({count} networks)" in guide
+    assert f"with two seeds, agree over the cost range with tau {both['tau'][0]:.2f} so far ({count} networks)" in guide
     longer, uniform = (
         mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
     )
-    assert f"they have {longer:.0f} PQ on average instead of {uniform:.0f}," in guide
+    assert f"they have {longer:.0f} PQ on `nas_val` on average instead of {uniform:.0f}," in guide
     (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.remedies).values()
     assert spread[0] < equal[0]
     assert f"a better order at equal cost alone ({equal[0]:.2f})." in guide

@@ -59,6 +59,11 @@ def truth_of(alone: Sequence[PQ]) -> dict[str, float]:
     return {name: mean(one[name] for one in alone if name in one) for name in names}
 
 
+def shared_names(alone: Sequence[PQ], among: Collection[str]) -> list[str]:
+    """Return which of some architectures have been trained with every seed."""
+    return [name for name in among if all(name in one for one in alone)]
+
+
 def compared(a: PQ, b: PQ, among: Collection[str]) -> dict[str, Interval] | None:
     """Return the rank correlations of what both sides have among some names; None where those are too few, or equal."""
     names = [name for name in among if name in a and name in b]

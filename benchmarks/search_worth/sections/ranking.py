@@ -17,6 +17,7 @@ from benchmarks.search_worth.sections.ranked import (
     gflops_of,
     groups_of,
     paths_of,
+    shared_names,
     trained_alone,
     truth_of,
 )
@@ -97,19 +98,19 @@ def _norms(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
         if one is not None:
             taus.setdefault(title.rpartition(", ")[2], []).append(one["tau"][0])
     if len(taus) == len(NORMS):
-        told = ", ".join(f"{mean(values):.2f} with {norms}" for norms, values in taus.items())
-        yield paragraph(f"Tau {where}, the mean of the recipes: {told}.".replace("recalibrated", "recalibrated norms"))
+        told = ", ".join(f"{mean(values):.2f} {norms}" for norms, values in taus.items())
+        yield paragraph(f"Tau {where}, the mean of the recipes: {told}.")
 
 
 def _noise(problem: Problem, alone: Sequence[PQ], rows: Rows) -> Iterator[str]:
     for where, names in groups_of(problem).items():
-        found = noise_of(_among(names, alone))
+        found, count = noise_of(_among(names, alone)), len(shared_names(alone, names))
         if found is not None:
             yield paragraph(
-                f"{where[0].upper()}{where[1:]} trainings of one network deviate by {found.within:.1f} PQ, and "
-                f"networks by {found.between:.1f} from each other when that is taken out (standard deviations). Were "
-                f"both normal, paths without any fault would have tau {tau_of_truth(found, len(alone)):.2f} to the "
-                f"mean of {len(alone)} seeds."
+                f"{where[0].upper()}{where[1:]}, of {count} networks, trainings of one deviate "
+                f"by {found.within:.1f} PQ, and networks by {found.between:.1f} from each other when that is taken out "
+                "(standard deviations, which so few networks tell roughly). Were both normal and so, paths without any "
+                f"fault would have tau {tau_of_truth(found, len(alone)):.2f} to the mean of {len(alone)} seeds."
             )
     trained = by_category(problem, rows)
     category = luckiest(trained)

@@ -12,7 +12,15 @@ from benchmarks.search_worth.published import PATH_PRIORITY
 from benchmarks.search_worth.ranking import LONGER
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import price, published, worth
-from benchmarks.search_worth.sections.ranked import BARS, best_taus, paths_of
+from benchmarks.search_worth.sections.ranked import (
+    BARS,
+    best_taus,
+    compared,
+    groups_of,
+    paths_of,
+    shared_names,
+    trained_alone,
+)
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
@@ -30,7 +38,7 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
     planned = {
         budget: paired(list(of["hand-made"].values()))
         for budget, of in worth.differences(study, study.elastic, rows).items()
-        if "hand-made" in of
+        if len(of.get("hand-made", ())) >= worth.TESTED
     }
     if planned:
         told = " and ".join(
@@ -82,6 +90,12 @@ def _ranking(study: Study, rows: Rows) -> Iterator[str]:
             f"Paths with shared weights rank networks {where} as their own trainings do with Kendall's tau "
             f"{interval(tau)} at most ({title}, the best of {len(tried)}), which {word} the bar of {BARS[where]}."
         )
+    alone = trained_alone(problem, rows)
+    for where, names in groups_of(problem).items():
+        both = compared(alone[0], alone[1], names)
+        if both is not None:
+            count = len(shared_names(alone, names))
+            yield f"Two seeds of the trainings alone agree with tau {interval(both['tau'])} {where} ({count} networks)."
     remedied = best_taus(problem, rows, problem.remedies)
     if remedied:
         before, after = (
@@ -99,7 +113,7 @@ def _price(study: Study, rows: Rows) -> Iterator[str]:
     stages = [row["stages"] for seed in study.seeds if (row := rows.get(row_name(study.elastic, seed, "run")))]
     if stages:
         took = mean(sum(one.values()) for one in stages) / 60
-        yield f"A run, as the config was then, took {took:.0f} minutes, the mean of {len(stages)} on CPUs of two cores."
+        yield f"A run, as the config was then, took {took:.0f} minutes, the mean of {len(stages)}."
     races = price.races(study, rows)
     if races:
         times = mean(whole["measured"] / raced["measured"] for raced, whole in races)

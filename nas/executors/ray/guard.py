@@ -54,14 +54,15 @@ def _wait_for(pid: int, ended: Callable[[], bool]) -> None:
 def _is_gone(leader: int) -> bool:
     """Whether the leader of this group has ended; while anybody is in the group, nobody else gets its number.
 
-    Where it has, whoever has started it must have asked how, as the first process of a system does for orphans.
+    One that has ended counts as there until its parent has waited for it, which the first process of a system does
+    for orphans.
     """
     try:
         os.kill(leader, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # it runs as another user
-        return False
+    except PermissionError:  # it is there, of another user
+        pass
     return False
 
 

@@ -1,0 +1,62 @@
+"""Rows of the study of what the search is worth, of which the figures are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.search_worth import as_many, equal, own, price, published, ranking, worth
+from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL
+
+SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
+
+
+def made_up(tmp_path: Path) -> Rows:
+    """Rows of all parts, of which the figures are known."""
+    rows = Rows(tmp_path)
+    names = ("searched", "random", "hand-made")
+    for seed, more in enumerate(SEARCHED_MINUS_HAND_MADE):
+        for last, extra in (("run", more), (SMALL, 0.0)):
+            pq = dict(zip(names, (50 + extra, 49.0, 50.0), strict=True))
+            networks = {name: {"pq": value, "gflops": 0.2} for name, value in pq.items()}
+            values = {"budget": 0.2, "networks": networks, "stages": {"data": 1.0, "supernet": 100.0 + seed}}
+            rows.put(worth.row_name(ELASTIC, seed, last), values)
+        less = 2.0 if seed % 2 else 4.0
+        row = {"seed": seed, "gflops": 0.08, "searched": 55.0, "hand-made": 55.0 - less, "difference": less}
+        family = [{"gflops": cost, "pq": pq} for cost, pq in ((0.07, 90.0), (0.09, 53.0), (0.1, 10.0))]
+        rows.put(worth.row_name(ELASTIC, seed, equal.EQUAL), {**row, "family": family[-1:] if seed == 7 else family})
+        within = {
+            name: {"pq": value, "gflops": 0.1} for name, value in zip(names, (53.0 + less, 54.0, 52.0), strict=True)
+        }
+        found = {"seed": seed, "networks": within, "candidates": {"whole": 9 + seed, "own": 31}}
+        rows.put(worth.row_name(ELASTIC, seed, own.OWN), {**found, "paths": {"searched": 30.0 + seed, "random": 31.0}})
+        within["searched"] = {"pq": 55.0 + less, "gflops": 0.1}
+        for last in (own.BAYESIAN, own.FINALISTS):
+            rows.put(worth.row_name(ELASTIC, seed, last), {**found, "paths": {"searched": 35.0, "random": 31.0}})
+        drawn = {"seed": seed, "pq": 53.0, "gflops": 0.11, "searched": 55.0 + less, "difference": 2.0 + less}
+        drawn["on_nas_val"] = {"random-1": 53.0, "random-2": 50.0, "random-3": 51.0}
+        rows.put(worth.row_name(ELASTIC, seed, as_many.AS_MANY), drawn)
+    rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
+    for place, name in enumerate(ranking.names_of(ELASTIC)):
+        for seed in (0, 1):
+            categories = {"sky": float(place), "lily": 90.0 * (place % 2 == seed), "rose": float(place)}
+            values = {"val": float(place), "nas_val": place + 1.0, "gflops": 0.1 + place, "by_category": categories}
+            rows.put(ranking.alone_name(ELASTIC, seed, name), values)
+    order = {name: float(place) for place, name in enumerate(ranking.names_of(ELASTIC))}
+    rows.put(ranking.paths_name(ELASTIC, "uniform", "recalibrated"), {"recipe": "uniform paths", "pq": order})
+    reverse = {name: -value for name, value in order.items()}
+    rows.put(ranking.paths_name(ELASTIC, "fair", "shared-norms"), {"recipe": "fair cycles", "pq": reverse})
+    longer = {**order, "spread-00": 99.0}
+    rows.put(ranking.paths_name(ELASTIC, "longer", "recalibrated"), {"recipe": "uniform paths, longer", "pq": longer})
+    for seed in range(3):
+        for kind, measured in ((price.FRONT, 1.0), (price.RACED, 0.1 if seed else 0.5)):
+            answer = {"id": "same", "nas_val": 40.0, "val": 41.0}
+            rows.put(
+                price.search_name(kind, seed), {"seed": seed, "measured": measured, "answer": answer, "seconds": 9}
+            )
+        for strategy, val in (("path-priority", 42.0 + seed), ("random", 42.0)):
+            found = {"answer": {"nas_val": 43.0, "val": val}, "best": {"nas_val": 43.0, "val": 42.0}}
+            rows.put(published.search_name(strategy, seed), found)
+    table = {"counting": 0.2, "making": 3.0, "looking_up": 0.001, "largest_error": 0.0}
+    rows.put(price.TABLE, table)
+    return rows

@@ -1,0 +1,163 @@
+"""The page of the study of what the search is worth, from made-up rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.search_worth import page, ranking
+from benchmarks.search_worth.expectations import EXPECTED
+from benchmarks.search_worth.rows import FOLDER, Rows
+from benchmarks.search_worth.study import ELASTIC, Study
+from tests.benchmarks.study_rows import made_up
+
+STUDY = Study()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of made-up rows, in one line."""
+    folder = tmp_path_factory.mktemp("made-up")
+    return " ".join(page.write(STUDY, made_up(folder / "rows"), folder / "docs").read_text().split())
+
+
+def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
+    text = page.write(STUDY, made_up(tmp_path / "rows"), tmp_path / "docs").read_text()
+    # mean 2 of eight pairs, deviation 0.926, t of 7 degrees of freedom 2.365; all have one sign, so p is 2 / 256
+    assert "| middle | the hand-made network | 8 | +2.0 [+1.2, +2.8] | 0.008 |" in text
+    assert "| small | the hand-made network | 8 | +0.0 [+0.0, +0.0] | 1.000 |" in text
+    assert "is reached: at the budget middle." in text.replace("\n", " ")
+    assert "0.016 (middle), 1.000 (small)" in text.replace("\n", " ")
+    # One pair is told, and not tested.
+    assert "| middle | many random networks, trained alone as shortly | 1 | +21.0 | - |" in text
+    assert "| uniform paths, recalibrated | 11.5 | 1.00 [1.00, 1.00] |" in text
+    assert "| fair cycles, shared norms | -11.5 | -1.00 [-1.00, -1.00] |" in text
+    assert "| trained alone, on nas_val | 12.5 | 1.00 [1.00, 1.00] |" in text
+    assert "is reached: 1.00 [1.00, 1.00] by uniform paths, recalibrated, the best of 2." in text
+    assert "Racing is 5 times cheaper at the same answer in 2 of 3 searches: the bar, 8 in 10, is open." in text
+    assert "200 times less" in text.replace("\n", " ")
+    # Of 0, 1 and 2 points: mean 1, deviation 1, t of 2 degrees of freedom 4.303; two of eight means are as far from 0,
+    # and twice as many, because one difference is 0.
+    assert "+1.0 [-1.5, +3.5], p 0.500, of 3 seeds." in text.replace("\n", " ")
+    assert "| supernet | 104 | 100 | 107 |" in text
+    assert "- `price/random`: 5 of 5" in text
+    assert "- `worth/scenes/many-middle`: 7 of 8" in text
+    assert "`worth/scenes`:" not in text  # they are all there
+
+
+def test_the_answers_in_short_are_those_of_the_rows(text: str, tmp_path: Path) -> None:
+    short = text.partition("## In short")[2].partition("## Worth")[0]
+    assert "is +2.0 [+1.2, +2.8] PQ at the middle budget (p 0.008, 8 seeds) and +0.0 [+0.0, +0.0] PQ at" in short
+    # 59 and 57 by turns beside 52, and beside 53 of three draws; all tests but one have p 2 / 256, and there are five
+    assert "finds +6.0 [+5.1, +6.9] PQ more than the network made by hand (p 0.008, 0.039 with Holm's" in short
+    assert "the best of 3 random draws," in short
+    assert "has +1.0 [+1.0, +1.0] over the network made by hand (p 0.008), which is trained once." in short
+    assert "What the search itself adds: +5.0 [+4.1, +5.9] (p 0.008)." in short
+    assert "with less in its heads it is +5.1 [+4.2, +6.1], described of 7 seeds." in short
+    assert "over the cost range as their own trainings do with Kendall's tau 1.00 [1.00, 1.00] at most" in short
+    assert "(uniform paths, recalibrated, the best of 2), which reaches the bar of 0.8." in short
+    assert "Two seeds of the trainings alone agree with tau 1.00 [1.00, 1.00] over the cost range (16" in short
+    assert "took 2 minutes, the mean of 8." in short  # 1 s and 100 to 107 s
+    assert "Racing measures 7.3 times fewer images, with the same answer in 3 of 3 searches." in short
+    assert "path priority's answer has +1.0 [-1.5, +3.5] PQ more" in short
+    assert "## In short" not in page.write(STUDY, Rows(tmp_path / "none"), tmp_path).read_text()
+
+
+def test_what_the_best_paths_are_worth_alone(text: str) -> None:
+    assert "One that is drawn at random has 11.5 on average, the worst of these 24 has 0.0, and the best 23.0." in text
+    assert "| the dearest, without a supernet | 23.0 | 21.0 |" in text
+    assert "| uniform paths, recalibrated | 23.0 | 21.0 |" in text
+    assert "| fair cycles, shared norms | 0.0 | 2.0 |" in text
+    assert "| GFLOPs, without any training | - | 1.00 [1.00, 1.00] |" in text
+    assert "Tau over the cost range, the mean of the recipes: 1.00 recalibrated, -1.00 shared norms." in text
+
+
+def test_the_category_of_luck_is_told_of(text: str) -> None:
+    # 0 and 90 by turns deviate by 90 / sqrt(2)
+    assert "differ most, lily: it has 0 to 90 PQ, which differs by 64 between trainings of one network." in text
+    assert "Over the cost range, of 16 networks, trainings of one deviate by 0.0 PQ, and networks by 4.8" in text
+    assert "Without it all of these deviate by 0.0 PQ, and networks by 7.1." in text
+    assert "Over the cost range the two seeds then agree with tau 1.00 [1.00, 1.00]." in text
+
+
+def test_the_remedy_is_apart_from_the_recipes(text: str) -> None:
+    assert "is reached: 1.00 [1.00, 1.00] by uniform paths, recalibrated, the best of 2." in text
+    assert "Their paths have -12 to 12 PQ on average, where the networks have 12 alone." in text
+    assert text.count("| uniform paths, longer, recalibrated |") == 1
+    # the first of sixteen is put last: 15 of 120 pairs are the other way round
+    assert "| uniform paths, longer, recalibrated | 15.6 | 0.75 [" in text
+    assert "With it the bar over the cost range is missed all the same: 0.75 [" in text
+    assert (
+        "at nearly equal cost is reached: 1.00 [1.00, 1.00] by uniform paths, longer, recalibrated, the best of 1."
+        in text
+    )
+    assert "4 times as long paths have 16 PQ on average, where they have 12 at most by the recipes above;" in text
+
+
+def test_the_family_at_the_cost_of_a_searched_network_is_described(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    assert "at its own cost" not in page.write(STUDY, rows, tmp_path).read_text()
+    text = page.write(STUDY, made_up(tmp_path / "rows"), tmp_path).read_text()
+    assert "| 0 | 0.080 | 55.0 | 51.0 |" in text
+    # mean 3 of eight pairs, deviation 1.069, t of 7 degrees of freedom 2.365
+    assert "Mean difference: +3.0 [+2.1, +3.9]." in text
+
+
+def test_too_few_trainings_alone_make_no_table(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    for name in ranking.names_of(ELASTIC)[:3]:
+        rows.put(ranking.alone_name(ELASTIC, 0, name), {"val": 50.0, "nas_val": 50.0, "gflops": 0.1})
+    text = " ".join(page.write(STUDY, rows, tmp_path).read_text().split())
+    assert "3 with seed 0, 0 with seed 1." in text
+    assert "There is nothing to compare them with yet." in text
+    assert "| compared |" not in text
+
+
+def test_the_next_of_the_family_is_told_of_where_it_is_trained(text: str) -> None:
+    # 53 beside 52, and the searched one with 59 and 57 by turns, in the seven seeds that have it: a mean of 36 / 7
+    assert "It has +1.0 [+1.0, +1.0] over the dearest, of 7 seeds, and the searched network +5.1 [+4.2, +6.1]" in text
+    assert "over it, in 7 of 7 seeds more." in text
+
+
+def test_a_search_within_the_small_budget_is_told_and_tested(text: str, tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows")
+    assert "The remedy" not in page.write(STUDY, rows, tmp_path).read_text()
+    assert "9 to 16 candidates were measured to the end within the small budget." in text
+    assert "which leaves 31 to 31." in text
+    assert "| 0 | 57.0 (0.100) | 52.0 (0.100) | 54.0 (0.100) |" in text
+    # 5 and 3 by turns: mean 4, deviation 1.069; all of one sign
+    assert "Searched minus the hand-made network: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
+    # the smallest of three: 3 * 2 / 256
+    assert "So the remedy reaches the bar beside the hand-made network." in text
+    assert "With Holm's correction for all 3 tests beside it so far, its p is 0.023." in text
+
+
+def test_a_search_by_bayesian_optimization_is_told_and_tested(text: str) -> None:
+    assert "The best path has 33.5 PQ on nas_val by NSGA-II, on average, and 31.0 among as many random draws." in text
+    assert "by which the best path has 35.0." in text
+    assert "Searched minus the best random draw by the same supernet: +4.0 [+3.1, +4.9], p 0.008, of 8 seeds." in text
+    # both remedies have the same p, 2 / 256, so the larger of four is corrected by 3
+    assert "With Holm's correction for all 4 tests beside it so far, its p is 0.031." in text
+    assert "Searched by Bayesian optimization minus by NSGA-II: +2.0 [+2.0, +2.0], of 8 seeds." in text
+
+
+def test_more_finalists_are_told_and_tested(text: str) -> None:
+    assert "With Holm's correction for all 5 tests beside it so far, its p is 0.039." in text
+    assert "With three candidates minus with one: +0.0 [+0.0, +0.0], p 1.000, of 8 seeds." in text
+    assert "| 0 | 59.0 | 53.0 (0.110) |" in text
+    assert "minus the best of three random draws: +5.0 [+4.1, +5.9], p 0.008, of 8 seeds." in text
+
+
+def test_the_page_without_rows_says_what_was_expected(tmp_path: Path) -> None:
+    text = page.write(STUDY, Rows(tmp_path / "rows"), tmp_path).read_text()
+    assert text.count("No row is there yet.") == len(EXPECTED)
+    for expected in (one for part in EXPECTED.values() for one in part):
+        assert re.sub(r"\s+", " ", expected) in re.sub(r"\s+", " ", text)
+
+
+def test_the_page_is_that_of_the_rows(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    written = page.write(STUDY, Rows(root / FOLDER), tmp_path).read_text()
+    assert (root / "docs" / page.PAGE).read_text() == written
