@@ -77,33 +77,45 @@ def scores(options: argparse.Namespace, chunks: int, seed: int, cost: NDArray[np
 
 def race(rule: Racing, found: NDArray[np.float64], cost: NDArray[np.float64] | None = None) -> Race:
     """Race candidates by their score, and by their cost as well where it is given."""
-    history = History(OBJECTIVES if cost is not None else OBJECTIVES[:1])
-    known = [{}] * len(found) if cost is None else [{"cost": float(value)} for value in cost]
     means = found.cumsum(1) / np.arange(1, found.shape[1] + 1)
+    history = replayed(rule, means, cost)
     finals = np.column_stack([means[:, -1], *([] if cost is None else [-cost])])
-    used = wrong = 0
-    belongs = [_dominators(finals[:number], finals[number]) < rule.top for number in range(len(finals))]
-    for number, running in enumerate(means):
-        trial = Trial(number, Architecture({"candidate": number}), costs=known[number])
-        history.add(trial)
-        for step, mean in enumerate(running.tolist(), 1):
-            used += 1
-            trial = replace(trial, reports=(*trial.reports, (step, {"score": mean})))
-            history.update(trial)
-            if rule.should_stop(history, trial, step, trial.reports[-1][1]):
-                history.update(replace(trial, state=TrialState.STOPPED))
-                wrong += belongs[number]
-                break
-        else:
-            metrics = {"score": float(running[-1]), **known[number]}
-            history.update(replace(trial, state=TrialState.COMPLETED, metrics=metrics))
+    belongs = [dominators(finals[:number], finals[number]) < rule.top for number in range(len(finals))]
+    used = sum(len(trial.reports) for trial in history)
+    wrong = sum(belongs[trial.id] for trial in history if trial.state is TrialState.STOPPED)
     worst = [RANGE[0], -COSTS[1]][: finals.shape[1]]
     kept = hypervolume([history.gains(trial) for trial in history.completed], worst)
     lost = max(1 - kept / hypervolume(finals, worst), 0.0)  # below 0 by rounding
     return Race(1 - used / means.size, lost, sum(belongs), wrong)
 
 
-def _dominators(others: NDArray[np.float64], own: NDArray[np.float64]) -> int:
+def replayed(rule: Racing, means: NDArray[np.float64], cost: NDArray[np.float64] | None = None) -> History:
+    """Return the history of candidates that come one after another, each until the rule gives it up.
+
+    Args:
+        rule: Looks at each after every chunk.
+        means: The score of the chunks so far, shape (candidates, chunks).
+        cost: Of each, shape (candidates,), for a front of both; None for the score alone.
+    """
+    history = History(OBJECTIVES if cost is not None else OBJECTIVES[:1])
+    known = [{}] * len(means) if cost is None else [{"cost": float(value)} for value in cost]
+    for number, running in enumerate(means.tolist()):
+        trial = Trial(number, Architecture({"candidate": number}), costs=known[number])
+        history.add(trial)
+        for step, mean in enumerate(running, 1):
+            trial = replace(trial, reports=(*trial.reports, (step, {"score": mean})))
+            history.update(trial)
+            if rule.should_stop(history, trial, step, trial.reports[-1][1]):
+                history.update(replace(trial, state=TrialState.STOPPED))
+                break
+        else:
+            metrics = {"score": running[-1], **known[number]}
+            history.update(replace(trial, state=TrialState.COMPLETED, metrics=metrics))
+    return history
+
+
+def dominators(others: NDArray[np.float64], own: NDArray[np.float64]) -> int:
+    """Return how many points, rows, are at least as good as another in everything, and better in something."""
     return int(((others >= own).all(1) & (others > own).any(1)).sum())
 
 

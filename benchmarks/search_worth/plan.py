@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from rich.console import Console
 
-from benchmarks.search_worth import as_many, equal, own, price, published, ranking, worth
+from benchmarks.search_worth import as_many, equal, own, price, published, ranking, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Job
 from benchmarks.search_worth.runner import run as run_jobs
@@ -26,6 +26,7 @@ def jobs(study: Study, console: Console, parts: Collection[str] | None = None) -
         *worth.drawn_jobs(study, elastic, MANY, console),
         *ranking.jobs(study, elastic, console),
         *price.jobs(study, console),
+        *traces.jobs(study, console),
         *published.jobs(study, console),
         *ranking.jobs(study, study.operators, console),
         *worth.drawn_jobs(study, elastic, FEW, console),

@@ -107,6 +107,8 @@ class Study:
         racing_seeds: Searches with racing and without.
         published_seeds: Supernets of the published space.
         few_passes: Of random networks that are trained longer than the searched one is further.
+        traced: Candidates of which each chunk is kept, for replays of racing.
+        traced_seed: Of their supernet; on that of seed 0 rules were compared before.
         most_drawn: Random networks for one comparison at most; None for all that there is time for.
     """
 
@@ -119,6 +121,8 @@ class Study:
     racing_seeds: int = 10
     published_seeds: int = 5
     few_passes: int = ALONE_PASSES
+    traced: int = 160
+    traced_seed: int = 1
     most_drawn: int | None = None
 
     @property
@@ -155,5 +159,5 @@ def smoke(runs: Path) -> Study:
             "operators", OPERATORS.title, changes={**OPERATORS.changes, **here}, recipes=OPERATORS.recipes, spread=3,
             **quick,
         ),
-        strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=8, most_drawn=2,
+        strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=8, traced=6, traced_seed=0, most_drawn=2,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.search_worth import as_many, equal, own, price, published, ranking, worth
+from benchmarks.search_worth import as_many, equal, own, price, published, ranking, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL
 
@@ -57,6 +57,10 @@ def made_up(tmp_path: Path) -> Rows:
         for strategy, val in (("path-priority", 42.0 + seed), ("random", 42.0)):
             found = {"answer": {"nas_val": 43.0, "val": val}, "best": {"nas_val": 43.0, "val": 42.0}}
             rows.put(published.search_name(strategy, seed), found)
+    # 40 candidates, of which the later are better from the first chunk on.
+    pq = [[30.0 + place + chunk / 100 for chunk in range(20)] for place in range(40)]
+    traced = {"seed": 1, "budget": 0.2, "gflops": [0.1] * len(pq), "pq": pq, "before": 0.2, "chunk": 0.1}
+    rows.put(traces.TRACES, traced)
     table = {"counting": 0.2, "making": 3.0, "looking_up": 0.001, "largest_error": 0.0}
     rows.put(price.TABLE, table)
     return rows

@@ -150,6 +150,18 @@ def test_more_finalists_are_told_and_tested(text: str) -> None:
     assert "minus the best of three random draws: +5.0 [+4.1, +5.9], p 0.008, of 8 seeds." in text
 
 
+def test_what_bounds_racing_and_its_remedy_are_told(text: str) -> None:
+    # 40 + 20 + 2 * 10 + 4 * 5 + 8 * 3 + 4 * 2 of 800 chunks
+    assert "| successive halving, 1 chunk first, one of 2 goes on | 0.17 | 6.1 | 100% | 0.00 |" in text
+    assert "So with the remedy, successive halving, the bar is reached." in text
+    # (0.2 + 2) / (0.2 + 0.165 * 2)
+    assert "and successive halving 4.2 times." in text
+    assert "of all 40 candidates it measures as many images as 7 take to the end" in text
+    assert (
+        "Successive halving of random candidates measures 6.1 times fewer images, with the best of them in 100%" in text
+    )
+
+
 def test_the_page_without_rows_says_what_was_expected(tmp_path: Path) -> None:
     text = page.write(STUDY, Rows(tmp_path / "rows"), tmp_path).read_text()
     assert text.count("No row is there yet.") == len(EXPECTED)

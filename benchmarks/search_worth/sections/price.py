@@ -6,22 +6,21 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth.price import FRONT, RACED, STRATEGIES, TABLE, search_name
+from benchmarks.search_worth.price import FRONT, STRATEGIES, TABLE, search_name
 from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.sections import racing
 from benchmarks.search_worth.sections.text import effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
 from benchmarks.search_worth.worth import row_name
 
-TIMES = 5.0
-"""The bar of racing: so many times fewer images."""
 Row = dict[str, Any]
 
 
 def section(study: Study, rows: Rows) -> Iterator[str]:
     """Yield the section's parts."""
     yield from _stages(study, rows)
-    yield from _racing(study, rows)
+    yield from racing.section(study, rows)
     yield from _strategies(study, rows)
     yield from _table(rows)
 
@@ -40,40 +39,6 @@ def _stages(study: Study, rows: Rows) -> Iterator[str]:
     yield table(
         ["part", "mean", "least", "most"],
         ([stage, *(f"{of([one[stage] for one in found]):.0f}" for of in (mean, min, max))] for stage in stages),
-    )
-
-
-def races(study: Study, rows: Rows) -> list[tuple[Row, Row]]:
-    """Return the searches with racing, each beside the same one without."""
-    pairs = [
-        (rows.get(search_name(RACED, seed)), rows.get(search_name(FRONT, seed))) for seed in range(study.racing_seeds)
-    ]
-    return [(raced, whole) for raced, whole in pairs if raced is not None and whole is not None]
-
-
-def _racing(study: Study, rows: Rows) -> Iterator[str]:
-    found = races(study, rows)
-    if not found:
-        return
-    times = [whole["measured"] / raced["measured"] for raced, whole in found]
-    same = [raced["answer"]["id"] == whole["answer"]["id"] for raced, whole in found]
-    held = sum(one >= TIMES and two for one, two in zip(times, same, strict=True))
-    yield "### Racing\n"
-    yield paragraph(
-        "The search for a front with the rule that gives candidates up and without it. Measured is the share of the "
-        "candidates' images of nas_val:"
-    )
-    lines = [
-        [str(raced["seed"]), f"{raced['measured']:.2f}", f"{whole['measured']:.2f}", f"{much:.1f}",
-         "yes" if equal else "no", f"{raced['answer']['val'] - whole['answer']['val']:+.1f}"]
-        for (raced, whole), much, equal in zip(found, times, same, strict=True)
-    ]  # fmt: skip
-    yield table(["seed", "measured, racing", "without", "times fewer", "same answer", "answer on val, minus"], lines)
-    enough = len(found) >= study.racing_seeds
-    bar = "reached" if held >= 0.8 * study.racing_seeds else "missed" if enough else "open"
-    yield paragraph(
-        f"Racing is {TIMES:.0f} times cheaper at the same answer in {held} of {len(found)} searches: the bar, 8 in 10, "
-        f"is {bar}."
     )
 
 

@@ -10,8 +10,9 @@ from benchmarks.search_worth.as_many import AS_MANY
 from benchmarks.search_worth.own import FINALISTS
 from benchmarks.search_worth.published import PATH_PRIORITY
 from benchmarks.search_worth.ranking import LONGER
+from benchmarks.search_worth.replays import at_equal_price, halving, summary, traces_of
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import price, published, worth
+from benchmarks.search_worth.sections import published, racing, worth
 from benchmarks.search_worth.sections.ranked import (
     BARS,
     best_taus,
@@ -24,6 +25,7 @@ from benchmarks.search_worth.sections.ranked import (
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
+from benchmarks.search_worth.traces import TRACES
 from benchmarks.search_worth.worth import row_name
 
 
@@ -114,12 +116,22 @@ def _price(study: Study, rows: Rows) -> Iterator[str]:
     if stages:
         took = mean(sum(one.values()) for one in stages) / 60
         yield f"A run, as the config was then, took {took:.0f} minutes, the mean of {len(stages)}."
-    races = price.races(study, rows)
+    races = racing.races(study, rows)
     if races:
         times = mean(whole["measured"] / raced["measured"] for raced, whole in races)
         same = sum(raced["answer"]["id"] == whole["answer"]["id"] for raced, whole in races)
         yield (
             f"Racing measures {times:.1f} times fewer images, with the same answer in {same} of {len(races)} searches."
+        )
+    row = rows.get(TRACES)
+    if row is not None:
+        traces = traces_of(row)
+        found = summary(traces, halving())
+        count, gained = at_equal_price(traces, halving())
+        yield (
+            f"Successive halving of random candidates measures {1 / found.measured:.1f} times fewer images, with the "
+            f"best of them in {100 * found.same:.0f}% of replays and {found.lost:.2f} PQ of paths less on average; of "
+            f"{len(traces.pq)} candidates it finds {gained:+.1f} PQ of paths for what {count} take otherwise."
         )
 
 
