@@ -97,7 +97,7 @@ def row_of(trials: list[Trial], objective: str) -> dict[str, Any]:
         objective: Which metric.
     """
     return {
-        "gflops": [round(trial.costs["gflops"], 6) for trial in trials],
+        "gflops": [round(trial.metrics["gflops"], 6) for trial in trials],
         "pq": [[round(metrics[objective], 4) for _, metrics in trial.reports] for trial in trials],
         **{name: sum(trial.metrics[name] for trial in trials) / len(trials) for name in (BEFORE, CHUNK)},
     }

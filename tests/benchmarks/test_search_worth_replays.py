@@ -68,10 +68,8 @@ def test_at_equal_price_fewer_are_measured_to_the_end() -> None:
 def test_a_row_has_every_chunk_and_the_seconds() -> None:
     def measured(number: int, scores: list[float]) -> Trial:
         reports = [(step, {"pq": score}) for step, score in enumerate(scores, 1)]
-        metrics = {"pq": scores[-1], "before": 0.5 + number, "chunk": 0.1}
-        return Trial(
-            number, Architecture({"x": number}), TrialState.COMPLETED, metrics, reports, costs={"gflops": number / 8}
-        )
+        metrics = {"pq": scores[-1], "before": 0.5 + number, "chunk": 0.1, "gflops": number / 8}
+        return Trial(number, Architecture({"x": number}), TrialState.COMPLETED, metrics, reports)
 
     row = row_of([measured(0, [1.0, 2.0]), measured(1, [3.0, 4.0])], "pq")
     assert row == {"gflops": [0.0, 0.125], "pq": [[1.0, 2.0], [3.0, 4.0]], "before": 1.0, "chunk": pytest.approx(0.1)}

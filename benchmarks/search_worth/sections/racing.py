@@ -94,7 +94,7 @@ def _replayed(row: Row) -> Iterator[str]:
     yield paragraph(
         f"The cause that was looked for: what belongs among the best when it comes has to be measured to the end. On "
         f"the supernet of seed {row['seed']} {len(traces.pq)} random candidates within the middle budget were measured "
-        f"to the end, in {traces.chunks} chunks, and each rule was replayed on {CANDIDATES} of them in {ORDERS} random "
+        f"to the end, in {traces.chunks} chunks, and each rule was replayed on {min(CANDIDATES, len(traces.pq))} of them in {ORDERS} random "
         "orders, beside one that knows every candidate beforehand. Lost is PQ of paths on nas_val."
     )
     yield paragraph(EXPECTED)
@@ -110,9 +110,9 @@ def _replayed(row: Row) -> Iterator[str]:
     met = remedy.measured <= 1 / TIMES and remedy.same >= SAME
     yield paragraph(
         f"So with the remedy, successive halving, the bar is {'reached' if met else 'missed'}. In seconds a candidate "
-        f"takes {row[BEFORE]:.2f} before its first chunk, most of it for its batch norms, and {row[CHUNK]:.2f} for "
-        f"each of the {traces.chunks}, so that racing for a front takes {_times(row, next(iter(found.values()))):.1f} "
-        f"times less time and successive halving {_times(row, remedy):.1f} times. At equal price it pays otherwise: of "
+        f"takes {row[BEFORE]:.2f} before its first chunk, in which its batch norms are recalibrated, and "
+        f"{row[CHUNK]:.2f} for each of the {traces.chunks}, so that racing for a front takes {_times(row, next(iter(found.values()))):.1f} "
+        f"times less time and successive halving {_times(row, remedy):.1f} times. At equal price: of "
         f"all {len(traces.pq)} candidates it measures as many images as {count} take to the end, and what it finds has "
         f"{gained:+.1f} PQ of paths beside the best of those."
     )
