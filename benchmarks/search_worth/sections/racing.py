@@ -90,12 +90,12 @@ def _replayed(row: Row) -> Iterator[str]:
         "the same, knowing all beforehand": all_knowing(1, LEAST, front=False),
         f"successive halving, {FIRST} chunk first, one of {REDUCTION} goes on": halving(),
     }
-    found = {title: summary(traces, rule) for title, rule in rules.items()}
+    found, candidates = {title: summary(traces, rule) for title, rule in rules.items()}, len(traces.pq)
     yield paragraph(
-        f"The cause that was looked for: what belongs among the best when it comes has to be measured to the end. On "
-        f"the supernet of seed {row['seed']} {len(traces.pq)} random candidates within the middle budget were measured "
-        f"to the end, in {traces.chunks} chunks, and each rule was replayed on {min(CANDIDATES, len(traces.pq))} of them in {ORDERS} random "
-        "orders, beside one that knows every candidate beforehand. Lost is PQ of paths on nas_val."
+        "The cause that was looked for: what belongs among the best when it comes has to be measured to the end. On "
+        f"the supernet of seed {row['seed']} {candidates} random candidates within the middle budget were measured to "
+        f"the end, in {traces.chunks} chunks, and each rule was replayed on {min(CANDIDATES, candidates)} of them in "
+        f"{ORDERS} random orders, beside one that knows every candidate beforehand. Lost is PQ of paths on nas_val."
     )
     yield paragraph(EXPECTED)
     yield table(
@@ -105,16 +105,16 @@ def _replayed(row: Row) -> Iterator[str]:
             for title, one in found.items()
         ),
     )
-    remedy = list(found.values())[-1]
+    front, *_, remedy = found.values()
     count, gained = at_equal_price(traces, halving())
     met = remedy.measured <= 1 / TIMES and remedy.same >= SAME
     yield paragraph(
         f"So with the remedy, successive halving, the bar is {'reached' if met else 'missed'}. In seconds a candidate "
         f"takes {row[BEFORE]:.2f} before its first chunk, in which its batch norms are recalibrated, and "
-        f"{row[CHUNK]:.2f} for each of the {traces.chunks}, so that racing for a front takes {_times(row, next(iter(found.values()))):.1f} "
-        f"times less time and successive halving {_times(row, remedy):.1f} times. At equal price: of "
-        f"all {len(traces.pq)} candidates it measures as many images as {count} take to the end, and what it finds has "
-        f"{gained:+.1f} PQ of paths beside the best of those."
+        f"{row[CHUNK]:.2f} for each of the {traces.chunks}, so that racing for a front takes {_times(row, front):.1f} "
+        f"times less time and successive halving {_times(row, remedy):.1f} times. At equal price: of all {candidates} "
+        f"candidates it measures as many images as {count} take to the end, and what it finds has {gained:+.1f} PQ of "
+        "paths beside the best of those."
     )
 
 
