@@ -25,6 +25,7 @@ from rich.table import Table
 
 from autopanoptic.nas import Architecture, History, Objective, Racing, Trial, TrialState
 from autopanoptic.nas.trials.pareto import hypervolume
+from autopanoptic.nas.trials.trial import reports_of
 
 MEAN = 40.0
 RANGE = (20.0, 60.0)
@@ -103,7 +104,7 @@ def replayed(rule: Racing, means: NDArray[np.float64], cost: NDArray[np.float64]
         trial = Trial(number, Architecture({"candidate": number}), costs=known[number])
         history.add(trial)
         for step, mean in enumerate(running, 1):
-            trial = replace(trial, reports=(*trial.reports, (step, {"score": mean})))
+            trial = replace(trial, reports=reports_of(trial.reports).followed_by(step, {"score": mean}))
             history.update(trial)
             if rule.should_stop(history, trial, step, trial.reports[-1][1]):
                 history.update(replace(trial, state=TrialState.STOPPED))

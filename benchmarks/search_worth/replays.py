@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autopanoptic.nas import Racing, TrialState
 from benchmarks.racing import dominators, replayed
 
-ORDERS = 100
+ORDERS = 50
 """Random orders over which replays are averaged."""
 CANDIDATES = 40
 """Of one search, as of the study's."""
