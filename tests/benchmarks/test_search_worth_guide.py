@@ -10,7 +10,15 @@ from typing import Any
 from benchmarks.search_worth import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.sections import worth as worth_section
-from benchmarks.search_worth.sections.ranked import best_taus, compared, groups_of, trained_alone
+from benchmarks.search_worth.sections.noise import noise_of, tau_of_truth
+from benchmarks.search_worth.sections.ranked import (
+    best_taus,
+    compared,
+    gflops_of,
+    groups_of,
+    trained_alone,
+    truth_of,
+)
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
@@ -187,18 +195,25 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
     (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.recipes).values()
     assert f"tau is {spread[0]:.2f} at most over the cost range and {equal[0]:.2f} at equal cost." in guide
-    alone = trained_alone(ELASTIC, rows)
-    both = compared(*alone, next(iter(groups_of(ELASTIC).values())))
-    assert both is not None
-    count = sum(name in alone[1] for name in alone[0])
-    assert f"with two seeds, agree over the cost range with tau {both['tau'][0]:.2f} so far ({count} networks)" in guide
+    alone, (over, near) = trained_alone(ELASTIC, rows), groups_of(ELASTIC).values()
+    range_tau, equal_tau = (compared(*alone, names) for names in (over, near))
+    assert range_tau is not None
+    assert equal_tau is not None
+    noise = noise_of([{name: one[name] for name in over} for one in alone])
+    assert noise is not None
+    assert f"two seeds of them agree with tau {range_tau['tau'][0]:.2f}," in guide
+    assert f"would have some {tau_of_truth(noise, len(alone)):.2f} to the mean of both" in guide
+    assert f"agree better, with tau {equal_tau['tau'][0]:.2f} ({len(near)} networks)" in guide
+    by_cost = compared(gflops_of(ELASTIC, rows), truth_of(alone), near)
+    assert by_cost is not None
+    assert by_cost["tau"][0] > equal[0]
+    assert f"rank them better ({by_cost['tau'][0]:.2f})" in guide
     longer, uniform = (
         mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
     )
     assert f"they have {longer:.0f} PQ on `nas_val` on average instead of {uniform:.0f}," in guide
-    (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.remedies).values()
-    assert spread[0] < equal[0]
-    assert f"a better order at equal cost alone ({equal[0]:.2f})." in guide
+    *_, (_, equal) = best_taus(ELASTIC, rows, ELASTIC.remedies).values()
+    assert f"and a tau of {equal[0]:.2f} at most at equal cost." in guide
     settings = ELASTIC.settings()
     passes = ranking.recipe_of("longer", settings).changes
     for name in ("supernet.passes", "largest.passes"):
