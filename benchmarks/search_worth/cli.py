@@ -10,7 +10,8 @@ from rich.console import Console
 
 from autopanoptic.nas.interruption import terminated_as_interrupted
 from benchmarks.search_worth import page as pages
-from benchmarks.search_worth import plan, rows, study, worth
+from benchmarks.search_worth import plan, rows, study
+from benchmarks.search_worth.parts import worth
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

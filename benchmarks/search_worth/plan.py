@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from rich.console import Console
 
-from benchmarks.search_worth import as_many, equal, own, price, published, ranking, traces, worth
+from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Job
 from benchmarks.search_worth.runner import run as run_jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.search_worth import as_many, equal, own, price, published, ranking, traces, worth
+from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL
 

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Search, SearchSpace
 from autopanoptic.panoptic.configs.config import change_settings
-from benchmarks.search_worth import as_many, cli, equal, plan, ranking, study, worth
+from benchmarks.search_worth import cli, plan, study
 from benchmarks.search_worth.expectations import EXPECTED
+from benchmarks.search_worth.parts import as_many, equal, ranking, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job, run
 from benchmarks.search_worth.sections.ranked import compared

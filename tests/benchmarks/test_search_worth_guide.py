@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth import as_many, own, ranking, worth
+from benchmarks.search_worth.parts import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.noise import noise_of, tau_of_truth

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from benchmarks.search_worth.alone import row_of
+from benchmarks.search_worth.parts.alone import row_of
 from benchmarks.search_worth.sections.noise import Noise, luckiest, mean_without, noise_of, tau_of_truth
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.search_worth import page, ranking
+from benchmarks.search_worth import page
 from benchmarks.search_worth.expectations import EXPECTED
+from benchmarks.search_worth.parts import ranking
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.study import ELASTIC, Study
 from tests.benchmarks.study_rows import made_up

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from autopanoptic.nas import Architecture, Trial, TrialState
-from benchmarks.search_worth.replays import Traces, all_knowing, at_equal_price, halving, racing, summary, traces_of
-from benchmarks.search_worth.traces import Watched, row_of
+from benchmarks.search_worth.parts.replays import (
+    Traces,
+    all_knowing,
+    at_equal_price,
+    halving,
+    racing,
+    summary,
+    traces_of,
+)
+from benchmarks.search_worth.parts.traces import Watched, row_of
 
 CHUNKS = 8
 STEADY = Traces(
@@ -78,7 +86,7 @@ def test_a_row_has_every_chunk_and_the_seconds() -> None:
 
 def test_what_comes_before_the_first_chunk_is_told_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 3.0, 4.0, 5.0])
-    monkeypatch.setattr("benchmarks.search_worth.traces.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr("benchmarks.search_worth.parts.traces.time", SimpleNamespace(perf_counter=lambda: next(clock)))
 
     def evaluate(architecture: Architecture, report) -> dict[str, float]:
         for step in (1, 2, 3):

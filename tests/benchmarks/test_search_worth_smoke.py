@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from typer.testing import CliRunner
 
-from benchmarks.search_worth import cli, page, plan, price, study
+from benchmarks.search_worth import cli, page, plan, study
+from benchmarks.search_worth.parts import price
 from benchmarks.search_worth.rows import Rows
 
 QUIET = Console(quiet=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth.price import FRONT, STRATEGIES, TABLE, search_name
+from benchmarks.search_worth.parts.price import FRONT, STRATEGIES, TABLE, search_name
+from benchmarks.search_worth.parts.worth import row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import racing
 from benchmarks.search_worth.sections.text import effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
-from benchmarks.search_worth.worth import row_name
 
 Row = dict[str, Any]
 

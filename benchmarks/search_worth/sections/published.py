@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth.published import PATH_PRIORITY, STRATEGIES, search_name
+from benchmarks.search_worth.parts.published import PATH_PRIORITY, STRATEGIES, search_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import Paired, paired

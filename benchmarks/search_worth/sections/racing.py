@@ -7,8 +7,8 @@ from typing import Any
 
 from autopanoptic.nas import Racing
 from autopanoptic.panoptic.stages.search import TOP_OF_FRONT
-from benchmarks.search_worth.price import FRONT, RACED, search_name
-from benchmarks.search_worth.replays import (
+from benchmarks.search_worth.parts.price import FRONT, RACED, search_name
+from benchmarks.search_worth.parts.replays import (
     CANDIDATES,
     FIRST,
     ORDERS,
@@ -21,10 +21,10 @@ from benchmarks.search_worth.replays import (
     summary,
     traces_of,
 )
+from benchmarks.search_worth.parts.traces import BEFORE, CHUNK, TRACES
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import paragraph, table
 from benchmarks.search_worth.study import Study
-from benchmarks.search_worth.traces import BEFORE, CHUNK, TRACES
 
 TIMES, SAME = 5.0, 0.8
 """The bar: so many times fewer images, at the same answer in such a share of the searches."""

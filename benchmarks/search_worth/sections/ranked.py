@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth.ranking import NORMS, SPREAD, alone_name, names_of, paths_name
+from benchmarks.search_worth.parts.ranking import NORMS, SPREAD, alone_name, names_of, paths_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.noise import FEWEST
 from benchmarks.search_worth.statistics import Interval, rank_correlations

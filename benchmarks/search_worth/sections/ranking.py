@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import mean
 
-from benchmarks.search_worth.ranking import EXPECTED_OF_LONGER, LONGER, NORMS, names_of
+from benchmarks.search_worth.parts.ranking import EXPECTED_OF_LONGER, LONGER, NORMS, names_of
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.noise import FEWEST, luckiest, mean_without, noise_of, tau_of_truth
 from benchmarks.search_worth.sections.ranked import (

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
-from benchmarks.search_worth.as_many import AS_MANY
-from benchmarks.search_worth.own import FINALISTS
-from benchmarks.search_worth.published import PATH_PRIORITY
-from benchmarks.search_worth.ranking import LONGER
-from benchmarks.search_worth.replays import at_equal_price, halving, summary, traces_of
+from benchmarks.search_worth.parts.as_many import AS_MANY
+from benchmarks.search_worth.parts.own import FINALISTS
+from benchmarks.search_worth.parts.published import PATH_PRIORITY
+from benchmarks.search_worth.parts.ranking import LONGER
+from benchmarks.search_worth.parts.replays import at_equal_price, halving, summary, traces_of
+from benchmarks.search_worth.parts.traces import TRACES
+from benchmarks.search_worth.parts.worth import row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import published, racing, worth
 from benchmarks.search_worth.sections.ranked import (
@@ -25,8 +27,6 @@ from benchmarks.search_worth.sections.ranked import (
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import paired
 from benchmarks.search_worth.study import Study
-from benchmarks.search_worth.traces import TRACES
-from benchmarks.search_worth.worth import row_name
 
 
 def section(study: Study, rows: Rows) -> Iterator[str]:

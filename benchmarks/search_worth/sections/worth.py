@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.search_worth.as_many import AS_MANY, EXPECTED_OF_AS_MANY
-from benchmarks.search_worth.equal import EQUAL
-from benchmarks.search_worth.own import (
+from benchmarks.search_worth.parts.as_many import AS_MANY, EXPECTED_OF_AS_MANY
+from benchmarks.search_worth.parts.equal import EQUAL
+from benchmarks.search_worth.parts.own import (
     BAYESIAN,
     EXPECTED,
     EXPECTED_OF_BAYESIAN,
@@ -15,11 +15,11 @@ from benchmarks.search_worth.own import (
     FINALISTS,
     OWN,
 )
+from benchmarks.search_worth.parts.worth import named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import FEW, MANY, Problem, Study
-from benchmarks.search_worth.worth import named_budgets, row_name
 
 REMEDIES = (OWN, BAYESIAN, FINALISTS)
 TESTED = 3

@@ -24,10 +24,10 @@ from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.search import searched_space
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
+from benchmarks.search_worth.parts.worth import at_budget, jobs_at_small, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import SMALL, Problem, Study
-from benchmarks.search_worth.worth import at_budget, jobs_at_small, row_name
 
 EQUAL = "small-equal-cost"
 """The last part of a row's name."""

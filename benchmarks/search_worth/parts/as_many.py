@@ -21,11 +21,11 @@ from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.side_by_side import retrain_all
-from benchmarks.search_worth.own import FINALISTS
+from benchmarks.search_worth.parts.own import FINALISTS
+from benchmarks.search_worth.parts.worth import jobs_at_small, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import Problem, Study
-from benchmarks.search_worth.worth import jobs_at_small, row_name
 
 AS_MANY = "small-random-finalists"
 """The last part of a row's name."""

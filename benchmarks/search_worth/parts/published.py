@@ -10,9 +10,9 @@ from functools import partial
 
 from rich.console import Console
 
+from benchmarks.search_worth.parts.searches import search, supernet_of
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
-from benchmarks.search_worth.searches import search, supernet_of
 from benchmarks.search_worth.study import Study
 
 PART = "published"

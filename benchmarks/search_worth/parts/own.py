@@ -23,11 +23,11 @@ from autopanoptic.panoptic.stages.comparison import METRICS_FILE
 from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.prepare import prepare
 from autopanoptic.panoptic.stages.search import JOURNAL, searched_space
-from benchmarks.search_worth.budgets import budgets
+from benchmarks.search_worth.parts.budgets import budgets
+from benchmarks.search_worth.parts.worth import finished, jobs_at_small, require_run, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import SMALL, Problem, Study
-from benchmarks.search_worth.worth import finished, jobs_at_small, require_run, row_name
 
 OWN, BAYESIAN, FINALISTS = "small-own-search", "small-bayesian", "small-finalists"
 """The last parts of rows' names: searches by NSGA-II, by Bayesian optimization, and that with more finalists."""

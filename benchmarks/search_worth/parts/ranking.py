@@ -30,7 +30,7 @@ from autopanoptic.panoptic.stages.search import searched_space
 from autopanoptic.panoptic.stages.supernet import train_supernet
 from benchmarks.equal_cost import networks
 from benchmarks.ranking import spread
-from benchmarks.search_worth.alone import trained_alone
+from benchmarks.search_worth.parts.alone import trained_alone
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import Problem, Study

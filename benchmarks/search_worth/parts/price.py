@@ -19,10 +19,10 @@ from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.model.parts.registry import flop_formulas
 from autopanoptic.panoptic.search.costs import costs_of
 from autopanoptic.panoptic.stages.networks import network_of
-from benchmarks.search_worth.budgets import budgets
+from benchmarks.search_worth.parts.budgets import budgets
+from benchmarks.search_worth.parts.searches import search, supernet_of
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
-from benchmarks.search_worth.searches import search, supernet_of
 from benchmarks.search_worth.study import MIDDLE, Study
 
 PART = "price"

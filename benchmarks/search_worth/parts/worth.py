@@ -33,8 +33,8 @@ from autopanoptic.panoptic.stages.pipeline import Pipeline
 from autopanoptic.panoptic.stages.prepare import DATA, SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.search import JOURNAL, searched_space
 from benchmarks.main_job import read
-from benchmarks.search_worth.alone import trained_alone
-from benchmarks.search_worth.budgets import budgets, drawn_within
+from benchmarks.search_worth.parts.alone import trained_alone
+from benchmarks.search_worth.parts.budgets import budgets, drawn_within
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
 from benchmarks.search_worth.study import FEW, MANY, MIDDLE, SMALL, Problem, Study

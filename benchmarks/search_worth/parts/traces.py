@@ -17,11 +17,11 @@ from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.networks import network_of
-from benchmarks.search_worth.budgets import budgets
-from benchmarks.search_worth.price import PART
+from benchmarks.search_worth.parts.budgets import budgets
+from benchmarks.search_worth.parts.price import PART
+from benchmarks.search_worth.parts.searches import supernet_of
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job
-from benchmarks.search_worth.searches import supernet_of
 from benchmarks.search_worth.study import MIDDLE, Study
 
 TRACES = f"{PART}/traces"
