@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from rich.console import Console
 
-from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, traces, worth
+from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Job
 from benchmarks.search_worth.runner import run as run_jobs
@@ -23,6 +23,7 @@ def jobs(study: Study, console: Console, parts: Collection[str] | None = None) -
         *equal.jobs(study, elastic, console),
         *own.jobs(study, elastic, console),
         *as_many.jobs(study, elastic, console),
+        *shipped.jobs(study, console),
         *worth.drawn_jobs(study, elastic, MANY, console),
         *ranking.jobs(study, elastic, console),
         *price.jobs(study, console),

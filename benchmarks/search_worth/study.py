@@ -55,8 +55,7 @@ class Problem:
 
     def settings(self, seed: int = 0) -> Settings:
         """Return the settings of a seed, which decides the scenes, too."""
-        # The search goes over the whole range of costs, for several budgets.
-        return load_config(self.config, {"search.max_share": None, **self.changes, "seed": seed}, quick=self.quick)
+        return load_config(self.config, {**self.changes, "seed": seed}, quick=self.quick)
 
     @cached_property
     def digest(self) -> str:
@@ -72,7 +71,15 @@ class Problem:
 MIDDLE, SMALL = "middle", "small"
 FEW = "few"
 MANY = "many"
-FORMER = {"search.strategy": "nsga2", "search.screened": 6, "search.screening_passes": 60, "search.finalists": 2}
+WHOLE_RANGE: dict[str, Any] = {"search.max_share": None}
+"""The search goes over the whole range of costs, for several budgets."""
+FORMER = {
+    **WHOLE_RANGE,
+    "search.strategy": "nsga2",
+    "search.screened": 6,
+    "search.screening_passes": 60,
+    "search.finalists": 2,
+}
 """How the main job searched, and chose its answer, when the study began."""
 ELASTIC = Problem(
     "scenes", "scenes, widths, depths and operators", changes=FORMER,
@@ -80,16 +87,17 @@ ELASTIC = Problem(
     budgets=(MIDDLE, SMALL), worth_seeds=8,
 )  # fmt: skip
 OPERATORS = Problem(
-    "operators", "scenes, Auto-Panoptic's operators", changes={"search.space": "auto-panoptic"},
+    "operators", "scenes, Auto-Panoptic's operators", changes={**WHOLE_RANGE, "search.space": "auto-panoptic"},
     recipes=("uniform", "fair"), spread=12,
 )  # fmt: skip
+SHIPPED = Problem("shipped", "the config as it ships", worth_seeds=8)
 
 
 def camvid(path: Path) -> Problem:
     """Return the problem of CamVid's road scenes, whose folder is given."""
     return Problem(
-        "camvid", "CamVid at 192x256", "camvid", {"data.path": str(path)}, ("uniform", "sandwich"), spread=12,
-        alone_seeds=1, budgets=(MIDDLE,), worth_seeds=2,
+        "camvid", "CamVid at 192x256", "camvid", {**WHOLE_RANGE, "data.path": str(path)},
+        ("uniform", "sandwich"), spread=12, alone_seeds=1, budgets=(MIDDLE,), worth_seeds=2,
     )  # fmt: skip
 
 
@@ -102,6 +110,7 @@ class Study:
         seeds: Of the comparisons; what a problem has less of is done less.
         elastic: The space of the main job.
         operators: The published space.
+        shipped: The main job as its config is now.
         camvid: Real images; None where their folder is not given.
         strategy_seeds: Searches by each strategy.
         racing_seeds: Searches with racing and without.
@@ -116,6 +125,7 @@ class Study:
     seeds: tuple[int, ...] = tuple(range(8))
     elastic: Problem = ELASTIC
     operators: Problem = OPERATORS
+    shipped: Problem = SHIPPED
     camvid: Problem | None = None
     strategy_seeds: int = 5
     racing_seeds: int = 10
@@ -158,6 +168,9 @@ def smoke(runs: Path) -> Study:
         Problem(
             "operators", OPERATORS.title, changes={**OPERATORS.changes, **here}, recipes=OPERATORS.recipes, spread=3,
             **quick,
+        ),
+        Problem(
+            "shipped", SHIPPED.title, changes={**here, "machine.evaluation_batch": 1}, worth_seeds=1, **quick,
         ),
         strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=8, traced=6, traced_seed=0, most_drawn=2,
     )  # fmt: skip

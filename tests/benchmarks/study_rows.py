@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, traces, worth
+from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL
+from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SHIPPED, SMALL
 
 SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
 
@@ -36,6 +36,12 @@ def made_up(tmp_path: Path) -> Rows:
         drawn = {"seed": seed, "pq": 53.0, "gflops": 0.11, "searched": 55.0 + less, "difference": 2.0 + less}
         drawn["on_nas_val"] = {"random-1": 53.0, "random-2": 50.0, "random-3": 51.0}
         rows.put(worth.row_name(ELASTIC, seed, as_many.AS_MANY), drawn)
+    for seed in (8, 9, 10):
+        further = {"searched": 60.0, "hand-made": 58.0, "random": 59.0}
+        scratch = {"searched": 70.0 + seed, "hand-made": 80.0, "random": 70.0 + seed}
+        for last, key, values in ((shipped.RUN, "pq", further), (shipped.SCRATCH, "val", scratch)):
+            networks = {name: {key: pq, "gflops": 0.1} for name, pq in values.items()}
+            rows.put(worth.row_name(SHIPPED, seed, last), {"seed": seed, "networks": networks})
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):

@@ -151,6 +151,18 @@ def test_more_finalists_are_told_and_tested(text: str) -> None:
     assert "minus the best of three random draws: +5.0 [+4.1, +5.9], p 0.008, of 8 seeds." in text
 
 
+def test_the_config_as_it_ships_is_told_trained_further_and_from_scratch(text: str) -> None:
+    assert "| 8 | 60.0 (0.100) | 58.0 (0.100) | 59.0 (0.100) | 78.0 | 80.0 | 78.0 |" in text
+    # Three of one sign: 2 / 2^3. From scratch -2, -1 and 0, whose mean 1 t's 2 degrees of freedom let deviate by 2.5.
+    assert "| the network made by hand | trained further | 3 | +2.0 [+2.0, +2.0] | 0.250 |" in text
+    assert "| the network made by hand | trained from scratch | 3 | -1.0 [-3.5, +1.5] | 0.500 |" in text
+    assert (
+        "| the best random draw by the same supernet | trained from scratch | 3 | +0.0 [+0.0, +0.0] | 1.000 |" in text
+    )
+    short = text.partition("## In short")[2].partition("## Worth")[0]
+    assert "3 seeds that had no part in the remedies: trained from scratch, searched minus hand-made is -1.0" in short
+
+
 def test_what_bounds_racing_and_its_remedy_are_told(text: str) -> None:
     # 40 + 20 + 2 * 10 + 4 * 5 + 8 * 3 + 4 * 2 of 800 chunks
     assert "| successive halving, 1 chunk first, one of 2 goes on | 0.17 | 6.1 | 100% | 0.00 |" in text

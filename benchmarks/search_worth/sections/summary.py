@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
+from autopanoptic.panoptic.results.fronts import HAND_MADE
 from benchmarks.search_worth.parts.as_many import AS_MANY
 from benchmarks.search_worth.parts.own import FINALISTS
 from benchmarks.search_worth.parts.published import PATH_PRIORITY
@@ -14,7 +15,7 @@ from benchmarks.search_worth.parts.replays import at_equal_price, halving, summa
 from benchmarks.search_worth.parts.traces import TRACES
 from benchmarks.search_worth.parts.worth import row_name
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import published, racing, worth
+from benchmarks.search_worth.sections import published, racing, shipped, worth
 from benchmarks.search_worth.sections.ranked import (
     BARS,
     best_taus,
@@ -31,7 +32,13 @@ from benchmarks.search_worth.study import Study
 
 def section(study: Study, rows: Rows) -> Iterator[str]:
     """Yield the section, or nothing where no part has an answer."""
-    found = [*_worth(study, rows), *_ranking(study, rows), *_price(study, rows), *_published(study, rows)]
+    found = [
+        *_worth(study, rows),
+        *_shipped(study, rows),
+        *_ranking(study, rows),
+        *_price(study, rows),
+        *_published(study, rows),
+    ]
     if found:
         yield f"## In short\n\n{items(found)}"
 
@@ -76,6 +83,16 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
         yield (
             f"Beside a network of the hand-made family with less in its heads it is {effect(more)}, described of "
             f"{more.pairs} seeds."
+        )
+
+
+def _shipped(study: Study, rows: Rows) -> Iterator[str]:
+    found = shipped.differences(study, rows)
+    told = {form: one for (form, name), one in found.items() if name == HAND_MADE and one.pairs >= worth.TESTED}
+    for form, one in told.items():
+        yield (
+            f"The config as it ships, with {one.pairs} seeds that had no part in the remedies: {form}, searched minus "
+            f"hand-made is {effect(one)} PQ (p {p_of(one)})."
         )
 
 

@@ -17,6 +17,7 @@ from benchmarks.search_worth.parts.own import (
 )
 from benchmarks.search_worth.parts.worth import named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
+from benchmarks.search_worth.sections import shipped
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import FEW, MANY, Problem, Study
@@ -51,6 +52,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         yield from _verdict(problem, found)
         yield from _at_equal_cost(study, problem, rows)
         yield from _own_search(study, problem, rows)
+    yield from shipped.section(study, rows)
 
 
 def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
