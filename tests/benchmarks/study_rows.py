@@ -57,9 +57,10 @@ def made_up(tmp_path: Path) -> Rows:
     for seed in range(3):
         for kind, measured in ((price.FRONT, 1.0), (price.RACED, 0.1 if seed else 0.5)):
             answer = {"id": "same", "nas_val": 40.0, "val": 41.0}
-            rows.put(
-                price.search_name(kind, seed), {"seed": seed, "measured": measured, "answer": answer, "seconds": 9}
-            )
+            # The last has three before it that are no dearer and better, so that it need not be measured to the end.
+            seen = [[0.1, 41.0], [0.1, 42.0], [0.1, 43.0], [0.1, 40.0]]
+            found = {"measured": measured, "answer": answer, "seconds": 9, "candidates": seen, "chunks": 20}
+            rows.put(price.search_name(kind, seed), {"seed": seed, **found})
         for strategy, val in (("path-priority", 42.0 + seed), ("random", 42.0)):
             found = {"answer": {"nas_val": 43.0, "val": val}, "best": {"nas_val": 43.0, "val": 42.0}}
             rows.put(published.search_name(strategy, seed), found)

@@ -38,6 +38,8 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "| trained alone, on nas_val | 12.5 | 1.00 [1.00, 1.00] |" in text
     assert "is reached: 1.00 [1.00, 1.00] by uniform paths, recalibrated, the best of 2." in text
     assert "Racing is 5 times cheaper at the same answer in 2 of 3 searches: the bar, 8 in 10, is open." in text
+    # (3 + 5 / 20) / 4
+    assert "would still measure 0.81 on average" in text.replace("\n", " ")
     assert "200 times less" in text.replace("\n", " ")
     # Of 0, 1 and 2 points: mean 1, deviation 1, t of 2 degrees of freedom 4.303; two of eight means are as far from 0,
     # and twice as many, because one difference is 0.

@@ -48,6 +48,13 @@ def test_a_rule_that_knows_all_measures_records_to_the_end() -> None:
     assert all_knowing(1, 2, front=True)(STEADY, backwards) == (1.0, 0.0)
 
 
+def test_what_a_rule_that_knows_all_measures_of_a_search() -> None:
+    gflops, pq = np.array([2.0, 1.0, 3.0, 3.0]), np.array([20.0, 10.0, 15.0, 25.0])
+    # 15 at 3 alone is dearer and worse than one before it, the first, and than no two.
+    assert least_measured(gflops, pq, 1, 0.25) == (3 + 0.25) / 4
+    assert least_measured(gflops, pq, 2, 0.25) == 1.0
+
+
 def test_racing_is_that_of_the_library() -> None:
     rng = np.random.default_rng(0)
     chunks = np.array([[40.0], [10.0], [50.0], [5.0]]) + rng.normal(0, 0.1, (4, CHUNKS))

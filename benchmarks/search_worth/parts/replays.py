@@ -96,13 +96,23 @@ def all_knowing(top: int, least: int, *, front: bool) -> Rule:
     """
 
     def rule(traces: Traces, order: Indices) -> Replay:
-        finals = traces.pq[order, -1:]
-        points = np.hstack([finals, -traces.gflops[order, None]]) if front else finals
-        beaten = np.array([dominators(points[:place], own) >= top for place, own in enumerate(points)])
+        beaten = _beaten(traces.pq[order, -1], traces.gflops[order] if front else None, top)
         seen = np.where(beaten, least, traces.chunks).sum()
         return _replay(traces, order, int(seen), order[~beaten])
 
     return rule
+
+
+def least_measured(gflops: NDArray[np.float64], pq: NDArray[np.float64], top: int, share: float) -> float:
+    """Return which share the rule that knows all would measure of a search for a front, whose order it leaves.
+
+    Args:
+        gflops: Of each candidate in the order in which they came, shape (candidates,).
+        pq: Of each when it is measured to the end, shape (candidates,).
+        top: How many must be better.
+        share: Of nas_val before a candidate is given up.
+    """
+    return float(np.where(_beaten(pq, gflops, top), share, 1.0).mean())
 
 
 def halving(first: int = FIRST, reduction: int = REDUCTION) -> Rule:
@@ -146,6 +156,11 @@ def at_equal_price(traces: Traces, rule: Rule, orders: int = ORDERS) -> tuple[in
     best = traces.pq[:, -1].max()
     few = mean(float(best - traces.pq[order, -1].max()) for order in _orders(traces, orders, count))
     return count, few - replay.lost
+
+
+def _beaten(pq: NDArray[np.float64], gflops: NDArray[np.float64] | None, top: int) -> NDArray[np.bool_]:
+    points = pq[:, None] if gflops is None else np.column_stack([pq, -gflops])
+    return np.array([dominators(points[:place], own) >= top for place, own in enumerate(points)])
 
 
 def _orders(traces: Traces, orders: int, candidates: int) -> Sequence[Indices]:

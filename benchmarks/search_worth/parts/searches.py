@@ -46,8 +46,10 @@ def search(
         budget: The most GFLOPs of the answer of a search with a cost; None for one whose strategy answers.
 
     Returns:
-        ``answer`` and ``best``, the best candidate seen, each with its id, GFLOPs and PQ on nas_val and val; the
-        number of candidates, the share of nas_val's batches that were measured for them, and the seconds of this call.
+        ``answer`` and ``best``, the best candidate seen, each with its architecture and PQ on nas_val and val; the
+        GFLOPs and PQ on nas_val of each candidate that was measured to the end, in their order; the number of
+        candidates, of nas_val's chunks, the share of its batches that were measured for them, and the seconds of this
+        call.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changed, start = change_settings(settings, changes), time.monotonic()
@@ -56,18 +58,31 @@ def search(
         seconds = time.monotonic() - start
         answer, best = _answers(changed, result, budget)
         on_val = candidates.on_val(list(dict.fromkeys([answer, best]))).history
-    chosen = {"answer": answer, "best": best}
     return {
         "seed": changed.seed,
         "trials": len(result.history),
         "completed": result.history.n_completed,
         "measured": _measured(changed, datasets, result),
         "seconds": round(seconds, 1),
+        **told_of(changed, datasets, result),
         **{
-            name: {"id": one.id, "nas_val": on_nas_val(result, one), "val": on_val.trial_of(one).metrics["pq"]}  # type: ignore[union-attr]
-            for name, one in chosen.items()
+            name: {
+                "id": one.id, "architecture": one.to_json(), "nas_val": on_nas_val(result, one),
+                "val": on_val.trial_of(one).metrics["pq"],  # type: ignore[union-attr]
+            }
+            for name, one in (("answer", answer), ("best", best))
         },
     }  # fmt: skip
+
+
+def told_of(settings: Settings, datasets: Datasets, result: Result) -> dict[str, Any]:
+    """Return a search's candidates, GFLOPs and PQ on nas_val of those measured to the end, and nas_val's chunks."""
+    batches, every = chunks_of(settings, datasets.nas_val)
+    objective = settings.search.objective
+    return {
+        "candidates": [[trial.metrics["gflops"], trial.metrics[objective]] for trial in result.history.completed],
+        "chunks": batches // (every or batches),
+    }
 
 
 def _answers(settings: Settings, result: Result, budget: float | None) -> tuple[Architecture, Architecture]:
