@@ -11,7 +11,7 @@ from rich.console import Console
 from autopanoptic.nas.interruption import terminated_as_interrupted
 from benchmarks.search_worth import page as pages
 from benchmarks.search_worth import plan, rows, study
-from benchmarks.search_worth.parts import worth
+from benchmarks.search_worth.parts import shipped
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -24,7 +24,10 @@ SMOKE = Path("runs/search_worth_smoke")
 @app.command()
 def run(
     part: Annotated[list[str] | None, typer.Option(help="may be repeated; all by default")] = None,
-    seeds: Annotated[str, typer.Option(help="such as 0-7 or 0,2: of the comparisons with whole runs")] = "0-7",
+    seeds: Annotated[
+        str,
+        typer.Option(help="such as 0-7 or 0,2: of the comparisons with whole runs; from 8 on the config as it ships"),
+    ] = "0-15",
     hours: Annotated[float | None, typer.Option(min=0, help="after which nothing new begins")] = None,
     camvid: Annotated[
         Path | None, typer.Option(help="CamVid in COCO panoptic format, for the rows of real images")
@@ -54,10 +57,10 @@ def adopt(
     results: Results = None,
     runs: Runs = None,
 ) -> None:
-    """Take in finished runs of the main job, whose settings are those of the study, as rows of the part worth."""
+    """Take in finished runs of the config as it ships, with seeds 8 to 15, as rows of the part worth."""
     for folder in folders:
         try:
-            name = worth.adopt(_study(False, runs), folder, rows.Rows(_results(False, runs, results)))
+            name = shipped.adopt(_study(False, runs), folder, rows.Rows(_results(False, runs, results)))
         except (FileNotFoundError, ValueError) as error:
             raise typer.BadParameter(str(error)) from error
         typer.echo(f"{folder} is {name}")

@@ -34,7 +34,7 @@ COMMANDS = """## Run it
 python -m benchmarks.search_worth run --hours 2              # interrupted, the same command goes on
 python -m benchmarks.search_worth run --part worth --seeds 0-4
 python -m benchmarks.search_worth run --part ranking --camvid DIR    # real images besides
-python -m benchmarks.search_worth adopt runs/NAME            # takes in a finished run of make search
+python -m benchmarks.search_worth adopt runs/NAME            # takes in a finished run of a seed from 8 to 15
 python -m benchmarks.search_worth run --smoke                # every part, of tiny scenes, into a folder of its own
 python -m benchmarks.search_worth page
 ```

@@ -20,6 +20,8 @@ MOST_PAIRS = 20
 """Of which all changes of signs, a million, are gone through at once."""
 EQUAL = 1e-9
 """Points by which two means may differ and still be the same one, added up in another order."""
+TESTED = 3
+"""Pairs without which nothing is tested: so many cannot give a p below 0.25, and fewer none below 0.5."""
 Interval = tuple[float, float, float]
 """A value, and the ends of its 95% interval."""
 

@@ -122,7 +122,7 @@ class Study:
     """
 
     runs: Path = RUNS
-    seeds: tuple[int, ...] = tuple(range(8))
+    seeds: tuple[int, ...] = tuple(range(16))
     elastic: Problem = ELASTIC
     operators: Problem = OPERATORS
     shipped: Problem = SHIPPED
@@ -160,7 +160,7 @@ def smoke(runs: Path) -> Study:
     }  # fmt: skip
     return Study(
         runs,
-        (0,),
+        (0, 8),
         Problem(
             "scenes", ELASTIC.title, changes={**looked_at, **here}, recipes=ELASTIC.recipes,
             remedies=ELASTIC.remedies, spread=3, sizes=2, any_=1, budgets=ELASTIC.budgets, worth_seeds=1, **quick,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SHIPPED, SMALL
+from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL, Study
 
 SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
 
@@ -39,9 +39,10 @@ def made_up(tmp_path: Path) -> Rows:
     for seed in (8, 9, 10):
         further = {"searched": 60.0, "hand-made": 58.0, "random": 59.0}
         scratch = {"searched": 70.0 + seed, "hand-made": 80.0, "random": 70.0 + seed}
-        for last, key, values in ((shipped.RUN, "pq", further), (shipped.SCRATCH, "val", scratch)):
-            networks = {name: {key: pq, "gflops": 0.1} for name, pq in values.items()}
-            rows.put(worth.row_name(SHIPPED, seed, last), {"seed": seed, "networks": networks})
+        networks = {name: {"pq": pq, "gflops": 0.1} for name, pq in further.items()}
+        rows.put(shipped.run_name(Study(), seed), {"seed": seed, "networks": networks})
+        for name, pq in scratch.items():
+            rows.put(shipped.scratch_name(Study(), seed, name), {"seed": seed, "val": pq, "gflops": 0.1})
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from autopanoptic.nas import Architecture, Choice, RandomSearch, Search, SearchSpace
 from autopanoptic.panoptic.configs.config import change_settings
+from autopanoptic.panoptic.settings.settings import Settings
 from benchmarks.search_worth import cli, plan, study
 from benchmarks.search_worth.expectations import EXPECTED
-from benchmarks.search_worth.parts import as_many, equal, ranking, worth
+from benchmarks.search_worth.parts import as_many, equal, ranking, shipped, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job, run
 from benchmarks.search_worth.sections.ranked import compared
@@ -133,15 +134,51 @@ def test_only_finished_runs_of_the_study_are_adopted(tmp_path: Path) -> None:
     from autopanoptic.panoptic.configs.config import save_config
 
     rows, whole = Rows(tmp_path / "rows"), Study(tmp_path / "runs")
-    for name, settings in (("other", ELASTIC.settings(3)), ("open", ELASTIC.settings(4))):
+    other = replace(study.SHIPPED.settings(9), random_paths=4)
+    for name, settings in (("other", other), ("open", study.SHIPPED.settings(9)), ("0", study.SHIPPED.settings(0))):
         (tmp_path / name).mkdir()
-        save_config(settings if name == "open" else replace(settings, random_paths=4), tmp_path / name / "config.yaml")
+        save_config(settings, tmp_path / name / "config.yaml")
     with pytest.raises(ValueError, match=r"differs in random_paths \(2, not 4\)|differs in random_paths \(4, not 2\)"):
-        worth.adopt(whole, tmp_path / "other", rows)
+        shipped.adopt(whole, tmp_path / "other", rows)
+    with pytest.raises(ValueError, match="has the seed 0; the study takes 8, 9, 10, 11, 12, 13, 14, 15, because"):
+        shipped.adopt(whole, tmp_path / "0", rows)
     with pytest.raises(FileNotFoundError, match="the run has not ended"):
-        worth.adopt(whole, tmp_path / "open", rows)
+        shipped.adopt(whole, tmp_path / "open", rows)
     assert not rows.folder.exists()
     assert not whole.runs.exists()
+
+
+def test_of_a_run_what_has_no_row_is_trained_from_scratch_and_one_network_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, rows, asked = Study(tmp_path / "runs"), Rows(tmp_path / "rows"), []
+    made = {"architecture": {"x": 1}, "gflops": 0.1, "pq": 58.0}
+    networks = {"searched": made, "hand-made": made, "random": {**made, "architecture": {"x": 2}}}
+    rows.put(shipped.run_name(whole, 8), {"seed": 8, "networks": networks})
+    rows.put(shipped.scratch_name(whole, 8, "random"), {"val": 1.0})
+
+    def trained(
+        settings: Settings, chosen: dict[str, Architecture], *_: object
+    ) -> Iterator[tuple[str, dict[str, float]]]:
+        asked.append((settings.seed, settings.retrain.passes, list(chosen.values())))
+        yield from ((key, {"val": 70.0}) for key in chosen)
+
+    monkeypatch.setattr(shipped, "trained_alone", trained)
+    monkeypatch.setattr(shipped, "prepare", lambda *_: None)
+    found = dict(shipped.jobs(whole, QUIET)[0].work(rows))
+    assert asked == [(8, study.ALONE_PASSES, [Architecture({"x": 1})])]
+    assert found == {
+        shipped.scratch_name(whole, 8, label): {
+            "seed": 8, "passes": study.ALONE_PASSES, "architecture": {"x": 1}, "gflops": 0.1, "val": 70.0,
+        }
+        for label in ("searched", "hand-made")
+    }  # fmt: skip
+
+
+def test_seeds_of_the_config_as_it_ships_are_others_than_those_of_the_remedies() -> None:
+    assert shipped.seeds_of(STUDY) == list(range(8, 16))
+    assert shipped.seeds_of(replace(STUDY, seeds=(0, 9, 20))) == [9]
+    assert STUDY.seeds_of(ELASTIC.worth_seeds) == list(range(8))
 
 
 def test_paths_that_are_all_alike_have_no_order() -> None:

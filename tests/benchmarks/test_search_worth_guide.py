@@ -10,7 +10,6 @@ from typing import Any
 from benchmarks.search_worth.parts import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.sections import worth as worth_section
-from benchmarks.search_worth.sections.noise import noise_of, tau_of_truth
 from benchmarks.search_worth.sections.ranked import (
     best_taus,
     compared,
@@ -19,6 +18,7 @@ from benchmarks.search_worth.sections.ranked import (
     trained_alone,
     truth_of,
 )
+from benchmarks.search_worth.sections.text import interval
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
 from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
@@ -38,6 +38,12 @@ def minus(one: list[dict[str, Any]], name: str) -> Paired:
 
 def share_of_budget(found: list[dict[str, Any]]) -> float:
     return sum(row["networks"]["searched"]["gflops"] / row["budget"] for row in found) / 8
+
+
+def tau_of(one: dict[str, float], other: dict[str, float], among: list[str]) -> str:
+    found = compared(one, other, among)
+    assert found is not None
+    return interval(found["tau"])
 
 
 def read(name: str) -> str:
@@ -193,27 +199,22 @@ def test_the_guide_says_of_a_gpu_what_was_logged_there() -> None:
 
 def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
-    (_, spread), (_, equal) = best_taus(ELASTIC, rows, ELASTIC.recipes).values()
-    assert f"tau is {spread[0]:.2f} at most over the cost range and {equal[0]:.2f} at equal cost." in guide
-    alone, (over, near) = trained_alone(ELASTIC, rows), groups_of(ELASTIC).values()
-    range_tau, equal_tau = (compared(*alone, names) for names in (over, near))
-    assert range_tau is not None
-    assert equal_tau is not None
-    noise = noise_of([{name: one[name] for name in over} for one in alone])
-    assert noise is not None
-    assert f"two seeds of them agree with tau {range_tau['tau'][0]:.2f}," in guide
-    assert f"would have some {tau_of_truth(noise, len(alone)):.2f} to the mean of both" in guide
-    assert f"agree better, with tau {equal_tau['tau'][0]:.2f} ({len(near)} networks)" in guide
-    by_cost = compared(gflops_of(ELASTIC, rows), truth_of(alone), near)
-    assert by_cost is not None
-    assert by_cost["tau"][0] > equal[0]
-    assert f"rank them better ({by_cost['tau'][0]:.2f})" in guide
+    taus = [interval(tau) for _, tau in best_taus(ELASTIC, rows, ELASTIC.recipes).values()]
+    assert f"has a tau of {taus[0]} over the cost range and {taus[1]} at nearly equal cost." in guide
+    alone, groups = trained_alone(ELASTIC, rows), groups_of(ELASTIC).values()
+    over, near = (tau_of(*alone, names) for names in groups)
+    assert f"two seeds of them agree with tau {over}." in guide
+    assert f"agree better, with tau {near} (8 networks)" in guide
+    (_, equal), cost = groups, gflops_of(ELASTIC, rows)
+    assert f"rank them better, with tau {tau_of(cost, truth_of(alone), equal)}, than any path does." in guide
+    spread = max(cost[name] for name in equal) / min(cost[name] for name in equal)
+    assert (len(equal), spread < 1.12) == (8, True)
     longer, uniform = (
         mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
     )
     assert f"they have {longer:.0f} PQ on `nas_val` on average instead of {uniform:.0f}," in guide
-    *_, (_, equal) = best_taus(ELASTIC, rows, ELASTIC.remedies).values()
-    assert f"and a tau of {equal[0]:.2f} at most at equal cost." in guide
+    taus = [interval(tau) for _, tau in best_taus(ELASTIC, rows, ELASTIC.remedies).values()]
+    assert f"but no better order, with a tau of {taus[0]} and {taus[1]}." in guide
     settings = ELASTIC.settings()
     passes = ranking.recipe_of("longer", settings).changes
     for name in ("supernet.passes", "largest.passes"):

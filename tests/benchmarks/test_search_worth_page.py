@@ -39,7 +39,8 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "is reached: 1.00 [1.00, 1.00] by uniform paths, recalibrated, the best of 2." in text
     assert "Racing is 5 times cheaper at the same answer in 2 of 3 searches: the bar, 8 in 10, is open." in text
     # (3 + 5 / 20) / 4
-    assert "would still measure 0.81 on average" in text.replace("\n", " ")
+    assert "would still measure 0.81 of these searches without racing, 1.2 times fewer" in text.replace("\n", " ")
+    assert "So a rule of this kind cannot reach 5 times here." in text.replace("\n", " ")
     assert "200 times less" in text.replace("\n", " ")
     # Of 0, 1 and 2 points: mean 1, deviation 1, t of 2 degrees of freedom 4.303; two of eight means are as far from 0,
     # and twice as many, because one difference is 0.
@@ -154,27 +155,40 @@ def test_more_finalists_are_told_and_tested(text: str) -> None:
 
 
 def test_the_config_as_it_ships_is_told_trained_further_and_from_scratch(text: str) -> None:
-    assert "| 8 | 60.0 (0.100) | 58.0 (0.100) | 59.0 (0.100) | 78.0 | 80.0 | 78.0 |" in text
+    assert "| 8 | 60.0 (0.100) | 58.0 (0.100) | 59.0 (0.100) | 78.0 (0.100) | 80.0 (0.100) | 78.0 (0.100) |" in text
     # Three of one sign: 2 / 2^3. From scratch -2, -1 and 0, whose mean 1 t's 2 degrees of freedom let deviate by 2.5.
     assert "| the network made by hand | trained further | 3 | +2.0 [+2.0, +2.0] | 0.250 |" in text
     assert "| the network made by hand | trained from scratch | 3 | -1.0 [-3.5, +1.5] | 0.500 |" in text
-    assert (
-        "| the best random draw by the same supernet | trained from scratch | 3 | +0.0 [+0.0, +0.0] | 1.000 |" in text
-    )
+    assert "| trained from scratch | 3 | +0.0 [+0.0, +0.0] | 1.000 |" in text
+    assert "from scratch, the searched network is not shown to be better than the one made by hand. With" in text
+    assert "correction for the 2 forms its p is 0.500." in text
     short = text.partition("## In short")[2].partition("## Worth")[0]
-    assert "3 seeds that had no part in the remedies: trained from scratch, searched minus hand-made is -1.0" in short
+    assert (
+        "trained from scratch, one training each, searched minus hand-made is -1.0 [-3.5, +1.5] PQ (p 0.500)" in short
+    )
 
 
 def test_what_bounds_racing_and_its_remedy_are_told(text: str) -> None:
+    # A front of equal costs from the worst to the best: all belong there, and only those that have three better before
+    # them in a random order do not.
+    rules = re.findall(r"\| ([a-z][^|]*) \| ([\d.]+) \| [\d.]+ \| 100% \| 0.00 \|", text)
+    front, knowing_front, one, knowing_one, halved = (float(measured) for _, measured in rules)
+    assert [title.split(",")[0] for title, _ in rules] == [
+        "racing for a front", "the same by a rule that knows all", "racing for one answer",
+        "one answer by a rule that knows all", "successive halving",
+    ]  # fmt: skip
+    assert knowing_front <= front
+    assert knowing_one <= one < front
     # 40 + 20 + 2 * 10 + 4 * 5 + 8 * 3 + 4 * 2 of 800 chunks
-    assert "| successive halving, 1 chunk first, one of 2 goes on | 0.17 | 6.1 | 100% | 0.00 |" in text
-    assert "So with the remedy, successive halving, the bar is reached." in text
-    # (0.2 + 2) / (0.2 + 0.165 * 2)
-    assert "and successive halving 4.2 times." in text
-    assert "of all 40 candidates it measures as many images as 7 take to the end" in text
+    assert halved == round(132 / 800, 2)
+    assert "measures 6.1 times fewer images, and has the best candidate in 100% of the draws [100, 100]," in text
+    assert "With it the bar is reached." in text
+    # 40 candidates are taken up 80 times: (0.2 + 2) / (0.2 * 80 / 40 + 0.165 * 2)
+    assert "and successive halving 3.0 times." in text
     assert (
-        "Successive halving of random candidates measures 6.1 times fewer images, with the best of them in 100%" in text
+        "of all 40 candidates it measures as many images as 7 take to the end, and takes as many seconds as 13;" in text
     )
+    assert "Successive halving of random candidates, replayed, measures 6.1 times fewer images, with" in text
 
 
 def test_the_page_without_rows_says_what_was_expected(tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 
 from autopanoptic.nas import Architecture, Trial, TrialState
+from autopanoptic.nas.evaluation.evaluator import Report, Unheard
 from benchmarks.search_worth.parts.replays import (
+    Replay,
     Traces,
     all_knowing,
     at_equal_price,
     halving,
+    least_measured,
     racing,
+    seconds_of,
     summary,
+    sureness,
     traces_of,
 )
 from benchmarks.search_worth.parts.traces import Watched, row_of
@@ -29,23 +34,25 @@ IN_ORDER = np.arange(4)
 
 def test_successive_halving_goes_on_with_the_best_half() -> None:
     # 4 candidates see 1 chunk, 2 of them the second, 1 the two and four after that: 4 + 2 + 2 + 4 of 32
-    assert halving()(STEADY, IN_ORDER) == (12 / 32, 0.0)
-    assert halving(first=CHUNKS)(STEADY, IN_ORDER) == (1.0, 0.0)
+    assert halving()(STEADY, IN_ORDER) == (12 / 32, (4 + 2 + 1 + 1) / 4, 0.0)
+    assert halving(first=CHUNKS)(STEADY, IN_ORDER) == (1.0, 1.0, 0.0)
+    with pytest.raises(ValueError, match="one of 1 candidates cannot go on"):
+        halving(reduction=1)
 
 
 def test_successive_halving_loses_what_begins_badly() -> None:
-    assert halving()(FOURTH_AT_LAST, IN_ORDER) == ((4 + 2) / 8, 10.0)
-    assert halving(first=2)(FOURTH_AT_LAST, IN_ORDER) == (1.0, 0.0)
+    assert halving()(FOURTH_AT_LAST, IN_ORDER) == ((4 + 2) / 8, 1.5, 10.0)
+    assert halving(first=2)(FOURTH_AT_LAST, IN_ORDER) == (1.0, 1.0, 0.0)
 
 
 def test_a_rule_that_knows_all_measures_records_to_the_end() -> None:
     # 10, 20 and 30 are the best when they come, and 5 is not
-    assert all_knowing(1, 2, front=False)(STEADY, IN_ORDER) == ((3 * CHUNKS + 2) / 32, 0.0)
-    assert all_knowing(3, 2, front=False)(STEADY, IN_ORDER) == (1.0, 0.0)
+    assert all_knowing(1, 2, front=False)(STEADY, IN_ORDER) == ((3 * CHUNKS + 2) / 32, 1.0, 0.0)
+    assert all_knowing(3, 2, front=False)(STEADY, IN_ORDER) == (1.0, 1.0, 0.0)
     backwards = IN_ORDER[::-1]
-    assert all_knowing(1, 2, front=False)(STEADY, backwards) == ((CHUNKS + 3 * 2) / 32, 0.0)
+    assert all_knowing(1, 2, front=False)(STEADY, backwards) == ((CHUNKS + 3 * 2) / 32, 1.0, 0.0)
     # Backwards each is cheaper than all before it, so that all are on the front when they come.
-    assert all_knowing(1, 2, front=True)(STEADY, backwards) == (1.0, 0.0)
+    assert all_knowing(1, 2, front=True)(STEADY, backwards) == (1.0, 1.0, 0.0)
 
 
 def test_what_a_rule_that_knows_all_measures_of_a_search() -> None:
@@ -59,25 +66,42 @@ def test_racing_is_that_of_the_library() -> None:
     rng = np.random.default_rng(0)
     chunks = np.array([[40.0], [10.0], [50.0], [5.0]]) + rng.normal(0, 0.1, (4, CHUNKS))
     traces = Traces(np.ones(4), chunks.cumsum(1) / np.arange(1, CHUNKS + 1))
-    measured, lost = racing(1, 2, front=False)(traces, IN_ORDER)
-    assert (measured, lost) == ((2 * CHUNKS + 2 * 2) / 32, 0.0)
+    assert racing(1, 2, front=False)(traces, IN_ORDER) == ((2 * CHUNKS + 2 * 2) / 32, 1.0, 0.0)
     dear_first = Traces(np.array([4.0, 3.0, 2.0, 1.0]), traces.pq)
-    assert racing(1, 2, front=True)(dear_first, IN_ORDER) == (1.0, 0.0)
+    assert racing(1, 2, front=True)(dear_first, IN_ORDER) == (1.0, 1.0, 0.0)
 
 
-def test_replays_are_averaged_over_orders() -> None:
-    found = summary(STEADY, halving(), orders=3, candidates=4)
-    assert found == (12 / 32, 0.0, 1.0)
-    wrong = summary(FOURTH_AT_LAST, halving(), orders=3, candidates=4)
+def test_replays_are_averaged_over_draws() -> None:
+    assert summary(STEADY, halving(), draws=3, candidates=4) == (12 / 32, 2.0, 0.0, 1.0)
+    wrong = summary(FOURTH_AT_LAST, halving(), draws=3, candidates=4)
     assert (wrong.lost, wrong.same) == (10.0, 0.0)
 
 
+def test_seconds_are_those_of_every_visit_and_of_the_chunks() -> None:
+    assert seconds_of(Replay(measured=0.25, visits=2.0, lost=0.0), before=0.5, all_chunks=8.0) == 2 * 0.5 + 0.25 * 8
+
+
+def test_how_sure_a_replay_is_goes_by_the_candidates_drawn() -> None:
+    lost, same = sureness(FOURTH_AT_LAST, halving())
+    # A population without the fourth loses nothing, which of four draws from four one in three has.
+    assert lost == (10.0, 0.0, pytest.approx(30.0, abs=10.1))
+    assert (same[0], same[2]) == (0.0, 1.0)
+    assert sureness(STEADY, halving()) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
 def test_at_equal_price_fewer_are_measured_to_the_end() -> None:
-    # 12 of 32 chunks are 1.5 candidates, rounded to 2, whose best is below the best of all in half of the pairs
-    count, gained = at_equal_price(STEADY, halving(), orders=600)
-    assert count == 2
-    # the best of two of 5, 10, 20 and 30: 30 in three of six pairs, 20 in two, 10 in one
-    assert gained == pytest.approx(30 - (3 * 30 + 2 * 20 + 10) / 6, abs=0.7)
+    # 12 of 32 chunks are 1.5 candidates, rounded to 2, whose best is below the best of all in half of the pairs.
+    found = at_equal_price(STEADY, halving(), before=0.0, all_chunks=1.0)
+    assert (found.images, found.seconds) == (2, 2)
+    # The best of two of 5, 10, 20 and 30: 30 in three of six pairs, 20 in two, 10 in one.
+    assert found.gained[0] == pytest.approx(30 - (3 * 30 + 2 * 20 + 10) / 6, abs=2.5)
+    # With as much before the first chunk as for all of them two visits take more than a whole candidate.
+    dear = at_equal_price(STEADY, halving(), before=1.0, all_chunks=1.0)
+    assert (dear.images, dear.seconds) == (2, round((2.0 + 12 / 32) / 2 * 4))
+    # 50 is lost, and 40 is found, where the best of three of four is 50 in three of four draws and 40 in one.
+    wrong = at_equal_price(FOURTH_AT_LAST, halving(), before=0.0, all_chunks=1.0)
+    assert wrong.seconds == 3
+    assert wrong.gained[0] == pytest.approx(40 - (3 * 50 + 40) / 4, abs=2.5)
 
 
 def test_a_row_has_every_chunk_and_the_seconds() -> None:
@@ -95,7 +119,7 @@ def test_what_comes_before_the_first_chunk_is_told_by_itself(monkeypatch: pytest
     clock = iter([0.0, 3.0, 4.0, 5.0])
     monkeypatch.setattr("benchmarks.search_worth.parts.traces.time", SimpleNamespace(perf_counter=lambda: next(clock)))
 
-    def evaluate(architecture: Architecture, report) -> dict[str, float]:
+    def evaluate(architecture: Architecture, report: Report) -> dict[str, float]:
         for step in (1, 2, 3):
             report(step, {"pq": float(step), "sq": 1.0})
         return {"pq": 3.0, "sq": 1.0}
@@ -105,3 +129,13 @@ def test_what_comes_before_the_first_chunk_is_told_by_itself(monkeypatch: pytest
     found = watched.evaluate(Architecture({"x": 0}), lambda step, metrics: seen.append((step, metrics)))
     assert found == {"pq": 3.0, "before": 2.0, "chunk": 1.0}
     assert seen == [(1, {"pq": 1.0}), (2, {"pq": 2.0}), (3, {"pq": 3.0})]
+
+
+def test_without_several_chunks_nothing_is_watched() -> None:
+    def evaluate(architecture: Architecture, report: Report) -> dict[str, float]:
+        report(1, {"pq": 1.0})
+        return {"pq": 1.0}
+
+    watched = Watched(SimpleNamespace(evaluate=evaluate), "pq")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nas_val has 1 chunks, and a rule needs several"):
+        watched.evaluate(Architecture({"x": 0}), Unheard())

@@ -6,7 +6,7 @@ and compares the answer with the one of measuring all of them to the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from autopanoptic.nas import Racing, TrialState
 from benchmarks.racing import dominators, replayed
+from benchmarks.search_worth.statistics import Interval
 
 ORDERS = 50
-"""Random orders over which replays are averaged."""
+"""Random draws of candidates, in random orders, over which replays are averaged."""
 CANDIDATES = 40
 """Of one search, as of the study's."""
-FIRST, REDUCTION = 1, 2
+RESAMPLED = 100
+"""Populations of candidates that a bootstrap draws with replacement."""
+FIRST_CHUNKS, REDUCTION = 1, 2
 """Of successive halving: chunks of its first round, and of how many candidates one goes on."""
 Indices = NDArray[np.intp]
 
@@ -47,10 +50,12 @@ class Replay(NamedTuple):
 
     Attributes:
         measured: The share of all the candidates' chunks.
+        visits: How often a candidate was taken up, on average, each time with batch norms of its own.
         lost: PQ on nas_val of the answer below that of the best candidate; 0 where it is the answer.
     """
 
     measured: float
+    visits: float
     lost: float
 
 
@@ -58,11 +63,27 @@ Rule = Callable[[Traces, Indices], Replay]
 
 
 class Summary(NamedTuple):
-    """Replays of one rule in several orders: their means, and the share of them that has the best candidate."""
+    """Replays of one rule, on average, and the share of them whose answer is the best candidate."""
 
     measured: float
+    visits: float
     lost: float
     same: float
+
+
+class AtEqualPrice(NamedTuple):
+    """What a rule finds of all candidates for the price of a few.
+
+    Attributes:
+        images: How many candidates are measured to the end with as many images.
+        seconds: How many, in as many seconds.
+        gained: The PQ on nas_val of its answer above that of the best of as many random candidates as of `seconds`,
+            with the ends of its 95% interval over populations of candidates.
+    """
+
+    images: int
+    seconds: int
+    gained: Interval
 
 
 def traces_of(row: Mapping[str, Any]) -> Traces:
@@ -115,20 +136,26 @@ def least_measured(gflops: NDArray[np.float64], pq: NDArray[np.float64], top: in
     return float(np.where(_beaten(pq, gflops, top), share, 1.0).mean())
 
 
-def halving(first: int = FIRST, reduction: int = REDUCTION) -> Rule:
+def halving(first: int = FIRST_CHUNKS, reduction: int = REDUCTION) -> Rule:
     """Return successive halving: all candidates go through ``first`` chunks, and one of ``reduction`` of them on.
 
     Each round takes ``reduction`` times the chunks of the one before, up to all of them (Jamieson and Talwalkar 2016,
     "Non-stochastic best arm identification and hyperparameter optimization"). No chunk is measured twice.
+
+    Raises:
+        ValueError: If ``reduction`` is below 2.
     """
+    if reduction < 2:
+        raise ValueError(f"one of {reduction} candidates cannot go on; take 2 or more")
 
     def rule(traces: Traces, order: Indices) -> Replay:
-        alive, before, seen, until = order, 0, 0, first
+        alive, before, seen, visits, until = order, 0, 0, 0, first
         while True:
             until = min(until, traces.chunks)
             seen += len(alive) * (until - before)
+            visits += len(alive)
             if until == traces.chunks:
-                return _replay(traces, order, seen, alive)
+                return _replay(traces, order, seen, alive, visits)
             before = until
             kept = -(-len(alive) // reduction)
             alive = alive[np.argsort(-traces.pq[alive, before - 1], kind="stable")[:kept]]
@@ -137,25 +164,67 @@ def halving(first: int = FIRST, reduction: int = REDUCTION) -> Rule:
     return rule
 
 
-def summary(traces: Traces, rule: Rule, orders: int = ORDERS, candidates: int = CANDIDATES) -> Summary:
+def summary(traces: Traces, rule: Rule, draws: int = ORDERS, candidates: int = CANDIDATES) -> Summary:
     """Replay a rule on random candidates in random orders."""
-    found = [rule(traces, order) for order in _orders(traces, orders, candidates)]
-    return Summary(
-        mean(one.measured for one in found), mean(one.lost for one in found), mean(one.lost == 0 for one in found)
-    )
+    found = [rule(traces, order) for order in _orders(traces, draws, candidates)]
+    measured, visits, lost = (mean(values) for values in zip(*found, strict=True))
+    return Summary(measured, visits, lost, mean(one.lost == 0 for one in found))
 
 
-def at_equal_price(traces: Traces, rule: Rule, orders: int = ORDERS) -> tuple[int, float]:
-    """Return how many candidates are measured to the end for what a rule takes for all of them, and what it gains.
+def sureness(traces: Traces, rule: Rule) -> tuple[Interval, Interval]:
+    """Return `lost` and `same` of a rule with the ends of their 95% intervals over populations of candidates.
 
-    The gain is the PQ on nas_val of the rule's answer above that of the best of so many random candidates, on average.
+    Another supernet would differ besides.
     """
-    everything = np.arange(len(traces.pq))
-    replay = rule(traces, everything)
-    count = max(1, round(replay.measured * len(traces.pq)))
-    best = traces.pq[:, -1].max()
-    few = mean(float(best - traces.pq[order, -1].max()) for order in _orders(traces, orders, count))
-    return count, few - replay.lost
+    found = summary(traces, rule)
+    drawn = [summary(one, rule, draws=ORDERS) for one in _resampled(traces)]
+    lost, same = ([getattr(one, name) for one in drawn] for name in ("lost", "same"))
+    return _interval(found.lost, lost), _interval(found.same, same)
+
+
+def seconds_of(replay: Replay | Summary, before: float, all_chunks: float) -> float:
+    """Return the seconds of a candidate on average.
+
+    Args:
+        replay: Of a rule.
+        before: Seconds before the first chunk, whenever a candidate is taken up.
+        all_chunks: Of a candidate that is measured to the end.
+    """
+    return replay.visits * before + replay.measured * all_chunks
+
+
+def at_equal_price(traces: Traces, rule: Rule, before: float, all_chunks: float) -> AtEqualPrice:
+    """Return what a rule gains with all candidates over measuring fewer to the end for what that takes.
+
+    Args:
+        traces: The candidates.
+        rule: Which must not depend on their order.
+        before: See `seconds_of`.
+        all_chunks: Likewise.
+    """
+    size = len(traces.pq)
+    replay = rule(traces, np.arange(size))
+    price = seconds_of(replay, before, all_chunks) / (before + all_chunks)
+    count = max(1, round(price * size))
+    drawn = [_gain(one, rule, count) for one in _resampled(traces)]
+    return AtEqualPrice(max(1, round(replay.measured * size)), count, _interval(_gain(traces, rule, count), drawn))
+
+
+def _gain(traces: Traces, rule: Rule, count: int) -> float:
+    few = mean(traces.pq[order, -1].max() for order in _orders(traces, ORDERS, count))
+    return float(traces.pq[:, -1].max() - rule(traces, np.arange(len(traces.pq))).lost - few)
+
+
+def _resampled(traces: Traces) -> Iterator[Traces]:
+    size = len(traces.pq)
+    for number in range(RESAMPLED):
+        chosen = np.random.default_rng([number, size, 1]).integers(size, size=size)
+        yield Traces(traces.gflops[chosen], traces.pq[chosen])
+
+
+def _interval(value: float, drawn: Sequence[float]) -> Interval:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(value), float(low), float(high)
 
 
 def _beaten(pq: NDArray[np.float64], gflops: NDArray[np.float64] | None, top: int) -> NDArray[np.bool_]:
@@ -163,11 +232,14 @@ def _beaten(pq: NDArray[np.float64], gflops: NDArray[np.float64] | None, top: in
     return np.array([dominators(points[:place], own) >= top for place, own in enumerate(points)])
 
 
-def _orders(traces: Traces, orders: int, candidates: int) -> Sequence[Indices]:
+def _orders(traces: Traces, draws: int, candidates: int) -> Sequence[Indices]:
     size = len(traces.pq)
-    return [np.random.default_rng([number, size]).permutation(size)[:candidates] for number in range(orders)]
+    return [np.random.default_rng([number, size]).permutation(size)[:candidates] for number in range(draws)]
 
 
-def _replay(traces: Traces, order: Indices, seen: int, kept: Sequence[int] | Indices) -> Replay:
+def _replay(
+    traces: Traces, order: Indices, seen: int, kept: Sequence[int] | Indices, visits: int | None = None
+) -> Replay:
     best, answer = traces.pq[order, -1].max(), traces.pq[kept, -1].max()
-    return Replay(seen / (len(order) * traces.chunks), float(best - answer))
+    taken_up = 1.0 if visits is None else visits / len(order)
+    return Replay(seen / (len(order) * traces.chunks), taken_up, float(best - answer))

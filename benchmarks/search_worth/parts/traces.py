@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas import Architecture, RandomSearch, Search, Trial
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
+from autopanoptic.panoptic.results.fronts import TOLERANCE
 from autopanoptic.panoptic.search.evaluator import PanopticEvaluator
 from autopanoptic.panoptic.stages.batches import recalibration_batches, validation_of
 from autopanoptic.panoptic.stages.costs import costs
@@ -40,7 +41,11 @@ class Watched:
         self.evaluator, self.objective = evaluator, objective
 
     def evaluate(self, architecture: Architecture, report: Report) -> Metrics:
-        """Return the objective, the seconds of a chunk, and those before the first."""
+        """Return the objective, the seconds of a chunk, and those before the first.
+
+        Raises:
+            ValueError: If there are not several chunks.
+        """
         times = [time.perf_counter()]
 
         def timed(step: int, metrics: Metrics) -> None:
@@ -48,6 +53,11 @@ class Watched:
             report(step, {self.objective: metrics[self.objective]})
 
         found = self.evaluator.evaluate(architecture, timed)[self.objective]
+        if len(times) < 3:
+            raise ValueError(
+                f"nas_val has {len(times) - 1} chunks, and a rule needs several; take a smaller "
+                "machine.evaluation_batch"
+            )
         chunk = (times[-1] - times[1]) / (len(times) - 2)
         return {self.objective: found, BEFORE: max(times[1] - times[0] - chunk, 0.0), CHUNK: chunk}
 
@@ -76,7 +86,7 @@ def _traced(study: Study, console: Console, rows: Rows) -> Found:
     )
     objective, budget = settings.search.objective, budgets(settings, datasets, supernet.space)[MIDDLE]
     gflops = costs(settings, datasets)["gflops"]
-    space = supernet.space.where(lambda one: gflops(one) <= budget, "the middle budget")
+    space = supernet.space.where(lambda one: gflops(one) <= budget * (1 + TOLERANCE), "the middle budget")
     folder = study.runs / PART
     folder.mkdir(parents=True, exist_ok=True)
     search = Search(

@@ -16,11 +16,11 @@ from typing import Any
 from rich.console import Console
 
 from autopanoptic.nas import Architecture
-from autopanoptic.panoptic.configs.config import change_settings, differences
+from autopanoptic.panoptic.configs.config import change_settings
 from autopanoptic.panoptic.quality.bootstrap import bootstrap_difference
 from autopanoptic.panoptic.results.fronts import FRONT, SEARCHED, Fronts
 from autopanoptic.panoptic.results.json_files import read_object
-from autopanoptic.panoptic.run.folder import Run, load_run
+from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.retrain import train_finalists
 from autopanoptic.panoptic.run.screening import screened
@@ -91,27 +91,6 @@ def drawn_jobs(study: Study, problem: Problem, form: str, console: Console) -> l
 def row_name(problem: Problem, seed: int, last: str) -> str:
     """Return the name of a row of this part."""
     return f"{PART}/{problem.name}/seed-{seed}/{last}"
-
-
-def adopt(study: Study, folder: Path, rows: Rows) -> str:
-    """Take in a finished run of the main job as the row of its seed, and return the row's name.
-
-    Raises:
-        FileNotFoundError: If there is no run, or it has not ended.
-        ValueError: If its settings are not the study's, naming what differs, or the seed has a run already.
-    """
-    settings, problem = load_run(folder), study.elastic
-    changed = differences(settings, problem.settings(settings.seed))
-    if changed:
-        raise ValueError(f"{folder} is no run of the study: it differs in {'; '.join(changed)}")
-    name, own = row_name(problem, settings.seed, "run"), study.folder(problem, settings.seed)
-    if name in rows or own.exists():
-        raise ValueError(f"seed {settings.seed} has a run already: {rows.path(name) if name in rows else own}")
-    values = finished(folder)
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.symlink_to(folder.absolute())
-    rows.put(name, {"settings": problem.digest, **values, "adopted": True})
-    return name
 
 
 def _job(problem: Problem, seed: int, last: str, work: Any) -> Job:

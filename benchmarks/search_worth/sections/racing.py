@@ -13,21 +13,26 @@ from autopanoptic.panoptic.stages.search import TOP_OF_FRONT
 from benchmarks.search_worth.parts.price import FRONT, RACED, search_name
 from benchmarks.search_worth.parts.replays import (
     CANDIDATES,
-    FIRST,
+    FIRST_CHUNKS,
     ORDERS,
     REDUCTION,
+    AtEqualPrice,
+    Rule,
     Summary,
     all_knowing,
     at_equal_price,
     halving,
     least_measured,
     racing,
+    seconds_of,
     summary,
+    sureness,
     traces_of,
 )
 from benchmarks.search_worth.parts.traces import BEFORE, CHUNK, TRACES
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections.text import paragraph, table
+from benchmarks.search_worth.sections.text import interval, paragraph, table
+from benchmarks.search_worth.statistics import Interval
 from benchmarks.search_worth.study import Study
 
 TIMES, SAME = 5.0, 0.8
@@ -35,23 +40,27 @@ TIMES, SAME = 5.0, 0.8
 LEAST = 2
 """Chunks before a candidate is given up, where a rule may do so as early as `Racing` can."""
 EXPECTED = (
-    "Expected before this row, when 77 candidates of the supernet of seed 0 had been replayed, of which successive "
-    "halving was the rule that measured less than a fifth and lost least: it measures 0.17 (a sixth), has the best "
-    "candidate in 6 of 10 replays, and loses 0.1 PQ of paths on average; racing measures half for one answer and 0.72 "
-    "for a front, where the all-knowing rule measures 0.2 and 0.57."
+    "Expected before the replays, when 77 candidates of the supernet of seed 0 had been replayed. Successive halving, "
+    "which is random search of one answer and no search for a front, measures a sixth; its constants are those that "
+    "lost least there among those below a fifth. It has the best candidate in 6 of 10 replays, and loses 0.1 PQ of "
+    "paths on average. Racing measures half for one answer and 0.72 for a front, where a rule that knows all measures "
+    "0.2 and 0.57."
 )
 Row = dict[str, Any]
 
 
 def section(study: Study, rows: Rows) -> Iterator[str]:
     """Yield the section's parts."""
-    found = races(study, rows)
+    found, row = races(study, rows), rows.get(TRACES)
     if found:
         yield "### Racing\n"
         yield from _raced(study, found)
-    row = rows.get(TRACES)
-    if row is not None:
-        yield "### What bounds racing, and successive halving\n"
+        yield from _bounded(found)
+    yield "### Racing and successive halving, replayed\n"
+    yield paragraph(EXPECTED)
+    if row is None:
+        yield paragraph("No row is there yet.")
+    else:
         yield from _replayed(row)
 
 
@@ -83,38 +92,33 @@ def _raced(study: Study, found: list[tuple[Row, Row]]) -> Iterator[str]:
         f"Racing is {TIMES:.0f} times cheaper at the same answer in {held} of {len(found)} searches: the bar, 8 in 10, "
         f"is {bar}."
     )
-    yield from _bounded(found)
 
 
 def _bounded(found: list[tuple[Row, Row]]) -> Iterator[str]:
     whole = [one for _, one in found]
-    least = Racing(steps=whole[0]["chunks"]).min_chunks
-    knowing = [least_measured(*np.array(one["candidates"]).T, TOP_OF_FRONT, least / one["chunks"]) for one in whole]
+    least, chunks = Racing(steps=whole[0]["chunks"]).min_chunks, whole[0]["chunks"]
+    knowing = mean(least_measured(*np.array(one["candidates"]).T, TOP_OF_FRONT, least / chunks) for one in whole)
     yield paragraph(
-        f"The cause that was looked for: in these searches without racing a rule that knew every candidate's PQ "
-        f"beforehand, and gave up after {least} of {whole[0]['chunks']} chunks whatever {TOP_OF_FRONT} candidates "
-        f"before it are no dearer and better than, would still measure {mean(knowing):.2f} on average. A search for a "
-        "front proposes candidates that lie near it, so that most belong there when they come."
+        "The cause that was looked for: what belongs on a front when it comes has to be measured to the end, and a "
+        "search for a front proposes what lies near it. A rule that knew every candidate's PQ beforehand, and gave up "
+        f"after {least} of {chunks} chunks whatever {TOP_OF_FRONT} candidates before it are better than and no dearer, "
+        f"would still measure {knowing:.2f} of these searches without racing, {1 / knowing:.1f} times fewer images. So "
+        f"a rule of this kind {'cannot' if knowing > 1 / TIMES else 'could'} reach {TIMES:.0f} times here."
     )
 
 
 def _replayed(row: Row) -> Iterator[str]:
-    traces, least = traces_of(row), Racing(steps=traces_of(row).chunks).min_chunks
-    rules = {
-        f"racing, a front, {TOP_OF_FRONT} better, from {least} chunks on": racing(TOP_OF_FRONT, least, front=True),
-        "the same by a rule that knows all beforehand": all_knowing(TOP_OF_FRONT, least, front=True),
-        f"racing, one answer, 1 better, from {LEAST} chunks on": racing(1, LEAST, front=False),
-        "the same, knowing all beforehand": all_knowing(1, LEAST, front=False),
-        f"successive halving, {FIRST} chunk first, one of {REDUCTION} goes on": halving(),
-    }
-    found, candidates = {title: summary(traces, rule) for title, rule in rules.items()}, len(traces.pq)
+    traces = traces_of(row)
+    candidates = len(traces.pq)
     yield paragraph(
-        f"What else could be had? On the supernet of seed {row['seed']} {candidates} random "
-        f"candidates within the middle budget were measured to the end, in {traces.chunks} chunks, and each rule was "
-        f"replayed on {min(CANDIDATES, candidates)} of them in "
-        f"{ORDERS} random orders, beside one that knows every candidate beforehand. Lost is PQ of paths on nas_val."
+        f"On the supernet of seed {row['seed']} {candidates} random candidates within the middle budget were measured "
+        f"to the end, in {traces.chunks} chunks, and each rule was replayed on {min(CANDIDATES, candidates)} of them, "
+        f"in {ORDERS} random draws and random order, beside one that knows every candidate beforehand. Those for one "
+        f"answer give a candidate up when one is better, from {LEAST} chunks on, which is the least that `Racing` "
+        "takes. The answer is the candidate with the highest PQ, and lost is what it has less than the best, on "
+        "nas_val and as a path."
     )
-    yield paragraph(EXPECTED)
+    found = {title: summary(traces, rule) for title, rule in _rules(traces.chunks).items()}
     yield table(
         ["rule", "measured", "times fewer", "same answer", "lost"],
         (
@@ -122,19 +126,46 @@ def _replayed(row: Row) -> Iterator[str]:
             for title, one in found.items()
         ),
     )
-    front, *_, remedy = found.values()
-    count, gained = at_equal_price(traces, halving())
-    met = remedy.measured <= 1 / TIMES and remedy.same >= SAME
-    yield paragraph(
-        f"So with the remedy, successive halving, the bar is {'reached' if met else 'missed'}. In seconds a candidate "
-        f"takes {row[BEFORE]:.2f} before its first chunk, in which its batch norms are recalibrated, and "
-        f"{row[CHUNK]:.2f} for each of the {traces.chunks}, so that racing for a front takes {_times(row, front):.1f} "
-        f"times less time and successive halving {_times(row, remedy):.1f} times. At equal price: of all {candidates} "
-        f"candidates it measures as many images as {count} take to the end, and what it finds has {gained:+.1f} PQ of "
-        "paths beside the best of those."
+    yield paragraph(_remedy(row, next(iter(found.values()))))
+
+
+def _rules(chunks: int) -> dict[str, Rule]:
+    least = Racing(steps=chunks).min_chunks
+    return {
+        f"racing for a front, {TOP_OF_FRONT} better, from {least} chunks on": racing(TOP_OF_FRONT, least, front=True),
+        "the same by a rule that knows all": all_knowing(TOP_OF_FRONT, least, front=True),
+        "racing for one answer": racing(1, LEAST, front=False),
+        "one answer by a rule that knows all": all_knowing(1, LEAST, front=False),
+        f"successive halving, {FIRST_CHUNKS} chunk first, one of {REDUCTION} goes on": halving(),
+    }
+
+
+def halved(row: Row) -> tuple[Summary, Interval, Interval, AtEqualPrice]:
+    """Return what successive halving did, its lost PQ and share of same answers with their intervals, and its gain."""
+    traces = traces_of(row)
+    lost, same = sureness(traces, halving())
+    return summary(traces, halving()), lost, same, at_equal_price(traces, halving(), row[BEFORE], _all_chunks(row))
+
+
+def _remedy(row: Row, front: Summary) -> str:
+    found, lost, same, price = halved(row)
+    bar = "missed" if found.measured > 1 / TIMES or same[2] < SAME else "open" if same[1] < SAME else "reached"
+    low, high = (f"{100 * end:.0f}" for end in same[1:])
+    whole = row[BEFORE] + _all_chunks(row)
+    times = [whole / seconds_of(one, row[BEFORE], _all_chunks(row)) for one in (front, found)]
+    return (
+        f"So successive halving, the remedy that was tried, measures {1 / found.measured:.1f} times fewer images, and "
+        f"has the best candidate in {100 * found.same:.0f}% of the draws [{low}, {high}], less {interval(lost)} PQ on "
+        f"average, with 95% over populations of candidates; another supernet would differ, too. With it the bar is "
+        f"{bar}. It needs all candidates beforehand, so that a search that learns from them, as Bayesian optimization, "
+        f"cannot use it. In seconds a candidate takes {row[BEFORE]:.2f} whenever it is taken up, in which its batch "
+        f"norms are recalibrated, and {row[CHUNK]:.2f} for each chunk, so that racing for a front takes {times[0]:.1f} "
+        f"times less time, and successive halving {times[1]:.1f} times. At equal price: of all {len(row['pq'])} "
+        f"candidates it measures as many images as {price.images} take to the end, and takes as many seconds as "
+        f"{price.seconds}; what it finds has {interval(price.gained, 1)} PQ more than the best of {price.seconds}, as "
+        "a path and on nas_val, by which it was chosen."
     )
 
 
-def _times(row: Row, found: Summary) -> float:
-    chunks = row[CHUNK] * len(row["pq"][0])
-    return float((row[BEFORE] + chunks) / (row[BEFORE] + found.measured * chunks))
+def _all_chunks(row: Row) -> float:
+    return float(row[CHUNK]) * len(row["pq"][0])

@@ -11,7 +11,6 @@ from benchmarks.search_worth.parts.as_many import AS_MANY
 from benchmarks.search_worth.parts.own import FINALISTS
 from benchmarks.search_worth.parts.published import PATH_PRIORITY
 from benchmarks.search_worth.parts.ranking import LONGER
-from benchmarks.search_worth.parts.replays import at_equal_price, halving, summary, traces_of
 from benchmarks.search_worth.parts.traces import TRACES
 from benchmarks.search_worth.parts.worth import row_name
 from benchmarks.search_worth.rows import Rows
@@ -26,7 +25,7 @@ from benchmarks.search_worth.sections.ranked import (
     trained_alone,
 )
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
-from benchmarks.search_worth.statistics import paired
+from benchmarks.search_worth.statistics import TESTED, paired
 from benchmarks.search_worth.study import Study
 
 
@@ -47,7 +46,7 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
     planned = {
         budget: paired(list(of["hand-made"].values()))
         for budget, of in worth.differences(study, study.elastic, rows).items()
-        if len(of.get("hand-made", ())) >= worth.TESTED
+        if len(of.get("hand-made", ())) >= TESTED
     }
     if planned:
         told = " and ".join(
@@ -60,7 +59,7 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
         for last in (FINALISTS, AS_MANY)
     )
     both = [seed for seed in known if seed in drawn]
-    if len(both) < worth.TESTED:
+    if len(both) < TESTED:
         return
     by_hand = paired([_pq(known[seed], "searched") - _pq(known[seed], "hand-made") for seed in both])
     random = paired([drawn[seed]["pq"] - _pq(known[seed], "hand-made") for seed in both])
@@ -69,8 +68,8 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
     yield (
         "After three remedies, which these seeds' results had a part in and which the config has taken over, a search "
         f"within the small budget finds {effect(by_hand)} PQ more than the network made by hand (p {p_of(by_hand)}, "
-        f"{worth.corrected_p(study, study.elastic, rows):.3f} with Holm's correction for all tests, {by_hand.pairs} "
-        "seeds)."
+        f"{worth.corrected_p(study, study.elastic, rows):.3f} with Holm's correction for all tests with these "
+        f"{by_hand.pairs} seeds)."
     )
     yield (
         f"What is owed to the supernet and to several trainings: the best of {count} random draws, measured by the "
@@ -78,7 +77,7 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
         f"which is trained once. What the search itself adds: {effect(left)} (p {p_of(left)})."
     )
     following = worth.beside_the_next(study, study.elastic, rows)
-    if len(following) >= worth.TESTED:
+    if len(following) >= TESTED:
         more = paired([searched - one for _, one, searched in following])
         yield (
             f"Beside a network of the hand-made family with less in its heads it is {effect(more)}, described of "
@@ -87,12 +86,13 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
 
 
 def _shipped(study: Study, rows: Rows) -> Iterator[str]:
-    found = shipped.differences(study, rows)
-    told = {form: one for (form, name), one in found.items() if name == HAND_MADE and one.pairs >= worth.TESTED}
+    found = shipped.differences(shipped.known_of(study, rows))
+    told = {form: one for (form, name), one in found.items() if name == HAND_MADE and one.pairs >= TESTED}
+    more = {shipped.FURTHER: ", where it is the best of up to four trainings", shipped.ALONE: ", one training each"}
     for form, one in told.items():
         yield (
-            f"The config as it ships, with {one.pairs} seeds that had no part in the remedies: {form}, searched minus "
-            f"hand-made is {effect(one)} PQ (p {p_of(one)})."
+            f"The config as it ships, with {one.pairs} seeds that had no part in the remedies: {form}{more[form]}, "
+            f"searched minus hand-made is {effect(one)} PQ (p {p_of(one)})."
         )
 
 
@@ -142,19 +142,19 @@ def _price(study: Study, rows: Rows) -> Iterator[str]:
         )
     row = rows.get(TRACES)
     if row is not None:
-        traces = traces_of(row)
-        found = summary(traces, halving())
-        count, gained = at_equal_price(traces, halving())
+        found, lost, same, price = racing.halved(row)
+        low, high = (f"{100 * end:.0f}" for end in same[1:])
         yield (
-            f"Successive halving of random candidates measures {1 / found.measured:.1f} times fewer images, with the "
-            f"best of them in {100 * found.same:.0f}% of replays and {found.lost:.2f} PQ of paths less on average; of "
-            f"{len(traces.pq)} candidates it finds {gained:+.1f} PQ of paths for what {count} take otherwise."
+            f"Successive halving of random candidates, replayed, measures {1 / found.measured:.1f} times fewer images, "
+            f"with the best of them in {100 * same[0]:.0f}% [{low}, {high}] of draws and {interval(lost)} PQ of paths "
+            f"less on average; of {len(row['pq'])} candidates it finds {interval(price.gained, 1)} more, on nas_val, "
+            f"than the best of {price.seconds}, which take as many seconds."
         )
 
 
 def _published(study: Study, rows: Rows) -> Iterator[str]:
     own = published.answer_minus_best(list(published.found(study, rows)[PATH_PRIORITY].values()))
-    if own is not None and own.pairs >= worth.TESTED:
+    if own is not None and own.pairs >= TESTED:
         yield (
             f"On the published space path priority's answer has {effect(own)} PQ more than the best candidate that it "
             f"has seen (p {p_of(own)}, {own.pairs} seeds)."

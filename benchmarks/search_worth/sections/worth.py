@@ -19,12 +19,10 @@ from benchmarks.search_worth.parts.worth import named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import shipped
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
-from benchmarks.search_worth.statistics import Paired, holm, paired
+from benchmarks.search_worth.statistics import TESTED, Paired, holm, paired
 from benchmarks.search_worth.study import FEW, MANY, Problem, Study
 
 REMEDIES = (OWN, BAYESIAN, FINALISTS)
-TESTED = 3
-"""Seeds without which nothing is tested: fewer cannot give a p below 0.25."""
 OPPONENTS = {
     "hand-made": "the hand-made network",
     "random": "the best random draw by the same supernet",
