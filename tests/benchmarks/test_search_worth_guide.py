@@ -212,7 +212,7 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     longer, uniform = (
         mean(rows[ranking.paths_name(ELASTIC, name, "recalibrated")]["pq"].values()) for name in ("longer", "uniform")
     )
-    assert f"they have {longer:.0f} PQ on `nas_val` on average instead of {uniform:.0f}," in guide
+    assert f"they have {longer:.0f} PQ on `nas_val` on average instead of {uniform:.0f};" in guide
     taus = [interval(tau) for _, tau in best_taus(ELASTIC, rows, ELASTIC.remedies).values()]
     assert f"no better order shows, with a tau of {taus[0]} and {taus[1]}." in guide
     settings = ELASTIC.settings()
