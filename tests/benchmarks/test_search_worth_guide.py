@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.search_worth.parts import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
+from benchmarks.search_worth.sections import racing
 from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.ranked import (
     best_taus,
@@ -219,3 +220,13 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     passes = ranking.recipe_of("longer", settings).changes
     for name in ("supernet.passes", "largest.passes"):
         assert f"--set {name}={passes[name]}" in guide
+
+
+def test_the_guides_say_of_racing_what_the_rows_do() -> None:
+    races = racing.races(STUDY, Rows(Path(__file__).resolve().parents[2] / FOLDER))
+    assert len(races) == STUDY.racing_seeds == 10
+    saved, _ = racing.saved_by(races)
+    assert f"it saves {100 * saved:.0f}% of the images there" in read("docs/guide/panoptic.md")
+    assert f"In ten searches of a panoptic supernet by NSGA-II it saved {100 * saved:.0f}%" in read(
+        "docs/guide/stopping.md"
+    )
