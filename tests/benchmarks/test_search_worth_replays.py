@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autopanoptic.nas import Architecture, Trial, TrialState
-from autopanoptic.nas.evaluation.evaluator import Report, Unheard
+from autopanoptic.nas.evaluation.evaluator import Metrics, Report, Unheard
 from benchmarks.search_worth.parts.replays import (
     Replay,
     Traces,
@@ -25,6 +25,19 @@ from benchmarks.search_worth.parts.replays import (
 from benchmarks.search_worth.parts.traces import Watched, row_of
 
 CHUNKS = 8
+
+
+class Heard(Unheard):
+    """Keeps what is reported."""
+
+    def __init__(self, seen: list[tuple[int, Metrics]]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        self.seen.append((step, metrics))
+
+
 STEADY = Traces(
     np.array([1.0, 2.0, 3.0, 4.0]), np.array([[10.0] * CHUNKS, [20.0] * CHUNKS, [5.0] * CHUNKS, [30.0] * CHUNKS])
 )
@@ -56,10 +69,10 @@ def test_a_rule_that_knows_all_measures_records_to_the_end() -> None:
 
 
 def test_what_a_rule_that_knows_all_measures_of_a_search() -> None:
-    gflops, pq = np.array([2.0, 1.0, 3.0, 3.0]), np.array([20.0, 10.0, 15.0, 25.0])
+    candidates = np.array([[2.0, 20.0], [1.0, 10.0], [3.0, 15.0], [3.0, 25.0]])
     # 15 at 3 alone is dearer and worse than one before it, the first, and than no two.
-    assert least_measured(gflops, pq, 1, 0.25) == (3 + 0.25) / 4
-    assert least_measured(gflops, pq, 2, 0.25) == 1.0
+    assert least_measured(candidates, 1, 0.25) == (3 + 0.25) / 4
+    assert least_measured(candidates, 2, 0.25) == 1.0
 
 
 def test_racing_is_that_of_the_library() -> None:
@@ -110,8 +123,10 @@ def test_a_row_has_every_chunk_and_the_seconds() -> None:
         metrics = {"pq": scores[-1], "before": 0.5 + number, "chunk": 0.1, "gflops": number / 8}
         return Trial(number, Architecture({"x": number}), TrialState.COMPLETED, metrics, reports)
 
-    row = row_of([measured(0, [1.0, 2.0]), measured(1, [3.0, 4.0])], "pq")
-    assert row == {"gflops": [0.0, 0.125], "pq": [[1.0, 2.0], [3.0, 4.0]], "before": 1.0, "chunk": pytest.approx(0.1)}
+    row = row_of([measured(0, [1.0, 2.0]), measured(1, [3.0, 4.0]), measured(9, [5.0, 6.0])], "pq")
+    assert row == {
+        "gflops": [0.0, 0.125, 1.125], "pq": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "before": 1.5, "chunk": 0.1,
+    }  # fmt: skip
     assert traces_of(row).chunks == 2
 
 
@@ -124,9 +139,9 @@ def test_what_comes_before_the_first_chunk_is_told_by_itself(monkeypatch: pytest
             report(step, {"pq": float(step), "sq": 1.0})
         return {"pq": 3.0, "sq": 1.0}
 
-    seen = []
+    seen: list[tuple[int, Metrics]] = []
     watched = Watched(SimpleNamespace(evaluate=evaluate), "pq")  # type: ignore[arg-type]
-    found = watched.evaluate(Architecture({"x": 0}), lambda step, metrics: seen.append((step, metrics)))
+    found = watched.evaluate(Architecture({"x": 0}), Heard(seen))
     assert found == {"pq": 3.0, "before": 2.0, "chunk": 1.0}
     assert seen == [(1, {"pq": 1.0}), (2, {"pq": 2.0}), (3, {"pq": 3.0})]
 

@@ -124,15 +124,15 @@ def all_knowing(top: int, least: int, *, front: bool) -> Rule:
     return rule
 
 
-def least_measured(gflops: NDArray[np.float64], pq: NDArray[np.float64], top: int, share: float) -> float:
+def least_measured(candidates: NDArray[np.float64], top: int, share: float) -> float:
     """Return which share the rule that knows all would measure of a search for a front, whose order it leaves.
 
     Args:
-        gflops: Of each candidate in the order in which they came, shape (candidates,).
-        pq: Of each when it is measured to the end, shape (candidates,).
+        candidates: GFLOPs and PQ of each, when it is measured to the end, in their order, shape (candidates, 2).
         top: How many must be better.
         share: Of nas_val before a candidate is given up.
     """
+    gflops, pq = candidates.T
     return float(np.where(_beaten(pq, gflops, top), share, 1.0).mean())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +30,41 @@ TRACES = f"{PART}/traces"
 BEFORE, CHUNK = "before", "chunk"
 
 
+class Timed:
+    """A report that notes when each comes, and passes one metric on.
+
+    Args:
+        report: Hears them.
+        metric: Which is passed on.
+    """
+
+    def __init__(self, report: Report, metric: str) -> None:
+        self.report, self.metric = report, metric
+        self.context = report.context
+        self.times = [time.perf_counter()]
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        """Publish the metric."""
+        self.times.append(time.perf_counter())
+        self.report(step, {self.metric: metrics[self.metric]})
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of a chunk, and what came before the first.
+
+        Raises:
+            ValueError: If there were not several chunks.
+        """
+        if len(self.times) < 3:
+            raise ValueError(
+                f"nas_val has {len(self.times) - 1} chunks, and a rule needs several; take a smaller "
+                "machine.evaluation_batch"
+            )
+        start, first, *_, last = self.times
+        chunk = (last - first) / (len(self.times) - 2)
+        return {BEFORE: max(first - start - chunk, 0.0), CHUNK: chunk}
+
+
 class Watched:
     """Measures paths and tells how long it takes; for a search.
 
@@ -46,20 +82,9 @@ class Watched:
         Raises:
             ValueError: If there are not several chunks.
         """
-        times = [time.perf_counter()]
-
-        def timed(step: int, metrics: Metrics) -> None:
-            times.append(time.perf_counter())
-            report(step, {self.objective: metrics[self.objective]})
-
+        timed = Timed(report, self.objective)
         found = self.evaluator.evaluate(architecture, timed)[self.objective]
-        if len(times) < 3:
-            raise ValueError(
-                f"nas_val has {len(times) - 1} chunks, and a rule needs several; take a smaller "
-                "machine.evaluation_batch"
-            )
-        chunk = (times[-1] - times[1]) / (len(times) - 2)
-        return {self.objective: found, BEFORE: max(times[1] - times[0] - chunk, 0.0), CHUNK: chunk}
+        return {self.objective: found, **timed.seconds}
 
 
 def jobs(study: Study, console: Console) -> list[Job]:
@@ -100,7 +125,9 @@ def _traced(study: Study, console: Console, rows: Rows) -> Found:
 
 
 def row_of(trials: list[Trial], objective: str) -> dict[str, Any]:
-    """Return what each candidate costs and has after each chunk, and the mean seconds of a chunk and before the first.
+    """Return what each candidate costs and has after each chunk, and the median seconds of one and before the first.
+
+    The median, because the first candidate waits for the images to be decoded.
 
     Args:
         trials: Completed, each with a report after every chunk.
@@ -109,5 +136,5 @@ def row_of(trials: list[Trial], objective: str) -> dict[str, Any]:
     return {
         "gflops": [round(trial.metrics["gflops"], 6) for trial in trials],
         "pq": [[round(metrics[objective], 4) for _, metrics in trial.reports] for trial in trials],
-        **{name: sum(trial.metrics[name] for trial in trials) / len(trials) for name in (BEFORE, CHUNK)},
+        **{name: median(trial.metrics[name] for trial in trials) for name in (BEFORE, CHUNK)},
     }

@@ -105,7 +105,7 @@ def _raced(study: Study, found: list[tuple[Row, Row]]) -> Iterator[str]:
 def _bounded(found: list[tuple[Row, Row]]) -> Iterator[str]:
     whole = [one for _, one in found]
     least, chunks = Racing(steps=whole[0]["chunks"]).min_chunks, whole[0]["chunks"]
-    knowing = mean(least_measured(*np.array(one["candidates"]).T, TOP_OF_FRONT, least / chunks) for one in whole)
+    knowing = mean(least_measured(np.array(one["candidates"]), TOP_OF_FRONT, least / chunks) for one in whole)
     yield paragraph(
         "The cause that was looked for: what belongs on a front when it comes has to be measured to the end, and a "
         "search for a front proposes what lies near it. A rule that knew every candidate's PQ beforehand, and gave up "
