@@ -157,7 +157,8 @@ def halved(row: Row) -> tuple[Summary, Interval, Interval, AtEqualPrice]:
 
 def _remedy(row: Row, front: Summary) -> str:
     found, lost, same, price = halved(row)
-    bar = "missed" if found.measured > 1 / TIMES or same[2] < SAME else "open" if same[1] < SAME else "reached"
+    held = found.measured <= 1 / TIMES and found.same >= SAME
+    bar = "missed" if not held else "reached" if same[1] >= SAME else "reached by these draws, and not surely"
     low, high = (f"{100 * end:.0f}" for end in same[1:])
     whole = row[BEFORE] + _all_chunks(row)
     times = [whole / seconds_of(one, row[BEFORE], _all_chunks(row)) for one in (front, found)]
