@@ -107,7 +107,7 @@ class Loop:
 
     def _turn(self, update: Callable[[], None]) -> str | None:
         """Begin and end trials for as long as there is no need to wait; return why the run is over, if it is."""
-        deadline = time.monotonic() + SECONDS_BETWEEN_SYNCS
+        deadline, any_come = time.monotonic() + SECONDS_BETWEEN_SYNCS, False
         while True:
             reason = self._submit()
             if not self._under_way:
@@ -117,11 +117,14 @@ class Loop:
                 self._keep_arrived()
                 self._ledger.record("interrupted", trials=sorted(self._under_way))
                 return "seconds"
-            if time.monotonic() > deadline:  # no worker is free here
+            # No worker is free here, or the strategy has nothing for it. Where it takes long to say so, what has come
+            # is told all the same, for it may be what it waits for.
+            if any_come and time.monotonic() > deadline:
                 return None
             # One at a time, so that in ordered mode a trial's proposal never depends on which worker was faster.
             if not self._receive_or_look(update):
                 return None
+            any_come = True
             while self._batches and time.monotonic() <= deadline and self._receive_or_look(update):
                 pass
 
