@@ -69,6 +69,6 @@ def made_up(tmp_path: Path) -> Rows:
     pq = [[30.0 + place + chunk / 100 for chunk in range(20)] for place in range(40)]
     traced = {"seed": 1, "budget": 0.2, "gflops": [0.1] * len(pq), "pq": pq, "before": 0.2, "chunk": 0.1}
     rows.put(traces.TRACES, traced)
-    table = {"counting": 0.2, "making": 3.0, "looking_up": 0.001, "largest_error": 0.0}
-    rows.put(price.TABLE, table)
+    table = {"counting": 0.2, "making": 3.0, "early": 0.01, "looking_up": 0.001}
+    rows.put(price.TABLE, {**table, "looked_up": 200, "largest_error": 0.0})
     return rows
