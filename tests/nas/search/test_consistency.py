@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,24 +56,44 @@ def test_a_report_kept_from_an_earlier_trial_is_dropped(tmp_path: Path, caplog: 
     assert len(Search(SPACE, RandomSearch(), late_reporter([]), journal=tmp_path / "j").run(6).history) == 6
 
 
-def reports_from_a_thread(architecture: Architecture, report: Callable[..., None]) -> float:
-    def go_on() -> None:
-        for step in range(8):
-            report(step, {"value": 1.0})
-            time.sleep(0.01)
+class ReportsFromThreads:
+    """Each evaluation leaves a thread, which reports twice before it ends and six times during the next one."""
 
-    threading.Thread(target=go_on, daemon=True).start()
-    time.sleep(0.025)
-    return 1.0
+    def __init__(self) -> None:
+        self.late = list[tuple[threading.Thread, threading.Event]]()
+
+    def __call__(self, architecture: Architecture, report: Callable[..., None]) -> float:
+        self.release()
+        reported, released = threading.Event(), threading.Event()
+
+        def go_on() -> None:
+            for step in range(8):
+                if step == 2:
+                    reported.set()
+                    released.wait()
+                report(step, {"value": 1.0})
+
+        thread = threading.Thread(target=go_on, daemon=True)
+        thread.start()
+        reported.wait()
+        self.late.append((thread, released))
+        return 1.0
+
+    def release(self) -> list[threading.Thread]:
+        for _, released in self.late:
+            released.set()
+        return [thread for thread, _ in self.late]
 
 
 def test_a_thread_that_reports_longer_than_the_evaluation_takes(tmp_path: Path) -> None:
-    search = Search(SPACE, RandomSearch(), reports_from_a_thread, journal=tmp_path / "j")
+    evaluate = ReportsFromThreads()
+    search = Search(SPACE, RandomSearch(), evaluate, journal=tmp_path / "j")
     result = search.run(5)
-    time.sleep(0.1)  # what is late comes while nobody runs, too
-    assert all(1 <= len(trial.reports) < 8 for trial in result.history)
+    for thread in evaluate.release():  # what is late comes while nobody runs, too
+        thread.join()
+    assert [len(trial.reports) for trial in result.history] == [2] * 5
     same(search, tmp_path / "j")
-    assert len(Search(SPACE, RandomSearch(), reports_from_a_thread, journal=tmp_path / "j").run(7).history) == 7
+    assert len(Search(SPACE, RandomSearch(), ReportsFromThreads(), journal=tmp_path / "j").run(7).history) == 7
 
 
 def test_a_report_kept_from_an_earlier_attempt_is_dropped(tmp_path: Path) -> None:
@@ -238,16 +257,12 @@ def test_a_journal_by_a_relative_path_stays_where_it_is(tmp_path: Path, monkeypa
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def slow_thread(architecture: Architecture, report: Callable[..., None]) -> float:
-    return reports_from_a_thread(architecture, report)
-
-
 def test_late_reports_of_worker_processes(tmp_path: Path) -> None:
     import sys
 
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    search = Search(SPACE, RandomSearch(), slow_thread, executor=ProcessExecutor(1), journal=tmp_path / "j")
+    search = Search(SPACE, RandomSearch(), ReportsFromThreads(), executor=ProcessExecutor(1), journal=tmp_path / "j")
     assert search.run(4).history.n_completed == 4
     same(search, tmp_path / "j")

@@ -184,9 +184,13 @@ def test_a_worker_that_hangs_is_ended_with_its_children_and_replaced(tmp_path: P
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_trial_that_waits_for_a_worker_can_be_abandoned() -> None:
+def test_a_trial_that_waits_for_a_worker_can_be_abandoned(tmp_path: Path) -> None:
+    def waits(architecture: Architecture) -> float:
+        content(tmp_path / "go on")
+        return 1.0
+
     executor = RayExecutor(workers=2, resources={"num_gpus": 1})
-    executor.start(FunctionEvaluator(lambda architecture: time.sleep(0.2) or 1.0), lambda *_: False)
+    executor.start(FunctionEvaluator(waits), lambda *_: False)
     try:
         for number in (0, 1):
             executor.submit(number, Architecture({"a": number}))
@@ -195,6 +199,7 @@ def test_a_trial_that_waits_for_a_worker_can_be_abandoned() -> None:
         assert not executor.has_begun(1)
         assert executor.abandon(1)
         assert not executor.abandon(1)
+        (tmp_path / "go on").write_text("now")
         outcome = executor.wait(60)
         assert outcome is not None
         assert outcome.trial_id == 0
