@@ -40,9 +40,13 @@ def made_up(tmp_path: Path) -> Rows:
         further = {"searched": 60.0, "hand-made": 58.0, "random": 59.0}
         scratch = {"searched": 70.0 + seed, "hand-made": 80.0, "random": 70.0 + seed}
         networks = {name: {"pq": pq, "gflops": 0.1} for name, pq in further.items()}
-        rows.put(shipped.run_name(Study(), seed), {"seed": seed, "networks": networks})
+        run = {"seed": seed, "networks": networks, "seconds": 400, "machine": {"cores": 2}}
+        rows.put(shipped.run_name(Study(), seed), run)
         for name, pq in scratch.items():
-            rows.put(shipped.scratch_name(Study(), seed, name), {"seed": seed, "val": pq, "gflops": 0.1})
+            rows.put(
+                shipped.scratch_name(Study(), seed, name),
+                {"seed": seed, "val": pq, "gflops": 0.1, "cpu_seconds": 160.0},
+            )
     rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):

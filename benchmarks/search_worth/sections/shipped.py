@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import mean
 
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from benchmarks.search_worth.parts.shipped import COMPARED, FIRST_SEED, run_name, scratch_name, seeds_of
@@ -46,6 +47,15 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
     found = differences(known)
     yield table(["searched minus", "form", "seeds", "difference", "p"], _effects(found))
     yield from _verdict(found)
+    yield from _forms(study, rows, known)
+
+
+def forms_of(known: dict[str, Known]) -> dict[str, float] | None:
+    """Return the mean PQ of the networks in each form, over the seeds that have both, or None without any."""
+    both = [seed for seed in known[FURTHER] if seed in known[ALONE]]
+    if not both:
+        return None
+    return {form: mean(found[seed][name][0] for seed in both for name in COMPARED) for form, found in known.items()}
 
 
 def known_of(study: Study, rows: Rows) -> dict[str, Known]:
@@ -74,6 +84,13 @@ def differences(known: dict[str, Known]) -> dict[tuple[str, str], Paired]:
     }
 
 
+def conclusion(forms: dict[str, float]) -> str:
+    """Return what the two forms' mean PQ say of the passes of a run."""
+    if forms[ALONE] > forms[FURTHER]:
+        return "at this size a run's networks lack training before they lack a better architecture"
+    return "a run's networks have been trained enough"
+
+
 def _seeds(known: dict[str, Known]) -> Iterator[list[str]]:
     for seed in known[FURTHER]:
         cells = []
@@ -99,4 +116,20 @@ def _verdict(found: dict[tuple[str, str], Paired]) -> Iterator[str]:
     yield paragraph(
         f"So by the test, from scratch, the searched network {better} the one made by hand. With Holm's correction for "
         f"the {len(known)} forms its p is {adjusted:.3f}."
+    )
+
+
+def _forms(study: Study, rows: Rows, known: dict[str, Known]) -> Iterator[str]:
+    forms = forms_of(known)
+    if forms is None:
+        return
+    # Two were trained at once, so that seconds of a core compare with a run's, which keeps all of them busy.
+    one = mean(rows[scratch_name(study, seed, HAND_MADE)]["cpu_seconds"] for seed in known[ALONE])
+    runs = [rows[run_name(study, seed)] for seed in known[ALONE]]
+    whole = mean(row["seconds"] * row["machine"]["cores"] for row in runs)
+    yield paragraph(
+        f"These networks have {forms[ALONE]:.1f} PQ on average {ALONE}, and {forms[FURTHER]:.1f} {FURTHER}, for "
+        f"{study.shipped.settings().retrain.passes} passes from the supernet's weights. The network made by hand takes "
+        f"{one:.0f} seconds of a core from scratch, and a whole run as long as {whole / one:.1f} of these trainings. "
+        f"So {conclusion(forms)}."
     )

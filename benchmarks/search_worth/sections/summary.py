@@ -86,13 +86,22 @@ def _worth(study: Study, rows: Rows) -> Iterator[str]:
 
 
 def _shipped(study: Study, rows: Rows) -> Iterator[str]:
-    found = shipped.differences(shipped.known_of(study, rows))
+    known = shipped.known_of(study, rows)
+    found = shipped.differences(known)
     told = {form: one for (form, name), one in found.items() if name == HAND_MADE and one.pairs >= TESTED}
     more = {shipped.FURTHER: ", where it is the best of up to four trainings", shipped.ALONE: ", one training each"}
     for form, one in told.items():
         yield (
             f"The config as it ships, with {one.pairs} seeds that had no part in the remedies: {form}{more[form]}, "
             f"searched minus hand-made is {effect(one)} PQ (p {p_of(one)})."
+        )
+    forms = shipped.forms_of(known)
+    if forms is not None:
+        passes = study.shipped.settings().retrain.passes
+        yield (
+            f"These networks have {forms[shipped.FURTHER]:.1f} PQ on average where a run leaves them, {passes} passes "
+            f"from the supernet's weights, and {forms[shipped.ALONE]:.1f} after {study.shipped.alone_passes} passes "
+            f"from scratch: {shipped.conclusion(forms)}."
         )
 
 
