@@ -14,7 +14,7 @@ HEAD = """# How far one driver goes
 One program, the driver, asks the strategy, writes the journal and hands out trials. What that takes is time in which a
 worker may wait. The space has 49 choices of 10 options; an evaluation costs next to nothing or sleeps, so that all that
 is measured is the driver. Measured on {cores} cores ({cpu}): seconds of the processor are the driver's own, but for
-what a crowded cache costs; those of the wall show other work as well. Under each table stands the load of
+what a crowded cache costs; wall-clock seconds show other work as well. Under each table stands the load of
 the machine as its last row was measured."""
 LOAD = "Load of the machine: {load:.1f} on {cores} cores."
 OVERHEAD = """## One trial after another

@@ -25,7 +25,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 TableFile = Annotated[Path | None, typer.Option("--table", help="an .npz file of a table")]
 Graph = Annotated[str | None, typer.Option("--graph", help="a data set of nas-bench-graph, instead of a file")]
 Merged = Annotated[bool, typer.Option("--merged", help="isomorphic cells of NAS-Bench-201 are one architecture")]
-Names = Annotated[list[str] | None, typer.Option("--contestant", "-c", help="may be repeated; all by default")]
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--contestant", "-c", help="may be repeated, MODULE:CLASS for your own; all by default"),
+]
 Seeds = Annotated[int, typer.Option(min=1, help="runs of each contestant, of seeds from 0")]
 Jobs = Annotated[int, typer.Option(min=1, help="processes")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="play runs again that are kept")]
@@ -36,6 +39,9 @@ Cap = Annotated[int, typer.Option(min=1, help="a run ends without success after 
 PeerCap = Annotated[
     int, typer.Option(min=1, help="the cap of Optuna's samplers, which take the longer the more there are")
 ]
+Horizon = Annotated[
+    int | None, typer.Option(min=1, help="the last evaluation of the regret curves; 1000 by default, or the cap's")
+]
 Measure = Annotated[str, typer.Option(help="what the search sees: test200, or test for NAS-Bench-Macro and --graph")]
 Device = Annotated[str, typer.Option(help="whose latency counts")]
 
@@ -45,6 +51,14 @@ def _source(table: Path | None, graph: str | None = None, merged: bool = False) 
         return Source(table, graph, merged)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _horizon(given: int | None, cap: int) -> int:
+    if given is not None and given > cap:
+        raise typer.BadParameter(
+            f"no run goes on to evaluation {given}: give a --horizon of at most the --cap, which is {cap}"
+        )
+    return min(1000, cap) if given is None else given
 
 
 @app.command()
@@ -77,18 +91,18 @@ def queries(
     seeds: Seeds = 100,
     cap: Cap = 15_625,
     optuna_cap: PeerCap = 1000,
-    horizon: Annotated[int, typer.Option(min=1, help="the last evaluation of the regret curves")] = 1000,
+    horizon: Horizon = None,
     jobs: Jobs = 1,
     fresh: Fresh = False,
     results: ResultsFolder = results.FOLDER,
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Evaluations until the best architecture is found, and the regret on the way (anytime curves)."""
-    source = _source(table, graph, merged)
+    source, last = _source(table, graph, merged), _horizon(horizon, cap)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets(measure):
         whole, short = (UntilBest(f"{measure}/{name}", count) for count in (cap, min(cap, optuna_cap)))
-        benchmark.run(whole, lambda found: summary.until_best_entry(found, horizon), short)
+        benchmark.run(whole, lambda found: summary.until_best_entry(found, last), short)
 
 
 @app.command()
@@ -102,19 +116,19 @@ def bounded(
     seeds: Seeds = 100,
     cap: Cap = 15_625,
     optuna_cap: PeerCap = 1000,
-    horizon: Annotated[int, typer.Option(min=1, help="the last evaluation of the regret curves")] = 1000,
+    horizon: Horizon = None,
     jobs: Jobs = 1,
     fresh: Fresh = False,
     results: ResultsFolder = results.FOLDER,
     runs: RunsFolder = runner.FOLDER,
 ) -> None:
     """Evaluations until the most accurate architecture under a bound on the latency is found."""
-    source = _source(table)
+    source, last = _source(table), _horizon(horizon, cap)
     benchmark = Benchmark.of(context, Runner(source, seeds, runs, jobs, fresh), contestant, results)
     for name in dataset or benchmark.table.datasets("test200"):
         column, latency = f"test200/{name}", f"latency_ms/{device}"
         whole, short = (UntilBest(column, count, latency, bound) for count in (cap, min(cap, optuna_cap)))
-        benchmark.run(whole, lambda found: summary.until_best_entry(found, horizon), short)
+        benchmark.run(whole, lambda found: summary.until_best_entry(found, last), short)
 
 
 @app.command()
@@ -153,7 +167,10 @@ def propose(
     found = Results.of(results, "propose", None, command_of(context))
     ours = [name for name, who in contestants.CONTESTANTS.items() if isinstance(who, Ours)]
     for name in contestant or ours:
-        who = contestants.contestant(name)
+        try:
+            who = contestants.contestant(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
         if not isinstance(who, Ours):
             raise typer.BadParameter(f"{name} is not one of the library's strategies: {', '.join(ours)}.")
         speed.measure(found, name, who, choices, trials, proposals)
@@ -167,4 +184,8 @@ def report(
     """Write the page of the documentation and its figures from the results."""
     from benchmarks.strategies.report import write
 
-    console.print(f"wrote {write(results, docs)}")
+    try:
+        page = write(results, docs)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error)) from error
+    console.print(f"wrote {page}")

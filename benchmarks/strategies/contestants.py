@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+
+from autopanoptic.nas.strategy import Strategy
 from benchmarks.strategies.nni_peer import Nni
 from benchmarks.strategies.optuna_peer import Optuna
 from benchmarks.strategies.ours import Ours
@@ -35,11 +38,35 @@ CONTESTANTS: dict[str, Contestant] = {
 
 
 def contestant(name: str) -> Contestant:
-    """Return a contestant.
+    """Return a contestant by its name, or ``MODULE:CLASS`` for a strategy of your own, with its defaults.
 
     Raises:
-        ValueError: names those that there are.
+        ValueError: names those that there are, or says what a class of your own lacks.
     """
+    if ":" in name:
+        return _own(name)
     if name not in CONTESTANTS:
-        raise ValueError(f"There is no contestant {name!r}; choose from {', '.join(CONTESTANTS)}.")
+        raise ValueError(
+            f"There is no contestant {name!r}; choose from {', '.join(CONTESTANTS)}, or give a strategy of your own as "
+            "MODULE:CLASS."
+        )
     return CONTESTANTS[name]
+
+
+def _own(name: str) -> Ours:
+    module, _, which = name.rpartition(":")
+    try:
+        found = getattr(importlib.import_module(module), which)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"The strategy {name} cannot be imported: {error}. Give MODULE:CLASS, of a module that Python finds from "
+            "the folder in which the command runs."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise ValueError(f"{name} is not a class derived from autopanoptic.nas.Strategy, but {found!r}.")
+    own = Ours(name)
+    try:
+        own.make()
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be made without arguments: {error}. Give its parameters defaults.") from error
+    return own

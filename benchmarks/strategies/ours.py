@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import autopanoptic.strategies
 from autopanoptic.nas import Search, SearchSpace
 from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.objective import objectives_of
@@ -18,10 +18,10 @@ from benchmarks.strategies.problem import Contestant, Done, Problem, Unsuitable
 
 @dataclass(frozen=True)
 class Ours(Contestant):
-    """A strategy of the library by its public name.
+    """A strategy of the library by its public name, or one of your own by its module and class.
 
     Args:
-        name: as :mod:`autopanoptic.strategies` exports it; loaded when it is needed.
+        name: as :mod:`autopanoptic.strategies` exports it, or ``MODULE:CLASS``; loaded when it is needed.
         parameters: arguments of the class; the rest keep their defaults.
         known: whether it is told what is minimised before an evaluation, as the costs of a search.
     """
@@ -36,7 +36,8 @@ class Ours(Contestant):
         return found
 
     def _class(self) -> Any:
-        return getattr(autopanoptic.strategies, self.name)
+        module, _, name = self.name.rpartition(":")
+        return getattr(importlib.import_module(module or "autopanoptic.strategies"), name)
 
     @property
     def about(self) -> str:

@@ -44,17 +44,32 @@ time counts as an evaluation. The strategies of this library never repeat one, a
 """
 SCHEMA = """## Run them
 
+In a clone of the repository, from its root, after `pip install -e ".[bench]"`:
+
 ```bash
 python -m benchmarks.strategies queries --table nasbench201.npz --contestant evolution --seeds 100
-python -m benchmarks.strategies queries --graph cora --measure test   # without a file: pip install nas-bench-graph
-python -m benchmarks.strategies report
+python -m benchmarks.strategies queries --graph cora --measure test   # without a file: a package that is installed
+python -m benchmarks.strategies queries --graph cora --measure test --seeds 20 --cap 1000 --results mine \\
+  --contestant evolution --contestant examples.custom_strategy:HillClimbing   # a strategy of your own
+python -m benchmarks.strategies report --results mine --docs mine
 ```
 
 `--help` lists the commands, and the options of each. A command adds its contestants to the results in
-`benchmarks/results/strategies`; interrupted, it goes on where it was. `--merged` makes isomorphic cells of
-NAS-Bench-201 one architecture.
+`benchmarks/results/strategies`, or in the folder `--results`; interrupted, it goes on where it was. `--merged` makes
+isomorphic cells of NAS-Bench-201 one architecture. A strategy of your own is `MODULE:CLASS`, of a module in the folder
+in which the command runs or that is installed; its parameters have their defaults, and its finished runs are kept for
+as long as the module's source stays the same.
 
-`benchmarks.strategies.convert.from_nats_bench` makes a table of the official API object of NATS-Bench or NAS-Bench-201.
+A table is made of the official API object of NATS-Bench or NAS-Bench-201, whose files you fetch yourself; it has no
+latencies, which the commands `bounded` and `front` need:
+
+```python
+from nats_bench import create
+
+from benchmarks.strategies.convert import from_nats_bench
+
+from_nats_bench(create("NATS-tss-v1_0-3ffb9-simple", "tss", fast_mode=True, verbose=False), "nasbench201.npz")
+```
 
 ### A table file
 

@@ -44,7 +44,7 @@ class RunFile:
         parts = [protocol.settings, table.name, table.fingerprint, contestant(name).code]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
         subject = re.sub(r"[^a-z0-9]+", "-", f"{type(protocol).__name__} {protocol.problem} {table.name}".lower())
-        found = cls(folder / f"{subject}-{name}-{key}.jsonl")
+        found = cls(folder / f"{subject}-{re.sub(r'[^A-Za-z0-9-]+', '-', name)}-{key}.jsonl")
         found._load()
         return found
 

@@ -1,4 +1,4 @@
-"""The processor's time of each kind of operator in a training step, forth and back."""
+"""The processor's time of each kind of operator in a training step, forward and backward."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ compared with, on the same machine and in the same run."""
 OPERATORS = """## Where a training step's time goes
 
 One core, seconds of the processor. GFLOPs are those of an image's forward pass and losses; rounds of all networks take
-turns. Below are GFLOPs in a second of each kind of operator, forth and back, and in parentheses the share of the time
-that all operators take."""
+turns. Below are GFLOPs in a second of each kind of operator, forward and backward, and in parentheses the share of the
+time that all operators take."""
 BOUND = """The last row but one is what a network would reach if everything but its convolutions and matrix products
 took no time; the last compares that with Mask R-CNN's own rate. torch's depthwise convolutions do a fraction of the
 work that dense ones do in the same time, and products of few channels less than those of many: where the last row is
@@ -33,7 +33,7 @@ SPEED = """## Training and evaluation
 
 Random weights, random pixels, 10 things an image; training steps with AdamW, evaluation with no least score, until the
 panoptic maps (of Mask R-CNN: the pasted masks) lie on the device. Every network has a process of its own. On a GPU
-seconds are those of the wall and memory is what torch has allocated at most; on a CPU, where one thread computes, they
+seconds are wall-clock seconds and memory is what torch has allocated at most; on a CPU, where one thread computes, they
 are the processor's, and memory is the whole process's."""
 COMMANDS = """## Run them
 
@@ -87,7 +87,7 @@ def operators(found: Mapping[str, Any]) -> Iterator[str]:
             f"{row['slowest']:.2f} to {row['fastest']:.2f}", f"{row['gflops_per_second']:.1f}", f"{row['ratio']:.2f}",
         )  # fmt: skip
     yield ""
-    yield from _head("GFLOPs/s forth and back", *networks)
+    yield from _head("GFLOPs/s forward and backward", *networks)
     for kind in KINDS:
         yield _row(kind, *(_cell(row["operators"], kind) for row in networks.values()))
     whole = {name: rate(row["operators"], KINDS) for name, row in networks.items()}

@@ -47,7 +47,9 @@ def compare(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Trainings at a time on a CPU, by default one for each core; a GPU has one."),
+        typer.Option(
+            metavar="N", help="Trainings at a time on a CPU, by default one for each core; a GPU has machine.per_gpu."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything that was found there, too.")

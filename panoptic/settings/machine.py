@@ -22,17 +22,17 @@ class MachineSettings:
         precision: Of training, evaluation and latency: ``"32-true"`` or ``"bf16-mixed"``.
         devices: GPUs that train together, or on a CPU processes, at least 1; each takes an equal part of every batch.
             Where torchrun has started several processes, these are the devices, and this is 1 or those of a machine.
-            Found networks are evaluated on one GPU, and candidates on all of this machine, one on each. Where
-            widths are fixed batch norms take their statistics over all GPUs, else each device over its own part.
+            Found networks are evaluated on one GPU, and candidates on all of these, `per_gpu` on each. Where widths are
+            fixed batch norms take their statistics over all GPUs, else each device over its own part.
         batch_size: Images that a device computes at a time, at least 1; None for its whole part of a batch. Recipes
             keep their batches: gradients are accumulated over as many parts as it takes.
         executor: Where candidates are evaluated: ``"processes"`` of this machine; ``"inline"``, one after the other in
             this process; or ``"ray"``, workers on a Ray of this machine or, where the environment variable
             ``RAY_ADDRESS`` names one, on a cluster, each with `threads` CPUs or with a GPU. Where the cost is a latency
             always in this process.
-        workers: Processes that evaluate candidates on a CPU, or workers on Ray, at least 1. Regularized evolution
-            proposes from what has ended, so that its candidates depend on this number; those of the other strategies do
-            not.
+        workers: Processes that evaluate candidates on a CPU, or workers on Ray, at least 1. ``"bayesian"``,
+            ``"regularized-evolution"`` and ``"local-search"`` propose from what has ended, so that their candidates
+            depend on this number, and on GPUs on `devices` times `per_gpu`; those of the other strategies do not.
         threads: Threads of a training on a CPU, at least 1; the workers share as many. Sums over several threads
             differ in their last bits from sums over one.
         supernet_processes: Processes on a CPU that train the supernet together, with `threads` each, at least 1, where

@@ -37,9 +37,9 @@ def retrain_all(
 ) -> dict[str, PanopticNetwork]:
     """Train the networks of some architectures, as many at a time as the settings say.
 
-    Each training goes on from what its folder holds, in a process of its own on a CPU and one after the other on a
-    GPU. The weights depend on the settings' seed and threads, not on what is trained beside them. Names that share an
-    architecture share one training.
+    Each training goes on from what its folder holds, in a process of its own, `trainings` at a time on a CPU and
+    `per_gpu` on each GPU. The weights depend on the settings' seed and threads, not on what is trained beside them.
+    Names that share an architecture share one training.
 
     Args:
         settings: Of the run.

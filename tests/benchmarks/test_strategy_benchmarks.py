@@ -65,6 +65,29 @@ def test_contestants_say_what_they_are() -> None:
         contestants.contestant("nobody")
 
 
+def test_a_strategy_of_ones_own_takes_part(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from autopanoptic.nas import RandomSearch\n\nclass Mine(RandomSearch):\n    pass\n"
+    (tmp_path / "of_my_own.py").write_text(
+        f"{source}\nclass Needs(Mine):\n    def __init__(self, size):\n        pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = places.measure(
+        "queries", ["of_my_own:Mine", "random"], "--seeds", "2", "--dataset", "cifar100", "--jobs", "2"
+    )
+    mine, random = found["entries"]
+    assert (mine["contestant"], mine["about"]) == ("of_my_own:Mine", "Mine()")
+    assert mine["evaluations"] == random["evaluations"]
+    assert mine["seeds"] == 2
+    for name, message in {
+        "of_my_own:Other": "The strategy of_my_own:Other cannot be imported: module 'of_my_own' has no",
+        "nowhere:Mine": "The strategy nowhere:Mine cannot be imported: No module named 'nowhere'. Give MODULE:CLASS,",
+        "of_my_own:Needs": "of_my_own:Needs cannot be made without arguments: .*'size'. Give its parameters defaults.",
+        "collections:Counter": "collections:Counter is not a class derived from autopanoptic.nas.Strategy",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            contestants.contestant(name)
+
+
 def test_queries_from_the_command_line(places: Places) -> None:
     found = places.measure(
         "queries", ["random", "evolution"], "--seeds", "4", "--horizon", "50", "--dataset", "cifar100"
@@ -93,15 +116,19 @@ def test_the_command_names_no_folder(places: Places) -> None:
 
 
 def test_a_run_that_is_capped_leaves_no_mean(places: Places) -> None:
-    found = places.measure(
-        "queries", ["random"], "--seeds", "6", "--cap", "3", "--horizon", "3", "--dataset", "cifar10"
-    )
+    found = places.measure("queries", ["random"], "--seeds", "6", "--cap", "3", "--dataset", "cifar10")
     (entry,) = found["entries"]
     assert entry["summary"]["found"] < 6
     assert entry["summary"]["mean"] is entry["summary"]["mean_distinct"] is entry["summary"]["q75"] is None
-    failed = places.invoke("queries", "-c", "random", "--seeds", "6", "--cap", "3", "--dataset", "cifar10")
-    assert isinstance(failed.exception, ValueError)
-    assert "give a --horizon of at most the --cap" in str(failed.exception)
+    assert entry["curve"]["evaluations"][-1] == 3
+
+
+def test_a_horizon_that_no_run_reaches_is_refused_before_any_run(places: Places) -> None:
+    for command in ("queries", "bounded"):
+        failed = places.invoke(command, "-c", "random", "--cap", "3", "--horizon", "4", "--dataset", "cifar10")
+        assert failed.exit_code == 2
+        assert "give a --horizon of at most the --cap" in " ".join(failed.output.replace("│", " ").split())
+    assert not places.results.exists() or not list(places.results.iterdir())
 
 
 def test_contestants_are_added_to_the_results(places: Places) -> None:

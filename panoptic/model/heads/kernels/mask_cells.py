@@ -17,8 +17,8 @@ AT_ONCE = 2**19
 def mask_cells(x: Tensor, kernel: Tensor, bias: Tensor, score: Tensor, score_bias: Tensor) -> Tensor:
     """Upsample cells by a transposed convolution of stride 2, rectify them and score the classes.
 
-    Two matrix products and what is between them. Torch would take each over all cells before the next, forth and back,
-    and write gigabytes where memory is the slowest part.
+    Two matrix products and what is between them. Torch would take each over all cells before the next, forward and
+    backward, and write gigabytes where memory is the slowest part.
 
     Args:
         x: Cells, (N, C_in).
