@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
@@ -41,17 +43,20 @@ def terminated_as_interrupted() -> Iterator[None]:
 def deferred_interrupt() -> Iterator[None]:
     """Hold Ctrl-C back until the end of the block, so that what belongs together is done together.
 
-    Only the main thread receives it; in others the block runs as it is.
+    So is SIGTERM where the program, or `terminated_as_interrupted`, handles it. Only the main thread receives them; in
+    others the block runs as it is.
     """
-    former = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(former):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    former = {number: handler for number in INTERRUPTS if callable(handler := signal.getsignal(number))}
     arrived: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    for number in former:
+        signal.signal(number, lambda number, frame: arrived.append((number, frame)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
         if arrived:
-            former(*arrived[0])
+            former[signal.Signals(arrived[0][0])](*arrived[0])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autopanoptic.nas.space.architecture import Architecture
-from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.strategy import HistoryMemo, Strategy
 from autopanoptic.nas.trials.history import History
@@ -25,7 +24,7 @@ class _Walk:
         try:
             while self._next is not None and self._next in history:
                 self._next = next(self._rest, None)
-        except InfeasibleError:
+        except BaseException:  # Ctrl-C, and what a constraint of the user's raises, too
             self._rest = iter(self.space)  # a generator that has raised would seem exhausted when asked again
             raise
         return self._next

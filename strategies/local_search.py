@@ -117,8 +117,13 @@ class _Climb:
     def read(self, history: History) -> None:
         """Take in the trials that have ended since the last time."""
         if len(history) - len(history.running) > len(self._ended):
-            for trial in history.finished[len(self._ended) :]:
-                self._add(trial, history)
+            try:
+                for trial in history.finished[len(self._ended) :]:
+                    self._add(trial, history)
+            except BaseException:  # a trial that is half taken in would be lost: all are taken in again
+                self._ended = set()
+                self._begin()
+                raise
 
     def _add(self, trial: Trial, history: History) -> None:
         self._ended.add(trial.id)

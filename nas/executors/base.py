@@ -16,14 +16,29 @@ from autopanoptic.nas.executors.places import device_of_worker
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.storage.journal import JournalError
 
-OnReport: TypeAlias = Callable[[int, int, Metrics], bool]
-"""Takes (trial id, step, metrics) and returns whether the trial shall stop."""
+
+class OnReport(Protocol):
+    """Takes a partial result."""
+
+    def __call__(self, trial_id: int, step: int, metrics: Metrics, seconds: float | None = None, /) -> bool:
+        """Return whether the trial shall stop.
+
+        Args:
+            trial_id: of the trial.
+            step: of the evaluation.
+            metrics: that it has reached.
+            seconds: for which the evaluation has run, without what it waited for the answers to its reports; None where
+                the executor does not know, so that the search's own clock counts.
+        """
 
 
 OnAttribute: TypeAlias = Callable[[int, str, Any], None]
 """Takes (trial id, name, value), of which the value is one of JSON's."""
 
 NO_CONTEXT = Context()
+
+MOST_DEATHS_BEFORE_READY = 3
+"""How often in a row each worker may die, on average, before any of them is ready."""
 
 
 def not_kept(trial_id: int, name: str, value: Any) -> None:
@@ -132,11 +147,16 @@ class _Reporter:
         self._trial_id, self._on_report, self._on_attribute = trial_id, on_report, on_attribute
         self.context = replace(context, device=device_of_worker(), publish=self._publish)
         self.unwritten: JournalError | None = None
+        self._began, self._waited = time.perf_counter(), 0.0
 
     def __call__(self, step: int, metrics: Metrics) -> None:
         number, found = whole_step(step), checked(metrics)
-        with self._remembering_what_is_unwritten():
-            stop = self._on_report(self._trial_id, number, found)
+        now = time.perf_counter()
+        try:
+            with self._remembering_what_is_unwritten():
+                stop = self._on_report(self._trial_id, number, found, now - self._began - self._waited)
+        finally:
+            self._waited += time.perf_counter() - now
         if stop:
             raise StopTrial
 

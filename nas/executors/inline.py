@@ -39,8 +39,8 @@ class InlineExecutor:
         self._trial_id, self._evaluation = trial_id, self._evaluation + 1
 
     def has_begun(self, trial_id: int) -> bool:
-        """Return True: nothing needs to get ready."""
-        return True
+        """Return whether :meth:`wait` has come to it."""
+        return self._next is None or self._next[0] != trial_id
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Evaluate what was submitted; a timeout cannot interrupt it, and one of 0 does not begin it."""
@@ -51,8 +51,10 @@ class InlineExecutor:
         attribute = partial(self._attribute, self._evaluation)
         return run_one(self._evaluator, trial_id, architecture, report, context, attribute)
 
-    def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
-        return not self._runs_again(evaluation, trial_id) and self._on_report(trial_id, step, metrics)
+    def _report(
+        self, evaluation: int, trial_id: int, step: int, metrics: Metrics, seconds: float | None = None
+    ) -> bool:
+        return not self._runs_again(evaluation, trial_id) and self._on_report(trial_id, step, metrics, seconds)
 
     def _attribute(self, evaluation: int, trial_id: int, name: str, value: Any) -> None:
         if not self._runs_again(evaluation, trial_id):

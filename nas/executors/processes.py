@@ -15,12 +15,20 @@ from typing import Any
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
 from autopanoptic.nas.executors import launch
-from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
+from autopanoptic.nas.executors.base import (
+    MOST_DEATHS_BEFORE_READY,
+    NO_CONTEXT,
+    OnAttribute,
+    OnReport,
+    Outcome,
+    not_kept,
+)
 from autopanoptic.nas.executors.devices import Devices, devices_of
 from autopanoptic.nas.executors.launch import GUARD, ServerLostError, WorkerServer, check_program
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.server import Ended
 from autopanoptic.nas.executors.worker import Attributed, Done, Loaded, Reported, Settings, Task
+from autopanoptic.nas.interruption import deferred_interrupt
 from autopanoptic.nas.space.architecture import Architecture
 
 
@@ -69,6 +77,7 @@ class ProcessExecutor:
         self._keeps = False
         self._workers: list[_Worker] = []
         self._outcomes: deque[Outcome] = deque()
+        self._early_deaths = 0
 
     def start(
         self,
@@ -85,6 +94,7 @@ class ProcessExecutor:
             RuntimeError: when the program is one that another process cannot import.
         """
         check_program()
+        self._early_deaths = 0
         pickled, self._modules = pickled_with_needs(evaluator)
         self._settings = Settings(pickled, self.threads, answers, self._devices)
         self._on_report, self._on_attribute = on_report, on_attribute
@@ -136,7 +146,7 @@ class ProcessExecutor:
         """Return the next result, answering reports meanwhile.
 
         Raises:
-            RuntimeError: when the workers cannot even start.
+            RuntimeError: when the workers cannot even start, or die again and again before they are ready.
         """
         deadline = None if timeout is None else time.perf_counter() + timeout
         while not self._outcomes and self._server is not None:
@@ -164,18 +174,20 @@ class ProcessExecutor:
 
     def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
+            with deferred_interrupt():  # else half a message could be left in the pipe, or a result be lost
+                message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
+                if isinstance(message, Done):
+                    worker.trial_id = None
+                    self._outcomes.append(message.outcome)
         except (EOFError, OSError):
             # The server says how it ended, and sees to it that it does.
             worker.pipe.close()
             server.kill_worker(worker.number)
             return
         if isinstance(message, Loaded):
-            worker.loaded, worker.since = True, time.perf_counter()
+            worker.loaded, worker.since, self._early_deaths = True, time.perf_counter(), 0
             return
         if isinstance(message, Done):
-            worker.trial_id = None
-            self._outcomes.append(message.outcome)
             if message.spent:
                 self._replace(server, worker)
             return
@@ -184,7 +196,7 @@ class ProcessExecutor:
         if isinstance(message, Attributed):
             self._on_attribute(message.trial_id, message.name, message.value)
             return
-        stop = self._on_report(message.trial_id, message.step, message.metrics)
+        stop = self._on_report(message.trial_id, message.step, message.metrics, message.seconds)
         if message.awaits_answer:
             with suppress(OSError):  # it died since
                 worker.pipe.send(stop)
@@ -206,7 +218,18 @@ class ProcessExecutor:
             self._receive(server, worker)  # what it said before it ended
         if worker in self._workers:
             self._tell_death(worker, f"The worker process died: {_ending(ended.code)}.")
+            self._count_early_death(worker, ended)
             self._replace(server, worker)
+
+    def _count_early_death(self, worker: _Worker, ended: Ended) -> None:
+        if worker.loaded:
+            return
+        self._early_deaths += 1
+        if self._early_deaths >= MOST_DEATHS_BEFORE_READY * self.capacity:
+            raise RuntimeError(
+                f"{self._early_deaths} worker processes in a row died before they were ready, when they loaded the "
+                f"evaluator; what they print stands above. The last one: {_ending(ended.code)}."
+            )
 
     def _tell_death(self, worker: _Worker, error: str) -> None:
         if worker.trial_id is not None:

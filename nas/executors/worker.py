@@ -67,6 +67,8 @@ class Reported:
     awaits_answer: bool
     late: bool
     """Whether the evaluation that reports has ended."""
+    seconds: float | None = None
+    """For which it has run, without what it waited for answers."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def work(pipe: Connection, settings: Settings, place: int, inherited: Iterable[C
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(end_own_group)
-    with suppress(EOFError, BrokenPipeError):  # the driver is gone
+    with suppress(EOFError, ConnectionError):  # the driver is gone, or has replaced this process
         load = partial(cloudpickle.loads, settings.evaluator)
         serve(pipe, load, place, settings.threads, settings.answers, OWN if settings.devices else None)
 
@@ -187,12 +189,14 @@ class _Server:
                 self._current += 1
                 self._channel.send(Done(outcome, spent=outcome.error is not None and device_in_use()))
 
-    def _report(self, evaluation: int, trial_id: int, step: int, metrics: Metrics) -> bool:
+    def _report(
+        self, evaluation: int, trial_id: int, step: int, metrics: Metrics, seconds: float | None = None
+    ) -> bool:
         with self._lock:
             late = evaluation != self._current
             # Nobody may wait for the answer to a late report: the driver's next message is another task.
             awaits = self._answers and not late
-            self._channel.send(Reported(trial_id, step, metrics, awaits, late))
+            self._channel.send(Reported(trial_id, step, metrics, awaits, late, seconds))
             return awaits and bool(self._channel.recv())
 
     def _attribute(self, evaluation: int, trial_id: int, name: str, value: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -108,7 +109,19 @@ class Desk:
         self._attempts.start_anew(found.trial_id)
         kept = len(self._history[found.trial_id].evaluations) if self._definition.repeats.schedule else 0
         others = {"kept": kept} if kept else {}
-        return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget, **others)
+        with self._handing_out([found.trial_id]):
+            return self._ledger.record_trial("promoted", found.trial_id, budget=found.budget, **others)
+
+    @contextmanager
+    def _handing_out(self, trial_ids: Iterable[int]) -> Iterator[None]:
+        """See to it that trials which begin to run as Ctrl-C comes, so that nobody has got them, are the next ones."""
+        try:
+            yield
+        except BaseException:
+            for trial_id in trial_ids:
+                if trial_id < len(self._history) and self._history[trial_id].state is TrialState.RUNNING:
+                    self._again.append(trial_id)
+            raise
 
     def _promotion(self, *, last: bool) -> Promotion | None:
         schedule = self._definition.schedule
@@ -120,7 +133,8 @@ class Desk:
         if architecture is None:
             # Nothing else comes by itself then.
             return None if self._history.n_running else self._promoted(last=True)
-        return self._ledger.record_asked([architecture], [self._budget_of(number)])[0]
+        with self._handing_out([number]):
+            return self._ledger.record_asked([architecture], [self._budget_of(number)])[0]
 
     def _budget_of(self, number: int) -> Budget | None:
         schedule = self._definition.schedule
@@ -147,7 +161,8 @@ class Desk:
             batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
             if batch:
                 numbers = range(len(self._history), len(self._history) + len(batch))
-                return self._ledger.record_asked(batch, [self._budget_of(number) for number in numbers])
+                with self._handing_out(numbers):
+                    return self._ledger.record_asked(batch, [self._budget_of(number) for number in numbers])
         trial = self.ask(held=held)
         return [] if trial is None else [trial]
 

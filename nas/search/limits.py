@@ -6,6 +6,9 @@ import math
 import operator
 import time
 
+SECONDS_TO_CLEAN_UP = 5.0
+"""For an evaluation that has been told to end, which may have files to close, until it is ended."""
+
 
 class Limits:
     """The limits of one run.
@@ -39,6 +42,16 @@ class Limits:
         if self.trial_seconds is not None:
             self._ends[trial_id] = time.monotonic() + self.trial_seconds
 
+    def spent(self, trial_id: int, seconds: float) -> None:
+        """Set the clock of a trial, where it has one, by what its evaluation says that it has taken."""
+        if trial_id in self._ends and self.trial_seconds is not None:
+            self._ends[trial_id] = time.monotonic() + self.trial_seconds - seconds
+
+    def clean_up(self, trial_id: int) -> None:
+        """Give a trial that has been told to end, where it has a clock, the time that it may take for that."""
+        if trial_id in self._ends:
+            self._ends[trial_id] = time.monotonic() + SECONDS_TO_CLEAN_UP
+
     def end(self, trial_id: int) -> None:
         """Stop a trial's clock."""
         self._ends.pop(trial_id, None)
@@ -53,8 +66,10 @@ class Limits:
         """Whether the trials under way have had their grace."""
         return time.monotonic() >= self._end_by
 
-    def overdue(self, trial_id: int) -> bool:
-        """Whether a trial has taken longer than one may."""
+    def overdue(self, trial_id: int, seconds: float | None = None) -> bool:
+        """Whether a trial has taken longer than one may, by its clock or by the seconds that are known of it."""
+        if seconds is not None:
+            return self.trial_seconds is not None and seconds >= self.trial_seconds
         return time.monotonic() >= self._ends.get(trial_id, math.inf)
 
     @property

@@ -26,6 +26,9 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_SYNCS = 0.01
 """What happens meanwhile is written to the disk together, so that a free worker need not wait for each write."""
 
+MOST_LOOKS = 300
+"""At what has come, where a worker reports without end: more than its pipe has room for messages."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -70,18 +73,20 @@ class Loop:
         self._expired: set[int] = set()  # longer under way than a trial may be
         self._cut_short: set[int] = set()  # by the end of the run's grace
         self._fatal: JournalError | None = None
-        self._ending = self._over = self._said_late = False
+        self._ending = self._over = self._said_late = self._collecting = False
+        self._heard = 0  # how often trials have said something
 
     def run(self, update: Callable[[], None]) -> str:
         """Run trials, and return why no more are begun; ``update`` is called after each."""
         try:
             return self._run(update)
-        except BaseException as problem:
-            if isinstance(problem, SearchError):
-                with suppress(RuntimeError):  # the first problem is the one to tell of
+        except BaseException:
+            try:
+                with suppress(Exception):  # the first problem is the one to tell of
                     self._collect()
-            with suppress(JournalError):
-                (self._hold_arrived if self._ordered else self._keep_arrived)()
+            finally:
+                with suppress(Exception):
+                    self._put_down_arrived()
             raise
         finally:
             with self._ledger.lock:
@@ -103,7 +108,8 @@ class Loop:
                 return reason
             if self._under_way and self._ready() is None:
                 self._think()
-                self._wait()
+                if not self._limits.at_an_end:
+                    self._wait()
 
     def _turn(self, update: Callable[[], None]) -> str | None:
         """Begin and end trials for as long as there is no need to wait; return why the run is over, if it is."""
@@ -114,8 +120,10 @@ class Loop:
                 return reason
             if self._limits.at_an_end:
                 self._collect()
-                self._keep_arrived()
-                self._ledger.record("interrupted", trials=sorted(self._under_way))
+                self._put_down_arrived()
+                held = self._ledger.held
+                lost = [trial_id for trial_id in sorted(self._under_way) if trial_id not in held]
+                self._ledger.record("interrupted", trials=lost)
                 return "seconds"
             # No worker is free here, or the strategy has nothing for it. Where it takes long to say so, what has come
             # is told all the same, for it may be what it waits for.
@@ -133,7 +141,14 @@ class Loop:
         ready = self._ready()
         if ready is None:
             return self._look()
-        self._receive(self._arrived.pop(ready))
+        before = self._ledger.history[ready]
+        outcome = self._arrived.pop(ready)
+        try:
+            self._receive(outcome)
+        except BaseException:
+            if self._ledger.history[ready] is before:  # nothing of it is written down yet
+                self._arrived[ready] = outcome
+            raise
         update()
         return True
 
@@ -219,8 +234,11 @@ class Loop:
         if outcome is not None:
             self._take(outcome)
         self._start_clocks()
+        if self._limits.all_overdue:
+            self._collect()  # they may have ended long ago, while a proposal or a callback was slow
         for trial_id in self._limits.all_overdue:
-            self._expire(trial_id)
+            self._limits.end(trial_id)
+            self._expired.add(trial_id)
             if self._executor.abandon(trial_id):
                 self._arrived[trial_id] = self._too_long(trial_id)
 
@@ -232,9 +250,24 @@ class Loop:
         return SECONDS_BETWEEN_LOOKS if left is None else min(left, SECONDS_BETWEEN_LOOKS)
 
     def _collect(self) -> None:
-        """Take what the executor has of finished trials, so that none of them is lost."""
-        while (outcome := self._executor.wait(0)) is not None:
-            self._take(outcome)
+        """Take what the executor has of finished trials, so that none of them is lost.
+
+        A look may find a worker's other messages alone, behind which there is a result.
+        """
+        self._collecting = True
+        try:
+            for _ in range(MOST_LOOKS):
+                if self._under_way.keys() <= self._arrived.keys():
+                    return
+                before = (self._heard, len(self._getting_ready))
+                outcome = self._executor.wait(0)
+                self._start_clocks()
+                if outcome is not None:
+                    self._take(outcome)
+                elif before == (self._heard, len(self._getting_ready)):
+                    return
+        finally:
+            self._collecting = False
 
     def _take(self, outcome: Outcome) -> None:
         self._limits.end(outcome.trial_id)
@@ -244,10 +277,6 @@ class Loop:
         elif outcome.stopped and outcome.trial_id in self._cut_short:
             return
         self._arrived[outcome.trial_id] = outcome
-
-    def _expire(self, trial_id: int) -> None:
-        self._limits.end(trial_id)
-        self._expired.add(trial_id)
 
     def _too_long(self, trial_id: int) -> Outcome:
         limit = self._limits.trial_seconds
@@ -290,6 +319,10 @@ class Loop:
         self._ledger.record_trial("failed", trial.id, error=f"{self._rule}: {problem!r}", seconds=outcome.seconds)
         raise SearchError(f"The stopping rule {self._rule} failed: {problem!r}") from problem
 
+    def _put_down_arrived(self) -> None:
+        """Write down what has come, for no finished trial is lost."""
+        (self._hold_arrived if self._ordered else self._keep_arrived)()
+
     def _keep_arrived(self) -> None:
         """Write down what has come and was held back, for a finished trial is not lost; what died stays running."""
         self._ending = True
@@ -307,19 +340,24 @@ class Loop:
             if not known and self._attempts.event_of(outcome) is None:
                 self._ledger.record("held", **values_of(outcome))
 
-    def on_report(self, trial_id: int, step: int, metrics: Metrics) -> bool:
-        """Take a partial result from the executor, and return whether to end the trial."""
+    def on_report(self, trial_id: int, step: int, metrics: Metrics, seconds: float | None = None) -> bool:
+        """Take a partial result from the executor, and return whether to end the trial; see `OnReport`."""
         with self._ledger.lock:
+            self._heard += 1
             if self._over:  # an interrupted trial still counts as running, and nobody would close the journal again
                 self._say_late(f"the report of step {step}", trial_id)
                 return False
-            if trial_id in self._under_way and self._must_end(trial_id):
+            if trial_id in self._under_way and self._must_end(trial_id, seconds):
                 return True
-            return self._report(trial_id, step, metrics)
+            stop = self._report(trial_id, step, metrics)
+            if seconds is not None:
+                self._limits.spent(trial_id, seconds)  # what the answer has taken is not the trial's time
+            return stop
 
     def on_attribute(self, trial_id: int, name: str, value: Any) -> None:
         """Take from the executor a value to be kept with a trial."""
         with self._ledger.lock:
+            self._heard += 1
             if self._over:
                 self._say_late(f"the attribute {name!r}", trial_id)
                 return
@@ -344,9 +382,10 @@ class Loop:
             self._rule_problems[trial_id] = problem
             return True
 
-    def _must_end(self, trial_id: int) -> bool:
-        if self._limits.overdue(trial_id):
-            self._expire(trial_id)
-        elif self._limits.at_an_end:
+    def _must_end(self, trial_id: int, seconds: float | None) -> bool:
+        if trial_id not in self._expired and self._limits.overdue(trial_id, seconds):
+            self._expired.add(trial_id)
+            self._limits.clean_up(trial_id)
+        elif self._limits.at_an_end and not self._collecting:  # what it says may be old, and its result behind it
             self._cut_short.add(trial_id)
         return trial_id in self._expired or trial_id in self._cut_short

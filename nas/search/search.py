@@ -67,8 +67,8 @@ class Search:
         ordered: whether results are told in the order of the trials, which makes a parallel search reproducible: it
             depends on the executor's capacity alone, and for strategies that wait for whole generations (random and
             grid search, :class:`Evolution`, :class:`NSGA2`, :class:`PathPriority`) not even on that. Partial results
-            are still seen as they come. Results whose turn has not come at Ctrl-C, or when an exception ends the run,
-            are in the journal, and are told in the next run.
+            are still seen as they come. Results whose turn has not come at Ctrl-C, or when the grace or an exception
+            ends the run, are in the journal, and are told in the next run.
         stopper: may end a trial by its partial results.
         budget: how far trials are evaluated, in a unit of the evaluator's, such as epochs: a whole number for all of
             them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or

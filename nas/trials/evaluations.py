@@ -22,7 +22,14 @@ class Evaluation(NamedTuple):
 
 def means(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the means of metrics that have the same names each time."""
-    return {name: math.fsum(one[name] for one in measured) / len(measured) for name in measured[0]}
+    return {name: _mean([float(one[name]) for one in measured]) for name in measured[0]}
+
+
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # their sum is beyond a float's range
+        return math.fsum(value / len(values) for value in values)
 
 
 def standard_errors(evaluations: Sequence[Evaluation]) -> dict[str, float]:

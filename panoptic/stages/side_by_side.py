@@ -143,7 +143,7 @@ def ended(
     """
     names = list(chosen)
 
-    def on_report(index: int, done: int, _: Metrics) -> bool:
+    def on_report(index: int, done: int, _: Metrics, seconds: float | None = None) -> bool:
         move(names[index], done)
         return False
 

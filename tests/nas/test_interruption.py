@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from autopanoptic.nas.interruption import terminated_as_interrupted
+from autopanoptic.nas.interruption import deferred_interrupt, terminated_as_interrupted
 
 
 def test_a_program_that_is_terminated_is_interrupted() -> None:
@@ -35,6 +35,25 @@ def test_a_handler_of_the_program_stays() -> None:
 
 def _terminated() -> None:
     signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_are_held_back_where_things_belong_together(number: signal.Signals) -> None:
+    done: list[str] = []
+
+    def two_things() -> None:
+        with deferred_interrupt():
+            done.append("one")
+            signal.raise_signal(number)
+            done.append("another")
+        done.append("what follows")
+
+    with terminated_as_interrupted():
+        handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+        with pytest.raises(KeyboardInterrupt):
+            two_things()
+        assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert done == ["one", "another"]
 
 
 def test_forked_processes_end_by_the_signal() -> None:

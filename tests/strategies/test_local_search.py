@@ -17,8 +17,10 @@ from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.strategies import local_search
 from autopanoptic.strategies.local_search import LocalSearch
 from autopanoptic.strategies.testing import CHECKS, Check
 from autopanoptic.strategies.testing.simulation import VALUE, Outcome, Simulation, propose, replay, score
@@ -179,3 +181,30 @@ def test_a_budget_larger_than_the_space_ends_with_the_space(direction: str) -> N
         result = Search(space, LocalSearch(), len, objectives=[Objective("value", direction)]).run(1000)
         assert len(result.history) == space.size
         assert result.ended == "strategy"
+
+
+def test_an_interruption_while_a_trial_is_taken_in_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SearchSpace(Choice(name, range(5)) for name in "abc")
+
+    def value(architecture: Architecture) -> float:
+        return float(architecture["a"] * 7 % 5 + architecture["b"] * 3 % 5 - architecture["c"])
+
+    def searched(strategy: LocalSearch) -> list[Architecture]:
+        search = Search(space, strategy, value, seed=4)
+        while True:
+            try:
+                return [trial.architecture for trial in search.run(40).history]
+            except KeyboardInterrupt:
+                continue
+
+    whole = searched(LocalSearch())
+    ranked, calls = local_search._rank, list[int]()
+
+    def interrupted(trial: Trial, history: History) -> Any:
+        calls.append(1)
+        if len(calls) in (5, 40):
+            raise KeyboardInterrupt
+        return ranked(trial, history)
+
+    monkeypatch.setattr(local_search, "_rank", interrupted)
+    assert searched(LocalSearch()) == whole

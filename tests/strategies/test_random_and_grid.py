@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.constrained import InfeasibleError
@@ -71,6 +72,24 @@ def test_grid_search_says_again_that_nothing_is_accepted(monkeypatch: pytest.Mon
     for _ in range(2):
         with pytest.raises(AssertionError, match="2000 architectures in a row break the constraint no cost"):
             propose(strategy, space, history, 0)
+
+
+@pytest.mark.parametrize("problem", [OSError("the disk"), KeyboardInterrupt()], ids=repr)
+def test_grid_search_goes_on_after_an_error_within_its_walk(problem: BaseException) -> None:
+    broken = [True]
+
+    def accepts(architecture: Architecture) -> bool:
+        if architecture["a"] == 3 and broken:
+            raise problem
+        return True
+
+    space = SearchSpace([Choice("a", range(6)), Choice("b", range(4))]).where(accepts, "mine")
+    search = Search(space, GridSearch(), lambda a: 1.0)
+    for _ in range(2):
+        with pytest.raises(type(problem)):
+            search.run()
+    broken.clear()
+    assert len(search.run().history) == 24
 
 
 def test_a_copied_or_pickled_strategy_starts_with_an_empty_cache() -> None:

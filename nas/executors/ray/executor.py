@@ -16,7 +16,14 @@ from typing import Any
 
 from autopanoptic.nas.evaluation.context import Context
 from autopanoptic.nas.evaluation.evaluator import Evaluator
-from autopanoptic.nas.executors.base import NO_CONTEXT, OnAttribute, OnReport, Outcome, not_kept
+from autopanoptic.nas.executors.base import (
+    MOST_DEATHS_BEFORE_READY,
+    NO_CONTEXT,
+    OnAttribute,
+    OnReport,
+    Outcome,
+    not_kept,
+)
 from autopanoptic.nas.executors.devices import OWN
 from autopanoptic.nas.executors.needs import pickled_with_needs
 from autopanoptic.nas.executors.ray.actor import CALLS_AT_A_TIME, Started, WorkerActor
@@ -24,9 +31,6 @@ from autopanoptic.nas.executors.ray.connection import Connection, require_ray
 from autopanoptic.nas.executors.ray.resources import resources_of
 from autopanoptic.nas.executors.worker import Attributed, Done, Loaded, Reported, Task
 from autopanoptic.nas.space.architecture import Architecture
-
-MOST_DEATHS_BEFORE_READY = 3
-"""How often in a row each worker may die, on average, before any of them is ready."""
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +233,7 @@ class RayExecutor:
         return self.has_begun(trial_id) or any(task.trial_id == trial_id for task in self._waiting)
 
     def _take_report(self, worker: _Worker, message: Reported) -> None:
-        stop = self._on_report(message.trial_id, message.step, message.metrics)
+        stop = self._on_report(message.trial_id, message.step, message.metrics, message.seconds)
         if message.awaits_answer:
             worker.actor.give.remote(stop)
         elif stop and self.abandon(message.trial_id):

@@ -24,7 +24,7 @@ def test_a_step_that_is_no_whole_number_is_refused(step: Any) -> None:
         report(step, {"value": 1.0})
         return 1.0
 
-    outcome = outcome_of(evaluate, lambda trial, number, metrics: seen.append(number))
+    outcome = outcome_of(evaluate, lambda trial, number, *_: seen.append(number))
     assert f"ValueError: A report's step must be a whole number, such as an epoch, not {step!r}." in (
         outcome.error or ""
     )
@@ -39,7 +39,7 @@ def test_whole_numbers_of_numpy_are_steps(step: Any) -> None:
         report(step, {"value": 1.0})
         return 1.0
 
-    assert outcome_of(evaluate, lambda trial, number, metrics: seen.append(number)).error is None
+    assert outcome_of(evaluate, lambda trial, number, *_: seen.append(number)).error is None
     assert seen == [3]
     assert type(seen[0]) is int
 

@@ -71,7 +71,9 @@ def reports_then_writes(architecture: Architecture, report: Any) -> float:
 
 def test_a_report_that_no_rule_reads_waits_for_nobody(running: Running, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    with running(reports_then_writes, on_report=lambda trial, step, _: seen.append((trial, step)), answers=False) as it:
+    with running(
+        reports_then_writes, on_report=lambda trial, step, *_: seen.append((trial, step)), answers=False
+    ) as it:
         ready(it, {"path": str(tmp_path / "ready")})
         seen.clear()
         it.submit(4, Architecture({"path": str(tmp_path / "done")}))
@@ -97,7 +99,7 @@ def test_who_reports_without_end_keeps_no_other_result_back(running: Running) ->
 
 
 def test_a_trial_that_is_to_end_ends_though_its_reports_wait_for_nobody(running: Running) -> None:
-    with running(reports_for_ever, on_report=lambda trial, step, _: step > 20, answers=False) as it:
+    with running(reports_for_ever, on_report=lambda trial, step, *_: step > 20, answers=False) as it:
         it.submit(0, Architecture({"endless": True}))
         outcome = next_of(it)
         assert (outcome.trial_id, outcome.stopped, outcome.died) == (0, True, False)
@@ -121,7 +123,7 @@ def leaves_a_thread(architecture: Architecture, report: Any) -> float:
 def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(running: Running, answers: bool) -> None:
     seen: list[tuple[int, float]] = []
 
-    def on_report(trial_id: int, step: int, metrics: Any) -> bool:
+    def on_report(trial_id: int, step: int, metrics: Any, seconds: Any) -> bool:
         seen.append((trial_id, metrics["value"]))
         return False
 
@@ -136,7 +138,7 @@ def test_reports_from_threads_and_of_trials_that_have_ended_confuse_nobody(runni
 
 def test_late_reports_are_not_taken_for_those_of_another_attempt(running: Running) -> None:
     seen: list[float] = []
-    with running(leaves_a_thread, on_report=lambda trial, step, metrics: seen.append(metrics["value"])) as it:
+    with running(leaves_a_thread, on_report=lambda trial, step, metrics, seconds: seen.append(metrics["value"])) as it:
         it.submit(0, Architecture({"number": 1}))
         next_of(it)
         assert set(seen) == {1.0}

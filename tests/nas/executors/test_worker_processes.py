@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import pytest
@@ -10,11 +13,14 @@ import pytest
 from autopanoptic.nas import (
     Architecture,
     Choice,
+    GridSearch,
+    ProcessExecutor,
     RandomSearch,
     Search,
     SearchError,
     SearchSpace,
 )
+from autopanoptic.nas.executors.places import place_of_worker
 from tests.nas.executors.conftest import MakeExecutor
 
 # The workers cannot import this module by its name.
@@ -80,3 +86,24 @@ def test_program_that_forgets_to_stop_its_executor_ends(tmp_path: Path, ending: 
     assert ended.returncode == code, ended.stderr
     assert ended.stdout == "the end\n"
     assert ("RuntimeError: of the program" in ended.stderr) == (ending == "fails")
+
+
+class EndsTheSecondWorker:
+    """Ends the process that loads it at the second place, as a broken GPU does."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if place_of_worker() == 1:
+            os._exit(3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"not": "empty"}
+
+    def evaluate(self, architecture: Architecture, report: Any) -> dict[str, float]:
+        time.sleep(60)
+        return {"value": 1.0}
+
+
+def test_workers_that_die_again_and_again_before_they_are_ready_end_the_search() -> None:
+    search = Search(SearchSpace([Choice("a", [1])]), GridSearch(), EndsTheSecondWorker(), executor=ProcessExecutor(2))
+    with pytest.raises(RuntimeError, match=r"6 worker processes in a row died .* The last one: exit code 3"):
+        search.run()

@@ -327,3 +327,8 @@ def test_a_repair_keeps_whole_evaluations(tmp_path: Path) -> None:
     history = Result.from_journal(path).history
     assert [len(trial.evaluations) for trial in history] == [3, 2, 3]
     assert history.n_completed == 3
+
+
+def test_means_of_the_largest_numbers_are_within_them() -> None:
+    result = Search(SPACE, GridSearch(), lambda a: 1.5e308, repeats=2).run(3)
+    assert [trial.metrics for trial in result.history] == [{"value": 1.5e308}] * 3

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from autopanoptic.nas import (
     Architecture,
+    Callback,
     Choice,
+    Evolution,
     GridSearch,
     History,
     InlineExecutor,
@@ -23,7 +26,10 @@ from autopanoptic.nas import (
     Result,
     Search,
     SearchSpace,
+    Trial,
 )
+from autopanoptic.nas.executors.base import Outcome
+from autopanoptic.nas.search.attempts import Attempts
 from autopanoptic.nas.storage import journal as journal_module
 
 POOL = {"op": "pool", **{f"k{i}": 0 for i in range(6)}}
@@ -177,6 +183,67 @@ def test_full_disk_ends_the_search_and_loses_nothing(
     whole.run(20)
     assert architectures(search) == architectures(whole)
     assert architectures(Search(space, RegularizedEvolution(4, 2), value, journal=path)) == architectures(whole)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_result_that_has_come_as_ctrl_c_does_is_not_lost(
+    space: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    told, evaluated, pressed = Attempts.event_of, list[Architecture](), list[int]()
+
+    def event_of(self: Attempts, outcome: Outcome) -> str | None:
+        if outcome.trial_id == 2 and not pressed:
+            pressed.append(1)
+            raise KeyboardInterrupt
+        return told(self, outcome)
+
+    def counted(architecture: Architecture) -> float:
+        evaluated.append(architecture)
+        return value(architecture)
+
+    monkeypatch.setattr(Attempts, "event_of", event_of)
+    search = Search(space, RandomSearch(), counted, journal=tmp_path / "j", ordered=ordered)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(5)
+    search.run(5)
+    assert states(search.history) == ["completed"] * 5
+    assert len(evaluated) == 5
+
+
+class PressesCtrlC(Callback):
+    """Presses it when a trial begins."""
+
+    def __init__(self, trial_id: int) -> None:
+        self.trial_id = trial_id
+
+    def on_trial_start(self, history: History, trial: Trial) -> None:
+        if trial.id == self.trial_id:
+            self.trial_id = -1
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("count", [None, 1, 3])
+def test_a_trial_that_ctrl_c_keeps_from_who_asks_is_the_next_one(space: SearchSpace, count: int | None) -> None:
+    search = Search(space, Evolution(4), callbacks=[PressesCtrlC(2)])
+
+    def asked() -> list[Trial]:
+        trial = search.ask() if count is None else None
+        return search.ask(count) if count is not None else [trial] if trial is not None else []
+
+    handed: list[int] = []
+    interrupted = False
+    while len(search.history.finished) < 8:
+        try:
+            trials = asked()
+        except KeyboardInterrupt:
+            interrupted = True
+            continue
+        assert trials
+        for trial in trials:
+            handed.append(trial.id)
+            search.tell(trial, {"value": value(trial.architecture)})
+    assert interrupted
+    assert handed[:8] == list(range(8))
 
 
 def test_interrupt_ends_at_once_and_the_search_goes_on(space: SearchSpace, tmp_path: Path) -> None:
