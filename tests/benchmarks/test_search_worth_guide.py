@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM
 from benchmarks.search_worth.parts import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
-from benchmarks.search_worth.sections import racing
+from benchmarks.search_worth.sections import racing, shipped
 from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.ranked import (
     best_taus,
@@ -101,6 +102,39 @@ def test_the_guide_and_the_readme_do_not_keep_the_next_of_the_family_back() -> N
     assert f"in {WORDS[len(found)]} of these seeds and has {effect(more)} over it." in guide
     assert f"has {effect(left)} over that one, more in {better} of {WORDS[len(found)]}." in guide
     assert f"trained in {WORDS[len(found)]} of the eight, by {effect(left)[1:].replace(' [', ' PQ [')}" in readme
+
+
+def test_the_guide_and_the_readme_say_of_the_config_as_it_ships_what_the_rows_do() -> None:
+    rows, guide, readme = (
+        Rows(Path(__file__).resolve().parents[2] / FOLDER),
+        read("docs/guide/panoptic.md"),
+        read("README.md"),
+    )
+    known, effect = shipped.known_of(STUDY, rows), worth_section.effect
+    further, alone = (
+        [shipped.differences(known)[form, name] for name in (HAND_MADE, RANDOM)]
+        for form in (shipped.FURTHER, shipped.ALONE)
+    )
+    assert {one.pairs for one in (*further, *alone)} == {8}
+    by_hand, random = further
+    assert f"searched network has {effect(by_hand)} over the one made by hand (p {by_hand.p:.3f}) and" in guide
+    assert f"and {effect(random)} over the random draw (p {random.p:.3f}), again" in guide
+    assert f"it is {effect(by_hand).replace(' [', ' PQ [')} over the network made by hand. [What" in readme
+    by_hand, random = alone
+    assert f"lie closer: {effect(by_hand)} over the one made by hand (p {by_hand.p:.3f})," in guide
+    assert f"{effect(random)} over the random draw (p {random.p:.3f}). So eight" in guide
+    assert f"what was searched has {effect(by_hand).replace(' [', ' PQ [')} over the network made by hand," in readme
+    forms = shipped.forms_of(known)
+    assert forms is not None
+    assert f"these have {forms[shipped.FURTHER]:.1f} PQ on average as a run leaves them, 180 passes" in guide
+    assert f"weights, and {forms[shipped.ALONE]:.1f} from scratch, which" in guide
+    assert (
+        f"have {forms[shipped.FURTHER]:.1f} PQ where a run leaves them, and {forms[shipped.ALONE]:.1f} from" in readme
+    )
+    took = mean(
+        rows[f"worth/shipped/seed-{seed}/from-scratch/hand-made"]["cpu_seconds"] for seed in known[shipped.ALONE]
+    )
+    assert f"takes {took:.0f} seconds of a core for the network made by hand" in guide
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:
