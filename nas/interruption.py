@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -49,14 +49,11 @@ def deferred_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: handler for number in INTERRUPTS if callable(handler := signal.getsignal(number))}
-    arrived: list[tuple[int, FrameType | None]] = []
-    for number in former:
-        signal.signal(number, lambda number, frame: arrived.append((number, frame)))
-    try:
+    with ExitStack() as delivered, ExitStack() as restored:
+        for number in INTERRUPTS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                # A stack calls all that it holds, also when one of them, or a signal meanwhile, raises.
+                restored.callback(signal.signal, number, handler)
+                signal.signal(number, lambda number, frame, of=handler: delivered.callback(of, number, frame))
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-        if arrived:
-            former[signal.Signals(arrived[0][0])](*arrived[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class OnReport(Protocol):
             step: of the evaluation.
             metrics: that it has reached.
             seconds: for which the evaluation has run, without what it waited for the answers to its reports; None where
-                the executor does not know, so that the search's own clock counts.
+                that is not known, as of a thread that the evaluator has started, so that the search's clock counts.
         """
 
 
@@ -148,21 +149,33 @@ class _Reporter:
         self.context = replace(context, device=device_of_worker(), publish=self._publish)
         self.unwritten: JournalError | None = None
         self._began, self._waited = time.perf_counter(), 0.0
+        self._thread = threading.get_ident()
 
     def __call__(self, step: int, metrics: Metrics) -> None:
         number, found = whole_step(step), checked(metrics)
-        now = time.perf_counter()
-        try:
-            with self._remembering_what_is_unwritten():
-                stop = self._on_report(self._trial_id, number, found, now - self._began - self._waited)
-        finally:
-            self._waited += time.perf_counter() - now
+        with self._waiting() as seconds, self._remembering_what_is_unwritten():
+            stop = self._on_report(self._trial_id, number, found, seconds)
         if stop:
             raise StopTrial
 
     def _publish(self, name: str, value: Any) -> None:
-        with self._remembering_what_is_unwritten():
+        with self._waiting(), self._remembering_what_is_unwritten():
             self._on_attribute(self._trial_id, name, value)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[float | None]:
+        """Leave what the block takes out of the evaluation's time, and give that so far.
+
+        Other threads of the evaluator give None: while one of them waits the evaluation goes on.
+        """
+        if threading.get_ident() != self._thread:
+            yield None
+            return
+        now = time.perf_counter()
+        try:
+            yield now - self._began - self._waited
+        finally:
+            self._waited += time.perf_counter() - now
 
     @contextmanager
     def _remembering_what_is_unwritten(self) -> Iterator[None]:

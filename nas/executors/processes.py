@@ -39,6 +39,8 @@ class _Worker:
     trial_id: int | None = None
     since: float = 0.0
     loaded: bool = False
+    reading: bool = False
+    """Whether a message is being read, or Ctrl-C has come in its midst."""
 
 
 class ProcessExecutor:
@@ -174,8 +176,12 @@ class ProcessExecutor:
 
     def _receive(self, server: WorkerServer, worker: _Worker) -> None:
         try:
-            with deferred_interrupt():  # else half a message could be left in the pipe, or a result be lost
-                message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
+            if worker.reading:
+                raise EOFError  # of what comes now nobody knows where it begins
+            worker.reading = True
+            message: Loaded | Done | Reported | Attributed = worker.pipe.recv()
+            with deferred_interrupt():  # else a result could be lost
+                worker.reading = False
                 if isinstance(message, Done):
                     worker.trial_id = None
                     self._outcomes.append(message.outcome)
@@ -222,8 +228,8 @@ class ProcessExecutor:
             self._replace(server, worker)
 
     def _count_early_death(self, worker: _Worker, ended: Ended) -> None:
-        if worker.loaded:
-            return
+        if any(other.loaded for other in self._workers):
+            return  # the others go on
         self._early_deaths += 1
         if self._early_deaths >= MOST_DEATHS_BEFORE_READY * self.capacity:
             raise RuntimeError(

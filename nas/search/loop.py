@@ -26,8 +26,11 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_SYNCS = 0.01
 """What happens meanwhile is written to the disk together, so that a free worker need not wait for each write."""
 
-MOST_LOOKS = 300
-"""At what has come, where a worker reports without end: more than its pipe has room for messages."""
+SECONDS_TO_COLLECT = 2.0
+"""What has come, where workers report faster than they are heard."""
+
+SILENT_LOOKS = 5
+"""In a row, at which nothing has come: an executor may drop a message, behind which there is a result."""
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +123,10 @@ class Loop:
                 return reason
             if self._limits.at_an_end:
                 self._collect()
+                self._ending = True
+                with suppress(SearchError):  # the search ends in any case
+                    while self._receive_or_look(update):
+                        pass
                 self._put_down_arrived()
                 held = self._ledger.held
                 lost = [trial_id for trial_id in sorted(self._under_way) if trial_id not in held]
@@ -254,9 +261,9 @@ class Loop:
 
         A look may find a worker's other messages alone, behind which there is a result.
         """
-        self._collecting = True
+        self._collecting, silent, deadline = True, 0, time.monotonic() + SECONDS_TO_COLLECT
         try:
-            for _ in range(MOST_LOOKS):
+            while silent < SILENT_LOOKS and time.monotonic() < deadline:
                 if self._under_way.keys() <= self._arrived.keys():
                     return
                 before = (self._heard, len(self._getting_ready))
@@ -264,8 +271,7 @@ class Loop:
                 self._start_clocks()
                 if outcome is not None:
                     self._take(outcome)
-                elif before == (self._heard, len(self._getting_ready)):
-                    return
+                silent = 0 if outcome or before != (self._heard, len(self._getting_ready)) else silent + 1
         finally:
             self._collecting = False
 
@@ -321,6 +327,7 @@ class Loop:
 
     def _put_down_arrived(self) -> None:
         """Write down what has come, for no finished trial is lost."""
+        self._ending = True
         (self._hold_arrived if self._ordered else self._keep_arrived)()
 
     def _keep_arrived(self) -> None:

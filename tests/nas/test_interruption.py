@@ -5,10 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
-from autopanoptic.nas.interruption import deferred_interrupt, terminated_as_interrupted
+from autopanoptic.nas.interruption import INTERRUPTS, deferred_interrupt, terminated_as_interrupted
 
 
 def test_a_program_that_is_terminated_is_interrupted() -> None:
@@ -54,6 +55,24 @@ def test_both_are_held_back_where_things_belong_together(number: signal.Signals)
             two_things()
         assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert done == ["one", "another"]
+
+
+def test_of_two_signals_none_is_lost() -> None:
+    seen: list[int] = []
+    former = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in INTERRUPTS}
+    try:
+        with deferred_interrupt():
+            for number in INTERRUPTS:
+                signal.raise_signal(number)
+            assert seen == []
+        assert sorted(seen) == sorted(INTERRUPTS)
+        with suppress(ArithmeticError), deferred_interrupt():
+            signal.raise_signal(signal.SIGTERM)
+            raise ArithmeticError
+        assert seen[2:] == [signal.SIGTERM]
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def test_forked_processes_end_by_the_signal() -> None:

@@ -88,22 +88,25 @@ def test_program_that_forgets_to_stop_its_executor_ends(tmp_path: Path, ending: 
     assert ("RuntimeError: of the program" in ended.stderr) == (ending == "fails")
 
 
-class EndsTheSecondWorker:
-    """Ends the process that loads it at the second place, as a broken GPU does."""
+class EndsWorkers:
+    """Ends the processes that load it, as a broken GPU does: all, or the one at the second place."""
+
+    def __init__(self, every: bool) -> None:
+        self.every = every
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if place_of_worker() == 1:
+        self.every = state["every"]
+        if self.every or place_of_worker() == 1:
             os._exit(3)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"not": "empty"}
-
     def evaluate(self, architecture: Architecture, report: Any) -> dict[str, float]:
-        time.sleep(60)
+        time.sleep(1.0)
         return {"value": 1.0}
 
 
 def test_workers_that_die_again_and_again_before_they_are_ready_end_the_search() -> None:
-    search = Search(SearchSpace([Choice("a", [1])]), GridSearch(), EndsTheSecondWorker(), executor=ProcessExecutor(2))
+    space = SearchSpace([Choice("a", [1])])
+    assert Search(space, GridSearch(), EndsWorkers(False), executor=ProcessExecutor(2)).run().history.n_completed == 1
+    search = Search(space, GridSearch(), EndsWorkers(True), executor=ProcessExecutor(2), retries=9)
     with pytest.raises(RuntimeError, match=r"6 worker processes in a row died .* The last one: exit code 3"):
         search.run()

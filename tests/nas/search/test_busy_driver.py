@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,13 @@ from autopanoptic.nas import (
     Search,
     SearchError,
     SearchSpace,
+    StopTrial,
     SuccessiveHalving,
     Trial,
     TrialState,
 )
 from autopanoptic.nas.search import limits
+from autopanoptic.nas.storage import journal
 from benchmarks.scaling.simulated import SimulatedExecutor
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -133,6 +137,44 @@ def test_in_this_process_a_slow_cost_is_not_the_trials_time(tmp_path: Path) -> N
 
     search = Search(SPACE, GridSearch(), reporting, costs={"latency": slow}, trial_seconds=0.1, folder=tmp_path)
     assert search.run(4).history.n_completed == 4
+
+
+def test_in_this_process_a_slow_disk_is_not_the_trials_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = journal._write
+
+    def slow(file: Any, line: bytes) -> None:
+        time.sleep(0.2)
+        written(file, line)
+
+    def publishing(architecture: Architecture, report: Callable[..., None], context: Context) -> float:
+        context.set_attribute("log", "here")
+        report(1, {"value": 1.0})
+        return 1.0
+
+    monkeypatch.setattr(journal, "_write", slow)
+    search = Search(SPACE, GridSearch(), publishing, trial_seconds=0.1, journal=tmp_path / "j")
+    assert search.run(2).history.n_completed == 2
+
+
+def reports_from_threads(architecture: Architecture, report: Callable[..., None]) -> float:
+    def go_on() -> None:
+        with suppress(StopTrial):
+            for step in range(1_000):
+                report(step, {"value": 1.0})
+
+    threads = [threading.Thread(target=go_on, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    if architecture["a"] == 1:
+        time.sleep(600)
+    return 1.0
+
+
+def test_a_trial_that_hangs_while_threads_report_is_ended() -> None:
+    space, executor = SearchSpace([Choice("a", [1])]), ProcessExecutor(1)
+    search = Search(space, GridSearch(), reports_from_threads, executor=executor, trial_seconds=1.0)
+    with pytest.raises(SearchError, match="took longer than trial_seconds=1"):
+        search.run(1, progress=False)
 
 
 def hangs_when_it_is_told_to_end(architecture: Architecture, report: Callable[..., None]) -> float:
