@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Any, TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
@@ -55,5 +58,12 @@ def deferred_interrupt() -> Iterator[None]:
             if callable(handler):
                 # A stack calls all that it holds, also when one of them, or a signal meanwhile, raises.
                 restored.callback(signal.signal, number, handler)
-                signal.signal(number, lambda number, frame, of=handler: delivered.callback(of, number, frame))
+                signal.signal(number, _kept_for(delivered, handler))
         yield
+
+
+def _kept_for(end: ExitStack, handler: Handler) -> Handler:
+    def keep(number: int, frame: FrameType | None) -> None:
+        end.callback(handler, number, frame)
+
+    return keep
