@@ -83,10 +83,11 @@ class Loop:
         """Run trials, and return why no more are begun; ``update`` is called after each."""
         try:
             return self._run(update)
-        except BaseException:
+        except BaseException as problem:
             try:
-                with suppress(Exception):  # the first problem is the one to tell of
-                    self._collect()
+                if not isinstance(problem, JournalError):  # else a trial would end whose report is not written down
+                    with suppress(Exception):  # the first problem is the one to tell of
+                        self._collect()
             finally:
                 with suppress(Exception):
                     self._put_down_arrived()
