@@ -6,6 +6,15 @@ import math
 import operator
 import time
 
+SECONDS_BETWEEN_LOOKS = 0.1
+"""At workers that are getting ready, to start the clocks of their trials."""
+
+SECONDS_TO_COLLECT = 2.0
+"""At most: workers may report faster than they are heard."""
+
+SILENT_LOOKS = 5
+"""In a row, at which nothing has come: an executor may drop a message, behind which there is a result."""
+
 SECONDS_TO_CLEAN_UP = 5.0
 """For an evaluation that has been told to end, which may have files to close, until it is ended."""
 

@@ -16,21 +16,12 @@ from autopanoptic.nas.search.desk import Desk
 from autopanoptic.nas.search.errors import SearchError
 from autopanoptic.nas.search.held import values_of
 from autopanoptic.nas.search.ledger import Ledger
-from autopanoptic.nas.search.limits import Limits
+from autopanoptic.nas.search.limits import SECONDS_BETWEEN_LOOKS, SECONDS_TO_COLLECT, SILENT_LOOKS, Limits
 from autopanoptic.nas.storage.journal import JournalError
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
-SECONDS_BETWEEN_LOOKS = 0.1
-"""At workers that are getting ready, to start the clocks of their trials."""
-
 SECONDS_BETWEEN_SYNCS = 0.01
 """What happens meanwhile is written to the disk together, so that a free worker need not wait for each write."""
-
-SECONDS_TO_COLLECT = 2.0
-"""What has come, where workers report faster than they are heard."""
-
-SILENT_LOOKS = 5
-"""In a row, at which nothing has come: an executor may drop a message, behind which there is a result."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +80,7 @@ class Loop:
                     with suppress(Exception):  # the first problem is the one to tell of
                         self._collect()
             finally:
-                with suppress(Exception):
-                    self._put_down_arrived()
+                self._put_down_what_can_be()
             raise
         finally:
             with self._ledger.lock:
@@ -124,13 +114,9 @@ class Loop:
                 return reason
             if self._limits.at_an_end:
                 self._collect()
-                self._ending = True
-                with suppress(SearchError):  # the search ends in any case
-                    while self._receive_or_look(update):
-                        pass
+                self._tell_in_turn()
                 self._put_down_arrived()
-                held = self._ledger.held
-                lost = [trial_id for trial_id in sorted(self._under_way) if trial_id not in held]
+                lost = [trial_id for trial_id in sorted(self._under_way) if trial_id not in self._ledger.held]
                 self._ledger.record("interrupted", trials=lost)
                 return "seconds"
             # No worker is free here, or the strategy has nothing for it. Where it takes long to say so, what has come
@@ -326,10 +312,23 @@ class Loop:
         self._ledger.record_trial("failed", trial.id, error=f"{self._rule}: {problem!r}", seconds=outcome.seconds)
         raise SearchError(f"The stopping rule {self._rule} failed: {problem!r}") from problem
 
+    def _tell_in_turn(self) -> None:
+        """Tell of what has come and need not be held back; what died stays running."""
+        self._ending = True
+        with suppress(SearchError):  # the search ends in any case
+            while (ready := self._ready()) is not None and self._attempts.event_of(self._arrived[ready]) is None:
+                self._receive(self._arrived.pop(ready))
+
     def _put_down_arrived(self) -> None:
         """Write down what has come, for no finished trial is lost."""
         self._ending = True
         (self._hold_arrived if self._ordered else self._keep_arrived)()
+
+    def _put_down_what_can_be(self) -> None:
+        try:
+            self._put_down_arrived()
+        except Exception as problem:  # it must not take the place of what ends the run
+            logger.warning("What had come when the run ended could not be written down: %r", problem)
 
     def _keep_arrived(self) -> None:
         """Write down what has come and was held back, for a finished trial is not lost; what died stays running."""

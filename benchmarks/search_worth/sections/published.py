@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.search_worth.parts.published import PATH_PRIORITY, STRATEGIES, search_name
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections.text import effect, p_of, paragraph, table
-from benchmarks.search_worth.statistics import Paired, paired
+from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
+from benchmarks.search_worth.statistics import TESTED, Paired, paired
 from benchmarks.search_worth.study import Study
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
     )
     yield table(["strategy", "seeds", "PQ on nas_val", "PQ on val", "path priority minus it", "p"], _lines(of))
     own = answer_minus_best(list(of[PATH_PRIORITY].values()))
-    if own is not None:
+    if own is not None and own.pairs >= TESTED:
         yield paragraph(
             f"Path priority's answer minus the best candidate that it has seen, on val: {effect(own)}, p {own.p:.3f}, "
             f"of {own.pairs} seeds."
@@ -55,4 +55,5 @@ def _lines(of: dict[str, dict[int, Row]]) -> Iterator[list[str]]:
         means = [f"{mean(row['answer'][split] for row in rows.values()):.1f}" for split in ("nas_val", "val")]
         both = [seed for seed in rows if seed in first] if strategy != PATH_PRIORITY else []
         minus = paired([first[seed]["answer"]["val"] - rows[seed]["answer"]["val"] for seed in both]) if both else None
-        yield [strategy, str(len(rows)), *means, effect(minus), p_of(minus)]
+        p = p_of(minus) if minus is not None and minus.pairs >= TESTED else NONE
+        yield [strategy, str(len(rows)), *means, effect(minus), p]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from autopanoptic.nas import (
     Trial,
     TrialState,
 )
+from autopanoptic.nas.executors.worker import Done, Loaded
 from autopanoptic.nas.search import limits
 from autopanoptic.nas.storage import journal
 from benchmarks.scaling.simulated import SimulatedExecutor
@@ -216,6 +219,57 @@ def test_what_has_ended_before_the_grace_has_is_kept(tmp_path: Path, evaluate: C
     result = search.run(6, seconds=LONGER / 2, grace=0.1, progress=False)
     assert result.ended == "seconds"
     assert {trial.id for trial in result.history.completed} >= {0, 1, 2}
+
+
+@pytest.mark.parametrize("what", [Done, Loaded])
+def test_after_ctrl_c_within_a_message_nothing_more_is_read_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: type
+) -> None:
+    """What follows would be taken for the beginning of another message, and be waited for in vain."""
+    received, pressed = Connection.recv, list[int]()
+
+    def interrupted(self: Connection) -> Any:
+        message = received(self)
+        if isinstance(message, what) and not pressed:
+            pressed.append(1)
+            raise KeyboardInterrupt
+        return message
+
+    options: dict[str, Any] = {"executor": ProcessExecutor(1), "folder": tmp_path / "t", "journal": tmp_path / "j"}
+    search = Search(SPACE, GridSearch(), quiet, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "recv", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search.run(3, progress=False)
+    assert [trial.state for trial in search.history] == [TrialState.RUNNING]
+    assert search.run(3, progress=False).history.n_completed == 3
+
+
+def died_once(architecture: Architecture, context: Context) -> float:
+    if not (context.folder / "died").exists():
+        (context.folder / "died").touch()
+        os._exit(3)
+    return 1.0
+
+
+def test_what_died_is_not_begun_again_at_the_end_of_the_grace(tmp_path: Path) -> None:
+    class Slow(RandomSearch):
+        def proposes_ahead(self) -> bool:
+            return False
+
+        def propose(self, space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+            if len(history) == 1:
+                while not list(tmp_path.glob("*/died")):
+                    time.sleep(0.02)
+                time.sleep(LONGER)
+            return super().propose(space, history, rng)
+
+    journal = tmp_path / "j"
+    search = Search(SPACE, Slow(), died_once, executor=ProcessExecutor(2), folder=tmp_path, journal=journal)
+    assert search.run(3, seconds=LONGER / 2, grace=0.0, progress=False).ended == "seconds"
+    kinds = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
+    assert "restarted" not in kinds
+    assert search.history[0].state is TrialState.RUNNING
 
 
 class Waiting(SimulatedExecutor):
