@@ -151,26 +151,28 @@ class Study:
 
 def smoke(runs: Path) -> Study:
     """Return every part in minutes, of tiny scenes and networks that hardly learn."""
-    quick: dict[str, Any] = {"alone_passes": 6, "alone_seeds": 2, "quick": True}
-    # In this process alone: others take longer to begin than all that they would do.
-    here = {"machine.workers": 1, "machine.trainings": 1}
+    quick: dict[str, Any] = {"alone_passes": 4, "alone_seeds": 2, "quick": True}
+    short = {
+        "largest.passes": 2, "supernet.passes": 12, "retrain.passes": 4, "search.recalibration_batches": 2,
+        # In this process alone: others take longer to begin than all that they would do.
+        "machine.workers": 1, "machine.trainings": 1,
+    }  # fmt: skip
     looked_at = {
-        **FORMER, "search.screening_passes": 4, "search.screened": 3,
+        **FORMER, "search.screening_passes": 2, "search.screened": 3,
         "machine.evaluation_batch": 1,  # racing needs several batches, and there are 8 images
     }  # fmt: skip
     return Study(
         runs,
         (0, 8),
         Problem(
-            "scenes", ELASTIC.title, changes={**looked_at, **here}, recipes=ELASTIC.recipes,
-            remedies=ELASTIC.remedies, spread=3, sizes=2, any_=1, budgets=ELASTIC.budgets, worth_seeds=1, **quick,
+            "scenes", ELASTIC.title, changes={**looked_at, **short}, recipes=("uniform", "distillation"),
+            remedies=ELASTIC.remedies, spread=3, sizes=1, any_=1, budgets=ELASTIC.budgets, worth_seeds=1, **quick,
         ),
         Problem(
-            "operators", OPERATORS.title, changes={**OPERATORS.changes, **here}, recipes=OPERATORS.recipes, spread=3,
-            **quick,
+            "operators", OPERATORS.title, changes={**OPERATORS.changes, **short}, recipes=("fair",), spread=3, **quick,
         ),
         Problem(
-            "shipped", SHIPPED.title, changes={**here, "machine.evaluation_batch": 1}, worth_seeds=1, **quick,
+            "shipped", SHIPPED.title, changes={**short, "machine.evaluation_batch": 1}, worth_seeds=1, **quick,
         ),
-        strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=8, traced=6, traced_seed=0, most_drawn=2,
+        strategy_seeds=1, racing_seeds=1, published_seeds=1, few_passes=6, traced=6, traced_seed=0, most_drawn=2,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 SHORTEST, LONGEST = 30.0, 600.0
 """Seconds between two lines, at least and at most; between these a tenth of the time since the beginning."""
@@ -13,7 +14,7 @@ class Lines:
     """Writes a line now and then: the first after half a minute, so that short work says nothing.
 
     Args:
-        write: Takes a line.
+        write: Takes a line; one that it cannot write, by an OSError, is left out.
         title: Stands before it.
         clock: Gives the time in seconds; that of the machine by default.
 
@@ -52,7 +53,8 @@ class Lines:
         new = done - (self._done_before or 0)
         if total and new > 0 and done < total:
             parts.append(f"about {shown(seconds * (total - done) / new)} left")
-        self._write(f"{self._title}: {', '.join(part for part in parts if part)}")
+        with suppress(OSError):  # a full disk or a closed pipe is no reason to end the work
+            self._write(f"{self._title}: {', '.join(part for part in parts if part)}")
 
 
 def shown(seconds: float) -> str:

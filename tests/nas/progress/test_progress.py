@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 from types import SimpleNamespace
 
@@ -108,3 +110,15 @@ def test_work_that_goes_on_counts_its_own_time() -> None:
         clock.now += 1
         lines.update(done, 100)
     assert written == ["work: 80 of 100, 30 s, about 20 s left"]
+
+
+def test_lines_that_cannot_be_written_end_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            refused.append(text)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    refused: list[str] = []
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert Search(space(), RandomSearch(), lambda _: 1.0).run(3, progress=True).history.n_completed == 3
+    assert refused
