@@ -24,20 +24,16 @@ def jobs(study: Study, console: Console, parts: Collection[str] | None = None) -
         *own.jobs(study, elastic, console),
         *as_many.jobs(study, elastic, console),
         *shipped.jobs(study, console),
-        *worth.drawn_jobs(study, elastic, MANY, console),
         *ranking.jobs(study, elastic, console),
         *traces.jobs(study, console),
         *price.jobs(study, console),
         *published.jobs(study, console),
         *ranking.jobs(study, study.operators, console),
         *worth.drawn_jobs(study, elastic, FEW, console),
+        *worth.drawn_jobs(study, elastic, MANY, console),
     ]
     if study.camvid is not None:
-        found += [
-            *worth.jobs(study, study.camvid, console),
-            *worth.drawn_jobs(study, study.camvid, MANY, console),
-            *ranking.jobs(study, study.camvid, console),
-        ]
+        found += [*worth.jobs(study, study.camvid, console), *ranking.jobs(study, study.camvid, console)]
     return [job for job in found if not parts or job.part in parts]
 
 

@@ -16,6 +16,8 @@ from autopanoptic.panoptic.settings.settings import Settings
 RUNS = Path("runs/search_worth")
 ALONE_PASSES = 800
 """Of a network that is trained alone, as in the trainings of `benchmarks.operators`, by the recipe `retrain`."""
+CAMVID_PASSES = 300
+"""Likewise on CamVid, whose images are five times as large: as many as the networks of `docs/comparison.md` have."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def camvid(path: Path) -> Problem:
     """Return the problem of CamVid's road scenes, whose folder is given."""
     return Problem(
         "camvid", "CamVid at 192x256", "camvid", {**WHOLE_RANGE, "data.path": str(path)},
-        ("uniform", "sandwich"), spread=12, alone_seeds=1, budgets=(MIDDLE,), worth_seeds=2,
+        ("uniform", "sandwich"), spread=12, alone_seeds=1, alone_passes=CAMVID_PASSES, budgets=(MIDDLE,), worth_seeds=2,
     )  # fmt: skip
 
 
@@ -115,6 +117,7 @@ class Study:
         strategy_seeds: Searches by each strategy.
         racing_seeds: Searches with racing and without.
         published_seeds: Supernets of the published space.
+        drawn_seeds: Of the comparisons that have random networks trained alone.
         few_passes: Of random networks that are trained longer than the searched one is further.
         traced: Candidates of which each chunk is kept, for replays of racing.
         traced_seed: Of their supernet; on that of seed 0 rules were compared before.
@@ -130,6 +133,7 @@ class Study:
     strategy_seeds: int = 5
     racing_seeds: int = 10
     published_seeds: int = 5
+    drawn_seeds: int = 2
     few_passes: int = ALONE_PASSES
     traced: int = 160
     traced_seed: int = 1

@@ -48,7 +48,8 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "+1.0 [-1.5, +3.5], p 0.500, of 3 seeds." in text.replace("\n", " ")
     assert "| supernet | 104 | 100 | 107 |" in text
     assert "- `price/random`: 5 of 5" in text
-    assert "- `worth/scenes/many-middle`: 7 of 8" in text
+    assert "- `worth/scenes/many-middle`: 1 of 2" in text
+    assert "Random networks trained alone were planned with all seeds, and are taken with 2" in " ".join(text.split())
     assert "`worth/scenes`:" not in text  # they are all there
 
 

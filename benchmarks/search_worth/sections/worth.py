@@ -15,7 +15,7 @@ from benchmarks.search_worth.parts.own import (
     FINALISTS,
     OWN,
 )
-from benchmarks.search_worth.parts.worth import named_budgets, row_name
+from benchmarks.search_worth.parts.worth import EXPECTED_OF_DRAWN, named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import shipped
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
@@ -47,6 +47,8 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
             "seeds by Student's t:"
         )
         yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
+        if any(form in of for of in found.values() for form in (MANY, FEW)):
+            yield paragraph(EXPECTED_OF_DRAWN)
         yield from _verdict(problem, found)
         yield from _at_equal_cost(study, problem, rows)
         yield from _own_search(study, problem, rows)
