@@ -19,6 +19,8 @@ from autopanoptic.nas.trials.objective import Objective
 Value = TypeVar("Value")
 
 CHILD_ATTEMPTS = 50
+BARREN_ATTEMPTS = 10
+"""So many of these may find nothing that the constraint accepts, each of which takes a hundred tries."""
 SAMPLE_ATTEMPTS = 1000
 
 
@@ -132,57 +134,85 @@ def unseen(
 ) -> Architecture | None:
     """Return an architecture that has no trial yet.
 
-    Tries ``make`` 50 times; where all of its children are known or break the constraint, draws from the whole space;
-    where 1,000 draws (fewer in a smaller space) are known or refused, looks through the space if it has at most 100,000
-    architectures.
+    Tries ``make`` 50 times, but gives it up when 10 of these have found nothing that the constraint accepts; where all
+    of its children are known, draws from the whole space; where 1,000 draws (fewer in a smaller space) are known or
+    refused, looks through the space if it has at most 100,000 architectures, else through the neighbors of those that
+    have a trial, in random order and 100,000 at most.
 
     Args:
         space: where to draw from.
         history: what is known.
         rng: the source of randomness.
-        make: makes a child; None to draw from the space at once.
+        make: makes a child, or raises InfeasibleError where its parents have none that is accepted, or StopIteration
+            where there are no more; None to draw from the space at once.
 
     Returns:
         None when every architecture has been tried.
 
     Raises:
-        InfeasibleError: when the space's constraint refuses nearly everything; states the acceptance rate.
+        InfeasibleError: when the space's constraint refuses nearly everything, and states the acceptance rate; or when
+            nothing new is found in a space that is too large to look through.
     """
     if space.has_at_most(len(history)):
         return None
-    for _ in range(CHILD_ATTEMPTS if make else 0):
-        assert make is not None
+    child = None if make is None else _unseen_child(make, history)
+    return child or _draw_unseen(space, history, rng)
+
+
+def _unseen_child(make: Callable[[], Architecture], history: History) -> Architecture | None:
+    barren = 0
+    for _ in range(CHILD_ATTEMPTS):
         try:
             child = make()
-        except InfeasibleError:
-            break
-        if child not in history:
-            return child
-    return _draw_unseen(space, history, rng)
+        except InfeasibleError:  # of these parents; others may have children
+            barren += 1
+            if barren == BARREN_ATTEMPTS:
+                return None
+        except StopIteration:
+            return None
+        else:
+            if child not in history:
+                return child
+    return None
 
 
 def _draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
+    refusal: InfeasibleError | None = None
     try:
         # To look through a small space costs less than draws.
         for _ in range(space.size if space.has_at_most(SAMPLE_ATTEMPTS) else SAMPLE_ATTEMPTS):
             architecture = space.sample(rng)
             if architecture not in history:
                 return architecture
-    except InfeasibleError:
-        if not space.has_at_most(ENUMERABLE):
-            raise
-    if not space.has_at_most(ENUMERABLE):
-        raise InfeasibleError(
-            f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
-            f"{space.counted} architectures that is too large to look through. Widen the constraint, or ask for "
-            "fewer trials."
-        )
-    return _any_of_the_rest(space, history, rng)
+    except InfeasibleError as error:
+        refusal = error
+    if space.has_at_most(ENUMERABLE):
+        return _any_of([architecture for architecture in space if architecture not in history], rng)
+    found, looked = _unseen_neighbor(space, history, rng)
+    # Single changes lead from each architecture to all others where no constraint stands between them.
+    if found is not None or (space.constraint is None and looked < ENUMERABLE):
+        return found
+    raise refusal or InfeasibleError(
+        f"{SAMPLE_ATTEMPTS} draws in a row had been tried before, among {len(history)} trials in a space of "
+        f"{space.counted} architectures that is too large to look through, and so had all of {looked} neighbors of "
+        f"these. {'Ask' if space.constraint is None else 'Widen the constraint, or ask'} for fewer trials."
+    )
 
 
-def _any_of_the_rest(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture | None:
-    rest = [architecture for architecture in space if architecture not in history]
-    return rest[rng.integers(len(rest))] if rest else None
+def _unseen_neighbor(space: SearchSpace, history: History, rng: np.random.Generator) -> tuple[Architecture | None, int]:
+    """Return a neighbor of a trial that has none itself, and how many were looked at."""
+    looked = 0
+    for index in rng.permutation(len(history)):
+        beside = list(space.neighbors(history[int(index)].architecture))
+        found = _any_of([architecture for architecture in beside if architecture not in history], rng)
+        looked += len(beside)
+        if found is not None or looked >= ENUMERABLE:
+            return found, looked
+    return None, looked
+
+
+def _any_of(found: Sequence[Architecture], rng: np.random.Generator) -> Architecture | None:
+    return found[rng.integers(len(found))] if found else None
 
 
 def exhausted(space: SearchSpace, history: History) -> bool:

@@ -108,8 +108,13 @@ class Evolution(Strategy):
         parents = self._parents.get(history, start, lambda: self.select(history, start))
         if len(parents) < (1 if slot < self.mutations else 2):
             return unseen(space, history, rng)
-        children = self._children(space, parents, slot, rng)
-        return unseen(space, history, rng, lambda: next(children))
+        crossed = self._crossed(space, parents, rng) if slot >= self.mutations else iter(())
+
+        def child() -> Architecture:
+            found = next(crossed, None)
+            return found or space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
+
+        return unseen(space, history, rng, child)
 
     def select(self, history: History, start: int) -> list[Architecture]:
         """Return the parents of the generation that starts with trial ``start``, best first."""
@@ -118,13 +123,11 @@ class Evolution(Strategy):
             elite = Elite(self.parents)
         return [trial.architecture for trial in elite.ranked(history, start)]
 
-    def _children(
-        self, space: SearchSpace, parents: list[Architecture], slot: int, rng: np.random.Generator
+    def _crossed(
+        self, space: SearchSpace, parents: list[Architecture], rng: np.random.Generator
     ) -> Iterator[Architecture]:
-        """Yield what may become the member of a slot of the generation."""
-        for _ in range(CROSSOVERS if slot >= self.mutations else 0):
+        """Yield what may become a member of the generation of two parents."""
+        for _ in range(CROSSOVERS):
             first, second = rng.permutation(len(parents))[:2]
             with suppress(InfeasibleError):
                 yield space.crossover(parents[first], parents[second], rng)
-        while True:
-            yield space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)

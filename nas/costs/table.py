@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Real
@@ -197,6 +198,9 @@ def constraints_of(values: Constraints) -> tuple[Constraint, ...]:
     found = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
     if not all(isinstance(constraint, Constraint) for constraint in found):
         raise ValueError(f'Constraints are given as {{"gflops": (None, 4)}} or as Constraint objects, not {values!r}.')
+    for name, count in Counter(constraint.name for constraint in found).items():
+        if count > 1:
+            raise ValueError(f"There are {count} constraints on {name!r}; give both bounds in one.")
     return found
 
 

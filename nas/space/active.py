@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
@@ -45,7 +45,7 @@ class ActiveOptions:
             if label not in values:
                 raise ValueError(f"The architecture lacks choice {label!r}, one of {list(choice.options)}.")
             option = values[label]
-            if option not in own:
+            if not isinstance(option, Hashable) or option not in own:
                 raise ValueError(f"Choice {label!r} has no option {option!r}; it has {list(choice.options)}.")
             options[label] = own[option]
         if len(options) < len(values):

@@ -91,6 +91,7 @@ class _Climb:
         self.space = space
         self.costs = costs
         self.sign = sign
+        self._settled: dict[str, Option] = {}  # the best option of each choice when it was first turned on
 
     def from_(self, architecture: Architecture) -> Architecture:
         """Return where the climb from an accepted architecture ends."""
@@ -117,8 +118,14 @@ class _Climb:
         changed = self.space.changed(architecture, label, option)
         # Children before parents, so that the option that a parent has is compared with its children's best.
         for turned_on in reversed([other for other in changed if other not in architecture]):
-            if turned_on in changed:  # else a parent has turned it off again
+            if turned_on not in changed:  # a parent has turned it off again
+                continue
+            if turned_on not in self._settled:
                 changed = self._best(changed, turned_on)
+                self._settled[turned_on] = changed[turned_on]
+            elif changed[turned_on] != self._settled[turned_on]:
+                # To look for the best each time would go through all that a chain of conditions leads to.
+                changed = self._changed(changed, turned_on, self._settled[turned_on])
         return changed
 
     def _rank(self, architecture: Architecture) -> tuple[bool, float]:

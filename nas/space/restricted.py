@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from autopanoptic.nas.space.architecture import Architecture, Option
 from autopanoptic.nas.space.choice import Choice
+from autopanoptic.nas.space.constrained import ENUMERABLE
 from autopanoptic.nas.space.options import options_of
+from autopanoptic.nas.space.size import count_architectures
+from autopanoptic.nas.space.walk import combinations
 
 
 def restricted_choices(choices: Sequence[Choice], options: Mapping[str, Iterable[Option]]) -> list[Choice]:
@@ -50,7 +54,8 @@ def _kept(choice: Choice, wanted: Sequence[Option] | None) -> list[Option]:
 class KeptSymmetry:
     """The symmetries of a space within a part of it.
 
-    An architecture whose representative lies outside of the part stands for itself.
+    For a representative that lies outside of the part the first architecture of the part stands that it represents, or
+    in a part of more than 100,000 architectures, which is too large to look through, each of these for itself.
 
     Attributes:
         representative: maps an architecture of the whole space to its representative.
@@ -61,8 +66,26 @@ class KeptSymmetry:
     choices: tuple[Choice, ...]
 
     def __call__(self, architecture: Architecture) -> Architecture:
-        """Return the representative if it is in the part, else the architecture itself."""
+        """Return what stands in the part for an architecture of the part and for all that are the same network."""
         found = self.representative(architecture)
-        options = {choice.label: choice.options for choice in self.choices}
-        inside = all(label in options and option in options[label] for label, option in found.items())
-        return found if inside else architecture
+        return found if self._has(found) else self._instead.get(found, architecture)
+
+    def _has(self, architecture: Architecture) -> bool:
+        options = self._options
+        return all(label in options and option in options[label] for label, option in architecture.items())
+
+    @cached_property
+    def _options(self) -> dict[str, tuple[Option, ...]]:
+        return {choice.label: choice.options for choice in self.choices}
+
+    @cached_property
+    def _instead(self) -> dict[Architecture, Architecture]:
+        """By each representative outside of the part, the first of the part that it represents."""
+        found: dict[Architecture, Architecture] = {}
+        size = count_architectures(self.choices)
+        if size.exact and size.number <= ENUMERABLE:
+            for architecture in map(Architecture, combinations(self.choices)):
+                representative = self.representative(architecture)
+                if not self._has(representative):
+                    found.setdefault(representative, architecture)
+        return found

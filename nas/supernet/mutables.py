@@ -171,7 +171,10 @@ class Repeat(_nni.Repeat):
             raise ValueError(f"Repeat with depth={depth} is a choice and needs a label.")
         if label is not None:
             check_label(label)
-        fewest, most = depth if isinstance(depth, tuple) else (depth, depth)
+        ends = depth if isinstance(depth, tuple) else (depth, depth)
+        if len(ends) != 2 or any(not isinstance(end, int) or isinstance(end, bool) for end in ends):
+            raise ValueError(f"Repeat cannot have depth={depth!r}; it is a whole number or a tuple (fewest, most).")
+        fewest, most = ends
         if not 0 <= fewest <= most or most < 1:
             raise ValueError(f"Repeat cannot have depth={depth}; use 0 <= fewest <= most and most >= 1.")
         super().__init__(blocks, depth, label=label)

@@ -194,11 +194,14 @@ class Supernet:
         """Give every tensor of a network on the meta device the value of the active path's."""
         modules = dict(network.named_modules(remove_duplicate=False))
         copies: dict[int, Any] = {}
-        for path, source in _subnet_modules(self.module, ""):
+        sources = dict(_subnet_modules(self.module, ""))
+        for path, source in sources.items():
             if path not in modules:
                 raise RuntimeError(f"{type(self.module).__name__} builds no module {path!r} for this architecture.")
             modules[path].training = source.training
             _copy_tensors(source, modules[path], path, copies)
+        for path, source in sources.items():  # the last, for what they hold may be parameters of any module
+            _copy_others(source, modules[path], copies)
         left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
         if left:
             raise RuntimeError(f"{type(self.module).__name__} builds {left[0]!r}, which the supernet's path lacks.")
@@ -247,11 +250,17 @@ def _copy_tensors(source: nn.Module, target: nn.Module, path: str, copies: dict[
                 raise RuntimeError(f"The subnet's {path}.{name} does not fit the supernet's path.")
             # Tensors that the supernet ties stay tied.
             wanted[name] = copies.setdefault(id(given), _clone(active, given))
+
+
+def _copy_others(source: nn.Module, target: nn.Module, copies: dict[int, Any]) -> None:
+    """Copy attributes that hold tensors and are neither parameters nor buffers, such as anchors."""
     for name, value in list(vars(target).items()):
-        if name not in ("_parameters", "_buffers", "_modules") and _holds_meta(
-            value
-        ):  # tensors that are neither parameters nor buffers, such as anchors
-            setattr(target, name, copy.deepcopy(getattr(source, name)))
+        if name not in ("_parameters", "_buffers", "_modules") and any(one.is_meta for one in _tensors_in(value)):
+            given = getattr(source, name)
+            for one in _tensors_in(given):
+                if one.requires_grad and not one.is_leaf:  # of a forward pass, as the weight of torch's spectral_norm
+                    copies.setdefault(id(one), one.detach().clone())
+            setattr(target, name, copy.deepcopy(given, copies))
 
 
 def _clone(active: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
@@ -260,12 +269,12 @@ def _clone(active: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     return nn.Parameter(copied, requires_grad=whole.requires_grad) if isinstance(whole, nn.Parameter) else copied
 
 
-def _holds_meta(value: Any) -> bool:
+def _tensors_in(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
-        return value.is_meta
-    if isinstance(value, dict):
-        return any(_holds_meta(item) for item in value.values())
-    return isinstance(value, (list, tuple)) and any(_holds_meta(item) for item in value)
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_in(item)
 
 
 def _subnet_modules(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:

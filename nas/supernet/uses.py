@@ -69,7 +69,8 @@ def divided_rates(optimizer: Optimizer, places: Mapping[int, Places], paths: Ite
     counts = uses([*places.values(), ALWAYS], paths)
     try:
         for group in groups:
-            group["lr"] /= max(1, counts[places.get(id(group["params"][0]), ALWAYS)])
+            # Not in place: a rate may be a tensor, which groups share.
+            group["lr"] = group["lr"] / max(1, counts[places.get(id(group["params"][0]), ALWAYS)])
         yield
     finally:
         for group, rate in zip(groups, rates, strict=True):

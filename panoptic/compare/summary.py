@@ -272,8 +272,8 @@ def _mean_from(values: Mapping[str, Any]) -> Mean:
 
 def _compared_from(values: Mapping[str, Any]) -> Compared:
     found = values["difference"]
-    numbers: dict[str, Any] = {key: _number_from(value) for key, value in found["images"].items()}
-    return Compared(values["one"], values["other"], Difference(Estimate(**numbers), _mean_from(found["seeds"])))
+    images = Estimate.from_json(found["images"])
+    return Compared(values["one"], values["other"], Difference(images, _mean_from(found["seeds"])))
 
 
 def _number_from(value: float | None) -> float:

@@ -90,7 +90,9 @@ def signed(value: float) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """Return an interval."""
+    """Return an interval, or a dash where there is none."""
+    if not math.isfinite(low):
+        return "-"
     return f"[{round(low, 1) + 0.0:.1f}, {round(high, 1) + 0.0:.1f}]"
 
 

@@ -10,9 +10,10 @@ That is the error over images alone: what another seed of a training would chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,9 @@ class Estimate:
 
     Attributes:
         value: On the images themselves.
-        standard_error: Standard deviation over the resamples.
-        low: Lower end of the percentile interval.
-        high: Upper end.
+        standard_error: Standard deviation over the resamples; NaN of a single image, which says nothing of others.
+        low: Lower end of the percentile interval; NaN likewise.
+        high: Upper end; NaN likewise.
         level: Share of the resamples in the interval.
         images: Number of images.
     """
@@ -47,6 +48,15 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return it as a JSON object; None for NaN, which JSON has not."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Estimate:
+        """Read it back from :meth:`to_json`."""
+        return cls(**{name: math.nan if value is None else value for name, value in values.items()})
 
 
 class Figures(Protocol):
@@ -204,7 +214,7 @@ def _estimate(value: float, values: NDArray[np.float64], level: float, images: i
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not be {level}")
     known = values[np.isfinite(values)]
-    if not len(known):
+    if not len(known) or images < 2:  # a single image tells nothing of others
         return Estimate(value, np.nan, np.nan, np.nan, level, images)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(

@@ -31,7 +31,7 @@ def _blocks(run: Run, measured: Measured) -> Iterator[Block]:
         yield Lacking(f"These are the networks that `evaluate` has measured. {_way(run)}")
     if measured.lacking:
         yield Lacking(f"No intervals stand here. {measured.lacking}")
-    differences = {name: Estimate(**one) for name, one in run.metrics.get("searched_minus", {}).items()}
+    differences = {name: Estimate.from_json(one) for name, one in run.metrics.get("searched_minus", {}).items()}
     if differences:
         yield _differences(differences)
         yield Paragraph(
@@ -90,11 +90,15 @@ def _quality(one: Mapping[str, Any], key: str, best: float | None, measured: Mea
     return Cell(f"{one[key]:.1f}", note, best=one[key] == best)
 
 
+def _between(found: Estimate) -> str:
+    return f"{_signed(found.low)} to {_signed(found.high)}" if math.isfinite(found.low) else "-"
+
+
 def _differences(found: Mapping[str, Estimate]) -> Table:
     rows = [
         (
             f"searched minus {name}",
-            (Cell(_signed(one.value)), Cell(f"{_signed(one.low)} to {_signed(one.high)}"), Cell(reading(one))),
+            (Cell(_signed(one.value)), Cell(_between(one)), Cell(reading(one))),
         )
         for name, one in found.items()
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,14 @@ def verdict(measured: Mapping[str, NetworkReport], found: Mapping[str, Estimate]
 def _compared(name: str, found: Estimate | None) -> str:
     if found is None:
         return f"searched - {name}: they are one network"
-    return f"searched - {name}: {found.value:+.1f} PQ [{found.low:.1f}, {found.high:.1f}], {reading(found)}"
+    interval = f" [{found.low:.1f}, {found.high:.1f}]" if math.isfinite(found.low) else ""
+    return f"searched - {name}: {found.value:+.1f} PQ{interval}, {reading(found)}"
 
 
 def reading(difference: Estimate) -> str:
     """Say in words what a paired difference of PQ means."""
+    if not math.isfinite(difference.low):
+        return "too few images to say more"
     if difference.low > 0:
         return "above"
     return "below" if difference.high < 0 else "no difference beyond the images"
@@ -152,7 +156,7 @@ def write(
             "answer_on_nas_val": on_nas_val(searched, measured["searched"].architecture),
         },
         **({} if drawn is None else {"random": _random(drawn, objective)}),
-        "searched_minus": {name: asdict(estimate) for name, estimate in found.items()},
+        "searched_minus": {name: estimate.to_json() for name, estimate in found.items()},
         "networks": {name: network.to_json() for name, network in measured.items()},
     }
     write_object(folder / METRICS_FILE, values)

@@ -148,7 +148,11 @@ def _changed(trained: TrainedNetwork, score: float | None, short_side: int | Non
     if short_side is not None:
         if short_side < 1:
             raise ValueError(f"short_side={short_side}: at least 1 pixel is needed")
-        usage = replace(usage, short_side=short_side)
+        # The limit on the longer side grows with it, for it was chosen for the shorter side of the training.
+        most = usage.long_side
+        if most is not None and usage.short_side is not None:
+            most = round(most * short_side / usage.short_side)
+        usage = replace(usage, short_side=short_side, long_side=most)
     return replace(trained, usage=usage)
 
 

@@ -53,7 +53,7 @@ def differences(evaluation: Evaluation) -> Table:
 
 
 def _interval(found: Estimate) -> str:
-    return f"[{_plain(found.low):.1f}, {_plain(found.high):.1f}]"
+    return f"[{_plain(found.low):.1f}, {_plain(found.high):.1f}]" if math.isfinite(found.low) else "-"
 
 
 def _plain(value: float) -> float:

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from autopanoptic.nas.search.search import Search
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.strategy import Strategy
 from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
-from autopanoptic.strategies import Evolution
+from autopanoptic.strategies import NSGA2, Evolution, RegularizedEvolution
 from autopanoptic.strategies.testing.simulation import Outcome, Simulation, completed, score
 
 SPACE = SearchSpace(Choice(f"c{i}", ["a", "b", "c", "d"]) for i in range(12))
@@ -159,3 +161,18 @@ def test_two_objectives_make_parents_of_the_first_front() -> None:
     chosen = strategy.select(search.history, 12)
     assert len(chosen) == 3
     assert set(chosen[: len(front)]) <= front
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [RegularizedEvolution(6, 2), Evolution(6, mutations=6), Evolution(6, mutations=0), NSGA2(6, crossover_rate=0.0)],
+)
+def test_a_parent_without_accepted_children_leaves_others_theirs(strategy: Strategy) -> None:
+    """The best of the parents stands alone within the constraint, which random draws hardly ever keep."""
+    alone = dict.fromkeys("abcdef", 9)
+    space = SearchSpace([Choice(label, range(10)) for label in alone]).where(
+        lambda found: found == alone or sum(option == 0 for option in found.values()) >= 5, "nearly all 0"
+    )
+    others = [{**dict.fromkeys(alone, 0), "a": option} for option in range(1, 6)]
+    search = Search(space, strategy, lambda found: float(sum(found.values())), initial=[alone, *others])
+    assert search.run(30, progress=False).history.n_completed == 30

@@ -164,3 +164,21 @@ def test_unseen_prefers_children_and_falls_back_to_the_whole_space() -> None:
     assert found is not None
     assert found != child
     assert next(calls) == 50
+
+
+def test_unseen_takes_neighbors_where_draws_are_the_same_again_and_again() -> None:
+    space = SearchSpace(Choice(f"b{place}", ["usual", "rare"], weights=[999, 1]) for place in range(20))
+    assert len(set(Simulation(RandomSearch(), space).run(60).architectures)) == 60
+
+
+def test_random_search_ends_after_the_last_network_of_a_space_that_is_too_large_to_look_through() -> None:
+    labels = [f"branch{place}" for place in range(11)]
+
+    def ordered(found: Architecture) -> dict[str, object]:
+        return dict(zip(labels, sorted(found.values()), strict=True))  # type: ignore[type-var]
+
+    space = SearchSpace([Choice(label, ["conv", "pool", "skip"]) for label in labels], ordered)
+    assert space.size == 3**11
+    search = Simulation(RandomSearch(), space).run(90)
+    assert len(set(search.architectures)) == 78  # multisets of 11 among 3
+    assert search.ended

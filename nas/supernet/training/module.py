@@ -181,11 +181,19 @@ class SupernetModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the gradients that wait for the end of a cycle."""
         if self.accumulate and not self.same_batch:
-            # Each process has those of its own images until the cycle ends; a checkpoint is of all of them.
-            waiting = self._reduces and bool(self.passes % self._cycle)
-            named = dict(self.network.named_parameters())
-            found = mean_gradients(named) if waiting else {name: one.grad for name, one in named.items()}
-            checkpoint["cycle_gradients"] = {name: one.clone() for name, one in found.items() if one is not None}
+            checkpoint["cycle_gradients"] = self._waiting_gradients()
+
+    def _waiting_gradients(self) -> dict[str, Tensor]:
+        # Each process has those of its own images until the cycle ends; what is kept is of all of them.
+        waiting = self._reduces and bool(self.passes % self._cycle)
+        named = dict(self.network.named_parameters())
+        found = mean_gradients(named) if waiting else {name: one.grad for name, one in named.items()}
+        return {name: one.clone() for name, one in found.items() if one is not None}
+
+    def on_train_end(self) -> None:
+        """Keep the gradients of a cycle that has begun, which Lightning drops when it trains the module again."""
+        if self.accumulate and not self.same_batch and self.passes % self._cycle:
+            self._loaded_gradients = self._waiting_gradients()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the gradients of a cycle for the start of the training."""
@@ -341,7 +349,10 @@ class SupernetModule(lightning.LightningModule):
         """Step the optimizer after the cycle that begins at pass ``first``."""
         optimizer: Any = self.optimizers()
         if self.clip is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=self.clip, gradient_clip_algorithm="norm")
+            # With 16-mixed the gradients are multiplied until the optimizer steps.
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            norm = self.clip * (1.0 if scaler is None else scaler.get_scale())
+            self.clip_gradients(optimizer, gradient_clip_val=norm, gradient_clip_algorithm="norm")
         with self._rates(optimizer, first):
             optimizer.step()
         # Parameters off the path keep no gradient, so that momentum and decay leave them alone.

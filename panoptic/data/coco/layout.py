@@ -106,7 +106,9 @@ class Splits:
             train, nas_val = cut(whole, seed)
         else:
             nas_val = self.nas_val.open(orientation)
-            train = _without(whole, nas_val) if self.nas_val.images == self.train.images else whole
+            # The same folder, though by other names or through links.
+            same = self.nas_val.images.resolve() == self.train.images.resolve()
+            train = _without(whole, nas_val) if same else whole
         val = self.val.open(orientation)
         nas_val, val = (other.with_categories_of(whole) for other in (nas_val, val))
         return Datasets(train, nas_val, val, overfit=False)

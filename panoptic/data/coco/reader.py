@@ -266,7 +266,8 @@ def _id_problems(ids: npt.NDArray[np.uint32], compact: npt.NDArray[np.int32], se
 def _missing(folder: Path, names: Iterable[str], kind: str) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder of {kind} files")
-    # One listing is much faster than a question per file; names with sub-folders are asked one by one.
-    present = set(os.listdir(folder))
+    # One listing is much faster than a question per file; names with sub-folders, and links, are asked one by one.
+    with os.scandir(folder) as entries:
+        present = {entry.name for entry in entries if not entry.is_symlink()}
     absent = (name for name in names if name not in present and not (folder / name).is_file())
     return [f"{kind} file {folder / name} is missing" for name in absent]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,18 +186,28 @@ def _unpacked(source: Path, target: Path, split: str) -> Path:
         return folder
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(source / "annotations" / f"panoptic_{split}.zip") as archive:
-        for entry in archive.infolist():
-            # The archive holds a folder of the Mac's finder as well.
-            name = Path(entry.filename)
-            png = partial / name.name
-            if name.parts[0] != f"panoptic_{split}" or name.suffix != ".png":
-                continue
-            if not png.is_file() or png.stat().st_size != entry.file_size:
-                with archive.open(entry) as packed, png.open("wb") as file:
-                    shutil.copyfileobj(packed, file)
+    path = source / "annotations" / f"panoptic_{split}.zip"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _unpack(archive, f"panoptic_{split}", partial)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path}: cannot be unpacked ({error}); was it downloaded to its end?") from error
+    if not any(partial.iterdir()):
+        raise ValueError(f"{path} holds no panoptic_{split}/*.png; it is not the archive of that split's annotations")
     os.replace(partial, folder)
     return folder
+
+
+def _unpack(archive: zipfile.ZipFile, folder: str, target: Path) -> None:
+    for entry in archive.infolist():
+        # The archive holds a folder of the Mac's finder as well.
+        name = Path(entry.filename)
+        png = target / name.name
+        if name.parts[:1] != (folder,) or name.suffix != ".png":
+            continue
+        if not png.is_file() or png.stat().st_size != entry.file_size:
+            with archive.open(entry) as packed, png.open("wb") as file:
+                shutil.copyfileobj(packed, file)
 
 
 @dataclass(frozen=True)
@@ -272,5 +283,6 @@ def _named(panoptic: Mapping[str, Any], instances: Mapping[str, Any]) -> list[tu
 
 
 def _missing(folder: Path, names: Any, kind: str) -> list[str]:
-    present = set(os.listdir(folder))
+    with os.scandir(folder) as entries:
+        present = {entry.name for entry in entries if entry.is_file()}  # not a link to nowhere
     return [f"{kind} file {folder / name} is missing" for name in names if name not in present]

@@ -22,6 +22,8 @@ POINTS: Mapping[str, tuple[int, int | None]] = {
     "mask": (2, 2),
 }
 """The shapes that cover pixels, and how many points each has, at least and at most."""
+LARGEST = 1e9
+"""Coordinate of a point, in pixels."""
 
 
 def fault_of(shape: object) -> str | None:
@@ -35,10 +37,10 @@ def fault_of(shape: object) -> str | None:
         return f"a shape of {label!r} is a {kind}, which covers no pixels; draw {', '.join(POINTS)}, or delete it"
     least, most = POINTS[kind]
     if not isinstance(points, list) or not all(
-        isinstance(p, list) and len(p) == 2 and all(isinstance(x, (int, float)) and math.isfinite(x) for x in p)
+        isinstance(p, list) and len(p) == 2 and all(isinstance(x, (int, float)) and abs(x) <= LARGEST for x in p)
         for p in points
     ):
-        return f"a {kind} of {label!r} has points that are not pairs of finite numbers"
+        return f"a {kind} of {label!r} has points that are not pairs of finite numbers (up to {LARGEST:g})"
     if len(points) < least or (most is not None and len(points) > most):
         wanted = f"{least}" if most else f"at least {least}"
         return f"a {kind} of {label!r} has {len(points)} points; {wanted} are needed"

@@ -23,6 +23,8 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 Kind: TypeAlias = Literal["stuff", "crowd", "thing", "void"]
 _LAYERS: tuple[Kind, ...] = get_args(Kind)
 _LEAST_COORDINATES = 6
+FARTHEST = 10
+"""Times the longer side of the image that a polygon may reach: pycocotools takes memory for all of its length."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def rle_of(segmentation: object, height: int, width: int) -> Rle:
         )
     polygons = [segmentation] if not isinstance(segmentation[0], list) else segmentation
     for polygon in polygons:
-        _check_polygon(polygon)
+        _check_polygon(polygon, most=FARTHEST * max(height, width))
     merged: Rle = coco.merge(coco.frPyObjects(polygons, height, width))
     return merged
 
@@ -76,14 +78,16 @@ def mask_of(rle: Rle) -> npt.NDArray[np.bool_]:
     return decoded.astype(bool)
 
 
-def _check_polygon(polygon: Any) -> None:
+def _check_polygon(polygon: Any, most: float) -> None:
     numbers = isinstance(polygon, list) and all(
-        isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in polygon
+        isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < math.inf for x in polygon
     )
     if not numbers:
         raise ValueError("has a polygon that is not a list of finite numbers x1, y1, x2, y2, ...")
     if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
         raise ValueError(f"has a polygon of {len(polygon)} numbers; at least 3 points, x and y each, are needed")
+    if max(map(abs, polygon)) > most:
+        raise ValueError(f"has a polygon with a coordinate beyond {most:g}, far outside of the image")
 
 
 def _checked_rle(segmentation: dict[str, Any], height: int, width: int) -> Rle:

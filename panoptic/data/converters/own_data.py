@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.coco.images import Orientation
+from autopanoptic.panoptic.data.coco.images import ORIENTATIONS, Orientation
 from autopanoptic.panoptic.data.converters.masks import ORDERS, Order
 from autopanoptic.panoptic.data.converters.writing.conversion import Conversion
 from autopanoptic.panoptic.data.converters.writing.dataset import SplitSource
@@ -19,8 +19,6 @@ from autopanoptic.panoptic.data.converters.writing.sources import image_size
 from autopanoptic.panoptic.data.image_id import ImageId
 
 ConversionT = TypeVar("ConversionT", bound=Conversion)
-LEAST = 3
-"""Images, of which each split gets one."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class OwnData:
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is none of {', '.join(ORDERS)}")
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation={self.orientation!r} is none of {', '.join(ORIENTATIONS)}")
 
 
 def own_splits(
@@ -108,8 +108,9 @@ def draw_splits(
         raise ValueError(f"nas_val={nas_val}, val={val}: shares of the images, which together leave some for train")
     by_name = sorted(conversions, key=lambda conversion: conversion.image_file)
     counts = {"nas_val": max(1, round(nas_val * len(by_name))), "val": max(1, round(val * len(by_name))) if val else 0}
-    if len(by_name) < max(LEAST, sum(counts.values()) + 1):
-        raise ValueError(f"there are {len(by_name)} images; at least {LEAST} are needed, one for each split")
+    if len(by_name) <= sum(counts.values()):
+        taken = " and ".join(f"{count} for {name}" for name, count in counts.items() if count)
+        raise ValueError(f"there are {len(by_name)} images, of which {taken} would leave none for train")
     shuffled = [by_name[i] for i in np.random.default_rng(seed).permutation(len(by_name))]
     ends = np.cumsum([counts["nas_val"], counts["val"]])
     parts = {"train": shuffled[ends[1] :], "nas_val": shuffled[: ends[0]], "val": shuffled[ends[0] : ends[1]]}

@@ -205,3 +205,8 @@ def test_numpys_bounds_become_pythons() -> None:
 def test_a_cost_that_is_no_function_is_refused() -> None:
     with pytest.raises(ValueError, match="Cost 'c' must be a function of an architecture, not 12"):
         Search(SPACE, RandomSearch(), total, costs={"c": 12})  # type: ignore[dict-item]
+
+
+def test_two_constraints_on_one_cost_are_refused() -> None:
+    with pytest.raises(ValueError, match="There are 2 constraints on 'gflops'; give both bounds in one"):
+        constraints_of([Constraint("gflops", None, 5), Constraint("other", 1), Constraint("gflops", 2)])

@@ -127,3 +127,21 @@ def test_what_cannot_be_costed_or_found_is_said() -> None:
         extremes(SPACE, lambda _: math.nan)
     with pytest.raises(InfeasibleError, match="the impossible"):
         extremes(SPACE.where(lambda _: False, "the impossible"), cost)
+
+
+def test_a_chain_of_conditions_takes_as_many_costs_as_it_has_options() -> None:
+    length, asked = 12, list[Architecture]()
+
+    def counted(architecture: Architecture) -> float:
+        asked.append(architecture)
+        return sum({"stop": 0, "conv3": 1, "conv5": 2}[option] for option in architecture.values())
+
+    choices = [Choice("c0", ["stop", "conv3", "conv5"])]
+    choices += [
+        Choice(f"c{place}", ["stop", "conv3", "conv5"], (f"c{place - 1}", ("conv3", "conv5")))
+        for place in range(1, length)
+    ]
+    found = extremes(SearchSpace(choices), counted)
+    assert found.largest == dict.fromkeys((choice.label for choice in choices), "conv5")
+    assert found.smallest == {"c0": "stop"}
+    assert len(asked) <= 6 * length

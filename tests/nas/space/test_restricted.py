@@ -79,3 +79,17 @@ def test_symmetries_stay_where_the_representative_is_in_the_part() -> None:
 def test_what_the_space_lacks_is_refused(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SPACE.restricted(options)
+
+
+def test_each_network_is_once_in_a_part_that_lacks_its_representative() -> None:
+    labels = ["left", "middle", "right"]
+    whole = SearchSpace(
+        [Choice(label, ["conv", "pool", "skip"]) for label in labels],
+        lambda found: dict(zip(labels, sorted(found.values()), strict=True)),  # type: ignore[type-var]
+    )
+    part = whole.restricted({"left": ["skip"]})
+    found = [tuple(sorted(map(str, architecture.values()))) for architecture in part]
+    assert len(found) == len(set(found)) == 6
+    assert part.canonical({"left": "skip", "middle": "pool", "right": "conv"}) == {
+        "left": "skip", "middle": "conv", "right": "pool"
+    }  # fmt: skip

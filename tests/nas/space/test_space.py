@@ -232,6 +232,7 @@ def test_canonical_gives_the_spaces_own_options() -> None:
     [
         ({"op": "conv"}, r"lacks choice 'width', one of \[16, 24, 32\]"),
         ({"op": "max", "width": 16, "se": True}, r"'op' has no option 'max'; it has \['conv', 'pool'\]"),
+        ({"op": ["conv"], "width": 16, "se": True}, r"'op' has no option \['conv'\]; it has"),
         ({"op": "conv", "width": 16, "se": True, "depth": 1}, r"no choice 'depth'; it has \['op', 'width', 'se'\]"),
     ],
 )

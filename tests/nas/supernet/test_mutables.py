@@ -141,7 +141,7 @@ def test_repeat_of_a_fixed_depth_is_no_choice() -> None:
     assert supernet(0).item() == supernet.subnet({})(0).item() == 3
 
 
-@pytest.mark.parametrize("depth", [(2, 1), (-1, 2), (0, 0), 0])
+@pytest.mark.parametrize("depth", [(2, 1), (-1, 2), (0, 0), 0, [1, 3], 2.0, (1, 2, 3)])
 def test_impossible_depths(depth: Any) -> None:
     with pytest.raises(ValueError, match=r"Repeat cannot have depth="):
         Space(lambda: Repeat(lambda i: Add(0.0), depth, label="d"))

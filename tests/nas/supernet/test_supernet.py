@@ -327,3 +327,51 @@ def test_choices_within_a_choice_of_one_option_are_made_wherever_that_is() -> No
         ("inner", (("middle", ("x",)),)),
     ]
     assert space.size == 3
+
+
+class Aliased(ModelSpace):
+    """What runs is the list, and what is trained the parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.op = LayerChoice({"a": nn.Linear(3, 4), "b": nn.Linear(3, 4)}, label="op")
+        self.scale, self.shift = nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4))
+        self.affine = [self.scale, {"shift": self.shift}]
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = self.affine
+        assert isinstance(scale, Tensor)
+        assert isinstance(shift, dict)
+        scaled: Tensor = self.op(x) * scale + shift["shift"]
+        return scaled
+
+
+def test_a_list_of_parameters_holds_those_of_the_subnet() -> None:
+    network = Supernet(Aliased()).subnet({"op": "a"})
+    network(torch.ones(2, 3)).sum().backward()
+    assert {name for name, one in network.named_parameters() if one.grad is None} == set()
+    assert isinstance(network, Aliased)
+    assert network.affine[0] is network.scale
+
+
+class Normed(ModelSpace):
+    """The hooks of torch set the weight at each forward pass, as a tensor that is no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.op = LayerChoice({"a": nn.utils.spectral_norm(nn.Linear(3, 4)), "b": nn.Linear(3, 4)}, label="op")
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.op(x)
+        return found
+
+
+def test_weights_that_a_forward_pass_has_made_are_no_obstacle() -> None:
+    supernet, x = Supernet(Normed()), torch.rand(2, 3)
+    supernet.activate({"op": "a"})
+    supernet(x).sum().backward()
+    network = supernet.subnet({"op": "a"}).eval()
+    supernet.module.eval()
+    assert torch.equal(network(x), supernet(x))
+    network(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -6,10 +7,11 @@ import pytest
 from autopanoptic.panoptic.data.categories import Categories, Category
 from autopanoptic.panoptic.data.segments import PanopticMap, Segment
 from autopanoptic.panoptic.quality import bootstrap as module
-from autopanoptic.panoptic.quality.bootstrap import bootstrap, bootstrap_difference, value_of
+from autopanoptic.panoptic.quality.bootstrap import Estimate, bootstrap, bootstrap_difference, value_of
 from autopanoptic.panoptic.quality.images import FoundOnImage, ImageCounts
 from autopanoptic.panoptic.quality.metric import PanopticQuality
 from autopanoptic.panoptic.quality.summary import METRICS, CategoryQuality, QualityReport
+from autopanoptic.panoptic.stages.comparison import reading
 
 CATEGORIES = Categories([Category(i, f"category {i}", i < 40, (i, i, i)) for i in (1, 30, 2, 90, 41)])
 
@@ -161,3 +163,14 @@ def test_a_measured_report_has_its_images_in_their_order():
     assert value_of(counts) == pytest.approx(quality.compute().metrics()["pq"])
     np.testing.assert_array_equal(counts[1:].values, expected[1:])
     assert value_of(counts[::2], "rq_things") == 50
+
+
+def test_a_single_image_tells_nothing_of_others():
+    one, other = random_counts(5, images=1), random_counts(6, images=1)
+    for found in (bootstrap(one), bootstrap_difference(one, other)):
+        assert math.isfinite(found.value)
+        assert all(map(math.isnan, (found.standard_error, found.low, found.high)))
+        read = Estimate.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+        assert (read.value, read.images) == (found.value, 1)
+        assert math.isnan(read.low)
+    assert reading(bootstrap_difference(one, other)) == "too few images to say more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from typer.testing import CliRunner
 from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.data.coco.layout import find_split
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
+from autopanoptic.panoptic.trained import predict as predicting
 from autopanoptic.panoptic.trained.evaluate import evaluate
-from autopanoptic.panoptic.trained.networks import load_trained
+from autopanoptic.panoptic.trained.networks import find_networks, load_trained
 from autopanoptic.panoptic.trained.predict import UnreadableImagesError, predict, recognise
 
 
@@ -125,3 +127,10 @@ def test_the_command(run: Path, photos: Path, tmp_path: Path, monkeypatch: pytes
         assert done.exit_code == 1
         assert message in done.output
         assert "Traceback" not in done.output
+
+
+def test_the_limit_on_the_longer_side_grows_with_the_shorter(shared_run: Path) -> None:
+    trained = load_trained(next(iter(find_networks(shared_run).values())))
+    limited = replace(trained, usage=replace(trained.usage, short_side=192, long_side=256))
+    usage = predicting._changed(limited, None, 384).usage
+    assert usage.transform.size(480, 640) == (384, 512)

@@ -62,6 +62,7 @@ def write_dataset(
     writing: Writing,
     *,
     orientation: Orientation = "apply",
+    besides: Callable[[], None] | None = None,
 ) -> tuple[str, ...]:
     """Write the splits under a folder: ``{split}/``, ``annotations/panoptic_{split}/`` and ``panoptic_{split}.json``.
 
@@ -75,6 +76,7 @@ def write_dataset(
         parameters: What the data set depends on, as a JSON object.
         writing: How.
         orientation: How its images are read, as of `CocoPanoptic`; the folder keeps it for all who open it.
+        besides: Writes what else a complete data set has.
 
     Returns:
         The remarks about images, one sentence each; nothing about a data set that was complete.
@@ -97,6 +99,8 @@ def write_dataset(
     for split, records in zip(splits, converted, strict=True):
         _place_images(root / split.name, split, copy=writing.copy_images)
         write_json(root / "annotations" / f"panoptic_{split.name}.json", _json(records, categories))
+    if besides is not None:
+        besides()
     marker.finish()
     for split in splits:
         _journal(root, split).unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,6 @@ def write_with_search(
     image_ids = [one.image_id for split in splits if split.name == "train" for one in split.conversions]
     taken = draw_search_split(image_ids, nas_val, seed, Path(parameters["source"])) if image_ids else set()
     described = {**parameters, "nas_val": len(taken), "seed": seed}
-    remarks = write_dataset(target, categories, splits, described, writing, orientation=orientation)
-    if taken:
-        write_parts(target / "annotations" / "panoptic_train.json", "panoptic", "", taken, target / "nas")
-    return remarks
+    train = target / "annotations" / "panoptic_train.json"
+    parts = partial(write_parts, train, "panoptic", "", taken, target / "nas") if taken else None
+    return write_dataset(target, categories, splits, described, writing, orientation=orientation, besides=parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 
 from autopanoptic.nas import FairPaths, Supernet, SupernetModule
@@ -170,3 +171,31 @@ def test_training_learns_for_every_path(tmp_path: Path) -> None:
         training.supernet.activate(architecture)
         right = (training.supernet(test).argmax(1) == (test.sum(1) > 0)).float().mean()
         assert right > 0.9, architecture
+
+
+def test_scaled_gradients_are_clipped_at_the_same_norm(batches: list[Tensor], tmp_path: Path) -> None:
+    """With 16-mixed the gradients are multiplied until the optimizer steps."""
+    mixed, whole = module(clip=0.01), module(clip=0.01)
+    before = copy.deepcopy(whole.network)
+    fit(mixed, batches, tmp_path / "mixed", plugins=[MixedPrecision("16-mixed", "cpu")])
+    fit(whole, batches, tmp_path / "whole")
+    moved = [
+        {name: one.detach() - before.get_parameter(name).detach() for name, one in of.network.named_parameters()}
+        for of in (mixed, whole)
+    ]
+    for name, change in moved[1].items():
+        assert torch.allclose(moved[0][name], change, atol=1e-4), name
+    assert max(float(change.abs().max()) for change in moved[1].values()) > 5e-3
+
+
+def test_a_second_training_of_the_same_module_goes_on_within_a_cycle(batches: list[Tensor], tmp_path: Path) -> None:
+    supernets = new_supernet(), new_supernet()
+    once, twice = (
+        SupernetModule(one, loss, plain, FairPaths(one.space, seed=4), accumulate=True) for one in supernets
+    )  # fmt: skip
+    fit(once, batches, tmp_path / "once")
+    fit(twice, batches[:9], tmp_path / "first")  # a cycle has 6 paths
+    assert twice.passes == 9
+    fit(twice, batches[9:], tmp_path / "second")
+    assert twice.passes == 24
+    assert_same(once.network, twice.network)

@@ -92,6 +92,11 @@ def test_nas_val_alone_is_left_out_of_train(tmp_path, name):
     datasets = find_splits(tmp_path).open()
     assert ids(datasets.nas_val) == [3, 5]
     assert ids(datasets.train) == [0, 1, 2, 4, 6, 7, 8, 9]
+    # A folder of its own that is a link to train's.
+    (tmp_path / name).symlink_to(tmp_path / "train2017")
+    linked = find_splits(tmp_path).open()
+    assert linked.nas_val.images == tmp_path / name
+    assert ids(linked.train) == ids(datasets.train)
 
 
 def test_nas_val_that_is_all_of_train_is_refused(tmp_path):

@@ -184,6 +184,7 @@ def test_missing_files_are_listed(folder):
     (folder.images / "2.png").unlink()
     (folder.pngs / "1.png").unlink()
     (folder.pngs / "3.png").unlink()
+    (folder.pngs / "3.png").symlink_to(folder.pngs / "nowhere.png")
     with pytest.raises(DatasetError, match="3 problems") as caught:
         folder.open()
     assert caught.value.problems == (

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 from autopanoptic.panoptic.data.coco.checks import check
+from autopanoptic.panoptic.data.coco.converted import MARKER
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.data.coco.panoptic_png import read_ids
 from autopanoptic.panoptic.data.converters.cityscapes import convert_cityscapes
 from autopanoptic.panoptic.data.converters.cityscapes_labels import IGNORED, LABELS
+from autopanoptic.panoptic.data.converters.writing import search_split
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing
 from autopanoptic.panoptic.data.problems import DatasetError
 
@@ -180,3 +182,16 @@ def test_copied_images_need_no_source(release):
     convert_cityscapes(release, release / "out", whole=False, writing=Writing(copy_images=True))
     shutil.rmtree(release / "leftImg8bit")
     check(find_splits(release / "out").open(0).train)
+
+
+def test_interrupted_before_the_search_split_it_is_not_complete(release, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search_split, "write_parts", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            convert(release, nas_val=1, seed=3)
+    assert not json.loads((release / "out" / MARKER).read_text())["complete"]
+    convert(release, nas_val=1, seed=3)
+    assert len(find_splits(release / "out").open().nas_val) == 1

@@ -186,6 +186,26 @@ def test_archives_are_unpacked(release):
     assert {png.name: png.read_bytes() for png in folder.iterdir()} == before
 
 
+def test_archives_that_are_damaged_or_others_are_named_and_leave_nothing_in_the_way(release):
+    folder = release / "annotations" / "panoptic_val2017"
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for png in sorted(folder.iterdir()):
+            archive.write(png, f"panoptic_val2017/{png.name}")
+    whole = path.read_bytes()
+    shutil.rmtree(folder)
+    path.write_bytes(whole[:-200])
+    with pytest.raises(ValueError, match=r"panoptic_val2017\.zip: cannot be unpacked .*downloaded to its end"):
+        convert_coco(release, nas_val=2, whole=False)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("panoptic_train2017/1.png", "another")
+    with pytest.raises(ValueError, match=r"holds no panoptic_val2017/\*\.png"):
+        convert_coco(release, nas_val=2, whole=False)
+    path.write_bytes(whole)
+    convert_coco(release, nas_val=2, whole=False)
+    assert find_splits(release).open().val
+
+
 def test_what_is_wrong_is_named(release):
     with pytest.raises(DatasetError, match="train2017 has 10 images, where the release has 118,287"):
         convert_coco(release)

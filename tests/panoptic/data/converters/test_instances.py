@@ -265,6 +265,8 @@ def test_choices_are_checked(tool):
         tool.convert(own=OwnData(nas_val=0.5, val=0.5))
     with pytest.raises(ValueError, match="order='size'"):
         OwnData(order="size")
+    with pytest.raises(ValueError, match="orientation='Apply' is none of apply, ignore"):
+        OwnData(orientation="Apply")
     tool.json["images"], tool.json["annotations"] = tool.json["images"][:2], tool.json["annotations"][:2]
-    with pytest.raises(ValueError, match="there are 2 images; at least 3"):
+    with pytest.raises(ValueError, match="there are 2 images, of which 1 for nas_val and 1 for val would leave none"):
         tool.convert()

@@ -149,6 +149,7 @@ def test_an_image_of_train_is_not_one_of_val(folder, tmp_path):
         ([shape("cat", "line", [[1, 1], [2, 2]])], {}, "a shape of 'cat' is a line, which covers no pixels"),
         ([shape("cat", "polygon", [[1, 1], [2, 2]])], {}, "a polygon of 'cat' has 2 points; at least 3 are needed"),
         ([shape("cat", "circle", [[1, 1], [2, None]])], {}, "not pairs of finite numbers"),
+        ([shape("cat", "circle", [[1, 1], [2, 10**400]])], {}, "not pairs of finite numbers"),
         ([shape("cat", "mask", [[1, 1], [2, 2]])], {}, "a mask of 'cat' has no `mask`"),
         ([shape("", "circle", [[1, 1], [2, 2]])], {}, "a shape has the label ''"),
         ([shape("bird", "circle", [[9, 9], [12, 9]])], {}, "has the label 'bird', none of cat, dog"),

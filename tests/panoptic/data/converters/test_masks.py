@@ -37,6 +37,8 @@ def test_large_rle():
         ([[1, 1, 5, 5, 3, 3, 2]], "a polygon of 7 numbers"),
         ([[1, 1, 5, 5, 3, float("nan")]], "not a list of finite numbers"),
         ([[1, 1, 5, 5, 3, "3"]], "not a list of finite numbers"),
+        ([[1, 1, 5, 5, 3, 91]], "a coordinate beyond 90, far outside of the image"),
+        ([[1, 1, 5, 5, 3, -(10**400)]], "a coordinate beyond 90, far outside of the image"),
         ({"size": [8, 9], "counts": [72]}, r"an RLE of height and width \[8, 9\], but the image has \[9, 8\]"),
         ({"size": [9, 8], "counts": [70]}, "do not add up to the 72 pixels"),
         ({"size": [9, 8], "counts": [80, -8]}, "do not add up to the 72 pixels"),
