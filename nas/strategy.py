@@ -212,7 +212,7 @@ def _unseen_neighbor(space: SearchSpace, history: History, rng: np.random.Genera
 
 
 def _any_of(found: Sequence[Architecture], rng: np.random.Generator) -> Architecture | None:
-    return found[rng.integers(len(found))] if found else None
+    return found[int(rng.integers(len(found)))] if found else None
 
 
 def exhausted(space: SearchSpace, history: History) -> bool:

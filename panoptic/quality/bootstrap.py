@@ -56,7 +56,8 @@ class Estimate:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Estimate:
         """Read it back from :meth:`to_json`."""
-        return cls(**{name: math.nan if value is None else value for name, value in values.items()})
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in values.items()}
+        return cls(**known)
 
 
 class Figures(Protocol):
