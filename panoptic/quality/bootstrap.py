@@ -47,7 +47,8 @@ class Estimate:
     images: int
 
     def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        interval = f" [{self.low:.1f}, {self.high:.1f}]" if math.isfinite(self.low) else ""
+        return f"{self.value:.1f}{interval}"
 
     def to_json(self) -> dict[str, float | None]:
         """Return it as a JSON object; None for NaN, which JSON has not."""

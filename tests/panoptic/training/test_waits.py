@@ -35,7 +35,9 @@ LOSSES = Counter(nms=2, tolist=4)
 class _Module(PanopticModule):
     """A module with what a trainer gives it, but for the backward pass."""
 
-    trainer: Any = SimpleNamespace(world_size=1, global_rank=0, strategy=SimpleNamespace())
+    trainer: Any = SimpleNamespace(
+        world_size=1, global_rank=0, strategy=SimpleNamespace(), precision_plugin=SimpleNamespace()
+    )
 
     def begin(self) -> _Module:
         self.told: dict[str, Any] = {}
@@ -115,8 +117,9 @@ def test_shares_of_a_batch_wait_no_more(
     monkeypatch.setattr(parts, "summed", lambda counts: counts)
     module = _Module(network, RECIPE)
     module.trainer = SimpleNamespace(
-        world_size=2, global_rank=0, strategy=SimpleNamespace(reduce=lambda x, reduce_op: x)
-    )
+        world_size=2, global_rank=0, strategy=SimpleNamespace(reduce=lambda x, reduce_op: x),
+        precision_plugin=SimpleNamespace(),
+    )  # fmt: skip
     assert waits(module, batch) == LOSSES + Counter(tolist=1)
 
 
