@@ -156,7 +156,8 @@ def unseen(
     if space.has_at_most(len(history)):
         return None
     child = None if make is None else _unseen_child(make, history)
-    return child or _draw_unseen(space, history, rng)
+    # An architecture without choices is an empty mapping.
+    return _draw_unseen(space, history, rng) if child is None else child
 
 
 def _unseen_child(make: Callable[[], Architecture], history: History) -> Architecture | None:

@@ -111,8 +111,9 @@ class Evolution(Strategy):
         crossed = self._crossed(space, parents, rng) if slot >= self.mutations else iter(())
 
         def child() -> Architecture:
-            found = next(crossed, None)
-            return found or space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
+            for found in crossed:
+                return found
+            return space.mutate(parents[rng.integers(len(parents))], rng, self.mutation_rate)
 
         return unseen(space, history, rng, child)
 
