@@ -168,8 +168,8 @@ def _parse(entry: object) -> Category:
     if missing:
         raise ValueError(f"category {dict(entry)!r} lacks {', '.join(missing)}")
     identifier, name, isthing = entry["id"], entry["name"], entry["isthing"]
-    if isinstance(identifier, bool) or not isinstance(identifier, int) or identifier < 0:
-        raise ValueError(f"category id {identifier!r} is not a non-negative integer")
+    if isinstance(identifier, bool) or not isinstance(identifier, int) or not 0 <= identifier < 2**63:
+        raise ValueError(f"category id {identifier!r} is not a non-negative integer of 64 bits")
     if not isinstance(name, str) or not name:
         raise ValueError(f"category {identifier} has the name {name!r}: a non-empty string is needed")
     if isthing not in (0, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import TypeAlias
 
 ImageId: TypeAlias = int | str
@@ -11,6 +12,17 @@ ImageId: TypeAlias = int | str
 def is_image_id(value: object) -> bool:
     """Whether a value of a JSON is an id: an integer or text that is not empty."""
     return bool(value) if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
+
+
+def faults_of_ids(ids: Iterable[ImageId]) -> list[str]:
+    """Say why ids of a set cannot stand together in one array: they are not of one kind, or too large."""
+    known = list(ids)
+    numbers = [i for i in known if isinstance(i, int)]
+    found = [f"image {i}: the id does not fit into 64 bits" for i in numbers if not -(2**63) <= i < 2**63]
+    text = next((i for i in known if isinstance(i, str)), None)
+    if numbers and text is not None:
+        found.append(f"some image ids are integers ({numbers[0]}), others text ({text!r}); give all one kind")
+    return found
 
 
 def image_id_of(value: object) -> ImageId:

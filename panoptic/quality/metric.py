@@ -146,7 +146,7 @@ def _check_truth(truth: PanopticMap, counted: NDArray[np.int64]) -> None:
     areas: list[int] = counted.tolist()
     if [segment.area for segment in truth.segments] == areas[1:-1] and not areas[-1]:
         return
-    advice = "mend the truth, or take it as panopticapi does with check_truth=False"
+    advice = "mend the truth; PanopticQuality(check_truth=False) takes it as panopticapi does"
     if areas[-1]:
         raise ValueError(f"the truth has pixels of id {_stray(truth)} but no such segment; {advice}")
     for segment, area in zip(truth.segments, areas[1:-1], strict=True):

@@ -86,7 +86,8 @@ class Validation:
                 things of any score among it; without it those that no rule of merging takes are left out.
 
         Raises:
-            ValueError: If the batches are not the images of the data set, all of them and in its order.
+            ValueError: If the batches are not the images of the data set, all of them and in its order, or
+                `PanopticQuality.update` refuses one, which is named.
         """
         quality, found_by = PanopticQuality(self.dataset.categories), cast("PanopticNetwork", network)
         rules = rules_of(found_by, self.rules)
@@ -98,7 +99,7 @@ class Validation:
                 for found in predict(found_by, batch, self.precision, least_score):
                     panoptic = map_of(found, self.dataset.categories, rules)
                     truth = self._truths[index]
-                    quality.update(truth, panoptic)
+                    self._update(quality, index, truth, panoptic)
                     if observe is not None:
                         observe(index, truth, found)
                     if keep is not None:
@@ -111,6 +112,13 @@ class Validation:
                 f"the batches end after {index} of the {len(self.dataset)} images of {self.dataset.source}"
             )
         return quality.compute()
+
+    def _update(self, quality: PanopticQuality, index: int, truth: PanopticMap, panoptic: PanopticMap) -> None:
+        try:
+            quality.update(truth, panoptic)
+        except ValueError as error:
+            image_id = self.dataset.image_ids[index].item()
+            raise ValueError(f"{self.dataset.source}: image {image_id!r}: {error}") from error
 
     def _require_images(self, number: int, batch: Batch, index: int) -> None:
         expected = self.dataset.image_ids[index : index + len(batch)].tolist()

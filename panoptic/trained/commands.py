@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -165,3 +166,9 @@ def require_writable(path: Path) -> None:
         raise IsADirectoryError(f"--json {path}: is a folder; give a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"--json {path}: there is no folder {path.parent}")
+    try:
+        # Asking for permissions would not tell of file systems that take no files, whoever writes.
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PermissionError(f"--json {path}: {path.parent} takes no files ({error.strerror})") from error

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from autopanoptic.panoptic.data.categories import Categories
-from autopanoptic.panoptic.data.image_id import ImageId, is_image_id
+from autopanoptic.panoptic.data.image_id import ImageId, faults_of_ids, is_image_id
 from autopanoptic.panoptic.data.problems import DatasetError
 from autopanoptic.panoptic.data.segments import MAX_ID, Segment
 
+LONGEST_SIDE = 2**31 - 1
+"""Of an image, in pixels: what readers of images can count."""
 ImageIds: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.str_]"
 
 
@@ -105,7 +107,7 @@ def read_annotations(path: Path) -> Annotations:
         content["annotations"], "image_id", "annotation of image", ("file_name", "segments_info"), problems
     )
     _check_pairing(images, annotations, problems)
-    _check_one_kind(images, problems)
+    problems += faults_of_ids(images)
     for entry in images.values():
         _check_image(entry, problems)
     for image_id, entry in annotations.items():
@@ -176,19 +178,12 @@ def _sorted(ids: Iterable[ImageId]) -> list[ImageId]:
     return sorted(ids, key=lambda i: (1, 0, i) if isinstance(i, str) else (0, i, ""))
 
 
-def _check_one_kind(images: Iterable[ImageId], problems: list[str]) -> None:
-    numbers = [i for i in images if isinstance(i, int)]
-    problems += [f"image {i}: the id does not fit into 64 bits" for i in numbers if not -(2**63) <= i < 2**63]
-    number = next(iter(numbers), None)
-    text = next((i for i in images if isinstance(i, str)), None)
-    if number is not None and text is not None:
-        problems.append(f"some image ids are integers ({number}), others text ({text!r}); give all one kind")
-
-
 def _check_image(entry: Mapping[str, Any], problems: list[str]) -> None:
     for side in ("height", "width"):
-        if not _is_int(entry[side]) or entry[side] <= 0:
-            problems.append(f"image {entry['id']!r}: {side} {entry[side]!r} is not a positive integer")
+        if not _is_int(entry[side]) or not 0 < entry[side] <= LONGEST_SIDE:
+            problems.append(
+                f"image {entry['id']!r}: {side} {entry[side]!r} is not a positive integer of at most {LONGEST_SIDE}"
+            )
 
 
 def _check_segments(image_id: ImageId, segments: Any, categories: Categories | None, problems: list[str]) -> None:
@@ -213,7 +208,7 @@ def _fault(segment: Mapping[str, Any], categories: Categories | None) -> str | N
     if not _is_int(category) or (categories is not None and category not in categories):
         return f"unknown category {category!r}"
     area = segment["area"]
-    if not (_is_int(area) or (isinstance(area, float) and area.is_integer())) or area <= 0:
+    if not (_is_int(area) or (isinstance(area, float) and area.is_integer())) or not 0 < area <= LONGEST_SIDE**2:
         return f"area {area!r} is not a positive whole number of pixels"
     if not is_crowd_flag(segment.get("iscrowd", 0)):
         return f"iscrowd {segment['iscrowd']!r} is neither 0 nor 1"

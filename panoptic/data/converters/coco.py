@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from autopanoptic.panoptic.data.categories import Categories
+from autopanoptic.panoptic.data.coco.annotations import read_annotations
 from autopanoptic.panoptic.data.coco.cuts import LARGEST_CUT
 from autopanoptic.panoptic.data.converters.coco_things import write_things
+from autopanoptic.panoptic.data.converters.instance_json import lost_annotations, read_instances
 from autopanoptic.panoptic.data.converters.semantic_pngs import SemanticPng, write_semantic_pngs
 from autopanoptic.panoptic.data.converters.writing.dataset import Writing, link
 from autopanoptic.panoptic.data.converters.writing.marker import Marker, fingerprint
@@ -224,13 +226,17 @@ class _Split:
     @classmethod
     def read(cls, root: Path, name: str, folder: Path) -> _Split:
         path = root / "annotations" / f"panoptic_{name}.json"
+        read_annotations(path)  # which says what is wrong with it
         panoptic = _load(path)
-        instances = _load(root / "annotations" / f"instances_{name}.json")
+        things = root / "annotations" / f"instances_{name}.json"
+        instances = read_instances(things)
         problems = _misfits(panoptic, instances, name)
         problems += _missing(root / name, (image["file_name"] for image in panoptic["images"]), "image")
         problems += _missing(folder, (entry["file_name"] for entry in panoptic["annotations"]), "PNG")
         if problems:
             raise DatasetError(str(path), problems)
+        if lost := lost_annotations(instances):
+            raise DatasetError(str(things), lost)
         return cls(
             folder,
             Categories.from_json(panoptic["categories"]),

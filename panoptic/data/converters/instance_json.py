@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autopanoptic.panoptic.data.converters.writing.sources import require_folder
-from autopanoptic.panoptic.data.image_id import is_image_id
+from autopanoptic.panoptic.data.image_id import faults_of_ids, is_image_id
 from autopanoptic.panoptic.data.problems import DatasetError
 
 
@@ -36,24 +36,10 @@ class InstanceSet:
     def read(cls, path: Path, images: Path) -> InstanceSet:
         """Read a JSON; raises as `convert_instances`."""
         require_folder(images, "the images")
-        content = _load(path)
-        problems: list[str] = []
-        ids = {
-            kind: _checked(content[kind], kind, keys, problems)
-            for kind, keys in (
-                ("categories", ("id", "name")),
-                ("images", ("id", "file_name", "height", "width")),
-                ("annotations", ("image_id", "category_id", "segmentation")),
-            )
-        }
-        annotations = defaultdict(list)
-        for position, entry in enumerate(content["annotations"] if not problems else ()):
-            for key, known in (("image_id", ids["images"]), ("category_id", ids["categories"])):
-                if not is_image_id(entry[key]) or entry[key] not in known:
-                    name = entry.get("id", f"at position {position}")
-                    problems.append(f"annotation {name} has the {key} {entry[key]!r}, which is not in the file")
-        if problems:
+        content = read_instances(path)
+        if problems := lost_annotations(content):
             raise DatasetError(str(path), problems)
+        annotations = defaultdict(list)
         for entry in content["annotations"]:
             annotations[entry["image_id"]].append(entry)
         return cls(path, images, content["categories"], content["images"], annotations)
@@ -76,6 +62,40 @@ class InstanceSet:
         return find_image(self.images, name)
 
 
+def read_instances(path: Path) -> dict[str, Any]:
+    """Return the contents of a COCO instance JSON, whose entries are well formed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DatasetError: With everything that is wrong.
+    """
+    content = _load(path)
+    problems: list[str] = []
+    for kind, keys in (
+        ("categories", ("id", "name")),
+        ("images", ("id", "file_name", "height", "width")),
+        ("annotations", ("image_id", "category_id", "segmentation")),
+    ):
+        _check(content[kind], kind, keys, problems)
+    if not problems:
+        problems += faults_of_ids(image["id"] for image in content["images"])
+    if problems:
+        raise DatasetError(str(path), problems)
+    return content
+
+
+def lost_annotations(content: Mapping[str, Any]) -> list[str]:
+    """Say which annotations are of images or categories that the file does not have."""
+    images, categories = ({entry["id"] for entry in content[kind]} for kind in ("images", "categories"))
+    return [
+        f"annotation {entry.get('id', f'at position {position}')} has the {key} {entry[key]!r}, which is not in the "
+        "file"
+        for position, entry in enumerate(content["annotations"])
+        for key, known in (("image_id", images), ("category_id", categories))
+        if not is_image_id(entry[key]) or entry[key] not in known
+    ]
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -91,8 +111,8 @@ def _load(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _checked(entries: list[Any], kind: str, keys: Collection[str], problems: list[str]) -> set[Any]:
-    """Report entries that lack keys, have sizes that are none or an id twice, and return the ids."""
+def _check(entries: list[Any], kind: str, keys: Collection[str], problems: list[str]) -> None:
+    """Report entries that lack keys, have sizes that are none or an id twice."""
     ids: Counter[Any] = Counter()
     for position, entry in enumerate(entries):
         missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
@@ -114,7 +134,6 @@ def _checked(entries: list[Any], kind: str, keys: Collection[str], problems: lis
             elif not known:
                 problems.append(f"{kind}: the id {entry['id']!r} is neither an integer nor text")
     problems += [f"{kind}: the id {i!r} occurs {times} times" for i, times in ids.items() if times > 1]
-    return set(ids)
 
 
 def find_image(folder: Path, name: str) -> str | None:

@@ -68,6 +68,10 @@ def test_at_most_254_stuff_categories():
     ("entry", "message"),
     [
         ({"id": 1, "name": "a"}, "lacks isthing"),
+        (
+            {"id": 2**63, "name": "a", "isthing": 1},
+            "category id 9223372036854775808 is not a non-negative integer of 64",
+        ),
         ({"id": "1", "name": "a", "isthing": 1}, "category id '1' is not a non-negative integer"),
         ({"id": True, "name": "a", "isthing": 1}, "category id True"),
         ({"id": -1, "name": "a", "isthing": 1}, "category id -1"),

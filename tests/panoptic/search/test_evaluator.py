@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from autopanoptic.nas import StopTrial, Supernet
 from autopanoptic.nas.evaluation.evaluator import Metrics, Report
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
+from autopanoptic.panoptic.data.coco.truths import Truths
 from autopanoptic.panoptic.data.loading.batch import Batch
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -123,6 +125,24 @@ def test_batches_of_other_images_are_refused(
     given = batches[chosen] if isinstance(chosen, slice) else [batches[i] for i in chosen]
     with pytest.raises(ValueError, match=message):
         Validation(datasets.nas_val, given)(Oracle(datasets.nas_val))
+
+
+class WrongArea(Truths):
+    """Has a segment that states another area than it has, in one image."""
+
+    image = 1
+
+    def __getitem__(self, index: int) -> PanopticMap:
+        truth = super().__getitem__(index)
+        first, *others = truth.segments
+        return PanopticMap(truth.ids, (replace(first, area=1), *others)) if index == self.image else truth
+
+
+def test_an_annotation_that_contradicts_itself_is_named(datasets: Datasets, batches: list[Batch]) -> None:
+    validation = Validation(datasets.nas_val, batches, truths=WrongArea(datasets.nas_val))
+    named = datasets.nas_val.image_ids[WrongArea.image].item()
+    with pytest.raises(ValueError, match=f"{datasets.nas_val.source}: image {named!r}: .* states an area of 1 but"):
+        validation(Oracle(datasets.nas_val))
 
 
 def test_the_truth_is_decoded_once_for_all_networks(datasets: Datasets, batches: list[Batch]) -> None:

@@ -216,10 +216,12 @@ def test_the_command(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     ]
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at a folder of Linux that takes no files")
 def test_the_command_refuses_before_it_measures(shared_run: Path, tmp_path: Path) -> None:
     for options, message in (
         (["--json", str(tmp_path / "a" / "b.json")], "there is no folder"),
         (["--json", str(tmp_path)], "is a folder; give a file"),
+        (["--json", "/proc/all.json"], "/proc takes no files"),
         (["--network", "best"], "no trained network 'best'"),
         (["--out", str(shared_run / "config.yaml")], "is a file; give a folder"),
     ):

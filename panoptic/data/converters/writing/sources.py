@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from autopanoptic.panoptic.data.coco.images import DECODING_ERRORS, Orientation
 from autopanoptic.panoptic.data.problems import DatasetError
@@ -71,10 +72,17 @@ def image_size(path: Path, orientation: Orientation) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            width, height = _stored_size(image)
             turned = image.getexif().get(ExifTags.Base.Orientation) in SIDES_EXCHANGED
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
     except DECODING_ERRORS as error:
         raise ValueError(f"{path}: cannot be read ({error}); the file is damaged or not an image") from error
     return (width, height) if turned and orientation == "apply" else (height, width)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before any turning; of TIFFs alone Pillow may give those after it."""
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+    return image.size

@@ -91,6 +91,10 @@ SPOILERS = [
     (lambda c: c["annotations"].pop(), r"image 2 \(2\.png\) has no annotation"),
     (lambda c: c["images"][0].pop("height"), "image at position 0 of its list lacks height"),
     (lambda c: c["images"][0].update(width=0), "image 1: width 0 is not a positive integer"),
+    (
+        lambda c: c["images"][0].update(width=2**63),
+        "image 1: width 9223372036854775808 is not a positive integer of at",
+    ),
     (lambda c: c["images"][0].update(id=1.0), "image 1.0: the id is neither an integer nor text"),
     (lambda c: c["images"][0].update(id=True), "image True: the id is neither an integer nor text"),
     (lambda c: c["images"][0].update(id=""), "image '': the id is neither an integer nor text"),
@@ -113,6 +117,7 @@ SPOILERS = [
     (set_segment(category_id=99), "image 1, segment 1: unknown category 99"),
     (set_segment(category_id={}), "unknown category {}"),
     (set_segment(area=-1), "area -1 is not a positive whole number"),
+    (set_segment(area=1e30), r"area 1e\+30 is not a positive whole number"),
     (set_segment(area=1.5), "area 1.5 is not a positive whole number"),
     (set_segment(area=float("nan")), "area nan is not a positive whole number"),
     (set_segment(iscrowd=2), "iscrowd 2 is neither 0 nor 1"),

@@ -233,6 +233,33 @@ def test_what_is_wrong_is_named(release):
     assert not (release / "nas").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "values", "message"),
+    [
+        ("panoptic", "images", {}, "the key 'images' is missing or not a list"),
+        ("panoptic", "images", [{"file_name": "a.jpg"}], "image at position 0 of its list lacks id, height, width"),
+        ("panoptic", "annotations", [3], "annotation of image at position 0 of its list lacks image_id, file_name"),
+        ("panoptic", "categories", [{"id": 1, "name": "person"}], "lacks isthing"),
+        ("instances", "annotations", None, "the key 'annotations' is missing or not a list"),
+        ("instances", "images", [{"id": 9}], "images: the entry at position 0 lacks file_name, height, width"),
+        ("instances", "annotations", [{"id": 7}], "the entry at position 0 lacks image_id, category_id, segmentation"),
+        (
+            "instances",
+            "annotations",
+            [{"id": 7, "image_id": 8, "category_id": 1, "segmentation": []}],
+            "annotation 7 has the image_id 8, which is not in the file",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_json_is_named(release, kind, key, values, message):
+    path = release / "annotations" / f"{kind}_val2017.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: values}))
+    with pytest.raises(DatasetError) as error:
+        convert_coco(release, nas_val=1, whole=False)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+
+
 def test_damaged_pngs_are_named(release):
     png = release / "annotations" / "panoptic_val2017" / "000000000139.png"
     png.write_bytes(png.read_bytes()[:40])

@@ -230,6 +230,8 @@ def spoil(key, entry, **values):
         (spoil("images", 0, file_name=None), "images: the file_name None of 1 is not text"),
         (spoil("images", 0, file_name=7), "images: the file_name 7 of 1 is not text"),
         (spoil("categories", 0, name=["cat"]), "categories: the name ['cat'] of 4 is not text"),
+        (spoil("images", 0, id="a"), "some image ids are integers (2), others text ('a'); give all one kind"),
+        (spoil("images", 0, id=2**63), "image 9223372036854775808: the id does not fit into 64 bits"),
         (spoil("images", 0, id=[1]), "images: the id [1] is neither an integer nor text"),
         (spoil("annotations", 0, image_id=[1]), "annotation 101 has the image_id [1], which is not in the file"),
         (spoil("annotations", 0, category_id={}), "annotation 101 has the category_id {}, which is not in the file"),
@@ -247,11 +249,10 @@ def test_what_is_wrong_is_named(tool, change, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("other", [-1, "a"])
-def test_ids_that_are_no_natural_numbers_give_no_png_twice(tool, other):
+def test_ids_that_are_no_natural_numbers_give_no_png_twice(tool):
     """The other image is at the position 2, and there is one with the id 2."""
     tool.json["images"] = tool.json["images"][1:]
-    tool.json["images"].insert(2, {"id": other, "file_name": "1.jpg", "height": 20, "width": 30})
+    tool.json["images"].insert(2, {"id": -1, "file_name": "1.jpg", "height": 20, "width": 30})
     tool.json["annotations"] = tool.json["annotations"][1:]
     tool.convert()
     pngs = [p.name for p in tool.root.glob("out/annotations/*/*.png")]
