@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autopanoptic.nas.evaluation.metrics import checked
 from autopanoptic.nas.executors.base import Outcome
 
 VOIDING = frozenset({"restarted", "evaluated", "completed", "paused", "failed", "stopped"})
@@ -39,11 +40,14 @@ class Held:
 
 
 def values_of(outcome: Outcome) -> dict[str, Any]:
-    """Return the values of the event by which a result is held."""
+    """Return the values of the event by which a result is held; of metrics that are none, what is wrong with them."""
     if outcome.stopped:
         end: dict[str, Any] = {"stopped": True}
     elif outcome.error is not None:
         end = {"error": outcome.error}
     else:
-        end = {"metrics": outcome.metrics}
+        try:
+            end = {"metrics": checked(outcome.metrics)}
+        except ValueError as problem:  # of somebody's own executor, which has not looked at them
+            end = {"error": str(problem)}
     return {"trial": outcome.trial_id, **end, "seconds": outcome.seconds}

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from autopanoptic.nas.evaluation.context import Context
@@ -45,6 +45,8 @@ class _Worker:
     since: float = 0.0
     ready: bool = False
     pid: int | None = None
+    unread: deque[Any] = field(default_factory=deque)
+    """Messages that have come behind one whose reader has raised an exception."""
 
 
 class RayExecutor:
@@ -183,7 +185,7 @@ class RayExecutor:
             if timeout != 0:
                 self._give_out()
             left = None if deadline is None else max(0.0, deadline - time.perf_counter())
-            self._handle(self._ready(left))
+            self._handle(self._ready(0.0 if any(worker.unread for worker in self._workers) else left))
             if deadline is not None and time.perf_counter() >= deadline:
                 break
         return self._outcomes.popleft() if self._outcomes else None
@@ -197,8 +199,9 @@ class RayExecutor:
         return [*first, *self._ray.wait(others, num_returns=len(others), timeout=0)[0]]
 
     def _handle(self, ready: Sequence[Any]) -> None:
-        for worker in [worker for worker in self._workers if worker.messages in ready]:
-            if worker in self._workers:  # on_report may abandon trials
+        for worker in [worker for worker in self._workers if worker.unread or worker.messages in ready]:
+            self._read(worker)
+            if worker in self._workers and worker.messages in ready:  # on_report may abandon trials
                 self._listen(worker)
 
     def _listen(self, worker: _Worker) -> None:
@@ -208,9 +211,12 @@ class RayExecutor:
             self._bury(worker, problem)
             return
         worker.messages = worker.actor.listen.remote()
-        for message in messages:
-            if worker in self._workers:  # it may have been replaced by the one before
-                self._take(worker, message)
+        worker.unread.extend(messages)
+        self._read(worker)
+
+    def _read(self, worker: _Worker) -> None:
+        while worker.unread and worker in self._workers:  # it may have been replaced by the message before
+            self._take(worker, worker.unread.popleft())
 
     def _take(self, worker: _Worker, message: Started | Loaded | Done | Reported | Attributed) -> None:
         if isinstance(message, Started):

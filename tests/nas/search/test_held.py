@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,31 @@ def test_a_held_result_is_told_without_another_evaluation(tmp_path: Path) -> Non
     assert kinds(tmp_path / "j", HELD) == ["asked", "held"]
     make().run(5, progress=False)
     assert kinds(tmp_path / "j", HELD) == ["asked", "held", "completed"]
+
+
+class Unsound(Interrupted):
+    """Hands on the metrics of the trial that will be held as NaN, which the package's executors do not."""
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        outcome = super().wait(timeout)
+        if outcome is None or outcome.trial_id != HELD:
+            return outcome
+        return replace(outcome, metrics={"value": math.nan})
+
+
+def test_metrics_that_are_none_are_held_as_what_they_are(tmp_path: Path) -> None:
+    def make(path: Path, executor: SimulatedExecutor) -> Search:
+        return Search(SPACE, RegularizedEvolution(4, 2), first, executor=executor, ordered=True, journal=path)
+
+    alone = make(tmp_path / "alone", Unsound(None))
+    alone.run(5, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "j", Unsound(2, KeyboardInterrupt())).run(5, progress=False)
+    assert kinds(tmp_path / "j", HELD) == ["asked", "held"]
+    again = make(tmp_path / "j", Unsound(None))
+    again.run(5, progress=False)
+    assert [(t.state, t.error) for t in again.history] == [(t.state, t.error) for t in alone.history]
+    assert "must be a finite number" in (again.history[HELD].error or "")
 
 
 def test_who_asks_for_a_trial_evaluates_it_himself(tmp_path: Path) -> None:

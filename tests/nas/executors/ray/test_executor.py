@@ -208,6 +208,38 @@ def test_a_trial_that_waits_for_a_worker_can_be_abandoned(tmp_path: Path) -> Non
         executor.stop()
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_what_comes_behind_a_report_that_cannot_be_taken_is_not_lost(tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    def waits(architecture: Architecture, report: Any) -> float:
+        content(tmp_path / "go on")
+        return trains(architecture, report)
+
+    def taken(trial_id: int, step: int, *_: Any) -> bool:
+        steps.append(step)
+        if step == 1:
+            raise OSError("the disk is full")
+        return False
+
+    executor = RayExecutor(workers=1)
+    executor.start(FunctionEvaluator(waits), taken, answers=False)
+    try:
+        executor.submit(0, Architecture({"a": 7}))
+        while not executor.has_begun(0):
+            assert executor.wait(0.01) is None
+        (tmp_path / "go on").write_text("now")
+        time.sleep(2)  # so that all it has to say comes at once
+        with pytest.raises(OSError, match="full"):
+            executor.wait(60)
+        outcome = executor.wait(60)
+    finally:
+        executor.stop()
+    assert outcome is not None
+    assert outcome.metrics == {"value": 7.0}
+    assert steps == list(range(1, 10))
+
+
 class Deadly:
     """Ends who loads it."""
 
