@@ -95,7 +95,7 @@ class BinnedPaths:
 
 def _edges(bins: int | Sequence[float], costs: np.ndarray) -> tuple[float, ...]:
     """Return the bounds of the bins."""
-    if isinstance(bins, int):
+    if isinstance(bins, (int, np.integer)):
         if bins < 1:
             raise ValueError(f"At least 1 bin is needed, not {bins}.")
         low, high = np.percentile(costs, _TAILS)

@@ -40,7 +40,7 @@ class DataSettings:
         orientation: Whether images are turned by their EXIF orientation (``"apply"``) or read as they are stored
             (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.
         short_side: Images are resized to it, in pixels, at least 32; None keeps their size.
-        long_side: The longer side is at most this, in pixels, at least 32; None for no limit.
+        long_side: The longer side is at most this, in pixels, at least `short_side` and 32; None for no limit.
         normalization: What networks see of a pixel; by default RGB, normalised by ImageNet's mean and deviation.
     """
 
@@ -54,6 +54,11 @@ class DataSettings:
     def __post_init__(self) -> None:
         require_options(self)
         require_at_least(SMALLEST_SIDE, self, "short_side", "long_side")
+        if self.long_side is not None and self.long_side < (self.short_side or 0):
+            raise ValueError(
+                f"long_side={self.long_side}, the longest that a side may be, is less than "
+                f"short_side={self.short_side}, which no image would have; change both"
+            )
         if self.path is not None and not self.path.strip():
             raise ValueError(f"path must name a folder, not {self.path!r}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, SMALL, Study
+from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, OPERATORS, SMALL, Study
 
 SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
 
@@ -59,6 +59,10 @@ def made_up(tmp_path: Path) -> Rows:
     rows.put(ranking.paths_name(ELASTIC, "fair", "shared-norms"), {"recipe": "fair cycles", "pq": reverse})
     longer = {**order, "spread-00": 99.0}
     rows.put(ranking.paths_name(ELASTIC, "longer", "recalibrated"), {"recipe": "uniform paths, longer", "pq": longer})
+    few = {name: float(place) for place, name in enumerate(ranking.names_of(OPERATORS))}
+    for name, place in few.items():
+        rows.put(ranking.alone_name(OPERATORS, 0, name), {"val": 60 + place, "nas_val": 60 + place, "gflops": 0.1})
+    rows.put(ranking.paths_name(OPERATORS, "fair", "recalibrated"), {"recipe": "fair cycles", "pq": few})
     for seed in range(3):
         for kind, measured in ((price.FRONT, 1.0), (price.RACED, 0.1 if seed else 0.5)):
             answer = {"id": "same", "nas_val": 40.0, "val": 41.0}

@@ -17,13 +17,14 @@ from benchmarks.search_worth.sections.ranked import (
     compared,
     gflops_of,
     groups_of,
+    paths_of,
     trained_alone,
     truth_of,
 )
 from benchmarks.search_worth.sections.text import interval
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
-from benchmarks.search_worth.study import ELASTIC, MIDDLE, SMALL, Study
+from benchmarks.search_worth.study import ELASTIC, MIDDLE, OPERATORS, SMALL, Study
 
 STUDY = Study()
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -254,6 +255,15 @@ def test_the_guide_says_of_the_order_of_paths_what_the_rows_do() -> None:
     passes = ranking.recipe_of("longer", settings).changes
     for name in ("supernet.passes", "largest.passes"):
         assert f"--set {name}={passes[name]}" in guide
+
+
+def test_the_guide_says_of_the_order_of_published_operators_what_the_rows_do() -> None:
+    rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
+    alone = truth_of(trained_alone(OPERATORS, rows))
+    paths = [mean(pq.values()) for pq in paths_of(OPERATORS, rows, OPERATORS.recipes).values()]
+    ((_, tau),) = best_taus(OPERATORS, rows, OPERATORS.recipes).values()
+    assert f"{len(alone)} networks have {mean(alone.values()):.0f} PQ on average alone," in guide
+    assert f"their paths {min(paths):.0f} to {max(paths):.0f}, and tau is {interval(tau)} at most." in guide
 
 
 def test_the_guides_say_of_racing_what_the_rows_do() -> None:

@@ -65,6 +65,9 @@ def test_the_answers_in_short_are_those_of_the_rows(text: str, tmp_path: Path) -
     assert "over the cost range as their own trainings do with Kendall's tau 1.00 [1.00, 1.00] at most" in short
     assert "(uniform paths, recalibrated, the best of 2), which reaches the bar of 0.8." in short
     assert "Two seeds of the trainings alone agree with tau 1.00 [1.00, 1.00] over the cost range (16" in short
+    # 0 to 11 and 60 to 71
+    assert "operators: paths of 6 to 6 PQ on average, whose networks have 66 alone, rank these over the cost" in short
+    assert "with Kendall's tau 1.00 [1.00, 1.00] at most (fair cycles, recalibrated, the best of 1; 12 n" in short
     assert "took 2 minutes, the mean of 8." in short  # 1 s and 100 to 107 s
     assert "Racing measures 7.3 times fewer images, with the same answer in 3 of 3 searches, where the bar" in short
     assert "path priority's answer has +1.0 [-1.5, +3.5] PQ more" in short

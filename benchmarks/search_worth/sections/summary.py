@@ -23,10 +23,11 @@ from benchmarks.search_worth.sections.ranked import (
     paths_of,
     shared_names,
     trained_alone,
+    truth_of,
 )
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import TESTED, paired
-from benchmarks.search_worth.study import Study
+from benchmarks.search_worth.study import Problem, Study
 
 
 def section(study: Study, rows: Rows) -> Iterator[str]:
@@ -134,6 +135,20 @@ def _ranking(study: Study, rows: Rows) -> Iterator[str]:
         yield (
             f"Of a supernet that is trained {LONGER} times as long paths have {after:.0f} PQ on average, where they "
             f"have {before:.0f} at most by the recipes above; their tau is {taus} at most."
+        )
+    for other in study.problems:
+        if other != problem:
+            yield from _other_ranking(other, rows)
+
+
+def _other_ranking(problem: Problem, rows: Rows) -> Iterator[str]:
+    paths, alone = paths_of(problem, rows, problem.recipes), truth_of(trained_alone(problem, rows))
+    means = [mean(pq.values()) for pq in paths.values()]
+    for where, (title, tau) in best_taus(problem, rows, problem.recipes).items():
+        yield (
+            f"{problem.title[0].upper()}{problem.title[1:]}: paths of {min(means):.0f} to {max(means):.0f} PQ on "
+            f"average, whose networks have {mean(alone.values()):.0f} alone, rank these {where} with Kendall's tau "
+            f"{interval(tau)} at most ({title}, the best of {len(paths)}; {len(alone)} networks)."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from autopanoptic.nas import Architecture, BinnedPaths, Choice, SearchSpace, UniformPaths
@@ -20,8 +21,9 @@ def bins_of(sampler: BinnedPaths, costs: list[float]) -> Counter[int]:
     return Counter(next(k for k, high in enumerate(sampler.edges[1:]) if cost < high) for cost in costs)
 
 
-def test_each_bin_is_met_equally_often_in_every_turn() -> None:
-    sampler = BinnedPaths(SPACE, total, bins=5, seed=3)
+@pytest.mark.parametrize("bins", [5, np.int64(5)])
+def test_each_bin_is_met_equally_often_in_every_turn(bins: int) -> None:
+    sampler = BinnedPaths(SPACE, total, bins=bins, seed=3)
     assert len(sampler.edges) == 6
     costs = [total(sampler.path(step)) for step in range(200)]
     assert all(sampler.edges[0] <= cost < sampler.edges[-1] for cost in costs)

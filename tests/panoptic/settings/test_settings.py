@@ -71,6 +71,11 @@ def test_the_configs_that_ship_are_the_presets_of_programs() -> None:
         (SearchSettings(), {"max_share": math.inf}, "max_share must be positive, not inf; null is no limit"),
         (SearchSettings(), {"max_share": math.nan}, "max_share must be positive, not nan; null is no limit"),
         (DataSettings(), {"orientation": "upright"}, "orientation must be one of apply, ignore, not 'upright'"),
+        (
+            DataSettings(long_side=256),
+            {"short_side": 384},
+            "long_side=256, .* is less than short_side=384, .*; change both",
+        ),
         (DataSettings(), {"long_side": 8}, "long_side must be at least 32, not 8"),
         (MachineSettings(), {"memory": -1}, "memory must be at least 0, not -1"),
         (MachineSettings(), {"evaluation_batch": 0}, "evaluation_batch must be at least 1, not 0"),
