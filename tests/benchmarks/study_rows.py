@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, OPERATORS, SMALL, Study
+from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, OPERATORS, SMALL, Study, camvid
 
 SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
 
@@ -59,6 +59,8 @@ def made_up(tmp_path: Path) -> Rows:
     rows.put(ranking.paths_name(ELASTIC, "fair", "shared-norms"), {"recipe": "fair cycles", "pq": reverse})
     longer = {**order, "spread-00": 99.0}
     rows.put(ranking.paths_name(ELASTIC, "longer", "recalibrated"), {"recipe": "uniform paths, longer", "pq": longer})
+    roads = {name: {"pq": value, "gflops": 0.6} for name, value in zip(names, (31.0, 30.5, 29.0), strict=True)}
+    rows.put(worth.row_name(camvid(Path()), 0, "run"), {"seed": 0, "budget": 0.9, "networks": roads})
     few = {name: float(place) for place, name in enumerate(ranking.names_of(OPERATORS))}
     for name, place in few.items():
         rows.put(ranking.alone_name(OPERATORS, 0, name), {"val": 60 + place, "nas_val": 60 + place, "gflops": 0.1})

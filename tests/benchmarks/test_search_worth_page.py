@@ -65,6 +65,10 @@ def test_the_answers_in_short_are_those_of_the_rows(text: str, tmp_path: Path) -
     assert "over the cost range as their own trainings do with Kendall's tau 1.00 [1.00, 1.00] at most" in short
     assert "(uniform paths, recalibrated, the best of 2), which reaches the bar of 0.8." in short
     assert "Two seeds of the trainings alone agree with tau 1.00 [1.00, 1.00] over the cost range (16" in short
+    assert "trains from scratch, 180 passes each: +21.0 at the middle budget (1 seed), described and" in short
+    assert "800 passes each:" not in short
+    assert "CamVid at 192x256, middle budget, trained further: searched has +2.0 beside the hand-made network" in short
+    assert "and +0.5 beside the best random draw by the same supernet (1 seed, described and not tested)." in short
     # 0 to 11 and 60 to 71
     assert "operators: paths of 6 to 6 PQ on average, whose networks have 66 alone, rank these over the cost" in short
     assert "with Kendall's tau 1.00 [1.00, 1.00] at most (fair cycles, recalibrated, the best of 1; 12 n" in short

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import mean
+from statistics import fmean, mean
 from typing import Any
 
 from autopanoptic.panoptic.results.fronts import HAND_MADE
@@ -27,7 +27,7 @@ from benchmarks.search_worth.sections.ranked import (
 )
 from benchmarks.search_worth.sections.text import effect, interval, items, p_of
 from benchmarks.search_worth.statistics import TESTED, paired
-from benchmarks.search_worth.study import Problem, Study
+from benchmarks.search_worth.study import FEW, MANY, Problem, Study
 
 
 def section(study: Study, rows: Rows) -> Iterator[str]:
@@ -35,6 +35,8 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
     found = [
         *_worth(study, rows),
         *_shipped(study, rows),
+        *_drawn(study, rows),
+        *_described(study, rows),
         *_ranking(study, rows),
         *_price(study, rows),
         *_published(study, rows),
@@ -104,6 +106,41 @@ def _shipped(study: Study, rows: Rows) -> Iterator[str]:
             f"from the supernet's weights, and {forms[shipped.ALONE]:.1f} after {study.shipped.alone_passes} passes "
             f"from scratch: {shipped.conclusion(forms)}."
         )
+
+
+def _drawn(study: Study, rows: Rows) -> Iterator[str]:
+    """Tell of random networks, which are as good as what the time of a run brings without a search."""
+    passes = {MANY: study.elastic.settings().retrain.passes, FEW: study.few_passes}
+    found = worth.differences(study, study.elastic, rows)
+    for form in (FEW, MANY):
+        told = " and ".join(
+            f"{fmean(of[form].values()):+.1f} at the {budget} budget ({_seeds(len(of[form]))})"
+            for budget, of in found.items()
+            if form in of
+        )
+        if told:
+            yield (
+                f"Searched minus the best of as many random networks as the time of a whole run trains from scratch, "
+                f"{passes[form]} passes each: {told}, described and not tested."
+            )
+
+
+def _described(study: Study, rows: Rows) -> Iterator[str]:
+    """Tell of the problems that have too few seeds for a test."""
+    for problem in study.problems:
+        for budget, of in worth.differences(study, problem, rows).items() if problem != study.elastic else ():
+            told = " and ".join(
+                f"{fmean(one.values()):+.1f} beside {worth.OPPONENTS[name]}" for name, one in of.items()
+            )
+            if told:
+                yield (
+                    f"{problem.title}, {budget} budget, trained further: searched has {told} "
+                    f"({_seeds(len(of[HAND_MADE]))}, described and not tested)."
+                )
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _pq(row: dict[str, Any], name: str) -> float:
