@@ -163,6 +163,12 @@ def _shape_problems(config: PanopticConfig) -> Iterator[str]:
         yield "num_things and num_stuff are both 0; a network needs at least one class"
     if config.num_stuff > 254:
         yield f"num_stuff must be at most 254 (255 is void in the semantic map), not {config.num_stuff}"
+    heads = config.semantic_heads if config.space == PUBLISHED else (config.semantic_head,)
+    if "upsnet" in heads and config.num_things + config.num_stuff > 255:
+        yield (
+            "num_things and num_stuff must be at most 255 together for the semantic head upsnet, whose labels of all "
+            f"classes are bytes, not {config.num_things} + {config.num_stuff}"
+        )
     if config.image_divisor % 32:
         yield f"image_divisor must be a multiple of the stride 32, not {config.image_divisor}"
 

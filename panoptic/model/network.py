@@ -29,7 +29,7 @@ from autopanoptic.panoptic.model.heads.segmentation import label_pixels
 from autopanoptic.panoptic.model.inputs import memory_format, require_images, require_truth
 from autopanoptic.panoptic.model.neck.neck import Neck
 from autopanoptic.panoptic.model.outputs import DenseMaps, DenseOutputs
-from autopanoptic.panoptic.model.padding import blank, extend, padded
+from autopanoptic.panoptic.model.padding import blank, extend, padded, require_statistics
 from autopanoptic.panoptic.model.panoptic_head.head import PanopticLogits
 from autopanoptic.panoptic.model.prediction import Prediction, things_at
 from autopanoptic.panoptic.model.semantic.head import SegmentationBranch
@@ -268,6 +268,7 @@ class PanopticNetwork(ModelSpace):
             raise RuntimeError("losses need the network in training mode: call network.train() first")
         require_images(images, truth.sizes, self.config.image_divisor)
         require_truth(images, truth)
+        require_statistics(self.backbone, truth.sizes)
 
     def _sample(self, proposals: list[Tensor], targets: Sequence[Target], generator: Generators) -> Regions:
         assert self.roi_heads is not None

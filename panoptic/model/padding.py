@@ -191,6 +191,25 @@ def group_norm(groups: int, channels: Size) -> nn.Module:
     return _ElasticGroupNorm(groups, channels)
 
 
+def require_statistics(network: nn.Module, sizes: Sizes) -> None:
+    """Refuse a batch of one cell at the coarsest stride of a backbone whose batch norms would take its statistics.
+
+    Args:
+        network: With a stride of 32.
+        sizes: Height and width of each image without padding.
+
+    Raises:
+        ValueError: If it is so.
+    """
+    if sum(-(-height // 32) * -(-width // 32) for height, width in sizes) > 1:
+        return
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in network.modules()):
+        raise ValueError(
+            f"one image of {sizes[0][0]}x{sizes[0][1]} pixels has one cell at a stride of 32, of which batch norms can "
+            "take no statistics; train on more images at a time (batch_size), or on larger ones"
+        )
+
+
 def _together(x: Tensor, cells: TrueCells, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a function to the cells (1, C, M, 1) of all images of a map without their padding."""
     if len(set(cells.counts)) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import zipfile
@@ -68,15 +69,19 @@ def read_tensors(path: Path) -> Any:
     """Read what `torch.save` wrote, on the CPU; nothing but tensors and plain values is taken.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be read.
         ValueError: If the file is damaged: empty, cut, changed, or something else altogether; or if it holds more.
     """
     size = path.stat().st_size
     try:
         _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     # What the readers of a zip archive and of a pickle raise for foreign bytes is anything at all.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # which a place beyond the file is
+            raise
         if isinstance(error, UnpicklingError) and zipfile.is_zipfile(path):
             raise ValueError(
                 f"{path} holds more than tensors and plain values, which is not read, for it could run any code. Save "

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, ClassVar, Literal
+
+from autopanoptic.panoptic.settings.checks import kind_problems
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class PretrainingRecipe:
         recalibration_batches: Training batches that give each of them batch-norm statistics.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is of another kind or out of range.
     """
 
     passes: int
@@ -63,7 +66,7 @@ class PretrainingRecipe:
     offset_factor: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
+        for problem in chain(kind_problems(self), _problems(self)):
             raise ValueError(f"PretrainingRecipe: {problem}")
 
     @classmethod

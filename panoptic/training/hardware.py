@@ -5,8 +5,12 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+
+from autopanoptic.panoptic.model.precision import Precision
+from autopanoptic.panoptic.settings.checks import kind_problems, require_at_least, require_options
 
 CHUNK = 24
 """Passes between two checkpoints, unless the hardware setting says otherwise."""
@@ -34,17 +38,27 @@ class Hardware:
         logger: ``"csv"`` or ``"tensorboard"``.
         progress: Whether to tell the progress: by a bar on a terminal, elsewhere by a line now and then.
         checkpoint_every: Passes between two checkpoints.
+
+    Raises:
+        ValueError: If a value is of another kind or out of range.
     """
 
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
     share_paths: bool = False
     batch_size: int | None = None
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     workers: int = 0
-    logger: str = "csv"
+    logger: Literal["csv", "tensorboard"] = "csv"
     progress: bool = True
     checkpoint_every: int = CHUNK
+
+    def __post_init__(self) -> None:
+        for problem in kind_problems(self):
+            raise ValueError(f"Hardware: {problem}")
+        require_options(self)
+        require_at_least(1, self, "devices", "batch_size", "checkpoint_every")
+        require_at_least(0, self, "workers")
 
     @property
     def on_gpu(self) -> bool:

@@ -16,6 +16,7 @@ from autopanoptic.nas import PathSampler, Supernet, SupernetModule, UniformPaths
 from autopanoptic.panoptic.data.loading.batch import LabelledBatch, Target
 from autopanoptic.panoptic.model.distillation import Knowledge
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.parts.fitting import PUBLISHED
 from autopanoptic.panoptic.model.shapes import Sizes
 from autopanoptic.panoptic.training.optimizer import make_optimizer, make_scheduler
 from autopanoptic.panoptic.training.parallel.parts import BatchPart, added, of_devices, of_whole, parts_of, summed
@@ -40,7 +41,8 @@ class PanopticModule(SupernetModule):
 
     Raises:
         ValueError: If cycles of paths make one update each and the passes are no whole number of cycles, or if there is
-            a distillation and the paths of a cycle share no batch, or several devices share them.
+            a distillation and the paths of a cycle share no batch, or several devices share them, or if their semantic
+            heads are of several kinds.
     """
 
     def __init__(
@@ -56,6 +58,11 @@ class PanopticModule(SupernetModule):
         supernet = Supernet(network)
         sampler = UniformPaths(supernet.space) if paths is None else paths
         same_batch = batch_of_cycle(sampler)
+        if recipe.distillation and network.config.space == PUBLISHED:
+            raise ValueError(
+                f"distillation={recipe.distillation}: in the space {PUBLISHED} paths have semantic heads with classes "
+                "of their own, so that none can learn from another's; take 0 here, or the space elastic"
+            )
         recipe.check_cycle(sampler.cycle, same_batch=same_batch)
         super().__init__(
             supernet,

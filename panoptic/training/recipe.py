@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from autopanoptic.panoptic.configs.layers import shipped_section
 from autopanoptic.panoptic.data.loading.ranges import augmentation_problems
+from autopanoptic.panoptic.settings.checks import kind_problems
 
 if TYPE_CHECKING:
     from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -62,7 +64,7 @@ class Recipe:
             images afterwards.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is of another kind or out of range.
     """
 
     passes: int
@@ -92,7 +94,7 @@ class Recipe:
     keep: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
+        for problem in chain(kind_problems(self), _problems(self)):
             raise ValueError(f"Recipe: {problem}")
 
     @property
@@ -119,11 +121,13 @@ class Recipe:
         """The recipe that `to_json` gave.
 
         Raises:
-            ValueError: A field is unknown, or its value is out of range.
+            ValueError: A field is unknown, `passes` is missing, or a value is out of range.
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"Recipe has no field {sorted(unknown)[0]!r}")
+        if "passes" not in values:
+            raise ValueError("Recipe lacks the field 'passes'")
         found: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**found)
 
@@ -204,6 +208,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield f"clip must be positive, or None for no clipping, not {recipe.clip}"
     if any(update < 1 for update in recipe.milestones) or list(recipe.milestones) != sorted(set(recipe.milestones)):
         yield f"milestones must be updates from 1 on, each later than the one before, not {list(recipe.milestones)}"
+    if recipe.schedule == "steps" and not recipe.milestones:
+        yield "schedule='steps' needs milestones, the updates from which on the learning rate is a tenth"
     yield from augmentation_problems(recipe)
     for name in ("bias_factor", "backbone_factor", "norm_factor", "offset_factor"):
         if not 0 < getattr(recipe, name) < math.inf:

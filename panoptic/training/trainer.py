@@ -251,6 +251,4 @@ def _logger(folder: Path, kind: str) -> Logger:
             return TensorBoardLogger(folder, name="log")
         except ModuleNotFoundError as error:
             raise ValueError("tensorboard is not installed: pip install 'autopanoptic[tensorboard]'") from error
-    if kind == "csv":
-        return CSVLogger(folder, name="log")
-    raise ValueError(f"logger must be 'csv' or 'tensorboard', not {kind!r}")
+    return CSVLogger(folder, name="log")

@@ -16,7 +16,7 @@ def kept_in_groups(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor,
         scores: (N,), none negative.
         groups: (N,), integers.
         valid: Which of them take part, bool (N,).
-        threshold: IoU above which a box is left out, below 1.
+        threshold: IoU above which a box is left out, 0 to 1; with 1 all are kept.
 
     Returns:
         The places of the kept ones, best first, int64 (K,).
@@ -53,6 +53,9 @@ def kept_at_once(boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, t
     Groups are moved apart, in double precision: in single precision boxes far from the origin would lose pixels, for
     which torchvision suppresses group by group where there are many boxes, with several waits each.
     """
+    if threshold >= 1:  # at which not even one box given twice is left out, as below
+        order = scores.argsort(descending=True, stable=True)
+        return order[valid[order]]
     inside = torch.where(valid[:, None], boxes, 0).double()
     if not len(inside):
         return valid.nonzero()[:, 0]

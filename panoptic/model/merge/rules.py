@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from autopanoptic.panoptic.settings.checks import kind_problems
+
 Order: TypeAlias = Literal["score", "reference"]
 
 
@@ -22,7 +24,7 @@ class MergeRules:
         confident: The score that separates the two groups of "reference", 0 to 1.
 
     Raises:
-        ValueError: When a value is out of its range.
+        ValueError: When a value is of another kind, or out of its range.
     """
 
     order: Order = "score"
@@ -32,6 +34,8 @@ class MergeRules:
     confident: float = 0.725
 
     def __post_init__(self) -> None:
+        for problem in kind_problems(self):
+            raise ValueError(problem)
         if self.order not in get_args(Order):
             raise ValueError(f"order must be one of {get_args(Order)}, not {self.order!r}")
         for name in ("score_threshold", "overlap_threshold", "confident"):

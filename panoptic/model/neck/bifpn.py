@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from autopanoptic.nas import ElasticConv2d, Size
 from autopanoptic.panoptic.model.neck.levels import LEVELS, convolution, resize, subsample, with_p6
+from autopanoptic.panoptic.model.padding import blank
 from autopanoptic.panoptic.model.shapes import Features
 
 
@@ -28,7 +29,8 @@ class WeightedSum(nn.Module):
         positive = functional.relu(self.weight)
         share = positive / (positive.sum() + 1e-4)
         fused = sum((s * x for s, x in zip(share, inputs, strict=True)), start=torch.zeros_like(inputs[0]))
-        out: Tensor = self.mix(fused)
+        # Resizing has put values of coarser cells that lie half in the image into the padding.
+        out: Tensor = self.mix(blank(fused))
         return out
 
 

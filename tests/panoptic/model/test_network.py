@@ -210,6 +210,16 @@ def test_wrong_modes_are_refused(network: PanopticNetwork, make_batch: Callable[
         network.losses(**batch)
 
 
+def test_batch_norms_need_more_than_one_cell(
+    network: PanopticNetwork, make_batch: Callable[..., dict[str, Any]]
+) -> None:
+    with pytest.raises(ValueError, match=r"one image of 32x20 pixels has one cell at a stride of 32, .*\(batch_size\)"):
+        network.losses(**make_batch([(32, 20)], [1], 32))
+    assert torch.isfinite(network.losses(**make_batch([(32, 20), (32, 32)], [1, 1], 32))["total"])
+    network.backbone.eval()
+    assert torch.isfinite(network.losses(**make_batch([(32, 20)], [1], 32))["total"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

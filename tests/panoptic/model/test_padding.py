@@ -16,6 +16,8 @@ from autopanoptic.panoptic.model.padding import BatchNorm2d, GroupNorm, blank, e
 from autopanoptic.panoptic.model.prediction import Prediction
 
 SIZES = [(64, 64), (50, 37), (33, 64)]
+ODD = [(96, 64), (64, 96), (32, 70)]
+"""Sides of an odd number of cells at P5, into whose half of a coarser cell resizing spills."""
 
 
 @pytest.fixture
@@ -75,6 +77,26 @@ def test_an_image_is_seen_as_if_it_were_alone(
 ) -> None:
     options = {"backbone": block, "mask": layer, "segmentation": layer}
     assert agree(network_of(replace(config, neck=neck), options), images)
+
+
+@pytest.mark.parametrize("neck", ["fpn", "panet", "bifpn"])
+def test_an_image_that_ends_within_a_coarse_cell_is_seen_as_if_it_were_alone(config: PanopticConfig, neck: str) -> None:
+    network = network_of(replace(config, neck=neck), {})
+    for height, width in ODD:
+        image = torch.randn(1, 3, height, width)
+        near = functional.pad(image, (0, -width % 32, 0, -height % 32))
+        far = torch.randn(2, 3, 128, 128)
+        far[0] = functional.pad(image[0], (0, 128 - width, 0, 128 - height))
+        with torch.no_grad():
+            with padded(near, [(height, width)]):
+                alone = network.neck(network.backbone(near))
+            with padded(far, [(height, width), (128, 128)]):
+                beside = network.neck(network.backbone(far))
+        for level, stride in (("p2", 4), ("p3", 8), ("p4", 16), ("p5", 32)):
+            rows, columns = -(-height // stride), -(-width // stride)
+            torch.testing.assert_close(
+                beside[level][:1, :, :rows, :columns], alone[level][:, :, :rows, :columns], rtol=1e-3, atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("published", [{"padding_ignored": False}, {"segmentation_align_corners": True}])

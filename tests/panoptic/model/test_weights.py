@@ -42,6 +42,18 @@ def test_a_full_disk_is_told_and_leaves_the_file_as_it_was(path: Path, monkeypat
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("problem", [PermissionError(errno.EACCES, "Permission denied"), MemoryError()])
+def test_a_file_that_cannot_be_read_is_not_called_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(type(problem)):
+        read_tensors(path)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 4, 100, 0.5, 0.99, -1, -22])
 def test_a_cut_file_is_damaged(path: Path, cut: float) -> None:
     content = path.read_bytes()

@@ -125,6 +125,12 @@ def test_soft_labels_change_the_training_and_without_them_there_is_no_teacher(
         assert differing(one, other)
 
 
+def test_it_needs_heads_of_one_kind() -> None:
+    published = PanopticNetwork(replace(PanopticConfig.scenes(2, 2), space="published"))
+    with pytest.raises(ValueError, match=r"distillation=1.0: in the space published paths have semantic heads with"):
+        PanopticModule(published, RECIPE)
+
+
 def test_it_needs_paths_on_one_batch(network: PanopticNetwork) -> None:
     with pytest.raises(ValueError, match=r"distillation=1.0 is for a supernet trained by the sandwich rule"):
         PanopticModule(network, RECIPE, FairPaths(Supernet(network).space, length=3))

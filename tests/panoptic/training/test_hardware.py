@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,21 @@ def test_every_training_on_a_cpu_keeps_its_memory(
     assert pretraining.make_trainer is trainer.make_trainer
     trainer.make_trainer(tmp_path, 1, Hardware(accelerator), [], own_statistics=True)
     assert kept == (["cpu"] if accelerator == "cpu" else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"devices": 0}, "devices must be at least 1, not 0"),
+        ({"batch_size": -1}, "batch_size must be at least 1, not -1"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1, not 0"),
+        ({"workers": -1}, "workers must be at least 0, not -1"),
+        ({"workers": 1.5}, "workers must be a whole number, not 1.5"),
+        ({"precision": "16-mixed"}, "precision must be one of 32-true, bf16-mixed, not '16-mixed'"),
+        ({"accelerator": "tpu"}, "accelerator must be one of auto, cpu, gpu, not 'tpu'"),
+        ({"logger": "wandb"}, "logger must be one of csv, tensorboard, not 'wandb'"),
+    ],
+)
+def test_refusals(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Hardware(**changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from autopanoptic.panoptic.data.loading.normalization import CAFFE_BGR
@@ -61,6 +62,15 @@ def test_refusals(changes: dict[str, object], message: str) -> None:
         replace(Recipe(passes=1), **changes)  # type: ignore[arg-type]
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert Recipe(passes=np.int64(3), learning_rate=np.float32(0.5), clip=1).passes == 3
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match="Recipe lacks the field 'passes'"):
+        Recipe.from_json({"batch_size": 2})
+
+
 def test_an_unknown_field_is_named() -> None:
     with pytest.raises(ValueError, match="no field 'steps'"):
         Recipe.from_json({"passes": 1, "steps": 3})
@@ -81,6 +91,14 @@ def test_an_unknown_field_is_named() -> None:
         ({"validate_every": -1}, "validate_every must be a number of passes, or 0 for none, not -1"),
         ({"keep": "first", "validate_every": 2}, "keep must be 'last' or 'best', not 'first'"),
         ({"keep": "best"}, "keep='best' needs validate_every"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, not 2.5"),
+        ({"warmup": True}, "warmup must be a whole number, not True"),
+        ({"accumulate": 1}, "accumulate must be True or False, not 1"),
+        ({"clip": "10"}, "clip must be a number, not '10'"),
+        ({"learning_rate": None}, "learning_rate must be a number, not None"),
+        ({"milestones": (3.5,)}, r"milestones must be of the kind tuple\[int, \.\.\.\], not \(3.5,\)"),
+        ({"scale_jitter": (1.0,)}, r"scale_jitter must be of the kind tuple\[float, float\], not \(1.0,\)"),
+        ({"schedule": "steps"}, "schedule='steps' needs milestones"),
     ],
 )
 def test_refusals_of_a_single_field(changes: dict[str, object], message: str) -> None:

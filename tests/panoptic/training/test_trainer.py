@@ -210,8 +210,3 @@ def test_a_program_that_is_terminated_ends_its_training_as_at_an_interrupt(
     with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
         train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=QUIET), tmp_path)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-def test_an_unknown_logger_is_refused(datasets: Datasets, network: PanopticNetwork, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="logger must be 'csv' or 'tensorboard', not 'wandb'"):
-        train(network, Training(datasets.train, TRANSFORM, RECIPE, hardware=replace(QUIET, logger="wandb")), tmp_path)

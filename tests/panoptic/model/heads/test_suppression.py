@@ -48,6 +48,15 @@ def test_boxes_that_take_no_part_are_never_kept(function: type) -> None:
     assert function(*empty, 0.5).tolist() == []  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("function", [kept_at_once, kept_by_kernel])
+def test_nothing_is_suppressed_at_1(function: type) -> None:
+    boxes, scores, groups, valid = boxes_of(30, 100.0)
+    boxes[5] = boxes[3]
+    taking_part = torch.where(valid)[0]
+    expected = taking_part[scores[taking_part].argsort(descending=True)]
+    assert function(boxes, scores, groups, valid, 1.0).tolist() == expected.tolist()  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7])
 def test_the_compiled_kernel_keeps_what_torchvision_keeps(threshold: float) -> None:
     """Also where whole pixels make overlaps that lie at the threshold, and boxes without an area."""

@@ -219,6 +219,8 @@ def test_wrong_input_is_refused(name, value, message):
         ({"score_threshold": 1.5}, "score_threshold must be from 0 to 1, not 1.5"),
         ({"overlap_threshold": -0.1}, "overlap_threshold must be from 0 to 1"),
         ({"confident": float("nan")}, "confident must be from 0 to 1, not nan"),
+        ({"stuff_area": 1.5}, "stuff_area must be a whole number, not 1.5"),
+        ({"confident": "0.5"}, "confident must be a number, not '0.5'"),
         ({"stuff_area": -1}, "stuff_area must be at least 0 pixels, not -1"),
     ],
 )
