@@ -126,6 +126,10 @@ class BatchNorm2d(_OverTheBatch, nn.BatchNorm2d):
     """torch's batch norm, over true cells."""
 
 
+class SyncBatchNorm2d(_OverTheBatch, nn.SyncBatchNorm):
+    """The same over all processes, whose parts of a batch may have other numbers of true cells."""
+
+
 class GroupNorm(_OverEachImage, nn.GroupNorm):
     """torch's group norm, over true cells."""
 

@@ -21,6 +21,7 @@ from autopanoptic.panoptic.pretraining.images import ImageClasses
 from autopanoptic.panoptic.pretraining.loading import ImageBatch, ordered_batches, random_batches
 from autopanoptic.panoptic.pretraining.module import PretrainingModule
 from autopanoptic.panoptic.pretraining.recipe import PretrainingRecipe
+from autopanoptic.panoptic.training.parallel.synced import alone
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class MeasureEvery(Callback):
         if self.beforehand is not None:
             self.beforehand(module)
         if trainer.is_global_zero:
-            found = self.measure(cast("Classifier", module.network))
+            with alone(module.network):  # where paths get statistics of their own, the others wait
+                found = self.measure(cast("Classifier", module.network))
             shown = {
                 "val_top1": sum(one.top1 for one in found) / len(found),
                 "val_top5": sum(one.top5 for one in found) / len(found),

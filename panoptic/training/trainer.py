@@ -30,6 +30,7 @@ from autopanoptic.panoptic.training.parallel.agreement import EqualWeights
 from autopanoptic.panoptic.training.parallel.launch import WAIT, launched, train_together
 from autopanoptic.panoptic.training.parallel.spawned import OPTIONS, SpawnedProcesses, ending_processes, heard
 from autopanoptic.panoptic.training.parallel.statistics import CommonStatistics
+from autopanoptic.panoptic.training.parallel.synced import SyncedNorms
 from autopanoptic.panoptic.training.record import RECORD, STARTING_WEIGHTS, keep_record, record_of, require_record
 from autopanoptic.panoptic.training.terminal import (
     PassCounter,
@@ -216,8 +217,7 @@ def make_trainer(
     return lightning.Trainer(
         max_epochs=epochs,
         accelerator=hardware.accelerator,
-        **_processes(hardware),
-        sync_batchnorm=hardware.devices > 1 and hardware.on_gpu and not own_statistics,
+        **_processes(hardware, synced=hardware.on_gpu and not own_statistics),
         precision=cast("Any", hardware.precision),
         logger=_logger(folder, hardware.logger),
         callbacks=callbacks,
@@ -230,18 +230,19 @@ def make_trainer(
     )
 
 
-def _processes(hardware: Hardware) -> dict[str, Any]:
-    """Return which processes train, as Lightning's trainer takes it."""
+def _processes(hardware: Hardware, *, synced: bool) -> dict[str, Any]:
+    """Return which processes train, as Lightning's trainer takes it; and whether batch norms go over all of them."""
     found = launched()
     if hardware.devices == 1:
         return {"devices": 1, "strategy": "auto"}
+    plugins: list[Any] = [SyncedNorms()] if synced else []
     if found is None:
         # They train and end; the program goes on once, in the process that called.
-        return {"devices": hardware.devices, "strategy": SpawnedProcesses(torch.get_num_threads())}
-    strategy = DDPStrategy(timeout=WAIT, **OPTIONS)
-    environment = TorchElasticEnvironment()
+        strategy = SpawnedProcesses(torch.get_num_threads())
+        return {"devices": hardware.devices, "strategy": strategy, "plugins": plugins}
     return {
-        "devices": found.local_world, "num_nodes": found.nodes, "strategy": strategy, "plugins": [environment],
+        "devices": found.local_world, "num_nodes": found.nodes, "strategy": DDPStrategy(timeout=WAIT, **OPTIONS),
+        "plugins": [TorchElasticEnvironment(), *plugins],
     }  # fmt: skip
 
 

@@ -11,20 +11,22 @@ from typing import Any
 import lightning
 import pytest
 import torch
-from lightning.pytorch.plugins import TorchSyncBatchNorm
-from torch import Tensor
+from torch import Tensor, nn
 
 from autopanoptic.nas import Architecture, FairPaths, SandwichPaths, Supernet
 from autopanoptic.nas.interruption import terminated_as_interrupted
+from autopanoptic.nas.supernet.batch_norm import statistics_kept
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.network import PanopticNetwork
+from autopanoptic.panoptic.model.padding import padded
 from autopanoptic.panoptic.search.strategies import hand_made
 from autopanoptic.panoptic.stages.networks import build
 from autopanoptic.panoptic.training.hardware import Hardware
 from autopanoptic.panoptic.training.module import PanopticModule
 from autopanoptic.panoptic.training.parallel.spawned import SpawnedProcesses
+from autopanoptic.panoptic.training.parallel.synced import SyncedNorms, alone
 from autopanoptic.panoptic.training.recipe import Recipe
 from autopanoptic.panoptic.training.trainer import make_trainer, train
 from autopanoptic.panoptic.training.training import Training
@@ -149,33 +151,43 @@ def test_batch_norm_is_synchronised_over_several_gpus(
     monkeypatch.setattr(lightning, "Trainer", lambda **options: options)
     machine = replace(QUIET, accelerator=accelerator, devices=devices)
     options: Any = make_trainer(tmp_path, 1, machine, [], own_statistics=False)
-    assert options["sync_batchnorm"] == expected
+    assert any(isinstance(one, SyncedNorms) for one in options.get("plugins", ())) == expected
     # Another kind of process would run the caller's program from its start, and go on with it behind `train`.
     assert isinstance(options["strategy"], SpawnedProcesses) == (devices > 1)
     if devices > 1:
         assert options["strategy"]._start_method == "spawn"
     own: Any = make_trainer(tmp_path, 1, machine, [], own_statistics=True)
-    assert not own["sync_batchnorm"]
+    assert not own.get("plugins")
 
 
-def test_a_supernet_survives_synchronised_batch_norm(network: PanopticNetwork) -> None:
+@pytest.mark.parametrize("sizes", [[(64, 64)] * 2, [(64, 64), (40, 33)]])
+@pytest.mark.parametrize("training", [True, False])
+def test_synchronised_batch_norms_see_no_padding_and_become_what_they_were(
+    network: PanopticNetwork, sizes: list[tuple[int, int]], training: bool
+) -> None:
     supernet = Supernet(network)
-    path = hand_made(supernet.space)
-    images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
+    supernet.activate(hand_made(supernet.space))
+    images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64).sin()
 
     def features() -> list[Tensor]:
-        supernet.activate(path)
-        with torch.no_grad():
-            return list(network.backbone.eval()(images).values())
+        with torch.no_grad(), statistics_kept(network), padded(images, sizes):
+            return list(network.backbone.train(training)(images).values())
 
-    before, names = features(), list(network.state_dict())
-    sync = TorchSyncBatchNorm()
+    before, modules, names = features(), list(network.modules()), list(network.state_dict())
+    kinds = [type(module) for module in modules]
+    sync = SyncedNorms()
     sync.apply(network)
-    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in supernet.active_modules())
+    synced = [module for module in modules if isinstance(module, nn.SyncBatchNorm)]
+    assert len(synced) == sum(issubclass(kind, nn.BatchNorm2d) for kind in kinds) > 0
+    # One process alone has the statistics of all.
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(features(), before, strict=True))
+    with alone(network):
+        assert [type(module) for module in modules] == kinds
+    assert all(isinstance(module, nn.SyncBatchNorm) for module in synced)
     sync.revert(network)
-    for ours, theirs in zip(features(), before, strict=True):
-        assert torch.equal(ours, theirs)
-    assert list(network.state_dict()) == names
+    assert [type(module) for module in network.modules()] == kinds
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(features(), before, strict=True))
+    assert (list(network.modules()), list(network.state_dict())) == (modules, names)
 
 
 def test_a_loss_that_is_not_finite_names_the_pass_and_the_path(
