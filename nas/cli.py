@@ -140,10 +140,13 @@ def show(
     save: Annotated[Path | None, typer.Option(help="File for the best architecture, as JSON.")] = None,
 ) -> None:
     """Show what a search has found."""
+    from autopanoptic.nas.journals.exporting import require_other
     from autopanoptic.nas.results.result import Result
     from autopanoptic.nas.results.terminal import print_summary, write_plots
 
     result = Result.from_journal(journal)
+    if save is not None:
+        require_other(save, journal)
     print_summary(result, journal, top=top, options=options, everything=everything)
     for path in write_plots(result, plots) if plots is not None else ():
         typer.echo(f"Wrote {path}")

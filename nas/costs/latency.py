@@ -86,6 +86,7 @@ class Latency:
     with a constraint on them is not exactly repeatable.
 
     Raises:
+        TypeError: when the inputs are one tensor instead of a sequence of them.
         ValueError: without inputs or runs, or for a percentile that is none.
     """
 
@@ -101,6 +102,8 @@ class Latency:
         repeats: int = 20,
         percentile: float = 50.0,
     ) -> None:
+        if hasattr(inputs, "shape"):
+            raise TypeError("Latency takes a list of example inputs, such as [images], not one tensor.")
         if not inputs:
             raise ValueError("Latency needs example inputs, at least one tensor.")
         if repeats < 1 or not 0 <= percentile <= 100:

@@ -29,11 +29,12 @@ def export(journal: str | Path, path: str | Path, form: str | None = None) -> in
         FileNotFoundError: when there is no such journal.
         JournalError: when it is damaged or empty.
         ImportError: when pyarrow, which Parquet needs, is not installed; names the extra.
-        ValueError: when the format is none of the three.
+        ValueError: when the format is none of the three, or the file is the journal.
     """
     form = Path(path).suffix.lstrip(".") if form is None else form
     if form not in WRITERS:
         raise ValueError(f"{path} is written as {' or '.join(WRITERS)}, not as {form!r}. Give --format or such a name.")
+    require_other(path, journal)
     write = WRITERS[form]
     if write is _write_parquet:
         _require_pyarrow()
@@ -41,6 +42,16 @@ def export(journal: str | Path, path: str | Path, form: str | None = None) -> in
     with whole(path) as partial:
         write(rows, partial)
     return len(rows)
+
+
+def require_other(path: str | Path, journal: str | Path) -> None:
+    """Refuse a file that is the journal itself, of which nothing would be left.
+
+    Raises:
+        ValueError: when it is, be it by another name.
+    """
+    if Path(path).exists() and Path(journal).exists() and Path(path).samefile(journal):
+        raise ValueError(f"{path} is the journal itself, which it would overwrite. Give another file.")
 
 
 def _names(rows: Rows) -> list[str]:

@@ -44,7 +44,7 @@ def repair(path: str | Path, copy: str | Path | None = None) -> Repaired:
         FileExistsError: when there is something at ``copy`` already.
         OSError: when the disk is full or gone; the journal is as it was then.
     """
-    path = Path(path).absolute()
+    path = Path(path).resolve()  # of a link the file is repaired, which a search may be writing
     mending = Mending(path).to_the_end()
     if not mending.problems:
         return Repaired(mending, None, None)

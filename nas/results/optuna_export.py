@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from optuna.trial import TrialState as OptunaState
 
+logger = logging.getLogger(__name__)
+
+MOST_NAMED = 10
+"""Trials in a warning."""
 MARK = "autopanoptic"
 """The user attribute by which a study is known as the export of a journal."""
 
@@ -45,8 +50,9 @@ def export_optuna(journal: str | Path, storage_url: str | BaseStorage, study_nam
     objective was reported to be, or measured at a budget, as intermediate values, its other metrics, ``seconds`` and
     ``error`` as user attributes, and the times from the journal; stopped trials are pruned ones. So are paused ones
     when the search has ended; before, they run. By how much it breaks each constraint of the search is noted in
-    Optuna's way. Only a trial that was exported while it ran ends, for Optuna, when it is brought up to date: a storage
-    takes no other time then.
+    Optuna's way. What was exported as ended stays so: a trial that failed, or was paused at the end of a run, and has
+    gone on since is named in a warning. Only a trial that was exported while it ran ends, for Optuna, when it is
+    brought up to date: a storage takes no other time then.
 
     Args:
         journal: the journal of a search.
@@ -92,6 +98,7 @@ def storage_of(url: str | BaseStorage) -> BaseStorage:
         SQLAlchemyError,
         RuntimeError,
         KeyError,
+        TypeError,
         ValueError,
     ) as problem:  # those of files are of other kinds of file
         reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
@@ -122,9 +129,18 @@ class _Export:
         self._check(study, known)
         study.set_user_attr(MARK, self._mark)
         study_id, history = storage.get_study_id_from_name(name), self._result.history
+        gone_on = []
         for trial, exported in zip(map(self._settled, history), known, strict=False):
             if not exported.state.is_finished():
                 self._update(storage, storage.get_trial_id_from_study_id_trial_number(study_id, trial.id), trial)
+            elif exported.state is not _state(trial):
+                gone_on.append(trial.id)
+        if gone_on:
+            logger.warning(
+                "Trials %s have gone on since they were exported as ended, which Optuna does not let change: export "
+                "the journal under another study_name.",
+                ", ".join(map(str, gone_on[:MOST_NAMED])) + (", ..." if len(gone_on) > MOST_NAMED else ""),
+            )
         study.add_trials(self._frozen(self._settled(trial)) for trial in history[len(known) :])
         return study
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from autopanoptic.nas.space.architecture import Option
 from autopanoptic.nas.storage.files import whole
@@ -22,15 +23,18 @@ NARROWEST = 1 / 250
 
 
 def history(trials: History, path: Path) -> Path:
-    """Draw the first objective of each trial with the largest budget, and the best so far."""
+    """Draw the first objective of each trial with the largest budget, and the best so far that breaks no constraint."""
     objective = trials.objectives[0]
     done = sorted(trials.leading, key=lambda trial: trial.id)
     numbers = [trial.id for trial in done]
     values = np.array([trial.metrics[objective.name] for trial in done])
-    best = np.maximum.accumulate(values) if objective.direction == "max" else np.minimum.accumulate(values)
+    feasible = np.array([not trials.violation(trial) for trial in done], dtype=bool)
+    best = best_so_far(values, feasible, objective.direction)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(numbers, values, "o", markersize=4, alpha=0.6, label="trial")
+    for some, style in ((feasible, {"label": "trial"}), (~feasible, {"label": "breaks a constraint", "color": "gray"})):
+        if some.any():
+            axes.plot(np.array(numbers)[some], values[some], "o", markersize=4, alpha=0.6, **style)
     axes.step(numbers, best, where="post", color="tab:red", label="best so far")
     lost = [trial.id for trial in trials if trial.state in (TrialState.FAILED, TrialState.STOPPED)]
     if lost:
@@ -38,6 +42,13 @@ def history(trials: History, path: Path) -> Path:
     axes.set(xlabel="trial", ylabel=_plain(objective.name))
     axes.legend()
     return _save(figure, path)
+
+
+def best_so_far(values: NDArray[np.float64], feasible: NDArray[np.bool_], direction: str) -> NDArray[np.float64]:
+    """Return the best of the values up to each of those that are feasible; NaN before the first of them."""
+    worst, better = (-np.inf, np.maximum) if direction == "max" else (np.inf, np.minimum)
+    best = better.accumulate(np.where(feasible, values, worst))
+    return np.where(np.isfinite(best), best, np.nan)
 
 
 def pareto(trials: History, path: Path) -> Path:

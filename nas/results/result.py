@@ -172,8 +172,13 @@ class Result:
         In a search with budgets: among those that :attr:`best` is taken from.
 
         Args:
-            top: how many of the best; all that can be compared by default.
+            top: how many of the best, at least 1; all that can be compared by default.
+
+        Raises:
+            ValueError: when ``top`` is less.
         """
+        if top is not None and top < 1:
+            raise ValueError(f"top must be at least 1, not {top}.")
         ranked = self.history.ranked()[:top]
         counts = {choice.label: Counter(dict.fromkeys(choice.options, 0)) for choice in self.space.choices}
         for trial in ranked:

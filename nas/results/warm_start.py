@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from numbers import Integral
 from pathlib import Path
 
 from autopanoptic.nas.results.result import Result
@@ -34,8 +35,8 @@ def warm_start(
         ValueError: when ``count`` is not positive, or none of the completed trials fits the space; says why the best
             does not.
     """
-    if count < 1:
-        raise ValueError(f"A warm start needs a count of at least 1, not {count}.")
+    if not isinstance(count, Integral) or count < 1:
+        raise ValueError(f"A warm start needs a whole count of at least 1, not {count!r}.")
     ranked = Result.from_journal(journal).history.ranked()
     if in_order:
         ranked = sorted(ranked, key=lambda trial: trial.id)

@@ -74,9 +74,12 @@ class Ledger:
             failed = [trial.id for trial in self.history if retry_failed and trial.state is TrialState.FAILED]
             if failed:
                 self.history = self.history.copy()
+            events = [{"event": "reopened", "trial": trial_id} for trial_id in failed]
+            # Before the start, of which callbacks take what has ended: these trials have not any more.
+            reopened = [(event, self._entered(event)) for event in events]
             self._tell_start(trials, title)
-            for trial_id in failed:
-                self.record("reopened", trial=trial_id)
+            for event, trial in reopened:
+                self.callbacks.see(self.history, event, trial)
             return failed
 
     def _tell_start(self, trials: int | None, title: str) -> None:
@@ -100,14 +103,18 @@ class Ledger:
         with self.lock:
             if self.callbacks.waiting:
                 self.begin()
-            with deferred_interrupt():
-                trial = changed(self.history, event)
-                self._write([event])
-                enter(self.history, event, trial)
-                self.held.see(event)
+            trial = self._entered(event)
             if trial is not None:
                 self.callbacks.see(self.history, event, trial)
             return trial
+
+    def _entered(self, event: Mapping[str, Any]) -> Trial | None:
+        with deferred_interrupt():
+            trial = changed(self.history, event)
+            self._write([event])
+            enter(self.history, event, trial)
+            self.held.see(event)
+        return trial
 
     @contextmanager
     def together(self) -> Iterator[None]:

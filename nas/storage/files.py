@@ -12,10 +12,10 @@ from pathlib import Path
 def whole(path: str | Path) -> Iterator[Path]:
     """Yield the path of a file beside, which takes this one's place once it is written.
 
-    What the file held before stays until then, and for good where the writing fails. The folder is made. What is no
-    file, such as a terminal or a pipe, is yielded itself.
+    What the file held before stays until then, and for good where the writing fails. The folder is made. Of a link the
+    file that it leads to is written. What is no file, such as a terminal or a pipe, is yielded itself.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
     if path.exists() and not path.is_file():
         yield path
         return

@@ -41,7 +41,7 @@ class Journal:
 
     def __init__(self, path: str | Path | Reading) -> None:
         read = path if isinstance(path, Reading) else Reading(Path(path)).to_the_end()
-        self.path = read.path.absolute()
+        self.path = read.path.resolve()  # a link's file has one lock
         self._lock = FileLock(Path(f"{self.path}.lock"))
         self._file: FileIO | None = None
         self._gathers = self._owes = False  # waits for the disk are put off; there is one to be made up for

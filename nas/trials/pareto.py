@@ -69,9 +69,15 @@ def hypervolume(gains: ArrayLike, reference: ArrayLike) -> float:
         ValueError: when the shapes do not fit, or a number is not finite.
     """
     corner = np.asarray(reference, dtype=float)
-    points = np.asarray(gains, dtype=float).reshape(-1, corner.size)
-    if corner.ndim != 1 or not np.isfinite(corner).all() or not np.isfinite(points).all():
-        raise ValueError(f"A hypervolume needs a reference of finite numbers, one per objective, not {reference!r}.")
+    points = np.asarray(gains, dtype=float)
+    points = points.reshape(0, corner.size) if not points.size else points
+    if corner.ndim != 1 or points.ndim != 2 or points.shape[1] != corner.size:
+        raise ValueError(
+            f"A hypervolume needs points (n, objectives) and a reference (objectives,), not {points.shape} and "
+            f"{corner.shape}."
+        )
+    if not np.isfinite(corner).all() or not np.isfinite(points).all():
+        raise ValueError(f"A hypervolume needs points and a reference of finite numbers, not {reference!r}.")
     return _volume(points[(points > corner).all(axis=1)] - corner)
 
 

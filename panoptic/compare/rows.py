@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,11 +57,20 @@ class Row:
         Raises:
             TypeError: If a key is missing or unknown.
         """
-        return cls(**values)
+        unknown = {"seconds": math.nan} if values.get("seconds", 0) is None else {}
+        return cls(**{**values, **unknown})
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON object, which has null for a time that is not known."""
+        return {name: None if _is_nan(value) else value for name, value in asdict(self).items()}
 
     def save(self, folder: Path) -> None:
         """Write it to the training's folder."""
-        write_object(folder / ROW, asdict(self))
+        write_object(folder / ROW, self.to_json())
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def row_of(folder: Path) -> Row | None:
@@ -90,6 +100,6 @@ def rows_of(plan: Plan, folder: Path) -> dict[str, dict[int, Row]]:
 
 def write_rows(plan: Plan, folder: Path) -> None:
     """Write all rows that are there to one file, a line each."""
-    lines = [json.dumps(asdict(row)) for rows in rows_of(plan, folder).values() for row in rows.values()]
+    lines = [json.dumps(row.to_json()) for rows in rows_of(plan, folder).values() for row in rows.values()]
     with whole(folder / ROWS) as partial:
         partial.write_text("".join(f"{line}\n" for line in lines))

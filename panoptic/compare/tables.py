@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from autopanoptic.panoptic.compare.rows import Row
@@ -41,7 +42,7 @@ def networks_table(summary: Summary) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in summary.lines:
         table.add_row(
-            line.name, *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.3g}",
+            escape(line.name), *(_value(line.metrics.get(key), "{:.1f}") for key in SHOWN), f"{line.mparams:.3g}",
             f"{line.gflops:.3g}", _value(line.latency_ms, "{:.0f}"), _value(line.seconds, "{:.0f}"),
         )  # fmt: skip
         below = "" if len(counts) == 1 else _counted(len(line.seeds), "seed")
@@ -77,7 +78,8 @@ def differences_table(found: Sequence[Compared], title: str, other: Callable[[Co
     for one in found:
         images, seeds = one.difference.images, one.difference.seeds
         table.add_row(
-            one.one, *([] if other is None else [other(one)]), signed(images.value), between(images.low, images.high),
+            escape(one.one), *([] if other is None else [other(one)]), signed(images.value),
+            between(images.low, images.high),
             "one seed" if seeds.half is None else between(seeds.value - seeds.half, seeds.value + seeds.half),
             one.difference.reading,
         )  # fmt: skip
@@ -144,9 +146,10 @@ def rank_of(summary: Summary, line: Line) -> str:
     count = len(names)
     what = f"{line.name}, found by a search: rank {place} of {count} by mean PQ, {gflops} of {count} by fewest GFLOPs"
     if summary.against == line.name:
-        unsure = [one.one for one in summary.differences if one.difference.reading != "below"]
+        below = {one.one for one in summary.differences if one.difference.reading == "below"}
+        unsure = [name for name in names if name != line.name and name not in below]
         rest = f"; not surely above {', '.join(unsure)}" if unsure else ", surely above all others"
-        return f"{what}{rest}."
+        return f"{what}{rest}." if count > 1 else f"{what}."
     own = next((one for one in summary.differences if one.one == line.name), None)
     if own is None:
         return f"{what}."

@@ -69,6 +69,10 @@ class OnnxGraph:
         path: The file.
         threads: That compute; None for as many as torch has.
         providers: Where it is run, in onnxruntime's names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If onnxruntime cannot open it, as where it is damaged.
     """
 
     def __init__(
@@ -76,9 +80,14 @@ class OnnxGraph:
     ) -> None:
         import onnxruntime
 
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file; export the network again")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
-        self._session: Any = onnxruntime.InferenceSession(path, options, providers=list(providers))
+        try:
+            self._session: Any = onnxruntime.InferenceSession(path, options, providers=list(providers))
+        except Exception as error:  # onnxruntime's own have no common base, and a torn file's is any of them
+            raise ValueError(f"{path} cannot be opened by onnxruntime: {error}") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, inputs: Inputs) -> Inputs:

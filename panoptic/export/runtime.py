@@ -64,8 +64,7 @@ class OnnxNetwork:
         folder = Path(folder)
         if not (folder / REPORT).is_file() or not (folder / f"{DENSE}.onnx").is_file():
             raise FileNotFoundError(f"{folder} holds no export to ONNX: {REPORT} or {DENSE}.onnx is missing")
-        images = read_object(folder / REPORT)["images"]
-        self.size: Size | None = (images["height"], images["width"]) if images["fixed"] else None
+        self.size: Size | None = _size_of(folder / REPORT)
         self.config = read_config(folder / CONFIG)
         self.usage = Usage.load(folder)
         head = design_of(self.config, Architecture.load(folder / ARCHITECTURE))["semantic_head"]
@@ -196,3 +195,12 @@ def _detections_of(config: PanopticConfig) -> RoIHeads:
         nms_thresh=config.box_nms_iou,
         detections_per_img=config.detections_per_image,
     )  # fmt: skip
+
+
+def _size_of(report: Path) -> Size | None:
+    """Return the size of the images of an export; None where it is free."""
+    images = read_object(report).get("images")
+    try:
+        return (int(images["height"]), int(images["width"])) if images["fixed"] else None  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{report} is damaged: it does not say of which images the export is") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from autopanoptic.nas.storage.files import whole
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -27,6 +28,5 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def write_object(path: Path, values: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write a JSON object; what the file held before stays until the new one is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, indent=indent) + "\n")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(values, indent=indent) + "\n")

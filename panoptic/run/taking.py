@@ -62,9 +62,18 @@ def take_supernet(run: Run, other: Path) -> None:
 
 
 def origin_of(folder: Path) -> Path | None:
-    """Return the folder of the run whose supernet a run takes; None where it trains its own."""
+    """Return the folder of the run whose supernet a run takes; None where it trains its own.
+
+    Raises:
+        ValueError: If the file that says so is damaged.
+    """
     path = folder / ORIGIN
-    return Path(str(read_object(path)["run"])) if path.exists() else None
+    if not path.exists():
+        return None
+    found = read_object(path).get("run")
+    if not isinstance(found, str):
+        raise ValueError(f"{path} is damaged: it names no run")
+    return Path(found)
 
 
 def _require_same_supernet(run: Run, other: Path) -> None:

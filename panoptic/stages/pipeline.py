@@ -173,7 +173,7 @@ class Compared(NamedTuple):
     others: dict[str, Architecture]
 
 
-def network_within(folder: Path, **bounds: tuple[float | None, float | None]) -> PanopticNetwork:
+def network_within(folder: str | Path, **bounds: tuple[float | None, float | None]) -> PanopticNetwork:
     """Return the best network that a run's search has found for a budget, ready to use without training.
 
     It has its path's weights in the run's supernet, and batch-norm statistics of its own from the run's training
@@ -188,6 +188,7 @@ def network_within(folder: Path, **bounds: tuple[float | None, float | None]) ->
         FileNotFoundError: If there is no run, it has not trained its supernet, or the data are gone.
         ValueError: If no candidate lies within the bounds, or a file is damaged.
     """
+    folder = Path(folder)
     settings, weights = load_run(folder), folder / SUPERNET_FOLDER / SUPERNET
     if not weights.exists():
         raise FileNotFoundError(f"there is no {weights}: the run has not trained its supernet; go on with it first")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from autopanoptic.panoptic.quality.bootstrap import Estimate
@@ -27,7 +28,7 @@ def summary(evaluation: Evaluation) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, one in evaluation.networks.items():
         metrics = one.metrics()
-        table.add_row(name, *(f"{metrics[key]:.1f}" if key in metrics else "-" for key in SHOWN))
+        table.add_row(escape(name), *(f"{metrics[key]:.1f}" if key in metrics else "-" for key in SHOWN))
         table.add_row("", *(_error(one.estimates.get(key)) for key in SHOWN), style="dim")
     return table
 
@@ -47,7 +48,7 @@ def differences(evaluation: Evaluation) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, found in evaluation.differences.items():
         known = [found.get(metric) for metric in COMPARED]
-        table.add_row(name, *("-" if one is None else f"{_plain(one.value):+.1f}" for one in known))
+        table.add_row(escape(name), *("-" if one is None else f"{_plain(one.value):+.1f}" for one in known))
         table.add_row("", *("" if one is None else _interval(one) for one in known), style="dim")
     return table
 
@@ -72,7 +73,7 @@ def by_class(evaluation: Evaluation, name: str) -> Table:
         quality = one.quality.per_category[category.id]
         values = (quality.pq, quality.sq, quality.rq, *_others(one, category.id))
         table.add_row(
-            category.name, "thing" if category.isthing else "stuff", str(quality.tp + quality.fn),
+            escape(category.name), "thing" if category.isthing else "stuff", str(quality.tp + quality.fn),
             *(_percent(value) for value in values),
         )  # fmt: skip
     if one.semantic is not None and not math.isnan(one.semantic.things):

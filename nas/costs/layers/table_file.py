@@ -6,8 +6,11 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
+
+from autopanoptic.nas.storage.files import whole
 
 
 class Row(NamedTuple):
@@ -29,9 +32,19 @@ class Row(NamedTuple):
 
 
 def write(path: Path, rows: Sequence[Row]) -> Path:
-    """Write rows as a CSV file, and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """Write rows as a CSV file, and return its path.
+
+    Raises:
+        FileExistsError: when the file has times of rows that are written without one.
+    """
+    timed = _timed(path) if path.is_file() else set()
+    lost = [row for row in rows if row.milliseconds is None and (row.layer, row.options) in timed]
+    if lost:
+        raise FileExistsError(
+            f"{path} has {len(lost)} times that would be lost, the first that of {_called(lost[0][:2])}. Write to "
+            "another file, or delete it."
+        )
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(Row._fields)
         writer.writerows([*row[:-1], "" if row.milliseconds is None else repr(row.milliseconds)] for row in rows)
@@ -44,9 +57,13 @@ def read(path: Path, rows: Sequence[Row]) -> list[float]:
     Raises:
         ValueError: names the file and the line that is wrong, or the first row that is missing.
     """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is not of UTF-8: {problem}. Save it as such, or as CSV UTF-8.") from problem
     wanted = {(row.layer, row.options): row for row in rows}
     found: dict[tuple[str, str], tuple[int, float]] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         lacking = [name for name in ("layer", "options", "milliseconds") if name not in (reader.fieldnames or ())]
         if lacking:
@@ -63,6 +80,18 @@ def read(path: Path, rows: Sequence[Row]) -> list[float]:
     if missing:
         raise ValueError(f"{path} lacks {len(missing)} of {len(wanted)} rows, the first that of {_called(missing[0])}.")
     return [found[row.layer, row.options][1] for row in rows]
+
+
+def _timed(path: Path) -> set[tuple[str, str]]:
+    """Return which rows of a file have a time."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except UnicodeDecodeError:
+        return set()
+    return {
+        (str(row.get("layer")), row.get("options") or "") for row in rows if (row.get("milliseconds") or "").strip()
+    }
 
 
 def _number(where: str, name: tuple[str, str], text: str | None) -> float:

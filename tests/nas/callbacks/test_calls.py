@@ -25,6 +25,9 @@ from autopanoptic.nas import (
     SearchRun,
     SearchSpace,
 )
+from autopanoptic.nas.callbacks.common import Tally
+from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.trial import Trial
 
 Made = Callable[..., Search]
 METHODS = ["on_search_start", "on_trial_start", "on_trial_report", "on_trial_end", "on_search_end"]
@@ -246,6 +249,34 @@ def test_attempts_are_starts_and_failed_trials_may_run_again() -> None:
         ("over", 3, "trials"),
     ]
     assert recorder.runs[-1].history is search.history
+
+
+def test_a_log_counts_a_trial_that_runs_again_once() -> None:
+    """What has ended when a run begins is taken from its history, in which that trial has not."""
+
+    class Log(Callback):
+        def on_search_start(self, run: SearchRun) -> None:
+            self.tally = Tally()
+            for trial in run.history.finished:
+                self.tally.see(run.history, trial)
+
+        def on_trial_end(self, history: History, trial: Trial) -> None:
+            self.figures = self.tally.see(history, trial)
+
+    problems, log = iter([None, ValueError("bad"), None, None]), Log()
+
+    def evaluate(architecture: Any) -> float:
+        problem = next(problems)
+        if problem is not None:
+            raise problem
+        return 1.0
+
+    search = Search(SearchSpace([Choice("a", range(9))]), RandomSearch(), evaluate, callbacks=[log])
+    search.run(3)
+    assert (log.figures["trials/failed"], log.figures["trials/completed"]) == (1, 2)
+    search.run(3, retry_failed=True)
+    assert "trials/failed" not in log.figures
+    assert log.figures["trials/completed"] == log.tally.step == 3
 
 
 def test_a_search_that_gives_up_is_over(made: Made) -> None:

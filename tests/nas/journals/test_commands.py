@@ -139,6 +139,20 @@ def test_parquet_without_pyarrow_names_the_extra(
     assert not (tmp_path / "t.parquet").exists()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_journal_is_not_written_over(journal: Path, tmp_path: Path, linked: bool) -> None:
+    before, target = journal.read_bytes(), journal
+    if linked:
+        target = tmp_path / "t.json"
+        target.symlink_to(journal)
+    exported = run("export", journal, target, "--format", "json")
+    saved = RUNNER.invoke(app, ["show", str(journal), "--save", str(target)])
+    assert "is the journal itself, which it would overwrite" in " ".join(exported.stderr.split())
+    assert "is the journal itself" in " ".join(saved.stderr.split()) + str(saved.exception)
+    assert exported.exit_code == saved.exit_code == 1
+    assert journal.read_bytes() == before
+
+
 def test_another_format_is_refused(journal: Path, tmp_path: Path) -> None:
     result = run("export", journal, tmp_path / "t.xlsx")
     assert result.exit_code == 1

@@ -147,6 +147,20 @@ def test_a_journal_that_is_being_written_is_not_repaired(journal: Path) -> None:
         assert journal.read_bytes() == damaged
 
 
+def test_of_a_link_the_journal_is_repaired(journal: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(journal)
+    with Journal(journal) as writer:
+        writer.append({"event": "interrupted"})
+        with pytest.raises(JournalError, match="is being written by another search, process"):
+            Journal(link).append({"event": "interrupted"})
+    damage(journal, lambda lines: lines.append(b"{"))
+    repaired = repair(link)
+    assert repaired.path == journal.resolve()
+    assert link.is_symlink()
+    assert repair(journal).path is None
+
+
 def test_every_backup_has_a_name_of_its_own(journal: Path) -> None:
     for _ in range(3):
         damage(journal, lambda lines: lines.append(b"{"))

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from autopanoptic.nas import Choice, RandomSearch, Search, SearchSpace
+from autopanoptic.nas import ASHA, Architecture, Choice, Context, RandomSearch, Search, SearchSpace
 from autopanoptic.nas.evaluation.evaluator import Report, StopTrial
 from autopanoptic.nas.results import _optuna
 from autopanoptic.nas.results.optuna_export import export_optuna
@@ -156,6 +157,25 @@ def test_a_running_search_is_brought_up_to_date(kind: str, tmp_path: Path, reque
     history = Result.from_journal(journal).history
     assert [trial.params for trial in study.trials] == [dict(trial.architecture) for trial in history]
     assert not any(trial.state == State.RUNNING for trial in study.trials)
+
+
+def test_trials_that_have_gone_on_since_they_were_exported_as_ended_are_named(
+    tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def train(architecture: Architecture, context: Context) -> float:
+        return float(architecture["a"])
+
+    space, journal = SearchSpace([Choice("a", range(30))]), tmp_path / "j.jsonl"
+    Search(space, RandomSearch(), train, budget=ASHA(4, reduction=2), journal=journal).run(4)
+    export_optuna(journal, url)
+    assert not caplog.records
+    Search(space, RandomSearch(), train, budget=ASHA(4, reduction=2), journal=journal).run(20)
+    export_optuna(journal, url)
+    (record,) = caplog.records
+    assert "have gone on since they were exported as ended" in record.getMessage()
+    again = export_optuna(journal, url, "anew").trials
+    states = Counter(trial.state.name for trial in again)
+    assert states["COMPLETE"] == Result.from_journal(journal).history.n_completed
 
 
 def test_a_search_that_has_not_begun_is_known_again(tmp_path: Path, journal: Path, url: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from autopanoptic.nas import (
     Architecture,
     Choice,
+    FunctionEvaluator,
     GridSearch,
     JournalError,
     RandomSearch,
@@ -21,6 +22,7 @@ from autopanoptic.nas import (
     TrialState,
 )
 from autopanoptic.nas.results import plots
+from autopanoptic.nas.results.plots import best_so_far
 
 
 def measure(architecture: Architecture) -> dict[str, float]:
@@ -148,6 +150,8 @@ def test_option_counts(result: Result) -> None:
     done = result.history.completed
     assert sum(counts["op"].values()) == len(done)
     assert sum(counts["size"].values()) == sum(trial.architecture["op"] == "conv" for trial in done)
+    with pytest.raises(ValueError, match="top must be at least 1, not 0"):
+        result.option_counts(0)
     top = result.option_counts(1)
     best = result.history.ranked()[0].architecture
     assert {label: {o: n for o, n in found.items() if n} for label, found in top.items() if label in best} == {
@@ -169,6 +173,20 @@ def test_plots_are_pictures(result: Result, tmp_path: Path) -> None:
         path = tmp_path / "new" / f"{plot.__name__}.png"
         assert plot(path) == path
         _picture(path)
+
+
+def test_the_best_so_far_breaks_no_constraint() -> None:
+    values, feasible = np.array([9.0, 1.0, 5.0, 3.0]), np.array([False, True, False, True])
+    np.testing.assert_equal(best_so_far(values, feasible, "max"), [np.nan, 1.0, 1.0, 3.0])
+    np.testing.assert_equal(best_so_far(values, feasible, "min"), [np.nan, 1.0, 1.0, 1.0])
+
+
+def test_a_plot_of_what_breaks_a_constraint(tmp_path: Path) -> None:
+    space = SearchSpace([Choice("a", range(6))])
+    evaluate = FunctionEvaluator(lambda a: {"value": float(a["a"]), "size": float(a["a"])})
+    for limit in (2.0, -1.0):  # some, or all of them
+        found = Search(space, RandomSearch(), evaluate, objectives="value", constraints={"size": (None, limit)}).run(6)
+        _picture(found.plot_history(tmp_path / "history.png"))
 
 
 def test_plots_of_many_choices_and_of_none(tmp_path: Path) -> None:

@@ -53,5 +53,7 @@ def test_nothing_fits(journal: Path) -> None:
 def test_bad_input(journal: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="count of at least 1, not 0"):
         warm_start(journal, OLD, 0)
+    with pytest.raises(ValueError, match="whole count of at least 1, not nan"):
+        warm_start(journal, OLD, float("nan"))  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match=r"There is no journal .*none.jsonl"):
         warm_start(tmp_path / "none.jsonl", OLD)

@@ -26,6 +26,16 @@ def test_what_is_no_file_is_written_to_as_it_is() -> None:
     assert Path("/dev/null").is_char_device()
 
 
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file.json").write_text("before")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real" / "file.json")
+    with whole(tmp_path / "link.json") as partial:
+        partial.write_text("after")
+    assert (tmp_path / "link.json").is_symlink()
+    assert [path.read_text() for path in (tmp_path / "real").iterdir()] == ["after"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_was_there_stays_where_the_writing_fails(error: type[BaseException], tmp_path: Path) -> None:
     path = tmp_path / "file.json"

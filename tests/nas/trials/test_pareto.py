@@ -93,6 +93,18 @@ def test_hypervolume_counts_dominated_cells(points: NDArray[np.int64]) -> None:
     assert hypervolume(points, [0] * points.shape[1]) == pytest.approx(dominated)
 
 
+@pytest.mark.parametrize(
+    ("gains", "reference"), [([[1, 2, 3], [4, 5, 6]], [0, 0]), ([1, 2, 3, 4], [0, 0]), ([[1, 2]], [[0, 0]])]
+)
+def test_hypervolume_needs_shapes_that_fit(gains: object, reference: object) -> None:
+    with pytest.raises(ValueError, match=r"needs points \(n, objectives\) and a reference \(objectives,\), not"):
+        hypervolume(gains, reference)  # type: ignore[arg-type]
+
+
+def test_hypervolume_of_nothing() -> None:
+    assert hypervolume([], [0, 0]) == hypervolume(np.zeros((0, 2)), [0, 0]) == 0
+
+
 def test_hypervolume_needs_finite_numbers() -> None:
     with pytest.raises(ValueError, match="reference of finite numbers"):
         hypervolume([[1, 2]], [0, np.nan])

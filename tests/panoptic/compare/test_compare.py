@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from autopanoptic.nas import InlineExecutor, ProcessExecutor
 from autopanoptic.panoptic.compare import compare, training
@@ -18,8 +20,9 @@ from autopanoptic.panoptic.compare.compare import executor_of, gpus_of
 from autopanoptic.panoptic.compare.making import opened
 from autopanoptic.panoptic.compare.page import page_of
 from autopanoptic.panoptic.compare.plan import load_plan
+from autopanoptic.panoptic.compare.rows import Row, row_of
 from autopanoptic.panoptic.compare.summary import Summary
-from autopanoptic.panoptic.compare.tables import notes_of, spread_of
+from autopanoptic.panoptic.compare.tables import notes_of, rank_of, spread_of, tables_of
 from autopanoptic.panoptic.configs.config import load_config
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.stages.retrain import retrain
@@ -207,6 +210,33 @@ def test_categories_stand_by_themselves_and_their_mean_is_the_pq(finished: Path)
         means = [fmean(pq for pq in one if math.isfinite(pq)) for one in by_seed]
         assert means == pytest.approx(line.metrics["pq"].values)
     assert str(Summary.from_json(json.loads(json.dumps(found.to_json())))) == str(found)
+
+
+def test_a_searched_network_is_above_those_alone_that_it_is_compared_with(finished: Path) -> None:
+    found = opened(finished).summarised()
+    first, *others = (replace(line, kind="searched") for line in found.lines)
+    alone = replace(found, lines=[first], differences=[], against=first.name)
+    assert rank_of(alone, first).endswith("rank 1 of 1 by mean PQ, 1 of 1 by fewest GFLOPs.")
+    unknown = replace(found, lines=[first, *others], differences=[], against=first.name)
+    assert rank_of(unknown, first).endswith(f"; not surely above {', '.join(line.name for line in others)}.")
+
+
+def test_names_in_tables_are_no_markup(finished: Path) -> None:
+    found = opened(finished).summarised()
+    console = Console(width=200, record=True, file=io.StringIO())
+    lines = [replace(line, name=f"net[v{number}]") for number, line in enumerate(found.lines)]
+    for table in tables_of(replace(found, lines=lines)):
+        console.print(table)
+    assert "net[v0]" in console.export_text()
+
+
+def test_a_time_that_is_not_known_is_no_number_in_json(tmp_path: Path) -> None:
+    row = Row("a", 0, {"pq": 1.0}, 0.1, 0.2, math.nan, None, 3, "cpu")
+    row.save(tmp_path)
+    assert "NaN" not in (tmp_path / "row.json").read_text()
+    again = row_of(tmp_path)
+    assert again is not None
+    assert math.isnan(again.training_seconds)
 
 
 def test_categories_are_ordered_by_how_far_the_networks_lie_apart(finished: Path) -> None:

@@ -237,6 +237,26 @@ def test_a_file_gets_no_module_imported(network: Path, exported: Export, tmp_pat
         OnnxNetwork(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("export.json", b"{}", ValueError, "export.json is damaged: it does not say of which images"),
+        ("export.json", b'{"images": {"fixed": true}}', ValueError, "export.json is damaged"),
+        ("boxes.onnx", None, FileNotFoundError, "boxes.onnx: there is no such file"),
+        ("boxes.onnx", b"torn", ValueError, "boxes.onnx cannot be opened by onnxruntime: "),
+    ],
+)
+def test_damaged_exports_are_named(
+    exported: Export, tmp_path: Path, name: str, content: bytes | None, error: type[Exception], message: str
+) -> None:
+    shutil.copytree(exported.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=message):
+        OnnxNetwork(tmp_path)
+
+
 def test_an_earlier_export_is_replaced_as_a_whole(network: Path, tmp_path: Path) -> None:
     export(network, tmp_path, formats=["state-dict"])
     (tmp_path / "dense.onnx").write_text("of another network")

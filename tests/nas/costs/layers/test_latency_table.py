@@ -170,6 +170,25 @@ def test_files_that_do_not_fit_are_refused_by_line(
     assert table(small.active) == before
 
 
+def test_times_are_not_written_over(
+    filled: tuple[LatencyTable, Path], small: Supernet, example: Tensor, tmp_path: Path
+) -> None:
+    table, path = filled
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"phone\.csv has \d+ times that would be lost, the first .* 'stem'"):
+        LatencyTable(small, example).write(path)
+    assert path.read_bytes() == before
+    table.read(path).write(path)  # it has them
+    assert LatencyTable(small, example).read(path).rows == table.rows
+
+
+def test_a_file_of_another_encoding_is_named(filled: tuple[LatencyTable, Path]) -> None:
+    table, path = filled
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(ValueError, match=r"phone\.csv is not of UTF-8: .*Save it as such"):
+        table.read(path)
+
+
 def test_a_file_without_its_columns_is_refused(filled: tuple[LatencyTable, Path], tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("layer,options,ms\nstem,,1\n")
     with pytest.raises(ValueError, match="no column 'milliseconds' in its first line"):
