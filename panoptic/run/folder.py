@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from autopanoptic.nas import Supernet
+from autopanoptic.nas.storage.lock import FileLock, LockedError
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON
@@ -27,6 +28,8 @@ from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 SETTINGS = "config.yaml"
 """File of a run's settings."""
+LOCK = ".lock"
+"""File by which one program at a time works on a run."""
 
 
 class Run:
@@ -64,6 +67,7 @@ class Run:
         if saved.exists():
             require_same(load_run(folder), settings, folder)
         self._made, self._new, self._own = not folder.exists(), not saved.exists(), settings
+        self._lock = FileLock(folder / LOCK)
         self._begin()
         self.datasets: Datasets | None = None
         self.supernet: Supernet | None = None
@@ -81,10 +85,15 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Head what a stage tells, and take its time."""
+        """Head what a stage tells, and take its time.
+
+        Raises:
+            BlockingIOError: If another program works on the run.
+        """
         self.console.rule(name, align="left")
         start = time.monotonic()
-        yield
+        with self._alone():
+            yield
         seconds = time.monotonic() - start
         # A resumed stage adds to what it took before; a call that was killed is not counted.
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
@@ -93,6 +102,23 @@ class Run:
         os.replace(partial, self._clock)
         self._new = False
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._lock.held:  # by a stage around this one
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except LockedError as holder:
+            raise BlockingIOError(
+                f"{self.folder} is being worked on by another program, {holder}; wait for it, or choose another name"
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @contextmanager
     def refusable(self) -> Iterator[None]:
@@ -119,6 +145,7 @@ class Run:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        self._lock.path.unlink(missing_ok=True)
         if self._made and self.folder.exists() and not _entries(self.folder):
             self.folder.rmdir()
 
@@ -168,7 +195,7 @@ def require_same(saved: Settings, settings: Settings, folder: Path) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.exists() else []
+    return [path for path in folder.iterdir() if path.name != LOCK] if folder.exists() else []
 
 
 def _read_seconds(path: Path) -> dict[str, float]:

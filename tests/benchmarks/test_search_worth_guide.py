@@ -24,7 +24,7 @@ from benchmarks.search_worth.sections.ranked import (
 from benchmarks.search_worth.sections.text import interval
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
-from benchmarks.search_worth.study import ELASTIC, MIDDLE, OPERATORS, SMALL, Study
+from benchmarks.search_worth.study import ELASTIC, FEW, MIDDLE, OPERATORS, SMALL, Study
 
 STUDY = Study()
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -136,6 +136,23 @@ def test_the_guide_and_the_readme_say_of_the_config_as_it_ships_what_the_rows_do
         rows[f"worth/shipped/seed-{seed}/from-scratch/hand-made"]["cpu_seconds"] for seed in known[shipped.ALONE]
     )
     assert f"takes {took:.0f} seconds of a core for the network made by hand" in guide
+
+
+def test_the_guide_and_the_readme_say_of_networks_from_scratch_in_a_runs_time_what_the_rows_do() -> None:
+    rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
+    ends = [rows[worth.row_name(ELASTIC, 0, f"{FEW}-{budget}/end")] for budget in (MIDDLE, SMALL)]
+    left = [rows[worth.row_name(ELASTIC, 0, last)]["networks"]["searched"]["pq"] for last in ("run", SMALL)]
+    counts = sorted(end["networks"] for end in ends)
+    assert f"In the time of a whole run {counts[0]} to {counts[1]} random networks within its budget" in guide
+    told = " and ".join(
+        f"{end['pq']:.1f}{unit} within {end['budget']:.3f}{cost}"
+        for end, unit, cost in zip(ends, (" PQ", ""), (" GFLOPs", ""), strict=True)
+    )
+    assert told in guide
+    assert f"the search of that time left {left[0]:.1f} and {left[1]:.1f} (seed 0," in guide
+    more = sorted(end["pq"] - pq for end, pq in zip(ends, left, strict=True))
+    told = f"the {counts[0]} to {counts[1]} random networks that a run's time trains from scratch has"
+    assert f"{told} {more[0]:.0f} to {more[1]:.0f} PQ more than what that run left (seed 0)." in read("README.md")
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:

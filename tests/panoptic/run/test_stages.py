@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.nas.storage.lock import FileLock
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
@@ -20,7 +21,7 @@ from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run import retrain as retraining
-from autopanoptic.panoptic.run.folder import Run
+from autopanoptic.panoptic.run.folder import LOCK, Run
 from autopanoptic.panoptic.run.prepare import prepare
 from autopanoptic.panoptic.run.retrain import read_architecture, require_architecture, retrain
 from autopanoptic.panoptic.run.screening import Screened
@@ -278,6 +279,20 @@ def test_files_that_cannot_be_used_are_refused_before_scenes_are_generated(
         prepare(run)
     assert not (tmp_path / "run" / "data").exists()
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_one_program_at_a_time_works_on_a_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run, other = Run(SETTINGS, folder, quiet()), FileLock(folder / LOCK)
+    other.acquire()
+    with pytest.raises(BlockingIOError, match=r"run is being worked on by another program, process \d+ on .*"):
+        prepare(run)
+    other.release()
+    prepare(run)
+    with run.stage("one"), run.stage("within it"), pytest.raises(BlockingIOError, match="another program"):
+        prepare(Run.open(folder, quiet()))
+    other.acquire()  # it is given back
+    other.release()
 
 
 @pytest.mark.parametrize("own", [True, False])
