@@ -32,9 +32,9 @@ def history(trials: History, path: Path) -> Path:
     best = best_so_far(values, feasible, objective.direction)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for some, style in ((feasible, {"label": "trial"}), (~feasible, {"label": "breaks a constraint", "color": "gray"})):
+    for some, label, color in ((feasible, "trial", "tab:blue"), (~feasible, "breaks a constraint", "gray")):
         if some.any():
-            axes.plot(np.array(numbers)[some], values[some], "o", markersize=4, alpha=0.6, **style)
+            axes.plot(np.array(numbers)[some], values[some], "o", markersize=4, alpha=0.6, label=label, color=color)
     axes.step(numbers, best, where="post", color="tab:red", label="best so far")
     lost = [trial.id for trial in trials if trial.state in (TrialState.FAILED, TrialState.STOPPED)]
     if lost:

@@ -79,6 +79,7 @@ class Ledger:
             reopened = [(event, self._entered(event)) for event in events]
             self._tell_start(trials, title)
             for event, trial in reopened:
+                assert trial is not None
                 self.callbacks.see(self.history, event, trial)
             return failed
 

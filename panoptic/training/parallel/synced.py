@@ -53,5 +53,6 @@ def _exchange(network: nn.Module, classes: _Classes) -> list[nn.Module]:
 
 
 def _become(module: nn.Module, classes: _Classes) -> None:
-    cast("Any", module).__class__ = classes[type(module)]
-    module.process_group = None  # of a synchronised one: all processes
+    changed = cast("Any", module)
+    changed.__class__ = classes[type(module)]
+    changed.process_group = None  # of a synchronised one: all processes
