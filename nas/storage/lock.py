@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -82,6 +83,30 @@ class FileLock:
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
+
+
+LOCK = ".lock"
+"""File in a folder on which one program at a time works."""
+
+
+@contextmanager
+def working_on(folder: Path, lock: FileLock) -> Iterator[None]:
+    """Keep other programs from a folder, which is made where it is not there.
+
+    Raises:
+        BlockingIOError: when another one works on it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except LockedError as holder:
+        raise BlockingIOError(
+            f"{folder} is being worked on by another program, {holder}; wait for it, or choose another name"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 _known: WeakSet[FileLock] = WeakSet()

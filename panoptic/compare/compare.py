@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autopanoptic.nas import InlineExecutor, ProcessExecutor
 from autopanoptic.nas.executors.base import Executor
+from autopanoptic.nas.storage.lock import LOCK, FileLock, working_on
 from autopanoptic.panoptic.compare.contestants import network_config_of
 from autopanoptic.panoptic.compare.plan import Plan, folder_of
 from autopanoptic.panoptic.compare.progress import moving
@@ -52,21 +53,23 @@ def compare(
         against: With which network the others are compared; None for the best.
 
     Raises:
+        BlockingIOError: If another program works on the folder.
         TrainingError: If a training fails; names the first. The rows of the others are kept.
         ValueError: If a finished network was trained otherwise, or files are damaged.
     """
     console, asked = console or Console(quiet=True), asked or plan
-    plan.save(folder)
-    write_rows(plan, folder)
-    waiting = {
-        f"{one.name}, seed {seed}": (one.name, seed)
-        for one, seed in asked.trainings()
-        if row_of(folder_of(folder, one.name, seed)) is None
-    }
-    if waiting:
-        _train(plan, folder, datasets, waiting, console)
-    time_networks(plan, folder, datasets)
-    return summarised(plan, folder, datasets, against)
+    with working_on(folder, FileLock(folder / LOCK)):
+        plan.save(folder)
+        write_rows(plan, folder)
+        waiting = {
+            f"{one.name}, seed {seed}": (one.name, seed)
+            for one, seed in asked.trainings()
+            if row_of(folder_of(folder, one.name, seed)) is None
+        }
+        if waiting:
+            _train(plan, folder, datasets, waiting, console)
+        time_networks(plan, folder, datasets)
+        return summarised(plan, folder, datasets, against)
 
 
 def summarised(plan: Plan, folder: Path, datasets: Datasets, against: str | None = None) -> Summary:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from autopanoptic.nas import Supernet
-from autopanoptic.nas.storage.lock import FileLock, LockedError
+from autopanoptic.nas.storage.lock import LOCK, FileLock, working_on
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON
@@ -28,8 +28,6 @@ from autopanoptic.panoptic.stages.supernet import SUPERNET
 
 SETTINGS = "config.yaml"
 """File of a run's settings."""
-LOCK = ".lock"
-"""File by which one program at a time works on a run."""
 
 
 class Run:
@@ -108,17 +106,8 @@ class Run:
         if self._lock.held:  # by a stage around this one
             yield
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except LockedError as holder:
-            raise BlockingIOError(
-                f"{self.folder} is being worked on by another program, {holder}; wait for it, or choose another name"
-            ) from None
-        try:
+        with working_on(self.folder, self._lock):
             yield
-        finally:
-            self._lock.release()
 
     @contextmanager
     def refusable(self) -> Iterator[None]:

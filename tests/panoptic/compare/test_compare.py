@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import InlineExecutor, ProcessExecutor
+from autopanoptic.nas.storage.lock import LOCK, FileLock
 from autopanoptic.panoptic.compare import compare, training
 from autopanoptic.panoptic.compare.compare import executor_of, gpus_of
 from autopanoptic.panoptic.compare.making import opened
@@ -200,6 +201,17 @@ def test_the_costs_are_those_of_the_table(finished: Path) -> None:
     contestants = load_plan(finished).contestants
     assert all(one["gflops"] == contestants[one["network"]].gflops for one in rows(finished))
     assert not math.isclose(contestants["hand-made"].gflops, contestants["panoptic-fpn"].gflops)
+
+
+def test_one_program_at_a_time_works_on_a_comparison(finished: Path) -> None:
+    other = FileLock(finished / LOCK)
+    other.acquire()
+    plan = load_plan(finished)
+    try:
+        with pytest.raises(BlockingIOError, match="is being worked on by another program, process"):
+            compare.compare(plan, finished, opened(finished).datasets)
+    finally:
+        other.release()
 
 
 def test_categories_stand_by_themselves_and_their_mean_is_the_pq(finished: Path) -> None:

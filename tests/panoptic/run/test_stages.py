@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from autopanoptic.nas import Architecture, Result, Supernet
-from autopanoptic.nas.storage.lock import FileLock
+from autopanoptic.nas.storage.lock import LOCK, FileLock
 from autopanoptic.panoptic.configs.config import change_settings, load_config, save_config
 from autopanoptic.panoptic.results.backbones import backbone_part, save_backbone
 from autopanoptic.panoptic.results.finalists import names_of, within_budget
@@ -21,7 +21,7 @@ from autopanoptic.panoptic.results.fronts import Fronts
 from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.results.saved import load_network
 from autopanoptic.panoptic.run import retrain as retraining
-from autopanoptic.panoptic.run.folder import LOCK, Run
+from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepare
 from autopanoptic.panoptic.run.retrain import read_architecture, require_architecture, retrain
 from autopanoptic.panoptic.run.screening import Screened
