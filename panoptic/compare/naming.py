@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, TypeAlias
 
 from autopanoptic.nas import Architecture
@@ -199,7 +200,7 @@ def _run(folder: Path, source: Source) -> Named:
         return _of_run(name, run, fixed[1], source, "model")
     raise FileNotFoundError(
         f"{FLAG}: the run {folder} has found no network yet: it has no {ARCHITECTURE}. Go on with it by `autopanoptic "
-        f"panoptic run --resume --name {name}`, or give an architecture's file"
+        f"panoptic run --resume --name {quote(name)}`, or give an architecture's file"
     )
 
 

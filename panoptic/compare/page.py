@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 from autopanoptic.panoptic.compare.making import opened
 from autopanoptic.panoptic.compare.statistics import Mean
@@ -44,7 +45,7 @@ def write_page(folder: str | Path, out: str | Path | None = None) -> Path:
     if not found.lines:
         raise FileNotFoundError(
             f"no training of the comparison {folder} has ended yet. Go on with it by `autopanoptic panoptic compare "
-            f"--resume --name {folder.resolve().name}`"
+            f"--resume --name {quote(folder.resolve().name)}`"
         )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(render(page_of(found, folder.resolve().name)), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from autopanoptic.nas import Architecture, Result
@@ -70,7 +71,7 @@ class Run:
         if not journal.exists() and the_network(settings) is not None:
             raise FileNotFoundError(
                 f"nothing is searched in the run {folder}, for every part of its network is fixed, so nothing is "
-                f"reported. `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has "
+                f"reported. `autopanoptic panoptic evaluate {quote(folder.resolve().name)}` measures what retrain has "
                 f"trained, and `autopanoptic panoptic compare --models {folder.resolve().name},...` trains it beside "
                 "others, which has a report"
             )
@@ -144,11 +145,11 @@ def _measured_by(folder: Path) -> str:
     """Say how what was trained without a search is measured, where there is some."""
     if not any((folder / NETWORKS).glob(f"*/{WEIGHTS}")):
         return ""
-    return f"; `autopanoptic panoptic evaluate {folder.resolve().name}` measures what retrain has trained"
+    return f"; `autopanoptic panoptic evaluate {quote(folder.resolve().name)}` measures what retrain has trained"
 
 
 def _go_on(folder: Path) -> str:
-    return f"autopanoptic panoptic run --resume --name {folder.resolve().name}"
+    return f"autopanoptic panoptic run --resume --name {quote(folder.resolve().name)}"
 
 
 def _again(folder: Path) -> str:

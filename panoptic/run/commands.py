@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,7 +102,7 @@ def prepare(context: typer.Context, values: Mapping[str, Any], name: New = None)
 
         prepare(run)
         first = "train-supernet" if run.settings.pretraining.supernet is None else "pretrain-supernet"
-        _say_next(run, f"{first} --name {run.folder.name}")
+        _say_next(run, f"{first} --name {quote(run.folder.name)}")
 
 
 def pretrain_supernet(context: typer.Context, name: str) -> None:
@@ -110,7 +111,7 @@ def pretrain_supernet(context: typer.Context, name: str) -> None:
         from autopanoptic.panoptic.run.pretrain import pretrain_supernet
 
         pretrain_supernet(run)
-        _say_next(run, f"train-supernet --name {run.folder.name}")
+        _say_next(run, f"train-supernet --name {quote(run.folder.name)}")
 
 
 @described
@@ -123,7 +124,7 @@ def train_supernet(context: typer.Context, values: Mapping[str, Any], name: Know
         from autopanoptic.panoptic.run.train_supernet import train_supernet
 
         train_supernet(run)
-        _say_next(run, f"search --name {run.folder.name}")
+        _say_next(run, f"search --name {quote(run.folder.name)}")
 
 
 def search(context: typer.Context, name: Known = None) -> None:
@@ -136,7 +137,7 @@ def search(context: typer.Context, name: Known = None) -> None:
 
         search(run)
         following = "pretrain" if run.settings.init == "pretrained" else "retrain"
-        _say_next(run, f"{following} --name {run.folder.name}")
+        _say_next(run, f"{following} --name {quote(run.folder.name)}")
 
 
 def pretrain(context: typer.Context, name: str, architecture: str | None) -> None:
@@ -146,8 +147,8 @@ def pretrain(context: typer.Context, name: str, architecture: str | None) -> Non
         from autopanoptic.panoptic.run.pretrain import pretrain
 
         pretrain(run, None if architecture is None else architecture_of(architecture))
-        own = "" if architecture is None else f" --architecture {architecture}"
-        _say_next(run, f"retrain --name {run.folder.name}{own}")
+        own = "" if architecture is None else f" --architecture {quote(architecture)}"
+        _say_next(run, f"retrain --name {quote(run.folder.name)}{own}")
 
 
 @described
@@ -189,7 +190,7 @@ def retrain(
         stage.retrain(run, chosen, network or stem)
         trained = network or stem or "searched"
         run.say(f"Written to {run.folder / 'networks' / trained}")
-        _say_next(run, f"evaluate {run.folder.name} --network {trained}")
+        _say_next(run, f"evaluate {quote(run.folder.name)} --network {quote(trained)}")
 
 
 def _require_no_run(context: typer.Context, name: str | None) -> None:
@@ -225,7 +226,7 @@ def telling(context: typer.Context, command: str) -> Iterator[_Told]:
             yield told
     except KeyboardInterrupt:
         known = told.folder is not None and told.folder.exists()
-        how = f" To go on: {command} --name {told.folder.name}" if known and told.folder is not None else ""
+        how = f" To go on: {command} --name {quote(told.folder.name)}" if known and told.folder is not None else ""
         typer.echo(f"\nInterrupted.{how}")
         raise typer.Exit(130) from None
     except EXPECTED as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from autopanoptic.nas import Architecture
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.pretraining.crops import write_crops
@@ -43,5 +45,5 @@ def require_pretrained(run: Run, architecture: Architecture | None = None) -> No
     command = "pretrain-supernet" if architecture is None else "pretrain"
     raise FileNotFoundError(
         f"there is no {weights}: the run has not pretrained that backbone; "
-        f"`autopanoptic panoptic {command} --name {run.folder.name}` does"
+        f"`autopanoptic panoptic {command} --name {quote(run.folder.name)}` does"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from statistics import median
 
 from autopanoptic.nas import Architecture, Result
@@ -142,7 +143,7 @@ def require_finished_search(run: Run) -> None:
         if not (run.folder / name).exists():
             raise FileNotFoundError(
                 f"there is no {run.folder / name}: the run has not ended its search; "
-                f"`autopanoptic panoptic search --name {run.folder.name}` does"
+                f"`autopanoptic panoptic search --name {quote(run.folder.name)}` does"
             )
 
 

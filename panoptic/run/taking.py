@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from shlex import quote
 
 from autopanoptic.panoptic.configs.config import differences
 from autopanoptic.panoptic.results.backbones import pretraining_folder
@@ -79,7 +80,9 @@ def origin_of(folder: Path) -> Path | None:
 def _require_same_supernet(run: Run, other: Path) -> None:
     known = load_run(other)
     if not (other / SUPERNET_FOLDER / SUPERNET).exists():
-        train = f"; `autopanoptic panoptic train-supernet --name {other.name}` does" if other.parent == RUNS else ""
+        train = (
+            f"; `autopanoptic panoptic train-supernet --name {quote(other.name)}` does" if other.parent == RUNS else ""
+        )
         raise FileNotFoundError(
             f"there is no {other / SUPERNET_FOLDER / SUPERNET}: that run has not trained its supernet{train}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from autopanoptic.nas import Supernet
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
@@ -27,7 +29,7 @@ def train_supernet(run: Run) -> Supernet:
     if origin is not None and not (run.folder / SUPERNET_FOLDER / supernet.SUPERNET).exists():
         raise FileNotFoundError(
             f"{run.folder} is to take the supernet of {origin}, which was broken off; "
-            f"`autopanoptic panoptic run --resume --name {run.folder.name}` takes it"
+            f"`autopanoptic panoptic run --resume --name {quote(run.folder.name)}` takes it"
         )
     if run.settings.pretraining.supernet is not None:
         require_pretrained(run)
@@ -60,5 +62,5 @@ def require_supernet(run: Run) -> None:
     if not weights.exists():
         raise FileNotFoundError(
             f"there is no {weights}: the run has not trained its supernet; "
-            f"`autopanoptic panoptic train-supernet --name {run.folder.name}` does"
+            f"`autopanoptic panoptic train-supernet --name {quote(run.folder.name)}` does"
         )

@@ -113,11 +113,11 @@ def test_an_interrupted_stage_says_how_to_go_on(
     def interrupted(run: Run, *rest: Any) -> None:
         raise KeyboardInterrupt
 
-    invoke("prepare", "--name", "x")
+    invoke("prepare", "--name", "my pets")
     monkeypatch.setattr(STAGES[stage], stage.replace("-", "_"), interrupted)
     own = ONLY if stage == "retrain" else []
-    said = invoke(stage, "--name", "x", *own, code=130)
-    assert said.endswith(" ".join(["Interrupted. To go on: autopanoptic panoptic", stage, *own, "--name x"]))
+    said = invoke(stage, "--name", "my pets", *own, code=130)
+    assert said.endswith(" ".join(["Interrupted. To go on: autopanoptic panoptic", stage, *own, "--name 'my pets'"]))
 
 
 def test_the_stages_that_can_begin_a_run_take_the_options_that_describe_one() -> None:
