@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.compare.making import opened
 from autopanoptic.panoptic.compare.statistics import Mean
 from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
@@ -47,9 +47,9 @@ def write_page(folder: str | Path, out: str | Path | None = None) -> Path:
             f"no training of the comparison {folder} has ended yet. Go on with it by `autopanoptic panoptic compare "
             f"--resume --name {quote(folder.resolve().name)}`"
         )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(render(page_of(found, folder.resolve().name)), encoding="utf-8")
-    os.replace(partial, path)
+    text = render(page_of(found, folder.resolve().name))
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 

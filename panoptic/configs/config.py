@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.configs.layers import QUICK, ConfigError, Layer, find, layer_of_changes, read_file
 from autopanoptic.panoptic.configs.schema import RETRAINED, keys_of, settings_of
 from autopanoptic.panoptic.configs.yaml_text import KeyPath, shown, write
@@ -80,9 +80,8 @@ def _plain(value: Any) -> Any:
 
 def save_config(settings: Settings, path: Path) -> None:
     """Write every value as a YAML file that `load_config` reads, and that is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(write(values_of(settings)), encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(write(values_of(settings)), encoding="utf-8")
 
 
 def differences(before: Settings, after: Settings) -> list[str]:

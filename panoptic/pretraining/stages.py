@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast
 import torch
 
 from autopanoptic.nas import Architecture, BinnedPaths, Option, Supernet
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.nas.supernet.state import seeded
 from autopanoptic.panoptic.model.config import PanopticConfig
 from autopanoptic.panoptic.model.config_checks import SEARCHED_BACKBONE
@@ -185,9 +185,8 @@ def _pretrained(
 
 
 def _write_accuracies(path: Path, found: Sequence[Accuracy]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps([one.to_json() for one in found], indent=1) + "\n")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps([one.to_json() for one in found], indent=1) + "\n")
 
 
 def _read_accuracies(path: Path) -> tuple[Accuracy, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.report.blocks import Page
 from autopanoptic.panoptic.report.classes import classes_section
 from autopanoptic.panoptic.report.examples import examples_section
@@ -63,9 +63,8 @@ def write_report(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
     text = render(page_of(run, images=images, device=device, console=console))
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 

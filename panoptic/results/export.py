@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import operator
-import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -95,12 +94,10 @@ class PanopticWriter:
     def close(self) -> None:
         """Writes the JSON, which is either whole or not there."""
         images, annotations = ", ".join(self._images.values()), ", ".join(self._annotations)
-        self.json_file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.json_file.with_name(f".{self.json_file.name}.partial")
-        partial.write_text(
-            f'{{"images": [{images}], "annotations": [{annotations}], "categories": {self._categories}}}'
-        )
-        os.replace(partial, self.json_file)
+        with whole(self.json_file) as partial:
+            partial.write_text(
+                f'{{"images": [{images}], "annotations": [{annotations}], "categories": {self._categories}}}'
+            )
 
     def __enter__(self) -> PanopticWriter:
         return self

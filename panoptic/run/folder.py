@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from autopanoptic.nas import Supernet
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.nas.storage.lock import LOCK, FileLock, working_on
 from autopanoptic.panoptic.configs.config import differences, load_config, save_config
 from autopanoptic.panoptic.data.coco.layout import Datasets
@@ -95,9 +95,8 @@ class Run:
         seconds = time.monotonic() - start
         # A resumed stage adds to what it took before; a call that was killed is not counted.
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        partial = self._clock.with_suffix(".partial")
-        partial.write_text(json.dumps(self.seconds))
-        os.replace(partial, self._clock)
+        with whole(self._clock) as partial:
+            partial.write_text(json.dumps(self.seconds))
         self._new = False
         self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 

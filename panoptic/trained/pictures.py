@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Pixels
 from autopanoptic.panoptic.data.segments import PanopticMap
@@ -71,9 +71,8 @@ def draw_picture(image: Pixels, panoptic: PanopticMap, categories: Categories, p
     name_segments(axes, panoptic, categories)
     beside = figure.add_axes((wide / total[0], 0, LEGEND / total[0], 1))
     _draw_legend(beside, rows, total[1])
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": SOFTWARE})
-    os.replace(partial, path)
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": SOFTWARE})
 
 
 def is_picture(path: Path) -> bool:

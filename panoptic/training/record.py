@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from autopanoptic.nas import PathSampler
+from autopanoptic.nas.storage.files import whole
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.model.network import PanopticNetwork
 from autopanoptic.panoptic.training.training import Training
@@ -67,10 +67,8 @@ def keep_record(path: Path, record: Mapping[str, Any], *, what: str, begun: bool
     if begun or path.exists():
         require_record(path, record, what=what)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def require_record(path: Path, record: Mapping[str, Any], *, what: str, leaving_out: str | None = None) -> None:
