@@ -24,7 +24,7 @@ from benchmarks.search_worth.sections.ranked import (
 from benchmarks.search_worth.sections.text import interval
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
-from benchmarks.search_worth.study import ELASTIC, FEW, MIDDLE, OPERATORS, SMALL, Study
+from benchmarks.search_worth.study import ELASTIC, FEW, MIDDLE, OPERATORS, SMALL, Study, camvid
 
 STUDY = Study()
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -153,6 +153,23 @@ def test_the_guide_and_the_readme_say_of_networks_from_scratch_in_a_runs_time_wh
     more = sorted(end["pq"] - pq for end, pq in zip(ends, left, strict=True))
     told = f"the {counts[0]} to {counts[1]} random networks that a run's time trains from scratch has"
     assert f"{told} {more[0]:.0f} to {more[1]:.0f} PQ more than what that run left (seed 0)." in read("README.md")
+
+
+def test_the_guide_says_of_road_scenes_what_the_row_does() -> None:
+    rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
+    row = rows[worth.row_name(camvid(Path()), 0, "run")]
+    networks = {name: (one["pq"], one["gflops"]) for name, one in row["networks"].items()}
+    (pq, cost), (random, its), (by_hand, most) = (networks[name] for name in ("searched", RANDOM, HAND_MADE))
+    assert (
+        f"searched {pq:.1f} ({cost:.3f} GFLOPs), random {random:.1f} ({its:.3f}), hand-made {by_hand:.1f} ({most:.3f})."
+        in guide
+    )
+    over, beside = (
+        "{value:+.1f} [{low:.1f}, {high:.1f}]".format(**row["differences"][name]) for name in (HAND_MADE, RANDOM)
+    )
+    assert f"{over} over the one made by hand, at {cost / most:.2f} of its cost, and {beside} beside" in guide
+    front = f"{row['front_above'][HAND_MADE]} of {row['compared'][HAND_MADE]} budgets"
+    assert f"lies above that of the hand-made ones at {front}." in guide
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:

@@ -31,6 +31,7 @@ def test_the_page_of_made_up_rows(tmp_path: Path) -> None:
     assert "| small | the hand-made network | 8 | +0.0 [+0.0, +0.0] | 1.000 |" in text
     assert "is reached: at the budget middle." in text.replace("\n", " ")
     assert "0.016 (middle), 1.000 (small)" in text.replace("\n", " ")
+    assert "| 0 | 0.200 | 51.0 (0.200) | 50.0 (0.200) | 49.0 (0.200) | 30.0 (0.150) | - |" in text
     # One pair is told, and not tested.
     assert "| middle | many random networks, trained alone as shortly | 1 | +21.0 | - |" in text
     assert "| uniform paths, recalibrated | 11.5 | 1.00 [1.00, 1.00] |" in text

@@ -40,7 +40,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         if not any(found.values()):
             continue
         yield f"### {problem.title[0].upper()}{problem.title[1:]}\n"
-        yield paragraph(_about(problem))
+        yield paragraph(_about(study, problem))
         yield table(["seed", "budget, GFLOPs", "searched", *OPPONENTS], _seeds(study, problem, rows))
         yield paragraph(
             "The searched network's PQ on val minus the others', mean over the seeds that have both, with 95% over the "
@@ -61,44 +61,49 @@ def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
     for budget, _ in named_budgets(problem):
         of = found.setdefault(budget, {})
         for seed in study.seeds_of(problem.worth_seeds):
-            pq = pq_of(problem, seed, budget, rows)
+            pq = {name: one["pq"] for name, one in networks_of(problem, seed, budget, rows).items()}
             for name in OPPONENTS:
                 if name in pq:
                     of.setdefault(name, {})[seed] = pq["searched"] - pq[name]
     return found
 
 
-def pq_of(problem: Problem, seed: int, budget: str, rows: Rows) -> dict[str, float]:
-    """Return the PQ on val of each network that has been trained at a budget, by its name."""
+def networks_of(problem: Problem, seed: int, budget: str, rows: Rows) -> dict[str, Mapping[str, Any]]:
+    """Return each network that has been trained at a budget, by its name, with its PQ on val and its GFLOPs."""
     row = rows.get(row_name(problem, seed, dict(named_budgets(problem))[budget]))
     if row is None:
         return {}
-    found = {name: network["pq"] for name, network in row["networks"].items()}
+    found = dict(row["networks"])
     for form in (MANY, FEW):
         drawn = rows.get(row_name(problem, seed, f"{form}-{budget}/end"))
         if drawn is not None:
-            found[form] = drawn["pq"]
+            found[form] = drawn
     return found
 
 
-def _about(problem: Problem) -> str:
+def _about(study: Study, problem: Problem) -> str:
+    alone = (
+        ", and of the best on nas_val among random networks that are trained from scratch until the time of the whole "
+        "run is spent"
+    )
+    search = problem.settings().search
+    short = f" and short trainings of {search.screened} candidates before" if search.screened else ""
     return (
-        "PQ on val of the networks that a run's search, the family made by hand, and as many random draws by the same "
-        "supernet have at a budget, all trained alike from the supernet's weights, and of the best on nas_val among "
-        "random networks that are trained from scratch until the time of the whole run is spent. The search goes over "
-        "the whole range of costs (`search.max_share=null`). The searched network "
-        f"has {problem.settings().search.finalists} finalists and short trainings of "
-        f"{problem.settings().search.screened} candidates before."
+        "PQ on val (GFLOPs) of the networks that a run's search, the family made by hand, and as many random draws by "
+        "the same supernet have at a budget, all trained alike from the supernet's weights"
+        f"{alone if problem == study.elastic else ''}. The search goes over the whole range of costs "
+        f"(`search.max_share=null`). The searched network has {search.finalists} finalists{short}."
     )
 
 
 def _seeds(study: Study, problem: Problem, rows: Rows) -> Iterator[list[str]]:
     for seed in study.seeds_of(problem.worth_seeds):
         for budget, last in named_budgets(problem):
-            pq = pq_of(problem, seed, budget, rows)
-            if pq:
+            found = networks_of(problem, seed, budget, rows)
+            if found:
                 cost = rows[row_name(problem, seed, last)]["budget"]
-                cells = [f"{pq[name]:.1f}" if name in pq else NONE for name in ("searched", *OPPONENTS)]
+                known = (found.get(name) for name in ("searched", *OPPONENTS))
+                cells = [NONE if one is None else f"{one['pq']:.1f} ({one['gflops']:.3f})" for one in known]
                 yield [str(seed), f"{cost:.3f}", *cells]
 
 
