@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from scipy.stats import ConstantInputWarning, kendalltau
 
 from autopanoptic.nas import Architecture, SearchSpace, Supernet
 from autopanoptic.nas.supernet.batch_norm import recalibrated
@@ -42,6 +40,7 @@ from autopanoptic.panoptic.stages.costs import costs, within_family
 from autopanoptic.panoptic.stages.networks import build, network_config
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER, prepare
 from autopanoptic.panoptic.stages.supernet import SUPERNET
+from benchmarks.rank_correlations import correlation, kendall_tau
 
 DRAWN = 4
 """Random architectures for each that is taken, so that the cheapest and the dearest are rare ones."""
@@ -98,27 +97,8 @@ def spread(space: SearchSpace, cost: Callable[[Architecture], float], count: int
 
 def tau(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     """Return Kendall's tau-b of two rankings with a percentile interval over the ranked things."""
-    value, low, high = correlation(kendalltau, a, b)
+    value, low, high = correlation(kendall_tau, a, b)
     return {"tau": value, "low": low, "high": high}
-
-
-def correlation(measure: Callable[..., Any], a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
-    """Return a rank correlation and the ends of its 95% percentile interval over 1,000 draws of the ranked things.
-
-    Args:
-        measure: Of scipy's, such as `scipy.stats.kendalltau`. Draws in which it is not defined, because all values of
-            one side are equal, are left out.
-        a: The values of one side.
-        b: Those of the other.
-    """
-    first, second = np.array(a), np.array(b)
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(first), size=(1000, len(first)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)
-        known = [float(measure(first[draw], second[draw]).statistic) for draw in draws]
-    low, high = np.nanquantile(known, [0.025, 0.975])
-    return float(measure(first, second).statistic), float(low), float(high)
 
 
 def measure(ranking: Ranking, count: int, *, val: bool) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
 
 from autopanoptic.panoptic.compare.statistics import mean_of
-from benchmarks.ranking import correlation
+from benchmarks.rank_correlations import correlation, kendall_tau, spearman_rho
 
 MOST_PAIRS = 20
 """Of which all changes of signs, a million, are gone through at once."""
@@ -81,4 +80,4 @@ def rank_correlations(a: Sequence[float], b: Sequence[float]) -> dict[str, Inter
 
 @lru_cache  # a page tells of most of them more than once
 def _rank_correlations(a: tuple[float, ...], b: tuple[float, ...]) -> dict[str, Interval]:
-    return {"tau": correlation(kendalltau, a, b), "rho": correlation(spearmanr, a, b)}
+    return {"tau": correlation(kendall_tau, a, b), "rho": correlation(spearman_rho, a, b)}
