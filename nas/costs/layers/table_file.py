@@ -36,6 +36,7 @@ def write(path: Path, rows: Sequence[Row]) -> Path:
 
     Raises:
         FileExistsError: when the file has times of rows that are written without one.
+        ValueError: when what the file has cannot be read, so that there is no telling.
     """
     timed = _timed(path) if path.is_file() else set()
     lost = [row for row in rows if row.milliseconds is None and (row.layer, row.options) in timed]
@@ -57,10 +58,7 @@ def read(path: Path, rows: Sequence[Row]) -> list[float]:
     Raises:
         ValueError: names the file and the line that is wrong, or the first row that is missing.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} is not of UTF-8: {problem}. Save it as such, or as CSV UTF-8.") from problem
+    text = _text(path)
     wanted = {(row.layer, row.options): row for row in rows}
     found: dict[tuple[str, str], tuple[int, float]] = {}
     with StringIO(text, newline="") as file:
@@ -84,14 +82,17 @@ def read(path: Path, rows: Sequence[Row]) -> list[float]:
 
 def _timed(path: Path) -> set[tuple[str, str]]:
     """Return which rows of a file have a time."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except UnicodeDecodeError:
-        return set()
+    rows = csv.DictReader(StringIO(_text(path), newline=""))
     return {
         (str(row.get("layer")), row.get("options") or "") for row in rows if (row.get("milliseconds") or "").strip()
     }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} is not of UTF-8: {problem}. Save it as such, or as CSV UTF-8.") from problem
 
 
 def _number(where: str, name: tuple[str, str], text: str | None) -> float:

@@ -185,8 +185,11 @@ def test_times_are_not_written_over(
 def test_a_file_of_another_encoding_is_named(filled: tuple[LatencyTable, Path]) -> None:
     table, path = filled
     path.write_bytes(path.read_text().encode("utf-16"))
-    with pytest.raises(ValueError, match=r"phone\.csv is not of UTF-8: .*Save it as such"):
-        table.read(path)
+    before = path.read_bytes()
+    for use in (table.read, table.write):
+        with pytest.raises(ValueError, match=r"phone\.csv is not of UTF-8: .*Save it as such"):
+            use(path)
+    assert path.read_bytes() == before
 
 
 def test_a_file_without_its_columns_is_refused(filled: tuple[LatencyTable, Path], tmp_path: Path) -> None:
