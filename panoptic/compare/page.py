@@ -8,13 +8,15 @@ from pathlib import Path
 from shlex import quote
 
 from autopanoptic.nas.storage.files import whole
-from autopanoptic.panoptic.compare.making import opened
+from autopanoptic.panoptic.compare.making import Made, opened
+from autopanoptic.panoptic.compare.rows import rows_of
 from autopanoptic.panoptic.compare.statistics import Mean
-from autopanoptic.panoptic.compare.summary import Compared, Line, Summary
+from autopanoptic.panoptic.compare.summary import SUMMARY, Compared, Line, Summary
 from autopanoptic.panoptic.compare.tables import NAMES, between, notes_of, signed, spread_of
 from autopanoptic.panoptic.model.parts.kinds import COMPONENTS
 from autopanoptic.panoptic.report.blocks import Block, Cell, Lacking, Page, Paragraph, Section, Table
 from autopanoptic.panoptic.report.rendering import render
+from autopanoptic.panoptic.results.json_files import read_object
 
 REPORT = "report.html"
 _COSTS = ("parameters", "GFLOPs", "latency", "training")
@@ -23,6 +25,8 @@ _OF_NETWORK = (*COMPONENTS, "backbone", "space")
 
 def write_page(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write what a comparison has found so far as one page of HTML.
+
+    The others are compared with the network with which they were compared last, or with the best.
 
     Args:
         folder: Of the comparison.
@@ -41,7 +45,8 @@ def write_page(folder: str | Path, out: str | Path | None = None) -> Path:
         raise IsADirectoryError(f"{path} is a folder; give a file for the page")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
-    found = opened(folder).summarised()
+    comparison = opened(folder)
+    found = comparison.summarised(_reference(comparison))
     if not found.lines:
         raise FileNotFoundError(
             f"no training of the comparison {folder} has ended yet. Go on with it by `autopanoptic panoptic compare "
@@ -51,6 +56,13 @@ def write_page(folder: str | Path, out: str | Path | None = None) -> Path:
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
+
+
+def _reference(made: Made) -> str | None:
+    """Return with which network the last summary compares the others; None where nothing is left of it."""
+    path = made.folder / SUMMARY
+    known = read_object(path).get("against") if path.exists() else None
+    return known if rows_of(made.plan, made.folder).get(known) else None
 
 
 def page_of(found: Summary, name: str) -> Page:

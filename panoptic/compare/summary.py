@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from autopanoptic.panoptic.compare.naming import Kind
 from autopanoptic.panoptic.compare.plan import Plan, folder_of
 from autopanoptic.panoptic.compare.rows import COUNTS, Row
 from autopanoptic.panoptic.compare.statistics import Difference, Mean, difference_of, mean_of
+from autopanoptic.panoptic.data.categories import Category
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.data.image_id import ImageId
 from autopanoptic.panoptic.model.designs.names import design_of
@@ -78,7 +80,7 @@ class Summary:
         differences: Of the others from it.
         equal_cost: Of each network from the network made by hand that costs as much, where there is one.
         categories: PQ of each category, by the names of network and category: of each of its seeds, in percent, NaN
-            where the category was neither there nor found.
+            where the category was neither there nor found. Names that several categories have are followed by the id.
     """
 
     facts: Mapping[str, Any]
@@ -191,8 +193,15 @@ def _counts(folder: Path, name: str, rows: Mapping[int, Row], datasets: Datasets
 
 
 def _of_categories(counts: Sequence[ImageCounts]) -> dict[str, tuple[float, ...]]:
-    names = [category.name for category in counts[0].categories]
+    names = _apart(counts[0].categories)
     return {name: tuple(float(one.category_pq[place]) for one in counts) for place, name in enumerate(names)}
+
+
+def _apart(categories: Iterable[Category]) -> list[str]:
+    """Return the categories' names, with the id behind those that several have."""
+    found = list(categories)
+    often = Counter(category.name for category in found)
+    return [one.name if often[one.name] == 1 else f"{one.name} ({one.id})" for one in found]
 
 
 def _of_equal_cost(lines: list[Line]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, ClassVar, Literal
 
 from autopanoptic.panoptic.settings.checks import kind_problems
@@ -128,3 +128,11 @@ def _problems(recipe: PretrainingRecipe) -> Iterator[str]:
             yield f"{name} must lie in 0..1, not {getattr(recipe, name)}"
     if not 0 < recipe.least_area <= 1:
         yield f"least_area must lie in (0, 1], not {recipe.least_area}"
+    if isinstance(recipe.bins, int) and recipe.bins < 1:
+        yield f"bins must be at least 1, not {recipe.bins}"
+    if isinstance(recipe.bins, tuple) and not _ascending(recipe.bins):
+        yield f"bins are bounded by at least two ascending numbers, not {list(recipe.bins)}"
+
+
+def _ascending(bounds: tuple[float, ...]) -> bool:
+    return len(bounds) > 1 and all(map(math.isfinite, bounds)) and all(a < b for a, b in pairwise(bounds))

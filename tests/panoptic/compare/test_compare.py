@@ -19,12 +19,13 @@ from autopanoptic.nas.storage.lock import LOCK, FileLock
 from autopanoptic.panoptic.compare import compare, training
 from autopanoptic.panoptic.compare.compare import executor_of, gpus_of
 from autopanoptic.panoptic.compare.making import opened
-from autopanoptic.panoptic.compare.page import page_of
-from autopanoptic.panoptic.compare.plan import load_plan
+from autopanoptic.panoptic.compare.page import REPORT, page_of, write_page
+from autopanoptic.panoptic.compare.plan import folder_of, load_plan
 from autopanoptic.panoptic.compare.rows import Row, row_of
-from autopanoptic.panoptic.compare.summary import Summary
+from autopanoptic.panoptic.compare.summary import SUMMARY, Summary, _apart
 from autopanoptic.panoptic.compare.tables import notes_of, rank_of, spread_of, tables_of
 from autopanoptic.panoptic.configs.config import load_config
+from autopanoptic.panoptic.data.categories import Category
 from autopanoptic.panoptic.data.coco.layout import find_splits
 from autopanoptic.panoptic.stages.retrain import retrain
 from autopanoptic.panoptic.stages.side_by_side import TrainingError
@@ -262,3 +263,20 @@ def test_categories_are_ordered_by_how_far_the_networks_lie_apart(finished: Path
     assert spread_of(replace(found, categories={"a": one})) == []
     rows = next(one for one in page_of(both, "x").sections if one.name == "categories").blocks[0]
     assert [name for name, _ in rows.rows] == ["late", "known", "even", "unseen"]  # type: ignore[union-attr]
+
+
+def test_a_report_keeps_the_network_that_the_others_were_compared_with(comparison: Path) -> None:
+    best, other = (line.name for line in opened(comparison).summarised().lines)
+    opened(comparison).summarised(against=other)
+    write_page(comparison)
+    assert json.loads((comparison / SUMMARY).read_text())["against"] == other
+    assert f"PQ minus that of {other}" in (comparison / REPORT).read_text()
+    for seed in (0, 1):
+        (folder_of(comparison, other, seed) / "row.json").unlink()
+    write_page(comparison)
+    assert json.loads((comparison / SUMMARY).read_text())["against"] == best
+
+
+def test_two_categories_of_one_name_have_a_line_each() -> None:
+    categories = [Category(one, name, False, (0, 0, 0)) for one, name in ((1, "wall"), (3, "sky"), (7, "wall"))]
+    assert _apart(categories) == ["wall (1)", "sky", "wall (7)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -48,6 +49,10 @@ def test_weights_of_one_dimension_do_not_decay() -> None:
         ({"least_area": 0.0}, r"least_area must lie in \(0, 1\], not 0.0"),
         ({"warmup": 400}, "warmup=400 must be less than the 400 passes"),
         ({"learning_rate": -1.0}, "learning_rate must be a positive number"),
+        ({"bins": 0}, "bins must be at least 1, not 0"),
+        ({"bins": [5.0]}, r"bins are bounded by at least two ascending numbers, not \[5.0\]"),
+        ({"bins": [5.0, 5.0]}, "at least two ascending numbers"),
+        ({"bins": [1.0, math.inf]}, "at least two ascending numbers"),
         ({"flip": 2}, r"flip must lie in 0\.\.1, not 2"),
         ({"batch_size": "many"}, "recipe.batch_size: .*valid integer.* not 'many'"),
         ({"optimizer": "lamb"}, "recipe.optimizer: .*'sgd' or 'adamw', not 'lamb'"),
