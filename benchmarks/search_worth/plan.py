@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from rich.console import Console
 
-from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
+from benchmarks.search_worth.parts import as_many, drawn, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Job
 from benchmarks.search_worth.runner import run as run_jobs
@@ -24,13 +24,14 @@ def jobs(study: Study, console: Console, parts: Collection[str] | None = None) -
         *own.jobs(study, elastic, console),
         *as_many.jobs(study, elastic, console),
         *shipped.jobs(study, console),
+        *drawn.jobs_of_shipped(study, console),
         *ranking.jobs(study, elastic, console),
         *traces.jobs(study, console),
         *price.jobs(study, console),
         *published.jobs(study, console),
         *ranking.jobs(study, study.operators, console),
-        *worth.drawn_jobs(study, elastic, FEW, console),
-        *worth.drawn_jobs(study, elastic, MANY, console),
+        *drawn.jobs(study, elastic, FEW, console),
+        *drawn.jobs(study, elastic, MANY, console),
     ]
     if study.camvid is not None:
         found += [*worth.jobs(study, study.camvid, console), *ranking.jobs(study, study.camvid, console)]

@@ -117,7 +117,7 @@ class Study:
         strategy_seeds: Searches by each strategy.
         racing_seeds: Searches with racing and without.
         published_seeds: Supernets of the published space.
-        drawn_seeds: Of the comparisons that have random networks trained alone.
+        drawn_seeds: Of the comparisons of `elastic` that have random networks trained alone; `shipped` has all of its.
         few_passes: Of random networks that are trained longer than the searched one is further.
         traced: Candidates of which each chunk is kept, for replays of racing.
         traced_seed: Of their supernet; on that of seed 0 rules were compared before.
@@ -133,7 +133,7 @@ class Study:
     strategy_seeds: int = 5
     racing_seeds: int = 10
     published_seeds: int = 5
-    drawn_seeds: int = 2
+    drawn_seeds: int = 1
     few_passes: int = ALONE_PASSES
     traced: int = 160
     traced_seed: int = 1

@@ -16,7 +16,7 @@ from autopanoptic.panoptic.configs.config import change_settings
 from autopanoptic.panoptic.settings.settings import Settings
 from benchmarks.search_worth import cli, plan, study
 from benchmarks.search_worth.expectations import EXPECTED
-from benchmarks.search_worth.parts import as_many, equal, ranking, shipped, worth
+from benchmarks.search_worth.parts import as_many, drawn, equal, ranking, shipped
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job, run
 from benchmarks.search_worth.sections.ranked import compared
@@ -103,14 +103,14 @@ def test_partial_rows_make_whole_comparisons_first() -> None:
 
 def test_random_networks_are_trained_while_there_is_time() -> None:
     def took(count: int) -> dict[str, dict[str, float]]:
-        return {f"{place:03}": {worth.TOOK: 10.0} for place in range(count)}
+        return {f"{place:03}": {drawn.TOOK: 10.0} for place in range(count)}
 
-    assert worth._next({}, 100.0, 2, None) == [0, 1]
-    assert worth._next(took(2), 100.0, 2, None) == [2, 3]
-    assert worth._next(took(9), 100.0, 2, None) == [9]  # there is time for one
-    assert worth._next(took(9), 99.0, 2, None) == []
-    assert worth._next({"001": {worth.TOOK: 10.0}}, 100.0, 2, None) == [0, 2]  # interrupted before the first
-    assert worth._next(took(2), 100.0, 2, 2) == []
+    assert drawn.following({}, 100.0, 2, None) == [0, 1]
+    assert drawn.following(took(2), 100.0, 2, None) == [2, 3]
+    assert drawn.following(took(9), 100.0, 2, None) == [9]  # there is time for one
+    assert drawn.following(took(9), 99.0, 2, None) == []
+    assert drawn.following({"001": {drawn.TOOK: 10.0}}, 100.0, 2, None) == [0, 2]  # interrupted before the first
+    assert drawn.following(took(2), 100.0, 2, 2) == []
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-2", (0, 1, 2)), ("3", (3,)), ("0,2-3,2", (0, 2, 3))])

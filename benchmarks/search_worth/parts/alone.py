@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,8 @@ from autopanoptic.panoptic.training.bars import bars
 
 CATEGORY = "val of "
 """What the names of categories' metrics begin with."""
+MEASURING = "measuring_"
+"""What the names of the seconds begin with that a network took to be measured."""
 
 
 class Alone:
@@ -44,9 +47,12 @@ class Alone:
         with threads_of_torch(self.settings.machine.threads):
             clock = Clock(folder, self.settings.machine.checkpoint_every, passes, lambda done: report(done, {}))
             network = retrain(self.settings, architecture, self.datasets, folder, folder, on_pass=clock.passed)
+            begun = time.monotonic(), time.process_time()
             quality = measured(self.settings, self.datasets, network)
-        wall, own = clock.seconds
-        return {**quality, "seconds": wall, "cpu_seconds": own}
+            ended = time.monotonic(), time.process_time()
+        times = dict(zip(("seconds", "cpu_seconds"), clock.seconds, strict=True))
+        measuring = {f"{MEASURING}{key}": end - start for key, start, end in zip(times, begun, ended, strict=True)}
+        return {**quality, **times, **measuring}
 
 
 def measured(settings: Settings, datasets: Datasets, network: PanopticNetwork) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.search_worth.parts import drawn
 from benchmarks.search_worth.parts.as_many import AS_MANY, EXPECTED_OF_AS_MANY
 from benchmarks.search_worth.parts.equal import EQUAL
 from benchmarks.search_worth.parts.own import (
@@ -15,7 +16,7 @@ from benchmarks.search_worth.parts.own import (
     FINALISTS,
     OWN,
 )
-from benchmarks.search_worth.parts.worth import EXPECTED_OF_DRAWN, named_budgets, row_name
+from benchmarks.search_worth.parts.worth import named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections import shipped
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
@@ -48,7 +49,7 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         )
         yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
         if any(form in of for of in found.values() for form in (MANY, FEW)):
-            yield paragraph(EXPECTED_OF_DRAWN)
+            yield paragraph(drawn.EXPECTED)
         yield from _verdict(problem, found)
         yield from _at_equal_cost(study, problem, rows)
         yield from _own_search(study, problem, rows)
