@@ -12,7 +12,8 @@ from rich.console import Console
 from benchmarks.search_worth import plan, study
 from benchmarks.search_worth.expectations import EXPECTED
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import price, published, ranking, summary, worth
+from benchmarks.search_worth.sections import price, published, ranking, worth
+from benchmarks.search_worth.sections.short import summary
 from benchmarks.search_worth.sections.text import items, paragraph
 from benchmarks.search_worth.statistics import __doc__ as method
 from benchmarks.search_worth.study import Study
@@ -24,10 +25,12 @@ INTRODUCTION = """# What the search is worth
 
 <!-- Written by `python -m benchmarks.search_worth page` from benchmarks/results/search_worth. Do not edit. -->
 
-Why search at all? Four parts say what it finds, and what it costs: whether paths with shared weights rank networks as
-their own trainings do; whether the searched network is better than what one would take otherwise; the price; and path
-priority on the published space. Scenes, recipes and spaces are those of the config `scenes`; nothing was tuned for this
-page but in the remedies, which say so. What was expected is written before the runs, and is not changed afterwards."""
+Why search at all? Four parts say what it finds, and what it costs: whether the searched network is better than what one
+would take otherwise; whether paths with shared weights rank networks as their own trainings do; the price; and path
+priority on the published space. Trained further means from the supernet's weights, as a run does; a random draw is the
+best of random architectures by the same supernet; PQ is in percent. Scenes, recipes and spaces are those of the config
+`scenes`; nothing was tuned for this page but in the remedies, which say so. What was expected is written before the
+runs, and is not changed afterwards."""
 COMMANDS = """## Run it
 
 ```bash
@@ -62,6 +65,7 @@ def write(of: Study, rows: Rows, docs: Path) -> Path:
     """
     # The rows of real images count as missing where their folder is not given.
     whole = of if of.camvid is not None or of.elastic.quick else replace(of, camvid=study.camvid(CAMVID))
+    _require(whole, rows)
     parts = [INTRODUCTION, *summary.section(whole, rows)]
     for part, section in SECTIONS.items():
         found = list(section(whole, rows)) or [paragraph("No row is there yet.")]
@@ -72,6 +76,18 @@ def write(of: Study, rows: Rows, docs: Path) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(part.strip() for part in parts) + "\n")
     return page
+
+
+def _require(of: Study, rows: Rows) -> None:
+    """Refuse rows of other settings than the study's, which would stand beside its own.
+
+    Raises:
+        ValueError: If there is one; names the file.
+    """
+    for job in plan.jobs(of, Console(quiet=True)):
+        for name in job.names:
+            if name in rows:
+                rows.require(name, job.settings)
 
 
 def _missing(of: Study, rows: Rows) -> str:

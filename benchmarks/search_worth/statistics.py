@@ -1,7 +1,9 @@
 """How sure the figures are: rank correlations over architectures, and paired differences over seeds.
 
 The test of paired differences was named before any run: two-sided, exact, by all changes of their signs (Fisher's
-permutation test of paired samples). With n seeds its p is at least 2 / 2^n: 0.0078 for 8 and 0.0625 for 5.
+permutation test of paired samples). With n seeds its p is at least 2 / 2^n: 0.0078 for 8 and 0.0625 for 5. Where both
+of a pair are one network, as where what was found is the opponent itself, their difference is 0, and n counts the
+others.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autopanoptic.panoptic.compare.statistics import mean_of
 from benchmarks.rank_correlations import correlation, kendall_tau, spearman_rho
@@ -34,18 +37,21 @@ class Paired:
         half: Half of its 95% interval by Student's t; None with one pair.
         p: Of `sign_flip_p`.
         pairs: How many there are.
+        alike: How many of them differ by nothing.
     """
 
     value: float
     half: float | None
     p: float
     pairs: int
+    alike: int = 0
 
 
 def paired(differences: Sequence[float]) -> Paired:
     """Return what some paired differences, at least one, say together."""
     mean = mean_of(differences)
-    return Paired(mean.value, mean.half, sign_flip_p(differences), len(differences))
+    alike = sum(abs(one) < EQUAL for one in differences)
+    return Paired(mean.value, mean.half, sign_flip_p(differences), len(differences), alike)
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
@@ -56,12 +62,18 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     Raises:
         ValueError: If there are none, or more than 20.
     """
-    values = np.array(differences, dtype=np.float64)
-    if not 0 < len(values) <= MOST_PAIRS:
-        raise ValueError(f"an exact test takes 1 to {MOST_PAIRS} pairs, not {len(values)}")
-    flips = np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1
-    means = ((1 - 2 * flips) * values).mean(axis=1)
-    return float((abs(means) >= abs(values.mean()) - EQUAL).mean())
+    if not 0 < len(differences) <= MOST_PAIRS:
+        raise ValueError(f"an exact test takes 1 to {MOST_PAIRS} pairs, not {len(differences)}")
+    return float(sign_flip_ps(np.array([differences], dtype=np.float64))[0])
+
+
+def sign_flip_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `sign_flip_p` of each of several studies; of an array (studies, pairs) an array (studies)."""
+    pairs = differences.shape[1]
+    flips = np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1
+    means = differences @ (1 - 2 * flips).T / pairs
+    found: NDArray[np.float64] = (abs(means) >= abs(differences.mean(axis=1, keepdims=True)) - EQUAL).mean(axis=1)
+    return found
 
 
 def holm(ps: Sequence[float]) -> list[float]:

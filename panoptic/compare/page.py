@@ -62,7 +62,7 @@ def _reference(made: Made) -> str | None:
     """Return with which network the last summary compares the others; None where nothing is left of it."""
     path = made.folder / SUMMARY
     known = read_object(path).get("against") if path.exists() else None
-    return known if rows_of(made.plan, made.folder).get(known) else None
+    return known if isinstance(known, str) and rows_of(made.plan, made.folder).get(known) else None
 
 
 def page_of(found: Summary, name: str) -> Page:

@@ -91,14 +91,21 @@ class Run:
         self.console.rule(name, align="left")
         start = time.monotonic()
         with self._alone():
-            yield
+            try:
+                yield
+            except KeyboardInterrupt:
+                self._took(name, time.monotonic() - start)
+                raise
         seconds = time.monotonic() - start
+        self._took(name, seconds)
+        self._new = False
+        self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
+
+    def _took(self, name: str, seconds: float) -> None:
         # A resumed stage adds to what it took before; a call that was killed is not counted.
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         with whole(self._clock) as partial:
             partial.write_text(json.dumps(self.seconds))
-        self._new = False
-        self.console.print(f"[dim]{name}: {seconds:.0f} s[/dim]")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
+from benchmarks.search_worth import plan
 from benchmarks.search_worth.parts import as_many, equal, own, price, published, ranking, shipped, traces, worth
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.study import ELASTIC, MANY, MIDDLE, OPERATORS, SMALL, Study, camvid
 
+STUDY = Study(camvid=camvid(Path("camvid")))
 SEARCHED_MINUS_HAND_MADE = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 3.0]
 
 
@@ -40,14 +44,20 @@ def made_up(tmp_path: Path) -> Rows:
         further = {"searched": 60.0, "hand-made": 58.0, "random": 59.0}
         scratch = {"searched": 70.0 + seed, "hand-made": 80.0, "random": 70.0 + seed}
         networks = {name: {"pq": pq, "gflops": 0.1} for name, pq in further.items()}
-        run = {"seed": seed, "networks": networks, "seconds": 400, "machine": {"cores": 2}}
-        rows.put(shipped.run_name(Study(), seed), run)
+        run = {"seed": seed, "networks": networks, "seconds": 400, "stages": {"data": 9.0, "supernet": 391.0}}
+        rows.put(shipped.run_name(Study(), seed), {**run, "machine": {"cores": 2, "cpu": "a fast one"}})
+        few = {"networks": 5 if seed == 8 else 6, "pq": 70.0 + seed, "gflops": 0.09, "time": 782.0, "spent": 780.0}
+        rows.put(worth.row_name(STUDY.shipped, seed, "few/end"), few)
         for name, pq in scratch.items():
             rows.put(
                 shipped.scratch_name(Study(), seed, name),
                 {"seed": seed, "val": pq, "gflops": 0.1, "cpu_seconds": 160.0},
             )
-    rows.put(worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}/end"), {"pq": 30.0, "gflops": 0.15})
+    many = worth.row_name(ELASTIC, 0, f"{MANY}-{MIDDLE}")
+    rows.put(f"{many}/end", {"pq": 30.0, "gflops": 0.15})
+    # Of three there is time for two on the other processor, where a run takes 782 seconds of a core.
+    for place, on_nas_val in enumerate((27.0, 28.0, 31.0)):
+        rows.put(f"{many}/{place:03}", {"nas_val": on_nas_val, "val": on_nas_val - 1, "gflops": 0.1, "took": 390.0})
     for place, name in enumerate(ranking.names_of(ELASTIC)):
         for seed in (0, 1):
             categories = {"sky": float(place), "lily": 90.0 * (place % 2 == seed), "rose": float(place)}
@@ -71,9 +81,11 @@ def made_up(tmp_path: Path) -> Rows:
             # The last has three before it that are no dearer and better, so that it need not be measured to the end.
             seen = [[0.1, 41.0], [0.1, 42.0], [0.1, 43.0], [0.1, 40.0]]
             found = {"measured": measured, "answer": answer, "seconds": 9, "candidates": seen, "chunks": 20}
+            found |= {"trials": 40, "budget": 0.2}
             rows.put(price.search_name(kind, seed), {"seed": seed, **found})
         for strategy, val in (("path-priority", 42.0 + seed), ("random", 42.0)):
             found = {"answer": {"nas_val": 43.0, "val": val}, "best": {"nas_val": 43.0, "val": 42.0}}
+            found["trials"] = 37 if strategy == "path-priority" else 40
             rows.put(published.search_name(strategy, seed), found)
     # 40 candidates, of which the later are better from the first chunk on.
     pq = [[30.0 + place + chunk / 100 for chunk in range(20)] for place in range(40)]
@@ -81,4 +93,13 @@ def made_up(tmp_path: Path) -> Rows:
     rows.put(traces.TRACES, traced)
     table = {"counting": 0.2, "making": 3.0, "early": 0.01, "looking_up": 0.001}
     rows.put(price.TABLE, {**table, "looked_up": 200, "largest_error": 0.0})
+    return settled(rows)
+
+
+def settled(rows: Rows) -> Rows:
+    """Give rows the settings of the study that they are of."""
+    for job in plan.jobs(STUDY, Console(quiet=True)):
+        for name in job.names:
+            if name in rows:
+                rows.put(name, {**rows[name], "settings": job.settings})
     return rows

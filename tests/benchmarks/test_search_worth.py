@@ -11,17 +11,20 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from autopanoptic.nas import Architecture, Choice, RandomSearch, Search, SearchSpace
+from autopanoptic.nas import Architecture, Choice, PathPriority, RandomSearch, Search, SearchSpace
 from autopanoptic.panoptic.configs.config import change_settings
 from autopanoptic.panoptic.settings.settings import Settings
 from benchmarks.search_worth import cli, plan, study
 from benchmarks.search_worth.expectations import EXPECTED
-from benchmarks.search_worth.parts import as_many, drawn, equal, ranking, shipped
+from benchmarks.search_worth.parts import as_many, drawn, equal, ranking, searches, shipped
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.runner import Found, Job, run
+from benchmarks.search_worth.sections import drawn as drawn_section
+from benchmarks.search_worth.sections import selection
 from benchmarks.search_worth.sections.ranked import compared
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.study import ELASTIC, FEW, MANY, MIDDLE, Study
+from benchmarks.strategies.results import surroundings
 from tests.benchmarks.study_rows import SEARCHED_MINUS_HAND_MADE, made_up
 
 QUIET = Console(quiet=True)
@@ -226,3 +229,69 @@ def test_the_differences_of_a_seed(tmp_path: Path) -> None:
     assert found[MIDDLE]["hand-made"] == dict(enumerate(SEARCHED_MINUS_HAND_MADE))
     assert found[MIDDLE][MANY] == {0: 21.0}
     assert FEW not in found[MIDDLE]
+
+
+def test_random_networks_have_the_time_of_a_run_on_their_own_processor(tmp_path: Path) -> None:
+    own = surroundings()["machine"]["cpu"]
+    drawn.require_processor({"machine": {"cpu": own}}, tmp_path)
+    for row, told in (({"machine": {"cpu": "another"}}, "another"), ({}, "a processor that is not known")):
+        with pytest.raises(ValueError, match=f"the run was on {told}, and this is"):
+            drawn.require_processor(row, tmp_path)
+    run = {"stages": {"data": 100.0, "supernet": 30.0, "search": 20.0}}
+    settings = change_settings(ELASTIC.settings(), {"machine.device": "cpu", "machine.workers": 2})
+    assert drawn.seconds_of(settings, run) == 100.0
+
+
+def test_the_best_random_network_is_chosen_on_nas_val() -> None:
+    known = {
+        "000": {"nas_val": 50.0, "val": 60.0, "gflops": 0.1, drawn.TOOK: 5.0},
+        "001": {"nas_val": 51.0, "val": 40.0, "gflops": 0.2, drawn.TOOK: 7.0},
+    }
+    assert drawn.best_of(known) == {"networks": 2, "best": "001", "pq": 40.0, "gflops": 0.2, "spent": 12.0}
+    assert list(drawn_section.within(known, 11.9)) == ["000"]
+    assert list(drawn_section.within(known, 12.0)) == ["000", "001"]
+    assert list(drawn_section.within(known, 1.0)) == ["000"]
+
+
+def test_random_networks_of_other_settings_are_refused(tmp_path: Path) -> None:
+    rows = Rows(tmp_path)
+    assert drawn.known_under(rows, "few", "these") == {}
+    rows.put("few/000", {"settings": "others"})
+    with pytest.raises(ValueError, match="is of other settings"):
+        drawn.known_under(rows, "few", "these")
+
+
+def test_the_answer_of_path_priority_is_none_of_the_candidates_before_it() -> None:
+    space = SearchSpace([Choice("a", (0, 1)), Choice("b", (0, 1))])
+    strategy = PathPriority(cycles=1)
+
+    def score(one: Architecture) -> dict[str, float]:
+        return {"pq": 2.0 * one["a"] + one["b"] + 5.0 * (one["a"] and one["b"])}
+
+    for seed in range(20):
+        found = Search(space, strategy, score, objectives="pq", seed=seed).run(5, progress=False)
+        assert len(found.history) in (2, 3)
+        before = searches.best_before_the_answer(strategy, found)
+        assert found.history.trial_of(before).id < 2  # type: ignore[union-attr]
+    assert searches.best_before_the_answer(RandomSearch(), found) == found.best.architecture
+
+
+def test_the_seconds_of_a_search_are_those_of_all_its_calls(tmp_path: Path) -> None:
+    taken = searches.Taken(tmp_path)
+    with pytest.raises(KeyboardInterrupt), taken:
+        raise KeyboardInterrupt
+    first = taken.seconds
+    assert first > 0
+    again = searches.Taken(tmp_path)
+    with again:
+        pass
+    assert again.seconds > first
+
+
+def test_what_choosing_among_trainings_brings_by_itself() -> None:
+    # One training is the opponent itself; the best of two that are known exactly is half of the time the other one,
+    # by E|X - Y| = 2 sd / sqrt(pi), so that half of it is sd / sqrt(pi): 1.13 for a deviation of 2, a little less here.
+    alone, two, four = (selection.chance_of_choice(count, 8) for count in (1, 2, 4))
+    assert alone == (0.0, 0.0)
+    assert 1.0 < two.mean < 1.13 < four.mean
+    assert two.below < four.below

@@ -10,7 +10,7 @@ from typing import Any
 from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM
 from benchmarks.search_worth.parts import as_many, own, ranking, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
-from benchmarks.search_worth.sections import racing, shipped
+from benchmarks.search_worth.sections import drawn, racing, shipped
 from benchmarks.search_worth.sections import worth as worth_section
 from benchmarks.search_worth.sections.ranked import (
     best_taus,
@@ -24,7 +24,7 @@ from benchmarks.search_worth.sections.ranked import (
 from benchmarks.search_worth.sections.text import interval
 from benchmarks.search_worth.sections.worth import differences
 from benchmarks.search_worth.statistics import Paired, holm, paired
-from benchmarks.search_worth.study import ELASTIC, FEW, MIDDLE, OPERATORS, SMALL, Study, camvid
+from benchmarks.search_worth.study import ELASTIC, MIDDLE, OPERATORS, SMALL, Study, camvid
 
 STUDY = Study()
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -140,36 +140,35 @@ def test_the_guide_and_the_readme_say_of_the_config_as_it_ships_what_the_rows_do
 
 def test_the_guide_and_the_readme_say_of_networks_from_scratch_in_a_runs_time_what_the_rows_do() -> None:
     rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
-    ends = [rows[worth.row_name(ELASTIC, 0, f"{FEW}-{budget}/end")] for budget in (MIDDLE, SMALL)]
-    left = [rows[worth.row_name(ELASTIC, 0, last)]["networks"]["searched"]["pq"] for last in ("run", SMALL)]
-    counts = sorted(end["networks"] for end in ends)
-    assert f"In the time of a whole run {counts[0]} to {counts[1]} random networks within its budget" in guide
-    told = " and ".join(
-        f"{end['pq']:.1f}{unit} within {end['budget']:.3f}{cost}"
-        for end, unit, cost in zip(ends, (" PQ", ""), (" GFLOPs", ""), strict=True)
-    )
-    assert told in guide
-    assert f"the search of that time left {left[0]:.1f} and {left[1]:.1f} (seed 0," in guide
-    more = sorted(end["pq"] - pq for end, pq in zip(ends, left, strict=True))
-    told = f"the {counts[0]} to {counts[1]} random networks that a run's time trains from scratch has"
-    assert f"{told} {more[0]:.0f} to {more[1]:.0f} PQ more than what that run left (seed 0)." in read("README.md")
+    known, readme = drawn.known_of(STUDY, rows), read("README.md")
+    assert len(known) == 8
+    counts = sorted(one.drawn["networks"] for one in known.values())
+    assert f"In the time of a whole run {counts[0]} to {counts[-1]} random networks within its budget" in guide
+    found = drawn.differences(known)
+    left, best = found[drawn.LEFT], mean(one.drawn["pq"] for one in known.values())
+    assert left.half is not None
+    more, low, high = -left.value, -left.value - left.half, -left.value + left.half
+    assert f"has {best:.1f} PQ on average, {more:+.1f} [{low:+.1f}, {high:+.1f}] over what the search" in guide
+    assert f"of that time left (p {left.p:.3f}, eight seeds," in guide
+    assert f"after its run, has {worth_section.effect(found[drawn.ALONE])} to it." in guide
+    told = f"the {counts[0]} to {counts[-1]} random networks that a run's time trains from scratch has {more:.1f} PQ"
+    assert f"{told} more than what that run left (95% from {low:.1f} to {high:.1f}, eight seeds)" in readme
 
 
-def test_the_guide_says_of_road_scenes_what_the_row_does() -> None:
+def test_the_guide_says_of_road_scenes_what_the_rows_do() -> None:
     rows, guide = Rows(Path(__file__).resolve().parents[2] / FOLDER), read("docs/guide/panoptic.md")
-    row = rows[worth.row_name(camvid(Path()), 0, "run")]
-    networks = {name: (one["pq"], one["gflops"]) for name, one in row["networks"].items()}
-    (pq, cost), (random, its), (by_hand, most) = (networks[name] for name in ("searched", RANDOM, HAND_MADE))
-    assert (
-        f"searched {pq:.1f} ({cost:.3f} GFLOPs), random {random:.1f} ({its:.3f}), hand-made {by_hand:.1f} ({most:.3f})."
-        in guide
-    )
+    first, second = (rows[worth.row_name(camvid(Path()), seed, "run")] for seed in (0, 1))
+    for row in (first, second):
+        networks = {name: (one["pq"], one["gflops"]) for name, one in row["networks"].items()}
+        (pq, cost), (random, its), (by_hand, most) = (networks[name] for name in ("searched", RANDOM, HAND_MADE))
+        assert f"seed {row['seed']} searched {pq:.1f} ({cost:.3f} GFLOPs), random {random:.1f} ({its:.3f})," in guide
+        assert f"random {random:.1f} ({its:.3f}), hand-made {by_hand:.1f} ({most:.3f})" in guide
+    assert second["networks"]["searched"]["architecture"] == second["networks"][HAND_MADE]["architecture"]
     over, beside = (
-        "{value:+.1f} [{low:.1f}, {high:.1f}]".format(**row["differences"][name]) for name in (HAND_MADE, RANDOM)
+        "{value:+.1f} [{low:.1f}, {high:.1f}]".format(**first["differences"][name]) for name in (HAND_MADE, RANDOM)
     )
-    assert f"{over} over the one made by hand, at {cost / most:.2f} of its cost, and {beside} beside" in guide
-    front = f"{row['front_above'][HAND_MADE]} of {row['compared'][HAND_MADE]} budgets"
-    assert f"lies above that of the hand-made ones at {front}." in guide
+    share = first["networks"]["searched"]["gflops"] / first["networks"][HAND_MADE]["gflops"]
+    assert f"{over} over the one made by hand, at {share:.2f} of its cost, and {beside} beside" in guide
 
 
 def test_the_guide_says_of_what_makes_the_difference_what_the_rows_do() -> None:

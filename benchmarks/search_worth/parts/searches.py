@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
-from autopanoptic.nas import Architecture, Result, Supernet
+from autopanoptic.nas import Architecture, PathPriority, Result, Strategy, Supernet
 from autopanoptic.panoptic.configs.config import change_settings
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.fronts import TOLERANCE
+from autopanoptic.panoptic.results.json_files import read_object, write_object
 from autopanoptic.panoptic.run.folder import Run
 from autopanoptic.panoptic.run.prepare import prepared
 from autopanoptic.panoptic.run.train_supernet import train_supernet
@@ -46,16 +47,17 @@ def search(
         budget: The most GFLOPs of the answer of a search with a cost; None for one whose strategy answers.
 
     Returns:
-        ``answer`` and ``best``, the best candidate seen, each with its architecture and PQ on nas_val and val; the
+        ``answer`` and ``best``, the best candidate before it, each with its architecture and PQ on nas_val and val; the
         GFLOPs and PQ on nas_val of each candidate that was measured to the end, in their order; the number of
-        candidates, of nas_val's chunks, the share of its batches that were measured for them, and the seconds of this
-        call.
+        candidates, of nas_val's chunks, the share of its batches that were measured for them, and the seconds of the
+        search by the clock, those of interrupted calls with them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    changed, start = change_settings(settings, changes), time.monotonic()
+    changed, taken = change_settings(settings, changes), Taken(folder)
     with Candidates(changed, supernet, datasets, folder, progress=console.is_terminal) as candidates:
-        result = candidates.searched()
-        seconds = time.monotonic() - start
+        with taken:
+            result = candidates.searched()
+        seconds = taken.seconds
         answer, best = _answers(changed, result, budget)
         on_val = candidates.on_val(list(dict.fromkeys([answer, best]))).history
     return {
@@ -75,6 +77,25 @@ def search(
     }  # fmt: skip
 
 
+class Taken:
+    """Adds up the seconds of a search over its calls, also those that Ctrl-C ended.
+
+    Args:
+        folder: Of the search; gets ``seconds.json``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "seconds.json"
+        self.seconds: float = read_object(self._path)["search"] if self._path.exists() else 0.0
+
+    def __enter__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._begun
+        write_object(self._path, {"search": self.seconds})
+
+
 def told_of(settings: Settings, datasets: Datasets, result: Result) -> dict[str, Any]:
     """Return a search's candidates, GFLOPs and PQ on nas_val of those measured to the end, and nas_val's chunks."""
     batches, every = chunks_of(settings, datasets.nas_val)
@@ -86,12 +107,21 @@ def told_of(settings: Settings, datasets: Datasets, result: Result) -> dict[str,
 
 
 def _answers(settings: Settings, result: Result, budget: float | None) -> tuple[Architecture, Architecture]:
-    """Return what a search answers, and the best candidate that it has seen; of a front both are the same."""
+    """Return what a search answers, and the best candidate that it saw before; of a front both are the same."""
     if budget is None:
         strategy = strategy_of(settings.search.strategy, settings.search.trials, result.space)
-        return answer_of(strategy, result), result.best.architecture
+        return answer_of(strategy, result), best_before_the_answer(strategy, result)
     best = result.best_within({"gflops": (None, budget * (1 + TOLERANCE))}).architecture
     return best, best
+
+
+def best_before_the_answer(strategy: Strategy, result: Result) -> Architecture:
+    """Return the best candidate of a search, of path priority without the answer that it has measured after them."""
+    history = result.history
+    if not isinstance(strategy, PathPriority):
+        return result.best.architecture
+    count = strategy.trials(result.space)
+    return history.ranked(trial for trial in history.completed if trial.id < count)[0].architecture
 
 
 def _measured(settings: Settings, datasets: Datasets, result: Result) -> float:

@@ -21,15 +21,15 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
     if not any(of.values()):
         return
     yield paragraph(
-        "Each strategy's answer after equally many candidates, as a path of the seed's supernet; PQ in percent, the "
+        f"Each strategy's answer, as a path of the seed's supernet, after {_candidates(of)}; PQ in percent, the "
         "differences on val paired by seeds. Of the others the answer is the best candidate seen."
     )
     yield table(["strategy", "seeds", "PQ on nas_val", "PQ on val", "path priority minus it", "p"], _lines(of))
     own = answer_minus_best(list(of[PATH_PRIORITY].values()))
     if own is not None and own.pairs >= TESTED:
         yield paragraph(
-            f"Path priority's answer minus the best candidate that it has seen, on val: {effect(own)}, p {own.p:.3f}, "
-            f"of {own.pairs} seeds."
+            "Path priority's answer minus the best of the candidates before it, by nas_val, on val: "
+            f"{effect(own)}, p {own.p:.3f}, of {own.pairs} seeds."
         )
 
 
@@ -45,6 +45,15 @@ def found(study: Study, rows: Rows) -> dict[str, dict[int, Row]]:
 def answer_minus_best(searches: list[Row]) -> Paired | None:
     """Return what path priority's answers have more on val than the best candidates seen; None without any."""
     return paired([row["answer"]["val"] - row["best"]["val"] for row in searches]) if searches else None
+
+
+def _candidates(of: dict[str, dict[int, Row]]) -> str:
+    """Say how many candidates the strategies had."""
+    own = {row["trials"] for row in of[PATH_PRIORITY].values()}
+    others = {row["trials"] for kind, found in of.items() if kind != PATH_PRIORITY for row in found.values()}
+    if not own or not others or own == others:
+        return f"{max(own | others)} candidates"
+    return f"{max(others)} candidates, by path priority {max(own) - 1} and its answer"
 
 
 def _lines(of: dict[str, dict[int, Row]]) -> Iterator[list[str]]:

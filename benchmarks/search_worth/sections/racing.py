@@ -157,24 +157,34 @@ def halved(row: Row) -> tuple[Summary, Interval, Interval, AtEqualPrice]:
 
 def _remedy(row: Row, front: Summary) -> str:
     found, lost, same, price = halved(row)
-    held = found.measured <= 1 / TIMES and found.same >= SAME
-    bar = "missed" if not held else "reached" if same[1] >= SAME else "reached by these draws, and not surely"
     low, high = (f"{100 * end:.0f}" for end in same[1:])
-    whole = row[BEFORE] + _all_chunks(row)
-    times = [whole / seconds_of(one, row[BEFORE], _all_chunks(row)) for one in (front, found)]
+    times = [times_less(row, one) for one in (front, found)]
     return (
         f"So successive halving, the remedy that was tried, measures {1 / found.measured:.1f} times fewer images, and "
         f"has the best candidate in {100 * found.same:.0f}% of the draws [{low}, {high}], less {interval(lost)} PQ on "
-        "average, with 95% over populations of candidates; another supernet would differ, too. With it the bar is "
-        f"{bar}. It needs all candidates beforehand, so that a search that learns from them, as Bayesian optimization, "
-        "cannot use it. So it makes random search cheaper, and no search for a front. In seconds a candidate takes "
-        f"{row[BEFORE]:.2f} whenever it is taken up, in which its batch norms are recalibrated, and {row[CHUNK]:.2f} "
-        f"for each chunk, so that racing for a front takes {times[0]:.1f} times less time, and successive halving "
+        "average, with 95% over populations of candidates; another supernet would differ, too. It "
+        f"{bar_of(found, same)}. It needs all candidates beforehand, so that a search that learns from them, as "
+        "Bayesian optimization, cannot use it. So it makes random search cheaper, and no search for a front. In "
+        f"seconds a candidate takes {row[BEFORE]:.2f} whenever it is taken up, in which its batch norms are "
+        f"recalibrated, and {row[CHUNK]:.2f} for each chunk, so that racing for a front takes {times[0]:.1f} times "
+        "less time, and successive halving "
         f"{times[1]:.1f} times. At equal price: of all {len(row['pq'])} candidates it measures as many images as "
         f"{price.images} take to the end, and takes as many seconds as {price.seconds}; what it finds has "
         f"{interval(price.gained, 1)} PQ more than the best of {price.seconds}, as a path and on nas_val, by which it "
         "was chosen."
     )
+
+
+def bar_of(found: Summary, same: Interval) -> str:
+    """Say whether a replayed rule keeps the bar, and how sure that is."""
+    if found.measured > 1 / TIMES or found.same < SAME:
+        return "misses the bar"
+    return "reaches the bar" if same[1] >= SAME else "reaches the bar by these draws, and not surely"
+
+
+def times_less(row: Row, found: Summary) -> float:
+    """Return how many times less time a replayed rule takes than measuring every candidate to the end."""
+    return (row[BEFORE] + _all_chunks(row)) / seconds_of(found, row[BEFORE], _all_chunks(row))
 
 
 def _all_chunks(row: Row) -> float:

@@ -9,6 +9,7 @@ from autopanoptic.panoptic.results.fronts import HAND_MADE, RANDOM, SEARCHED
 from benchmarks.search_worth.parts.shipped import COMPARED, FIRST_SEED, run_name, scratch_name, seeds_of
 from benchmarks.search_worth.rows import Rows
 from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
+from benchmarks.search_worth.sections.text import seeds_of as seeds_in_words
 from benchmarks.search_worth.statistics import TESTED, Paired, holm, paired
 from benchmarks.search_worth.study import Study
 
@@ -102,7 +103,7 @@ def _seeds(known: dict[str, Known]) -> Iterator[list[str]]:
 
 def _effects(found: dict[tuple[str, str], Paired]) -> Iterator[list[str]]:
     for (form, name), one in found.items():
-        yield [OPPONENTS[name], form, str(one.pairs), effect(one), p_of(one) if one.pairs >= TESTED else NONE]
+        yield [OPPONENTS[name], form, seeds_in_words(one), effect(one), p_of(one) if one.pairs >= TESTED else NONE]
 
 
 def _verdict(found: dict[tuple[str, str], Paired]) -> Iterator[str]:
@@ -125,11 +126,13 @@ def _forms(study: Study, rows: Rows, known: dict[str, Known]) -> Iterator[str]:
         return
     # Two were trained at once, so that seconds of a core compare with a run's, which keeps all of them busy.
     one = mean(rows[scratch_name(study, seed, HAND_MADE)]["cpu_seconds"] for seed in known[ALONE])
-    runs = [rows[run_name(study, seed)] for seed in known[ALONE]]
-    whole = mean(row["seconds"] * row["machine"]["cores"] for row in runs)
+    runs = [
+        row for seed in known[ALONE] if "machine" in (row := rows[run_name(study, seed)])
+    ]  # an adopted one has none
+    times = [row["seconds"] * row["machine"]["cores"] / one for row in runs]
+    whole = f", and a whole run as long as {mean(times):.1f} of these trainings" if times else ""
     yield paragraph(
         f"These networks have {forms[ALONE]:.1f} PQ on average {ALONE}, and {forms[FURTHER]:.1f} {FURTHER}, for "
         f"{study.shipped.settings().retrain.passes} passes from the supernet's weights. The network made by hand takes "
-        f"{one:.0f} seconds of a core from scratch, and a whole run as long as {whole / one:.1f} of these trainings. "
-        f"So {conclusion(forms)}."
+        f"{one:.0f} seconds of a core from scratch{whole}. So {conclusion(forms)}."
     )

@@ -16,6 +16,11 @@ def paragraph(text: str) -> str:
     return f"{textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)}\n"
 
 
+def capital(text: str) -> str:
+    """Return a text with a capital letter first."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def items(texts: Iterable[str]) -> str:
     """Return a list."""
     filled = (
@@ -46,6 +51,11 @@ def effect(found: Paired | None) -> str:
     if found.half is None:
         return f"{found.value:+.1f}"
     return f"{found.value:+.1f} [{found.value - found.half:+.1f}, {found.value + found.half:+.1f}]"
+
+
+def seeds_of(found: Paired) -> str:
+    """Write of how many seeds a difference is, and in how many of them both are one network."""
+    return f"{found.pairs}, in {found.alike} one network" if found.alike else str(found.pairs)
 
 
 def p_of(found: Paired | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.search_worth.parts import drawn
+from benchmarks.search_worth.parts import own
 from benchmarks.search_worth.parts.as_many import AS_MANY, EXPECTED_OF_AS_MANY
 from benchmarks.search_worth.parts.equal import EQUAL
 from benchmarks.search_worth.parts.own import (
@@ -18,8 +18,9 @@ from benchmarks.search_worth.parts.own import (
 )
 from benchmarks.search_worth.parts.worth import named_budgets, row_name
 from benchmarks.search_worth.rows import Rows
-from benchmarks.search_worth.sections import shipped
-from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, table
+from benchmarks.search_worth.sections import drawn as drawn_section
+from benchmarks.search_worth.sections import selection, shipped
+from benchmarks.search_worth.sections.text import NONE, effect, p_of, paragraph, seeds_of, table
 from benchmarks.search_worth.statistics import TESTED, Paired, holm, paired
 from benchmarks.search_worth.study import FEW, MANY, Problem, Study
 
@@ -49,11 +50,12 @@ def section(study: Study, rows: Rows) -> Iterator[str]:
         )
         yield table(["budget", "minus", "seeds", "difference", "p"], _effects(problem, found))
         if any(form in of for of in found.values() for form in (MANY, FEW)):
-            yield paragraph(drawn.EXPECTED)
+            yield from drawn_section.on_another_processor(study, problem, rows)
         yield from _verdict(problem, found)
         yield from _at_equal_cost(study, problem, rows)
         yield from _own_search(study, problem, rows)
     yield from shipped.section(study, rows)
+    yield from drawn_section.section(study, rows)
 
 
 def differences(study: Study, problem: Problem, rows: Rows) -> Differences:
@@ -112,7 +114,7 @@ def _effects(problem: Problem, found: Differences) -> Iterator[list[str]]:
     for budget, of in found.items():
         for name, pairs in of.items():
             one = paired(list(pairs.values()))
-            yield [budget, OPPONENTS[name], str(one.pairs), effect(one), p_of(one) if _tests(problem, one) else NONE]
+            yield [budget, OPPONENTS[name], seeds_of(one), effect(one), p_of(one) if _tests(problem, one) else NONE]
 
 
 def _tests(problem: Problem, one: Paired) -> bool:
@@ -129,6 +131,7 @@ def _verdict(problem: Problem, found: Differences) -> Iterator[str]:
     adjusted = ", ".join(
         f"{p:.3f} ({budget})" for budget, p in zip(of, holm([one.p for one in of.values()]), strict=True)
     )
+    yield paragraph(selection.told(problem.settings().search.finalists, of[next(iter(of))].pairs))
     yield paragraph(
         f"The bar, searched minus hand-made above 0 with p < 0.05 at one budget at least, is "
         f"{'reached' if held else 'missed'}: {where}. With Holm's correction for the budgets p is {adjusted}."
@@ -184,8 +187,8 @@ def _bayesian(study: Study, problem: Problem, rows: Rows, before: Sequence[Mappi
         "same supernets:"
     )
     yield from _remedied(study, problem, rows, [OWN, BAYESIAN])
-    by_seed = {row["seed"]: row["networks"]["searched"]["pq"] for row in before}
-    more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
+    by_seed = _by_seed(before)
+    more = paired([pq - by_seed[seed] for seed, pq in _by_seed(known).items() if seed in by_seed])
     yield paragraph(f"Searched by Bayesian optimization minus by NSGA-II: {effect(more)}, of {more.pairs} seeds.")
     yield from _more_finalists(study, problem, rows, known)
 
@@ -202,8 +205,8 @@ def _more_finalists(study: Study, problem: Problem, rows: Rows, before: Sequence
         "searches:"
     )
     yield from _remedied(study, problem, rows, REMEDIES)
-    by_seed = {row["seed"]: row["networks"]["searched"]["pq"] for row in before}
-    more = paired([row["networks"]["searched"]["pq"] - by_seed[row["seed"]] for row in known if row["seed"] in by_seed])
+    by_seed = _by_seed(before)
+    more = paired([pq - by_seed[seed] for seed, pq in _by_seed(known).items() if seed in by_seed])
     yield paragraph(f"With three candidates minus with one: {effect(more)}, p {p_of(more)}, of {more.pairs} seeds.")
     yield from _as_many(_of_seeds(study, problem, rows, AS_MANY))
     yield from _next(study, problem, rows)
@@ -268,24 +271,58 @@ def _remedied(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str
     for name in names[1:]:
         one = _minus(known, name)
         p = f", p {p_of(one)}" if _tests(problem, one) else ""
-        yield paragraph(f"Searched minus {OPPONENTS[name]}: {effect(one)}{p}, of {one.pairs} seeds.")
+        yield paragraph(f"Searched minus {OPPONENTS[name]}: {effect(one)}{p}, of {_seeds_in_words(one)}.")
     one = _minus(known, "hand-made")
     if not _tests(problem, one):
         return
+    yield paragraph(selection.told(finalists_of(problem, remedies[-1]), one.pairs))
     tests = _tests_beside_hand_made(study, problem, rows, remedies)
     adjusted = holm([test.p for test in tests])[-1]
     reached = "reaches" if one.value > 0 and one.p < 0.05 else "does not reach"
     alone = " by itself, and not with the correction" if one.value > 0 and one.p < 0.05 <= adjusted else ""
     yield paragraph(
-        f"So the remedy {reached} the bar beside the hand-made network{alone}. With Holm's correction for all "
-        f"{len(tests)} tests beside it so far, its p is {adjusted:.3f}."
+        f"So by the number the remedy {reached} the bar beside the hand-made network{alone}. With Holm's correction "
+        f"for all {len(tests)} tests beside it so far, its p is {adjusted:.3f}."
     )
 
 
-def corrected_p(study: Study, problem: Problem, rows: Rows) -> float:
-    """Return the p of the last remedy beside the hand-made network, with Holm's correction for all tests of that."""
-    tests = _tests_beside_hand_made(study, problem, rows, REMEDIES)
-    return holm([test.p for test in tests])[-1]
+def corrected_p(study: Study, problem: Problem, rows: Rows) -> tuple[float, int, float, int]:
+    """Return the p of the last remedy beside the hand-made network with Holm's correction, for two families of tests.
+
+    Returns:
+        For the tests beside that network: p, and how many they are; and for all tests with these seeds: the same.
+    """
+    beside = [test.p for test in _tests_beside_hand_made(study, problem, rows, REMEDIES)]
+    every = [*_other_tests(study, problem, rows), *beside]
+    return holm(beside)[-1], len(beside), holm(every)[-1], len(every)
+
+
+def _other_tests(study: Study, problem: Problem, rows: Rows) -> list[float]:
+    """Return the p of what else was tested with these seeds: beside random draws, and by how much is trained."""
+    whole = [paired(list(of["random"].values())) for of in differences(study, problem, rows).values() if of]
+    known = [of for last in REMEDIES if (of := _of_seeds(study, problem, rows, last))]
+    found: list[Paired] = [*whole, *(_minus(of, "random") for of in known)]
+    one, three = (_by_seed(_of_seeds(study, problem, rows, last)) for last in REMEDIES[-2:])
+    pairs = [[three[seed] - one[seed] for seed in three if seed in one]]
+    drawn = _of_seeds(study, problem, rows, AS_MANY)
+    by_hand = {row["seed"]: row["networks"]["hand-made"]["pq"] for row in _of_seeds(study, problem, rows, FINALISTS)}
+    pairs += [[row["difference"] for row in drawn]]
+    pairs += [[row["pq"] - by_hand[row["seed"]] for row in drawn if row["seed"] in by_hand]]
+    found += [paired(pair) for pair in pairs if pair]
+    return [test.p for test in found if test.pairs >= TESTED]
+
+
+def finalists_of(problem: Problem, remedy: str) -> int:
+    """Return how many trainings the searched network is the best of, by a remedy."""
+    return int(own.REMEDIES[remedy].get("search.finalists", problem.settings().search.finalists))
+
+
+def _by_seed(known: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    return {row["seed"]: row["networks"]["searched"]["pq"] for row in known}
+
+
+def _seeds_in_words(one: Paired) -> str:
+    return f"{one.pairs} seeds" + (f", in {one.alike} of which both are one network" if one.alike else "")
 
 
 def _tests_beside_hand_made(study: Study, problem: Problem, rows: Rows, remedies: Sequence[str]) -> list[Paired]:

@@ -295,6 +295,17 @@ def test_one_program_at_a_time_works_on_a_run(tmp_path: Path) -> None:
     other.release()
 
 
+def test_the_seconds_of_an_interrupted_stage_are_counted(tmp_path: Path) -> None:
+    run = Run(SETTINGS, tmp_path / "run", quiet())
+    with pytest.raises(KeyboardInterrupt), run.stage("one"):
+        raise KeyboardInterrupt
+    first = Run.open(tmp_path / "run", quiet()).seconds["one"]
+    assert first > 0
+    with run.stage("one"):
+        pass
+    assert run.seconds["one"] > first
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_refused_run_leaves_nothing_but_what_was_there(own: bool, scene_folder: Path, tmp_path: Path) -> None:
     folder, notes = tmp_path / "run", tmp_path / "run" / "notes.txt"

@@ -1,0 +1,1 @@
+"""The answers in short, at the top of the page."""
