@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.search_worth import page
 from benchmarks.search_worth.expectations import EXPECTED
-from benchmarks.search_worth.parts import ranking
+from benchmarks.search_worth.parts import ranking, shipped, worth
 from benchmarks.search_worth.rows import FOLDER, Rows
 from benchmarks.search_worth.study import ELASTIC, Study
 from tests.benchmarks.study_rows import made_up
@@ -239,3 +239,23 @@ def test_rows_of_other_settings_are_no_part_of_the_page(tmp_path: Path) -> None:
     rows.put(name, {**rows[name], "settings": "others"})
     with pytest.raises(ValueError, match="is of other settings"):
         page.write(STUDY, rows, tmp_path)
+
+
+def test_adopted_runs_whose_machine_is_not_known_are_part_of_the_page(tmp_path: Path) -> None:
+    rows = made_up(tmp_path / "rows")
+    for seed in (8, 9, 10):
+        name = shipped.run_name(STUDY, seed)
+        rows.put(name, {key: value for key, value in rows[name].items() if key != "machine"})
+    text = " ".join(page.write(STUDY, rows, tmp_path).read_text().split())
+    assert "takes 160 seconds of a core from scratch. So at this size" in text
+    assert "3 runs of the main job as the config ships, on a machine that is not known;" in text
+
+
+def test_random_networks_that_took_longer_than_a_larger_one_did_are_told_of(tmp_path: Path, text: str) -> None:
+    assert "when the runs were made" not in text  # 780 seconds by five or six, beside 160
+    rows = made_up(tmp_path / "rows")
+    for seed in (8, 9, 10):
+        name = worth.row_name(STUDY.shipped, seed, "few/end")
+        rows.put(name, {**rows[name], "networks": 3})
+    slower = " ".join(page.write(STUDY, rows, tmp_path).read_text().split())
+    assert "A random network took 260 of them, where the network made by hand, the dearest" in slower
