@@ -83,7 +83,7 @@ def check_header(
     check_initial(journal_path, known)
     for name in header:
         theirs, ours = known.get(name), header[name]
-        if name in INFORMING or theirs == ours:
+        if name in INFORMING or _equal(name, theirs, ours):
             continue
         if name in parametrised and isinstance(theirs, str) and _same_but_for_defaults(theirs, parametrised[name]):
             continue
@@ -92,6 +92,12 @@ def check_header(
             f"{journal_path} belongs to another search: its {name} is {short(theirs)}, this one's is {short(ours)}. "
             "Use another journal, or make the search as it was."
         )
+
+
+def _equal(name: str, theirs: Any, ours: Any) -> bool:
+    # The first objective decides which trial is the best, so their order counts.
+    ordered = name == "objectives" and isinstance(theirs, dict)
+    return bool(theirs == ours) and (not ordered or list(theirs) == list(ours))
 
 
 def _same_but_for_defaults(theirs: str, ours: object) -> bool:

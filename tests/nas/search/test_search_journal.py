@@ -115,6 +115,17 @@ def test_journal_of_another_search_is_refused(
         make(**changed)
 
 
+def test_a_journal_whose_objectives_have_another_order_is_refused(space: SearchSpace, tmp_path: Path) -> None:
+    def make(*names: str) -> Search:
+        objectives = dict.fromkeys(names, "max")
+        return Search(space, RandomSearch(), lambda a: {"a": 1, "b": 2}, objectives=objectives, journal=tmp_path / "j")
+
+    make("a", "b").run(2)
+    make("a", "b")
+    with pytest.raises(JournalError, match=r"its objectives is {'a': 'max', 'b': 'max'}, this one's is {'b': 'max', "):
+        make("b", "a")
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [
