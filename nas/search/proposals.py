@@ -113,12 +113,28 @@ def first_ones(
     """Return the architectures with which a search begins, canonical and each once.
 
     Raises:
+        TypeError: when they are no list of architectures.
         ValueError: when one is not in the space or breaks a constraint.
     """
-    found = list(dict.fromkeys(space.canonical(values) for values in architectures))
+    found = list(dict.fromkeys(space.canonical(values) for values in _listed(architectures)))
     for architecture in found:
         if not space.accepts(architecture):
             assert space.constraint is not None
             why = costs.refusal(architecture) or f"it breaks {space.constraint.description}"
             raise ValueError(f"The initial architecture {architecture.id} is refused: {why}.")
+    return found
+
+
+def _listed(architectures: Iterable[Mapping[str, Option]]) -> list[Mapping[str, Option]]:
+    if isinstance(architectures, (str, bytes, Mapping)) or not isinstance(architectures, Iterable):
+        raise TypeError(
+            f"initial is a list of architectures, such as [architecture], not {architectures!r}. Put brackets around a "
+            "single one; leave initial away for none."
+        )
+    found = list(architectures)
+    for index, values in enumerate(found):
+        if not isinstance(values, Mapping):
+            raise TypeError(
+                f"initial[{index}] is {values!r}, which is no architecture: give a mapping of an option for each choice."
+            )
     return found

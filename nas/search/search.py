@@ -100,8 +100,8 @@ class Search:
     The methods may be called from any thread, but for :meth:`run`, of which there is one at a time.
 
     Raises:
-        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none, or
-            ``retry_on`` no exception.
+        TypeError: when the space, the strategy, the evaluator, the stopper, the budget or a callback is none,
+            ``initial`` no list of architectures, or ``retry_on`` no exception.
         ValueError: when the strategy or the stopper cannot do with this space or these objectives, an initial
             architecture is not in the space or breaks a constraint, or the folder is another search's.
         JournalError: when the journal is damaged or belongs to another search.

@@ -132,6 +132,15 @@ def test_initial_architectures_are_checked(space: SearchSpace) -> None:
         Search(space, RandomSearch(), value, initial=initial, costs={"sum": value}, constraints={"sum": (100, None)})
 
 
+def test_initial_architectures_that_are_no_list_of_them_are_refused(space: SearchSpace) -> None:
+    one = space.sample(np.random.default_rng(0))
+    for given in (one, dict(one), "conv", 3, None):
+        with pytest.raises(TypeError, match=r"initial is a list of architectures, .*, not "):
+            Search(space, RandomSearch(), value, initial=given)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"initial\[1\] is 3, which is no architecture"):
+        Search(space, RandomSearch(), value, initial=[one, 3])  # type: ignore[list-item]
+
+
 @dataclass(frozen=True)
 class Stubborn(Strategy):
     """Proposes one architecture for ever."""
