@@ -56,7 +56,7 @@ class Desk:
         folders: TrialFolders | None = None,
     ) -> None:
         self._definition, self._ledger, self._attempts = definition, ledger, attempts
-        self._completion, self._initial, self._folders = completion, initial, folders
+        self._completion, self._folders = completion, folders
         self._late: set[int] = set()
         self._view = _view_of(definition)
         self._proposals = Proposals(definition.strategy, definition.space, definition.seed, initial)
@@ -156,7 +156,7 @@ class Desk:
             return found
 
     def _some(self, count: int, held: Container[int]) -> list[Trial]:
-        if not self.waiting and len(self._history) >= len(self._initial):
+        if not self.waiting and self._proposals.first(self._history) is None:
             search = self._definition
             batch = propose_batch(search.strategy, search.space, self._seen, search.seed, count)
             if batch:

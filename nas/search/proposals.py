@@ -83,9 +83,15 @@ class Proposals:
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] is history and ahead[1] == len(history):
             return ahead[2]
-        if len(history) < len(self._initial):
-            return self._initial[len(history)]
+        first = self.first(history)
+        if first is not None:
+            return first
         return propose(self._strategy, self._space, history, self._seed)
+
+    def first(self, history: History) -> Architecture | None:
+        """Return the next of the architectures to try first; None where all have been tried."""
+        # Not by the number of trials: a repaired journal may have lost any of them.
+        return next((architecture for architecture in self._initial if architecture not in history), None)
 
     def think(self, history: History) -> Architecture | None:
         """Have the next proposal ready, where the strategy's does not depend on what running trials will give.

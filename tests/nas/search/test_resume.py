@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from autopanoptic.nas import (
     SuccessiveHalving,
     warm_start,
 )
+from autopanoptic.nas.journals.repairing import repair
 
 SPACE = SearchSpace([Choice("a", range(9)), Choice("b", range(9))])
 
@@ -139,3 +141,19 @@ def test_a_format_that_is_not_known_is_refused_by_the_release_that_wrote_it(tmp_
         Search(SPACE, RandomSearch(), value, journal=tmp_path / "j")
     with pytest.raises(JournalError, match=r"release 9\.9"):
         Result.from_journal(tmp_path / "j")
+
+
+def test_what_remains_of_initial_is_what_a_repaired_journal_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    first = list(SPACE)[:3]
+    make = partial(Search, SPACE, RandomSearch(), value, initial=first)
+    make(journal=path).run(2)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lost = next(index for index, line in enumerate(lines) if b'"asked"' in line)
+    path.write_bytes(b"".join(lines[:lost] + [b"damaged\n"] + lines[lost + 1 :]))
+    repair(path, tmp_path / "mended")
+    again = make(journal=tmp_path / "mended")
+    assert [trial.architecture for trial in again.history] == [first[1]]
+    again.run(5)
+    assert [trial.architecture for trial in again.history][:3] == [first[1], first[0], first[2]]
+    assert len({trial.architecture for trial in again.history}) == 5
