@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autopanoptic.nas.hyperparameters import plain
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.constrained import InfeasibleError
 from autopanoptic.nas.space.space import SearchSpace
@@ -61,6 +62,8 @@ class Evolution(Strategy):
         crossovers: int | None = None,
         mutation_rate: float = 0.1,
     ) -> None:
+        given = (population, parents, mutations, crossovers, mutation_rate)
+        population, parents, mutations, crossovers, mutation_rate = map(plain, given)
         require_count("Evolution", "population", population)
         if mutations is None:
             mutations = (population + 1) // 2 if crossovers is None else population - crossovers

@@ -59,6 +59,7 @@ class LocalSearch(Strategy):
     _climbs: HistoryMemo[_Climb] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("LocalSearch", "initial", self.initial)
         if not isinstance(self.full_neighborhood, bool):
             raise ValueError(

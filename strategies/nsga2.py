@@ -69,6 +69,7 @@ class NSGA2(Strategy):
     )
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("NSGA2", "population", self.population, low=2)
         require_probability("NSGA2", "crossover_rate", self.crossover_rate)
         if self.mutation_rate is not None:

@@ -42,6 +42,7 @@ class RegularizedEvolution(Strategy):
     mutation_rate: float | None = None
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("RegularizedEvolution", "population", self.population)
         require_count("RegularizedEvolution", "sample", self.sample)
         if self.sample > self.population:

@@ -51,6 +51,7 @@ class ASHA(Schedule):
     _standings: HistoryMemo[Standings] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("ASHA", "max_budget", self.max_budget)
         require_count("ASHA", "min_budget", self.min_budget)
         require_count("ASHA", "reduction", self.reduction, low=2)

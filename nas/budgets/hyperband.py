@@ -63,6 +63,7 @@ class Hyperband(Schedule):
     )
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("Hyperband", "max_budget", self.max_budget)
         require_count("Hyperband", "min_budget", self.min_budget)
         require_count("Hyperband", "reduction", self.reduction, low=2)

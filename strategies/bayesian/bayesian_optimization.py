@@ -84,6 +84,7 @@ class BayesianOptimization(BatchStrategy):
     _wholes: HistoryMemo[WholeSpace] = field(default_factory=HistoryMemo, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("BayesianOptimization", "initial", self.initial)
         require_count("BayesianOptimization", "candidates", self.candidates)
         if not isinstance(self.beta, (int, float)) or isinstance(self.beta, bool) or not 0 <= self.beta < np.inf:

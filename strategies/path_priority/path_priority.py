@@ -66,6 +66,7 @@ class PathPriority(Strategy):
     cycle_length: int | None = None
 
     def __post_init__(self) -> None:
+        self._make_plain()
         require_count("PathPriority", "cycles", self.cycles)
         require_count("PathPriority", "top", self.top)
         if self.cycle_length is not None:
