@@ -141,6 +141,6 @@ def _listed(architectures: Iterable[Mapping[str, Option]]) -> list[Mapping[str, 
     for index, values in enumerate(found):
         if not isinstance(values, Mapping):
             raise TypeError(
-                f"initial[{index}] is {values!r}, which is no architecture: give a mapping of an option for each choice."
+                f"initial[{index}] is {values!r}, which is no architecture: give a mapping of choices to options."
             )
     return found

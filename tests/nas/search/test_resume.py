@@ -150,7 +150,7 @@ def test_what_remains_of_initial_is_what_a_repaired_journal_has_not(tmp_path: Pa
     make(journal=path).run(2)
     lines = path.read_bytes().splitlines(keepends=True)
     lost = next(index for index, line in enumerate(lines) if b'"asked"' in line)
-    path.write_bytes(b"".join(lines[:lost] + [b"damaged\n"] + lines[lost + 1 :]))
+    path.write_bytes(b"".join([*lines[:lost], b"damaged\n", *lines[lost + 1 :]]))
     repair(path, tmp_path / "mended")
     again = make(journal=tmp_path / "mended")
     assert [trial.architecture for trial in again.history] == [first[1]]
