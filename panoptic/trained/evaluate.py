@@ -72,7 +72,8 @@ def evaluate(
 
     Raises:
         FileNotFoundError: If a run, a network, data or files of them are missing.
-        ValueError: If files are damaged, the data's classes are not the network's, or an argument is out of range.
+        ValueError: If files are damaged, the data's classes are not the network's, a run's own data are no more those
+            with which it began, or an argument is out of range.
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size={batch_size}, workers={workers}: at least 1 and at least 0 are needed")
