@@ -15,7 +15,7 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
-from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch, kept
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -146,7 +146,7 @@ class _Batches:
                 pin_memory=next(trained.network.parameters()).is_cuda,
             )  # fmt: skip
             few = self._keep and decoded_bytes(dataset, transform) <= MEMORY
-            self._known[seen] = list(loader) if few else loader
+            self._known[seen] = kept(loader) if few else loader
         return self._known[seen]
 
 
