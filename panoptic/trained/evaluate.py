@@ -189,7 +189,7 @@ def measure(
 
         quality = validation.quality(network, keep=keep, observe=observe)
     if out is not None and things is not None:
-        _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist())))
+        _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist()), allow_nan=False))
     return NetworkEvaluation(
         name,
         quality,

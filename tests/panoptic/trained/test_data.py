@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from autopanoptic.nas.cli import app as program
 from autopanoptic.panoptic.trained.data import open_split
 
 
@@ -53,3 +55,14 @@ def test_data_that_nothing_describes_are_refused(run: Path) -> None:
     (run / "data.json").unlink()
     with pytest.raises(ValueError, match=r"has lost data\.json, which says what data are its own: give the data"):
         open_split(run / "networks" / "searched", None)
+
+
+def test_figures_of_a_single_image_are_written_as_json_knows_them(run: Path, tmp_path: Path) -> None:
+    known = content(run, "val")
+    change(run, "val", images=known["images"][:1], annotations=known["annotations"][:1])
+    path, options = tmp_path / "all.json", ["--data", str(run / "data"), "--device", "cpu"]
+    done = CliRunner().invoke(program, ["panoptic", "evaluate", str(run), *options, "--json", str(path)])
+    assert done.exit_code == 0, done.output
+    written = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert written["networks"]["searched"]["intervals"]["pq"]["low"] is None
+    assert written["differences"][0]["pq"]["standard_error"] is None
