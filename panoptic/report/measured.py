@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,5 +62,7 @@ def _kept(run: Run, name: str) -> tuple[ImageCounts, list[ImageId]] | None:
         return None
     assert run.metrics is not None
     counts, ids = ImageCounts.load(path, run.categories)
-    compared = run.metrics["networks"][name].get("pq", math.nan)
+    compared = run.metrics["networks"][name].get("pq")
+    if compared is None:
+        return None
     return (counts, ids) if len(counts) and abs(value_of(counts) - compared) <= TOLERANCE else None

@@ -61,7 +61,7 @@ def _way(run: Run) -> str:
 
 
 def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Table:
-    best = {key: _best([one[key] for one in networks.values() if key in one]) for key in QUALITIES}
+    best = {key: _best([one[key] for one in networks.values() if one.get(key) is not None]) for key in QUALITIES}
     rows = []
     for name, one in networks.items():
         qualities = [_quality(one, key, best[key], measured, name) for key in QUALITIES]
@@ -73,7 +73,9 @@ def _table(networks: Mapping[str, Mapping[str, Any]], measured: Measured) -> Tab
 
 def _costs(one: Mapping[str, Any]) -> Iterator[Cell]:
     for key, (_, form) in COSTS.items():
-        yield Cell(form.format(one[key]) if key in one else "-")  # a latency is measured by the whole run alone
+        yield Cell(
+            form.format(one[key]) if one.get(key) is not None else "-"
+        )  # a latency is measured by the whole run alone
 
 
 def _best(values: Sequence[float]) -> float | None:
@@ -82,7 +84,7 @@ def _best(values: Sequence[float]) -> float | None:
 
 
 def _quality(one: Mapping[str, Any], key: str, best: float | None, measured: Measured, name: str) -> Cell:
-    if key not in one:  # nothing of its group was seen
+    if one.get(key) is None:  # nothing of its group was seen
         return Cell("-")
     found = bootstrap(measured.counts[name], key) if name in measured.counts else None
     known = found is not None and math.isfinite(found.low)

@@ -20,8 +20,8 @@ from autopanoptic.panoptic.configs.config import differences, load_config, save_
 from autopanoptic.panoptic.data.coco.layout import Datasets
 from autopanoptic.panoptic.results.given import COMPARISON
 from autopanoptic.panoptic.run.weights import network_weights
-from autopanoptic.panoptic.search.supernet_start import require_start
-from autopanoptic.panoptic.settings.settings import Settings
+from autopanoptic.panoptic.search.supernet_start import SCRATCH, require_start
+from autopanoptic.panoptic.settings.settings import STARTS, Settings
 from autopanoptic.panoptic.stages.checks import check_settings
 from autopanoptic.panoptic.stages.prepare import SUPERNET_FOLDER
 from autopanoptic.panoptic.stages.supernet import SUPERNET
@@ -37,7 +37,8 @@ class Run:
     folder, and what is done there already is not done again. Those of one program share the run's data and supernet.
 
     Args:
-        settings: What to run.
+        settings: What to run. Its folders and files are kept with their whole paths, so that the run goes on, and is
+            measured, from any working folder.
         folder: Where; made if it is missing.
         console: What is happening is told here.
 
@@ -56,6 +57,7 @@ class Run:
         check_settings(settings)
         if not (folder / SUPERNET_FOLDER / SUPERNET).exists():
             require_start(settings.supernet_init)
+        settings = anchored(settings)
         self.settings = settings
         self.folder = folder
         self.console = console or Console()
@@ -63,7 +65,7 @@ class Run:
             raise FileExistsError(f"{folder} holds a comparison, and no run; choose another name")
         saved = folder / SETTINGS
         if saved.exists():
-            require_same(load_run(folder), settings, folder)
+            require_same(anchored(load_run(folder)), settings, folder)
         self._made, self._new, self._own = not folder.exists(), not saved.exists(), settings
         self._lock = FileLock(folder / LOCK)
         self._begin()
@@ -173,6 +175,26 @@ def load_run(folder: Path) -> Settings:
     if not (folder / SETTINGS).exists():
         raise FileNotFoundError(f"there is no run in {folder}: it has no {SETTINGS}")
     return load_config(folder / SETTINGS)
+
+
+def anchored(settings: Settings) -> Settings:
+    """Return settings whose folders and files of weights are the same ones in every working folder."""
+    data, crops, search = settings.data, settings.pretraining, settings.search
+    start = search.warm_start
+    # What is no file here may be the name of something that ships.
+    warm = start if start is None or not Path(start).is_file() else _whole(start)
+    return replace(
+        settings,
+        data=data if data.path is None else replace(data, path=_whole(data.path)),
+        pretraining=crops if crops.images is None else replace(crops, images=_whole(crops.images)),
+        search=search if warm == start else replace(search, warm_start=warm),
+        init=settings.init if settings.init in STARTS else _whole(settings.init),
+        supernet_init=settings.supernet_init if settings.supernet_init == SCRATCH else _whole(settings.supernet_init),
+    )
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def require_same(saved: Settings, settings: Settings, folder: Path) -> None:

@@ -35,7 +35,8 @@ class DataSettings:
     """The images of a run.
 
     Attributes:
-        path: Folder in COCO panoptic format, relative to the working folder; None to generate scenes.
+        path: Folder in COCO panoptic format, relative to the working folder, of which a run keeps the whole path; None
+            to generate scenes.
         scenes: What is generated where there is no path; None where the path is needed.
         orientation: Whether images are turned by their EXIF orientation (``"apply"``) or read as they are stored
             (``"ignore"``), see `CocoPanoptic`; None for what the folder of a converter says, and else ``"apply"``.

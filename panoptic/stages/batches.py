@@ -9,7 +9,7 @@ import torch
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
-from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch, kept
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.transforms import Transform
 from autopanoptic.panoptic.search.evaluator import Validation
@@ -31,7 +31,7 @@ def batches_of(
         workers=settings.machine.loaders,
         pin_memory=device_of(settings).type == "cuda",
     )
-    return list(loader) if decoded_bytes(dataset, transform) <= settings.machine.memory else loader
+    return kept(loader) if decoded_bytes(dataset, transform) <= settings.machine.memory else loader
 
 
 LOOKS = 5, 25
@@ -88,7 +88,7 @@ def recalibration_batches(settings: Settings, dataset: CocoPanoptic, divisor: in
         pin_memory=device_of(settings).type == "cuda", labelled=False,
     )  # fmt: skip
     return (
-        list(loader) if decoded_bytes(dataset, transform) * images <= settings.machine.memory * len(dataset) else loader
+        kept(loader) if decoded_bytes(dataset, transform) * images <= settings.machine.memory * len(dataset) else loader
     )
 
 

@@ -41,7 +41,7 @@ from autopanoptic.panoptic.stages.batches import batches_of, recalibration_batch
 from autopanoptic.panoptic.stages.costs import costs
 from autopanoptic.panoptic.stages.machine import device_of
 from autopanoptic.panoptic.stages.networks import build, network_config, read_from
-from autopanoptic.panoptic.stages.prepare import NETWORKS, SCENES, SUPERNET_FOLDER
+from autopanoptic.panoptic.stages.prepare import NETWORKS, SCENES, SUPERNET_FOLDER, require_begun_data
 from autopanoptic.panoptic.stages.search import Candidates
 from autopanoptic.panoptic.stages.starts import start_of
 from autopanoptic.panoptic.stages.supernet import SUPERNET
@@ -186,7 +186,8 @@ def network_within(folder: str | Path, **bounds: tuple[float | None, float | Non
 
     Raises:
         FileNotFoundError: If there is no run, it has not trained its supernet, or the data are gone.
-        ValueError: If no candidate lies within the bounds, or a file is damaged.
+        ValueError: If no candidate lies within the bounds, a file is damaged, or the data are no more those with which
+            the run began.
     """
     folder = Path(folder)
     settings, weights = load_run(folder), folder / SUPERNET_FOLDER / SUPERNET
@@ -194,6 +195,7 @@ def network_within(folder: str | Path, **bounds: tuple[float | None, float | Non
         raise FileNotFoundError(f"there is no {weights}: the run has not trained its supernet; go on with it first")
     found = find_splits(folder / SCENES if settings.data.path is None else settings.data.path)
     train = found.open(settings.seed, orientation=settings.data.orientation).train
+    require_begun_data(folder, {"train": train})
     network = build(network_config(settings, train.categories), settings.seed)
     with read_from(weights):
         load_weights(network, weights)

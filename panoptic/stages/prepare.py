@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,11 +15,12 @@ from autopanoptic.panoptic.data.coco.layout import Datasets, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.problems import DatasetWarning
 from autopanoptic.panoptic.data.scenes.files import write_scenes
+from autopanoptic.panoptic.results.json_files import read_object
 from autopanoptic.panoptic.settings.settings import Settings
 from autopanoptic.panoptic.stages.anchors import check_anchors
 from autopanoptic.panoptic.stages.networks import network_config
 from autopanoptic.panoptic.training.bars import bar
-from autopanoptic.panoptic.training.record import describe_data, keep_record
+from autopanoptic.panoptic.training.record import describe_data, keep_record, told_differences
 
 DATA, SCENES, SUPERNET_FOLDER, NETWORKS = "data.json", "data", "supernet", "networks"
 CHECKED = 300
@@ -48,6 +50,38 @@ def prepare(settings: Settings, folder: Path, console: Console) -> Datasets:
         config = network_config(settings, datasets.train.categories)
         check_anchors(datasets.train, settings.transform(), config, seed=settings.seed)
     return datasets
+
+
+def require_begun_data(run: Path, splits: Mapping[str, CocoPanoptic], *, turned_alike: bool = True) -> None:
+    """Refuse data that are not those with which a run began, though they lie where those lay.
+
+    The order of the categories is not compared, for networks know them by name.
+
+    Args:
+        run: Its folder.
+        splits: Some of its splits by their names, as they are found now.
+        turned_alike: Whether images must also be turned as in the run.
+
+    Raises:
+        ValueError: If they differ, naming the first differences, or nothing says what the run began with.
+    """
+    path = run / DATA
+    if not path.exists():
+        raise ValueError(f"{run} has lost {DATA}, which says what data are its own: give the data, by --data DIR")
+    begun = read_object(path)
+    for split, dataset in splits.items():
+        old, new = (_compared(one, turned_alike) for one in (begun.get(split) or {}, describe_data(dataset)))
+        if shown := told_differences(old, new):
+            raise ValueError(
+                f"{dataset.source} is no more the {split} split with which the run {run} began: it differs in {shown}. "
+                "Put back the run's data, or give those that are meant, by --data DIR"
+            )
+
+
+def _compared(described: Mapping[str, Any], turned_alike: bool) -> dict[str, Any]:
+    left_out = {"categories"} if turned_alike else {"categories", "orientation"}
+    kept = {key: value for key, value in described.items() if key not in left_out}
+    return {**kept, "categories": {str(one[0]): one[1:] for one in described.get("categories", ())}}
 
 
 def _scenes(settings: Settings, folder: Path, console: Console) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -98,10 +97,9 @@ def evaluate(
     if out is not None:
         console.print(f"Predictions: {out}/*/{measuring.PREDICTIONS}.json and its PNGs", markup=False, highlight=False)
     if json_file is not None:
-        from autopanoptic.nas.storage.files import whole
+        from autopanoptic.panoptic.results.json_files import write_object
 
-        with whole(json_file) as partial:
-            partial.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        write_object(json_file, found.to_json())
         console.print(f"Everything measured: {json_file}", markup=False, highlight=False)
 
 

@@ -8,6 +8,7 @@ from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.layout import SPLITS, find_split, find_splits
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.run.folder import load_run
+from autopanoptic.panoptic.stages.prepare import SCENES, require_begun_data
 from autopanoptic.panoptic.trained.networks import TrainedNetwork, run_of
 
 
@@ -36,7 +37,8 @@ def open_split(
 
     Raises:
         FileNotFoundError: If the data or the split is missing.
-        ValueError: If the network is in no run and no data are given, or the data break the format.
+        ValueError: If the network is in no run and no data are given, the run's own are others than those with which it
+            began, or the data break the format.
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r} is none of {', '.join(SPLITS)}")
@@ -46,9 +48,14 @@ def open_split(
     if run is None:
         raise ValueError(f"{folder} is in no run's folder, so that it has no data of its own: give some, by --data DIR")
     settings = load_run(run)
-    orientation = orientation or settings.data.orientation
-    root = run / "data" if settings.data.path is None else Path(settings.data.path)
+    root = run / SCENES if settings.data.path is None else Path(settings.data.path)
+    dataset = _own(root, split, settings.seed, orientation or settings.data.orientation)
+    require_begun_data(run, {split: dataset}, turned_alike=orientation is None)
+    return dataset
+
+
+def _own(root: Path, split: str, seed: int, orientation: Orientation | None) -> CocoPanoptic:
     if split == "val":
         return find_split(root, split).open(orientation)
-    datasets = find_splits(root).open(settings.seed, orientation=orientation)
+    datasets = find_splits(root).open(seed, orientation=orientation)
     return datasets.train if split == "train" else datasets.nas_val

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.data.categories import Categories
 from autopanoptic.panoptic.data.coco.images import Orientation
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
 from autopanoptic.panoptic.data.coco.truths import Truths
-from autopanoptic.panoptic.data.loading.batch import Batch
+from autopanoptic.panoptic.data.loading.batch import Batch, kept
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches
 from autopanoptic.panoptic.data.segments import PanopticMap
 from autopanoptic.panoptic.model.network import PanopticNetwork
@@ -72,7 +72,8 @@ def evaluate(
 
     Raises:
         FileNotFoundError: If a run, a network, data or files of them are missing.
-        ValueError: If files are damaged, the data's classes are not the network's, or an argument is out of range.
+        ValueError: If files are damaged, the data's classes are not the network's, a run's own data are no more those
+            with which it began, or an argument is out of range.
     """
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size={batch_size}, workers={workers}: at least 1 and at least 0 are needed")
@@ -145,7 +146,7 @@ class _Batches:
                 pin_memory=next(trained.network.parameters()).is_cuda,
             )  # fmt: skip
             few = self._keep and decoded_bytes(dataset, transform) <= MEMORY
-            self._known[seen] = list(loader) if few else loader
+            self._known[seen] = kept(loader) if few else loader
         return self._known[seen]
 
 
@@ -188,7 +189,7 @@ def measure(
 
         quality = validation.quality(network, keep=keep, observe=observe)
     if out is not None and things is not None:
-        _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist())))
+        _write(out / INSTANCES, json.dumps(things.results(dataset.image_ids.tolist()), allow_nan=False))
     return NetworkEvaluation(
         name,
         quality,

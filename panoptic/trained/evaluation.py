@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -62,7 +62,7 @@ class NetworkEvaluation:
         """Everything as a JSON object: metrics and intervals in percent, what is by class in fractions."""
         return {
             "metrics": self.metrics(),
-            "intervals": {name: asdict(one) for name, one in self.estimates.items()},
+            "intervals": {name: one.to_json() for name, one in self.estimates.items()},
             "quality": self.quality.to_json(),
             **{f"{kind}_precision": report.to_json() for kind, report in self.precision.items()},
             **({} if self.semantic is None else {"semantic": self.semantic.to_json()}),
@@ -110,7 +110,7 @@ class Evaluation:
             "categories": self.categories.to_json(),
             "networks": {name: one.to_json() for name, one in self.networks.items()},
             "differences": [
-                {"of": first, "minus": name, **{metric: asdict(one) for metric, one in found.items()}}
+                {"of": first, "minus": name, **{metric: one.to_json() for metric, one in found.items()}}
                 for name, found in self.differences.items()
             ],
         }

@@ -15,7 +15,7 @@ from autopanoptic.panoptic.run.folder import load_run
 from autopanoptic.panoptic.search.costs import costs_of
 from autopanoptic.panoptic.stages.comparison import COUNTS_FILE, METRICS_FILE
 from autopanoptic.panoptic.stages.costs import counted_size
-from autopanoptic.panoptic.stages.prepare import NETWORKS, SCENES
+from autopanoptic.panoptic.stages.prepare import NETWORKS, SCENES, require_begun_data
 from autopanoptic.panoptic.trained.evaluation import NetworkEvaluation
 from autopanoptic.panoptic.trained.networks import find_networks, run_of
 
@@ -39,7 +39,7 @@ def keep(measured: Mapping[str, NetworkEvaluation], folders: Mapping[str, Path],
 
     Raises:
         OSError: If the run's data are gone or its folder cannot be written.
-        ValueError: If the data break the format.
+        ValueError: If the data break the format, or are no more those with which the run began.
     """
     run = run_of(next(iter(folders.values())))
     if run is None or (run / METRICS_FILE).exists():
@@ -47,6 +47,7 @@ def keep(measured: Mapping[str, NetworkEvaluation], folders: Mapping[str, Path],
     settings = load_run(run)
     root = run / SCENES if settings.data.path is None else Path(settings.data.path)
     datasets = find_splits(root).open(settings.seed, orientation=settings.data.orientation)
+    require_begun_data(run, {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val})
     for name, one in measured.items():
         architecture, config = Architecture.load(folders[name] / ARCHITECTURE), read_config(folders[name] / CONFIG)
         cost = costs_of(config, *counted_size(settings, datasets, config.image_divisor))

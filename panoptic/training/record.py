@@ -86,13 +86,17 @@ def require_record(path: Path, record: Mapping[str, Any], *, what: str, leaving_
     if not path.exists():
         raise ValueError(f"{path.parent} has lost {path.name}, which says what its work is of; use another folder")
     sides = ({key: side[key] for key in side if key != leaving_out} for side in (_read(path), record))
-    differences = list(_differences("", *sides))
-    if differences:
-        shown = "; ".join(differences[:3]) + (f" and {len(differences) - 3} more" if len(differences) > 3 else "")
+    if shown := told_differences(*sides):
         raise ValueError(
             f"{path.parent} holds {what}, which differs in {shown}. Give back what it began with to go on, or use "
             "another folder"
         )
+
+
+def told_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the first keys in which two records differ, each with both values; empty where they are the same."""
+    found = list(_differences("", dict(old), dict(new)))
+    return "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def describe_data(dataset: CocoPanoptic) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
@@ -75,6 +75,13 @@ class Batch:
         """Returns the batch in page-locked memory; loaders call this."""
         return self._map(lambda tensor: tensor.pin_memory())
 
+    def owned(self: BatchT) -> BatchT:
+        """Returns the batch in memory of its own, for one that is kept.
+
+        What a loader's processes give lies in memory that they share, of which each tensor holds an open file.
+        """
+        return self._map(_owned)
+
     def _map(self: BatchT, function: Callable[[Tensor], Tensor]) -> BatchT:
         each = ((one.name, getattr(self, one.name)) for one in fields(self))
         moved: dict[str, Any] = {name: function(value) for name, value in each if isinstance(value, Tensor)}
@@ -131,6 +138,15 @@ class LabelledBatch(Batch):
             {"boxes": boxes, "labels": labels, "masks": ThingMasks(numbers[:h, :w], things, boxes, window)}
             for numbers, (h, w), window, things, labels, boxes in each
         ]
+
+
+def _owned(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_shared() and not tensor.is_cuda else tensor
+
+
+def kept(batches: Iterable[BatchT]) -> list[BatchT]:
+    """Returns all batches, to be gone through again and again; however many they are, they hold no open files."""
+    return [batch.owned() for batch in batches]
 
 
 def collate(examples: Sequence[Example], divisor: int, normalization: Normalization) -> Batch:

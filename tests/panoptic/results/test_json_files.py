@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def test_what_was_there_stays_until_the_new_one_is_whole(tmp_path: Path, monkeyp
     with pytest.raises(OSError, match="No space left"):
         write_object(path, {"pq": 2})
     assert read_object(path) == {"pq": 1.5}
+
+
+def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_object(path, {"pq": math.nan, "networks": {"a": [1.5, math.inf, (-math.inf, 2)]}})
+    assert read_object(path) == {"pq": None, "networks": {"a": [1.5, None, [None, 2]]}}
+    assert "NaN" not in path.read_text()
 
 
 @pytest.mark.parametrize(("text", "message"), [('{"pq": 1', "is damaged"), ("[1]", "must hold a JSON object, not")])

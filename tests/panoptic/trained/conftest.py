@@ -28,9 +28,10 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory, scene_folder: Path) -> 
     run = tmp_path_factory.mktemp("runs") / "mine"
     shutil.copytree(scene_folder, run / "data")
     save_config(load_config("scenes"), run / "config.yaml")
-    train = find_splits(run / "data").open().train
-    (run / "data.json").write_text(json.dumps({"train": describe_data(train)}))
-    known = train.categories
+    datasets = find_splits(run / "data").open()
+    splits = {"train": datasets.train, "nas_val": datasets.nas_val, "val": datasets.val}
+    (run / "data.json").write_text(json.dumps({name: describe_data(one) for name, one in splits.items()}))
+    known = datasets.train.categories
     assert known.stuff[MOST - 1].name == "noise"
     # An untrained network gives every class about the same score.
     usage = Usage(known, rules=MergeRules(score_threshold=0.11, stuff_area=16))

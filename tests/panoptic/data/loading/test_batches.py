@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autopanoptic.panoptic.data.coco.reader import CocoPanoptic
-from autopanoptic.panoptic.data.loading.batch import LabelledBatch, collate, collate_labelled
+from autopanoptic.panoptic.data.loading.batch import LabelledBatch, collate, collate_labelled, kept
 from autopanoptic.panoptic.data.loading.batches import evaluation_batches, training_batches
 from autopanoptic.panoptic.data.loading.normalization import IMAGENET
 from autopanoptic.panoptic.data.loading.transforms import Transform
@@ -187,3 +187,12 @@ def test_nothing_made_on_the_device_waits_for_its_values(dataset):
         boxes = target["boxes"]
         things = torch.zeros(len(boxes), dtype=torch.int64, device="meta")
         assert mask_targets(target["masks"], things, boxes, 28, aligned=True).shape == (len(boxes), 28, 28)
+
+
+def test_kept_batches_of_worker_processes_are_not_in_shared_memory(dataset):
+    loader = evaluation_batches(dataset, KEEP, batch_size=2, divisor=32, workers=1)
+    assert all(batch.pixels.is_shared() for batch in loader)
+    found, alone = kept(loader), evaluation_batches(dataset, KEEP, batch_size=2, divisor=32)
+    assert not any(batch.pixels.is_shared() for batch in found)
+    assert all(batch.pixels.is_contiguous(memory_format=torch.channels_last) for batch in found)
+    assert all(equal(*pair) for pair in zip(found, alone, strict=True))
