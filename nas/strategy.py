@@ -35,7 +35,8 @@ class Strategy(ShownHyperparameters, ABC):
     - It only reads the history, in which the running trials are visible too. It never changes an architecture.
     - Its architectures are canonical, in the space, accepted by the space's constraint, and not in the history.
     - Failed and stopped trials have no objectives: they are never ranked, whatever metrics they have. A model may learn
-      from what a stopped one reported.
+      from what a stopped one reported. With budgets a trial that is paused below the one that is shown counts as
+      stopped, and what was measured of it at each budget as its reports.
     - ``space.costs`` has the functions that give an architecture's costs before it is tried, by the names of the
       metrics, but for those that are ``slow``.
     - Trial n is proposed with ``numpy.random.default_rng([seed, n])``, so that a resumed search goes on exactly as

@@ -35,8 +35,8 @@ class ASHA(Schedule):
         reduction: the reduction factor (eta in the paper).
         early_stopping_rate: how many of the first rungs are left out (s in the paper).
         spread: which trials of one front go before others: ``"epsilon-net"`` or ``"crowding"``.
-        enough: a strategy learns from the largest budget that at least so many trials have reached; by default one more
-            than the space has choices.
+        enough: a strategy learns from the largest budget at which at least so many trials have been measured; by
+            default one more than the space has choices.
 
     Raises:
         ValueError: for parameters that make no sense, or where there is no rung below ``max_budget``.

@@ -45,8 +45,8 @@ class Hyperband(Schedule):
         min_budget: the least with which one begins (1 in the paper).
         reduction: the reduction factor (eta in the paper).
         spread: which trials of one front go before others: ``"epsilon-net"`` or ``"crowding"``.
-        enough: a strategy learns from the largest budget that at least so many trials have reached; by default one more
-            than the space has choices.
+        enough: a strategy learns from the largest budget at which at least so many trials have been measured; by
+            default one more than the space has choices.
 
     Raises:
         ValueError: for parameters that make no sense.

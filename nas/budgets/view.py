@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from autopanoptic.nas.trials.budget import Budget, RungResult
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
+from autopanoptic.nas.trials.reports import Reports
 from autopanoptic.nas.trials.trial import Trial, TrialState
 
 
 class View:
     """Shows a history as if it were of one budget, so that values at different budgets are never compared.
 
-    The budget is the largest that at least ``enough`` trials have reached, as in BOHB (Falkner et al. 2018, "BOHB:
-    robust and efficient hyperparameter optimization at scale"), and the first one until then. A trial that has reached
-    it is completed, with its metrics at that budget, or at the next larger one where it was not measured at it. One
-    that has not, because it is paused below or has failed on its way there, is stopped: it has no metrics. One that is
-    evaluated for the first time is running. Their order is that of the trials; that of their ends is the one in which
-    they reached the budget, or stopped. Reports are not shown.
+    The budget is the largest at which at least ``enough`` trials have been measured, as in BOHB (Falkner et al. 2018,
+    "BOHB: robust and efficient hyperparameter optimization at scale"); until then the one at which most have been, the
+    smallest of equals. A trial that has been measured at it is completed, with its metrics there. One that has not,
+    because it is paused below, has failed on its way there or began with more, is stopped: it has no metrics, and ranks
+    where it stood at the budgets at which it was measured. One that is evaluated for the first time is running. What
+    was measured of a trial at each budget is shown as its reports, with the budget as the step, in place of what its
+    evaluator reported. Their order is that of the trials; that of their ends is the one in which they reached the
+    budget, or were stopped.
 
     What a view shows follows from the history alone. Strategies take for granted that trials which have ended stay as
-    they are, so where a promoted trial reaches the budget later, or the budget rises, they see another history.
+    they are, so where one is measured again, or the budget changes, they see another history.
 
     Args:
         enough: how many trials a strategy learns from.
@@ -32,8 +35,8 @@ class View:
         self._source: History | None = None
         self._view = History(())
         self._read = self._budget = 0
-        self._reached: Counter[int] = Counter()
-        """How many trials have reached each budget, and no larger one."""
+        self._measured: Counter[int] = Counter()
+        """How many trials have been measured at each budget."""
         self._interrupted = False
 
     def of(self, history: History) -> History:
@@ -42,9 +45,9 @@ class View:
             self._begin(history)
         self._interrupted = True  # in case that Ctrl-C comes
         new = history.evaluated_since(self._read)
-        self._count(history, new)
-        budget = self._largest_with_enough()
-        if budget != self._budget or self._revised(new):
+        self._measured.update(budget for _, budget in new if budget)
+        budget = self._budget_to_show()
+        if budget != self._budget or self._come_to_it(new):
             self._view, self._budget = History(history.objectives, history.constraints), budget
             new = history.evaluated_since(0)
         self._show(history, new)
@@ -55,65 +58,48 @@ class View:
     def _begin(self, history: History) -> None:
         self._source, self._view = history, History(history.objectives, history.constraints)
         self._read, self._budget = 0, 0
-        self._reached = Counter()
+        self._measured = Counter()
 
-    def _count(self, history: History, new: list[tuple[int, int]]) -> None:
-        for trial_id, budget in new:
-            if budget:
-                before = [result.budget for result in history[trial_id].rungs if result.budget < budget]
-                self._reached[budget] += 1
-                if before:
-                    self._reached[before[-1]] -= 1
+    def _budget_to_show(self) -> int:
+        learned = [budget for budget, count in self._measured.items() if count >= self._enough]
+        return max(learned, default=max(sorted(self._measured), key=self._measured.__getitem__, default=0))
 
-    def _largest_with_enough(self) -> int:
-        count = 0
-        for budget in sorted(self._reached, reverse=True):
-            count += self._reached[budget]
-            if count >= self._enough:
-                return budget
-        return 0
+    def _come_to_it(self, new: list[tuple[int, int]]) -> bool:
+        """Return whether a trial that is shown as stopped has been measured at the budget."""
+        return any(budget == self._budget and self._has_ended(trial_id) for trial_id, budget in new if budget)
 
-    def _revised(self, new: list[tuple[int, int]]) -> bool:
-        """Return whether a trial that has ended without a result at the budget has one now."""
-        return any(
-            budget >= max(self._budget, 1)
-            and trial_id < len(self._view)
-            and self._view[trial_id].state is TrialState.STOPPED
-            for trial_id, budget in new
-        )
+    def _has_ended(self, trial_id: int) -> bool:
+        return trial_id < len(self._view) and self._view[trial_id].state is not TrialState.RUNNING
 
     def _show(self, history: History, new: list[tuple[int, int]]) -> None:
+        again = {trial_id for trial_id, budget in new if budget and self._has_ended(trial_id)}
+        if again:
+            self._view = self._view.copy()
+        for trial_id in again:
+            self._view.annotate(self._shown(history[trial_id]))
         for trial in history[len(self._view) :]:
             self._view.add(Trial(trial.id, trial.architecture, budget=_begun_with(trial)))
         for trial_id, budget in new:
-            result = _result_at(history[trial_id], self._budget)
-            is_it = result is None or result.budget == budget
-            if is_it and self._view[trial_id].state is TrialState.RUNNING:
-                self._view.update(_shown(history[trial_id], result))
+            shown = self._shown(history[trial_id])
+            comes_here = shown.state is not TrialState.COMPLETED or budget == self._budget
+            if comes_here and not self._has_ended(trial_id):
+                self._view.update(shown)
 
-
-def _result_at(trial: Trial, budget: int) -> RungResult | None:
-    return next((result for result in trial.rungs if result.budget >= budget), None)
+    def _shown(self, trial: Trial) -> Trial:
+        """Return a trial whose first evaluation has ended as a strategy sees it."""
+        reports = Reports((result.budget, result.metrics) for result in trial.rungs)
+        shown = Trial(trial.id, trial.architecture, reports=reports, budget=_begun_with(trial), seconds=trial.seconds)
+        there = next((result for result in trial.rungs if result.budget == self._budget), None)
+        if there is not None:
+            shown = replace(shown, state=TrialState.COMPLETED, metrics=there.metrics, seconds=there.seconds)
+            return replace(shown, budget=Budget(0, there.budget), rungs=(there,))
+        if trial.rungs:
+            last = trial.rungs[-1]
+            return replace(shown, state=TrialState.STOPPED, seconds=last.seconds, budget=Budget(0, last.budget))
+        if trial.state is TrialState.FAILED:
+            return replace(shown, state=TrialState.FAILED, error=trial.error)
+        return replace(shown, state=TrialState.STOPPED)
 
 
 def _begun_with(trial: Trial) -> Budget | None:
-    if trial.rungs:
-        return Budget(0, trial.rungs[0].budget)
-    return trial.budget
-
-
-def _shown(trial: Trial, result: RungResult | None) -> Trial:
-    """Return a trial as a strategy sees it, with its result at the budget; None where it has not come so far."""
-    shown = Trial(trial.id, trial.architecture, budget=_begun_with(trial))
-    if result is not None:
-        return replace(
-            shown,
-            state=TrialState.COMPLETED,
-            metrics=result.metrics,
-            seconds=result.seconds,
-            budget=Budget(0, result.budget),
-            rungs=(result,),
-        )
-    if trial.state is TrialState.FAILED and not trial.rungs:
-        return replace(shown, state=TrialState.FAILED, error=trial.error, seconds=trial.seconds)
-    return replace(shown, state=TrialState.STOPPED, seconds=trial.rungs[0].seconds if trial.rungs else trial.seconds)
+    return Budget(0, trial.rungs[0].budget) if trial.rungs else trial.budget

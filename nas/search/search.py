@@ -73,7 +73,7 @@ class Search:
         budget: how far trials are evaluated, in a unit of the evaluator's, such as epochs: a whole number for all of
             them, or a schedule that evaluates many with a small budget and lets the best go on, :class:`ASHA` or
             :class:`Hyperband`. An evaluator reads it as ``context.budget``. The strategy sees the metrics of one budget
-            alone, the largest that enough trials have reached; the result ranks the trials of the largest budget.
+            alone, the largest at which enough trials have been measured; the result ranks those of the largest budget.
         repeats: how many evaluations of its architecture a trial has (with each of its budgets), one after another and
             with different seeds, ``context.seed``. Its metrics are their means, :attr:`Trial.standard_errors` says how
             uncertain these are, and each is written down when it has ended. Or a schedule whose budgets are numbers of

@@ -41,9 +41,8 @@ class BayesianOptimization(BatchStrategy):
 
     - Targets: the trials are ranked, and the ranks become normal scores, so that neither the scale of a metric nor a
       few bad trials matter. Trials that break a constraint rank below all others, by :meth:`History.violation`.
-      Where one objective is modelled, stopped trials rank where they stood at their last report, by
-      :func:`~autopanoptic.strategies.bayesian.targets.stood`; else, or without a report, as the worst. Failed ones do
-      not count.
+      Stopped trials, as those are that a schedule of budgets has paused, rank where they stood at their last report, by
+      :func:`~autopanoptic.strategies.bayesian.targets.stood`; without one as the worst. Failed ones do not count.
     - Model: a Gaussian process with an :class:`~autopanoptic.strategies.bayesian.gaussian_process.OverlapKernel`.
       The relevance of each choice and the noise maximise the marginal likelihood times a prior. They are learned anew
       with each trial, from 40 trials on with every second, from 60 on with every third, and so on.

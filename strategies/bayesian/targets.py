@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from scipy import special, stats
 
 from autopanoptic.nas.space.space import SearchSpace
 from autopanoptic.nas.trials.history import History
-from autopanoptic.nas.trials.objective import Objective
 from autopanoptic.nas.trials.trial import Trial, TrialState
 from autopanoptic.strategies.bayesian.gaussian_process import Array
 
@@ -49,23 +49,21 @@ def levels(history: History, trials: Sequence[Trial], weights: Array) -> Array:
     Args:
         history: of the trials.
         trials: completed and stopped ones.
-        weights: of the objectives, shape (objectives,). Where only one is not 0, a trial that was stopped ranks where
-            it stood among the completed ones at the step where it was, see :func:`stood`; else as the worst. One whose
-            last report breaks a constraint ranks by that, as completed ones do.
+        weights: of the objectives, shape (objectives,). A trial that was stopped ranks where it stood among the
+            completed ones at the step where it was, see :func:`stood`; else as the worst. One whose last report breaks
+            a constraint ranks by that, as completed ones do.
     """
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
+    stopped = [trial for trial in trials if trial.state is TrialState.STOPPED]
     broken = {trial.id: history.violation(trial) for trial in completed}
+    broken |= {trial.id: _broken_so_far(history, trial) for trial in stopped}
     feasible = [trial for trial in completed if not broken[trial.id]]
-    keys = {number: (0, -violation) for number, violation in broken.items()}
-    utilities = dict(zip([trial.id for trial in feasible], _utilities(history, feasible, weights), strict=True))
-    (places,) = np.nonzero(weights)
-    if len(places) == 1:
-        stopped = [trial for trial in trials if trial.state is TrialState.STOPPED]
-        too_much = {trial.id: _broken_so_far(history, trial) for trial in stopped}
-        keys |= {number: (0, -violation) for number, violation in too_much.items() if violation}
-        kept = [trial for trial in stopped if not too_much[trial.id]]
-        utilities |= stood(history.objectives[places[0]], kept, feasible)
-    keys |= {number: (1, utility) for number, utility in utilities.items()}
+    keys: dict[int, tuple[float, ...]] = {number: (0, -much) for number, much in broken.items() if much}
+    utilities = utilities_of(np.array([history.gains(trial) for trial in feasible]), weights)
+    final = dict(zip([trial.id for trial in feasible], utilities, strict=True))
+    keys |= {number: (1, utility, 0) for number, utility in final.items()}
+    places = stood(history, weights, [trial for trial in stopped if not broken[trial.id]], final)
+    keys |= {number: (1, *place) for number, place in places.items()}
     number_of = {key: number for number, key in enumerate(sorted(set(keys.values())))}
     return np.array([float(number_of[keys[trial.id]]) if trial.id in keys else 0.0 for trial in trials])
 
@@ -76,44 +74,78 @@ def _broken_so_far(history: History, trial: Trial) -> float:
     return sum(bounds.violation(known[bounds.name]) for bounds in history.constraints if bounds.name in known)
 
 
-def _utilities(history: History, trials: Sequence[Trial], weights: Array) -> list[float]:
-    """Return the gain of trials, with several objectives minus the augmented Tchebycheff distance from the ideal."""
-    gains = np.array([history.gains(trial) for trial in trials]).reshape(len(trials), len(weights))
+def utilities_of(gains: Array, weights: Array) -> list[float]:
+    """Return a number by which gains, shape (n, objectives), are compared with each other.
+
+    The gain, with several weights that are not 0 minus the augmented Tchebycheff distance from the ideal.
+    """
     (places,) = np.nonzero(weights)
-    if len(places) == 1 or not trials:
+    if not len(gains):
+        return []
+    if len(places) == 1:
         return [float(gain) for gain in gains[:, places[0]]]
     span = np.ptp(gains, axis=0)
     losses = weights * (gains.max(0) - gains) / np.where(span > 0, span, 1)
     return [float(-value) for value in losses.max(1) + AUGMENTATION * losses.sum(1)]
 
 
-def stood(objective: Objective, stopped: Sequence[Trial], completed: Sequence[Trial]) -> dict[int, float]:
-    """Return what stopped trials would have won, by their ids, if they had kept their rank.
+Place: TypeAlias = tuple[float, int, int, float]
+"""The final utility of the completed trials that is a trial's, -1 where it is below all of them, its step, and its
+utility there. Less is worse; utilities of different steps are only compared where the steps are equal."""
+
+
+def stood(history: History, weights: Array, stopped: Sequence[Trial], final: Mapping[int, float]) -> dict[int, Place]:
+    """Return by their ids where stopped trials would rank if they had kept the place that they had.
 
     Reports at different steps cannot be compared, and those on the way not with the value at the end. So each is given
-    that quantile of the final values of the completed trials that reported at its last step which it had among their
-    reports there; its last step is that of its last report with the objective. Trials without one, or where no other
-    reported, are left out.
+    that quantile of the final utilities of the completed trials that reported at its last step which it had among their
+    reports there; its last step is that of its last report with the objectives. Those that stood at one place rank by
+    their reports, if these are of one step: one that came further is better. So what stood below all is worse than all.
+    Trials without a report, or where no other reported, are left out.
 
     Args:
-        objective: which is compared.
+        history: of the trials.
+        weights: of the objectives, shape (objectives,); only those count whose weight is not 0.
         stopped: trials.
-        completed: trials.
+        final: the utilities of completed trials at their ends, by their ids.
     """
-    last = {
-        trial.id: report
-        for trial in stopped
-        if (report := next((one for one in reversed(trial.reports) if objective.name in one[1]), None)) is not None
-    }
-    rivals: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    steps = {step for step, _ in last.values()}
-    for trial in completed if steps else ():
-        for step, metrics in trial.reports:
-            if step in steps and objective.name in metrics:
-                rivals[step].append((objective.gain(metrics), objective.gain(trial.metrics)))
-    found = {}
-    for number, (step, metrics) in last.items():
-        if rivals[step]:
-            there, final = np.array(rivals[step]).T
-            found[number] = float(np.quantile(final, (there < objective.gain(metrics)).mean()))
+    last = {trial.id: found[-1] for trial in stopped if (found := _reported(history, weights, trial))}
+    there: dict[int, dict[int, Array]] = defaultdict(dict)
+    for number, (step, gains) in last.items():
+        there[step][number] = gains
+    rivals: dict[int, dict[int, Array]] = defaultdict(dict)
+    for number in final if there else ():
+        for step, gains in _reported(history, weights, history[number]):
+            rivals[step][number] = gains
+    places: dict[int, Place] = {}
+    for step in there.keys() & rivals.keys():
+        ends = [final[number] for number in rivals[step]]
+        places |= _places(step, there[step], list(rivals[step].values()), ends, weights)
+    return places
+
+
+def _reported(history: History, weights: Array, trial: Trial) -> list[tuple[int, Array]]:
+    """Return the steps at which a trial reported all objectives that count, and its gains there; 0 for the others."""
+    counting = [(place, history.objectives[place]) for place in np.flatnonzero(weights)]
+    found = []
+    for step, metrics in trial.reports:
+        known = {**trial.costs, **metrics}
+        if all(objective.name in known for _, objective in counting):
+            gains = np.zeros(len(weights))
+            for place, objective in counting:
+                gains[place] = objective.gain(known)
+            found.append((step, gains))
     return found
+
+
+def _places(
+    step: int, stopped: Mapping[int, Array], rivals: Sequence[Array], ends: Sequence[float], weights: Array
+) -> dict[int, Place]:
+    both = utilities_of(np.array([*stopped.values(), *rivals]), weights)
+    own, others = both[: len(stopped)], np.array(both[len(stopped) :])
+    places: dict[int, Place] = {}
+    for number, utility in zip(stopped, own, strict=True):
+        share = float((others < utility).mean())
+        below = -1 if utility < others.min() else 0
+        places[number] = (float(np.quantile(ends, share)), below, step, utility)
+    return places

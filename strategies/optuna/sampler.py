@@ -31,8 +31,9 @@ class OptunaSampler(Strategy):
 
     Every proposal puts the history into a study in memory and asks a copy of the sampler, whose random states are
     seeded from the trial's generator. The study holds the trials that have ended in the order in which they did, then
-    the running ones. Stopped trials are pruned ones with their reports; with several objectives, where Optuna does not
-    prune, they are failed ones. The sampler sees the active choices of a trial; weights of options are not passed on.
+    the running ones. Stopped trials are pruned ones with their reports, and paused ones with what was measured at their
+    budgets; with several objectives, where Optuna does not prune, they are failed ones. The sampler sees the active
+    choices of a trial; weights of options are not passed on.
     A suggestion that has been tried, or that the space's constraint refuses, is suggested anew, 3 times in all; then
     the last suggestion is mutated.
 

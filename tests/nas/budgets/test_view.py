@@ -62,10 +62,28 @@ def test_it_is_the_largest_that_enough_have_reached() -> None:
     assert seen(View(enough=1).of(history)) == [("stopped", None)] * 3 + [("completed", 300.0)]
 
 
-def test_a_trial_that_was_not_measured_at_the_budget_is_seen_at_the_next_larger() -> None:
+def reports(view: History) -> list[Any]:
+    return [[(step, metrics["score"]) for step, metrics in trial.reports] for trial in view]
+
+
+def test_a_trial_that_began_with_more_is_not_compared_with_the_others() -> None:
     # As in Hyperband, where later brackets begin with more.
     history = history_of(*FIRST, ("asked", 4, 9), ("completed", 4, 9, 900.0))
-    assert seen(View(enough=5).of(history))[-1] == ("completed", 900.0)
+    view = View(enough=5).of(history)
+    assert seen(view)[-1] == ("stopped", None)
+    assert reports(view)[-1] == [(9, 900.0)]
+
+
+def test_until_enough_have_come_to_a_budget_it_is_that_of_most_trials() -> None:
+    history = history_of(*FIRST[:2], *FIRST[4:6], *(("asked", n, 9) for n in (2, 3, 4)))
+    add(history, *(("completed", n, 9, 100.0 * n) for n in (2, 3, 4)))
+    assert seen(View(enough=9).of(history)) == [("stopped", None)] * 2 + [("completed", 100.0 * n) for n in (2, 3, 4)]
+
+
+def test_what_was_measured_at_each_budget_is_shown_as_reports() -> None:
+    history = history_of(*FIRST, ("promoted", 3, 3), ("promoted", 2, 3), ("paused", 2, 3, 20.0), ("paused", 3, 3, 30.0))
+    view = View(enough=2).of(history)
+    assert reports(view) == [[(1, 0.0)], [(1, 1.0)], [(1, 2.0), (3, 20.0)], [(1, 3.0), (3, 30.0)]]
 
 
 def test_a_trial_is_running_when_it_is_evaluated_for_the_first_time_only() -> None:
@@ -82,18 +100,26 @@ def test_what_fails_on_its_way_up_is_seen_where_it_was_measured() -> None:
     assert seen(View(enough=2).of(history))[2:] == [("completed", 20.0), ("stopped", None), ("failed", None)]
 
 
-def test_the_view_is_the_same_object_until_a_trial_that_had_ended_gets_a_result() -> None:
+def test_the_view_is_the_same_object_until_a_trial_that_had_ended_is_measured_again() -> None:
     history, view = history_of(*FIRST), View(enough=2)
     first = view.of(history)
-    add(history, ("asked", 4, 1), ("paused", 4, 1, 4.0), ("promoted", 4, 3), ("paused", 4, 3, 40.0))
+    add(history, ("asked", 4, 1), ("paused", 4, 1, 4.0))
     assert view.of(history) is first
+    add(history, ("promoted", 4, 3), ("paused", 4, 3, 40.0))
+    assert view.of(history) is not first
+    assert reports(first)[4] == [(1, 4.0)]
     add(history, ("promoted", 3, 3), ("paused", 3, 3, 30.0))
     second = view.of(history)
     assert second is not first  # two have reached the next budget
     add(history, ("asked", 5, 1), ("paused", 5, 1, 5.0))
     assert view.of(history) is second
     add(history, ("promoted", 5, 3), ("paused", 5, 3, 50.0))
-    assert view.of(history) is not second  # it was seen as stopped
+    third = view.of(history)
+    assert third is not second  # it was seen as stopped
+    add(history, ("promoted", 5, 9), ("completed", 5, 9, 500.0))
+    assert view.of(history) is not third  # it has one report more
+    assert reports(third)[5] == [(1, 5.0), (3, 50.0)]
+    assert reports(view.of(history))[5] == [(1, 5.0), (3, 50.0), (9, 500.0)]
     assert view.of(history.copy()) is not second
 
 

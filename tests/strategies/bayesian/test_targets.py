@@ -81,13 +81,13 @@ def test_stopped_trials_rank_where_they_stood_at_their_last_report(objectives: t
     trials = [(DONE, [0.1 * n], 10.0 * n) for n in (1, 2, 3, 4, 5)]
     history = reported([*trials, (STOPPED, [0.25], 0.0), (STOPPED, [0.05], 0.0)], *objectives)
     weights = np.eye(len(objectives))[0]
-    assert levels(history, history.finished, weights).tolist() == [0, 1, 3, 4, 5, 2, 0]
+    assert levels(history, history.finished, weights).tolist() == [1, 2, 4, 5, 6, 3, 0]
 
 
 def test_what_was_reported_at_different_steps_is_not_compared() -> None:
     # At step 1 all had little, and the stopped one more than any other; the large values of step 2 do not matter.
     history = reported([(DONE, [1, 100], 10.0), (DONE, [2, 200], 20.0), (STOPPED, [3], 0.0)], Objective("gain"))
-    assert levels(history, history.finished, np.ones(1)).tolist() == [0, 1, 1]
+    assert levels(history, history.finished, np.ones(1)).tolist() == [0, 1, 2]
 
 
 def test_less_is_better_of_an_objective_to_be_minimised() -> None:
@@ -97,7 +97,7 @@ def test_less_is_better_of_an_objective_to_be_minimised() -> None:
         history.add(trial)
         metrics = {"gain": float(value)} if state is DONE else {}
         history.update(Trial(trial.id, architecture, state, metrics, [(1, {"gain": float(report)})]))
-    assert levels(history, history.finished, np.ones(1)).tolist() == [1, 0, 0]
+    assert levels(history, history.finished, np.ones(1)).tolist() == [2, 1, 0]
 
 
 def test_a_stopped_trial_that_breaks_a_constraint_ranks_below_all_that_are_allowed() -> None:
@@ -119,3 +119,22 @@ def test_the_last_report_with_the_objective_counts() -> None:
     reports = [(1, {"gain": 2.0}), (2, {"loss": 1.0})]
     history.update(Trial(trial.id, trial.architecture, STOPPED, {}, reports))
     assert levels(history, history.finished, np.ones(1)).tolist() == [0, 2, 1]
+
+
+def test_stopped_trials_below_all_others_rank_by_the_last_step_and_then_by_their_reports_there() -> None:
+    # As where trials are paused at rungs: whoever has gone on was better than they are.
+    stopped = [(STOPPED, [0.2], 0.0), (STOPPED, [0.4], 0.0), (STOPPED, [0.5, 0.1], 0.0), (STOPPED, [0.5, 0.2], 0.0)]
+    history = reported([(DONE, [0.6, 0.7], 10.0), (DONE, [0.8, 0.9], 20.0), *stopped], Objective("gain"))
+    assert levels(history, history.finished, np.ones(1)).tolist() == [4, 5, 0, 1, 2, 3]
+
+
+def test_with_several_objectives_stopped_trials_rank_where_they_stood_by_all_of_them() -> None:
+    history = History(TWO)
+    trials = [(DONE, (1.0, 9.0)), (DONE, (4.0, 5.0)), (DONE, (9.0, 1.0)), (STOPPED, (6.0, 3.0)), (STOPPED, (0.0, 9.9))]
+    for architecture, (state, (gain, loss)) in zip(FLAT, trials, strict=False):
+        trial = Trial(len(history), architecture)
+        history.add(trial)
+        early = {"gain": gain / 10, "loss": loss * 10}
+        metrics = {"gain": gain, "loss": loss, "cost": 0.0} if state is DONE else {}
+        history.update(Trial(trial.id, architecture, state, metrics, [(1, early)]))
+    assert levels(history, history.finished, np.array([0.5, 0.5])).tolist() == [1, 2, 4, 3, 0]

@@ -20,12 +20,14 @@ from optuna.samplers import (
 )
 from optuna.trial import TrialState as State
 
+from autopanoptic.nas.budgets.view import View
 from autopanoptic.nas.space.architecture import Architecture
 from autopanoptic.nas.space.choice import Choice
 from autopanoptic.nas.space.space import SearchSpace
+from autopanoptic.nas.trials.budget import Budget
 from autopanoptic.nas.trials.history import History
 from autopanoptic.nas.trials.objective import Constraint, Objective
-from autopanoptic.nas.trials.trial import Trial, TrialState
+from autopanoptic.nas.trials.trial import Trial, TrialState, measured, promoted
 from autopanoptic.strategies.optuna.replay import Replay
 from autopanoptic.strategies.optuna.sampler import OptunaSampler
 from autopanoptic.strategies.testing import FLAT
@@ -86,6 +88,20 @@ def test_stopped_trials_of_several_objectives_are_left_out() -> None:
     assert trials_of(space, history)[0].intermediate_values == {}
     strategy = OptunaSampler(TPESampler(n_startup_trials=1))
     assert strategy.propose(space, history, np.random.default_rng(0)) == {"a": 2}
+
+
+def test_paused_trials_are_pruned_ones_with_what_was_measured_at_their_budgets() -> None:
+    space, history = SearchSpace([Choice("a", range(3))]), History([Objective("loss", "min")])
+    for number in range(2):
+        trial = Trial(number, Architecture({"a": number}), budget=Budget(0, 1))
+        history.add(trial)
+        history.update(measured(trial, TrialState.PAUSED, {"loss": 5.0 - number}, 1.0))
+    history.promote(promoted(history[1], 3))
+    history.update(measured(history[1], TrialState.PAUSED, {"loss": 2.0}, 1.0))
+    seen = trials_of(space, View(enough=1).of(history))
+    assert [trial.state for trial in seen] == [State.PRUNED, State.COMPLETE]
+    assert [trial.values for trial in seen] == [None, [-2.0]]
+    assert [trial.intermediate_values for trial in seen] == [{1: -5.0}, {1: -4.0, 3: -2.0}]
 
 
 @pytest.mark.parametrize("make", [lambda: TPESampler(n_startup_trials=6), lambda: NSGAIISampler(population_size=6)])
