@@ -152,9 +152,7 @@ class Result:
             taken |= metrics
             row.update({_marked(name, "option", taken): value for name, value in trial.architecture.items()})
             row.update({f"{name} (standard error)": value for name, value in trial.standard_errors.items()})
-            row.update(
-                {_marked(name, "attribute", set(row) | taken): value for name, value in trial.attributes.items()}
-            )
+            row.update(_attributes(trial.attributes, set(row) | taken))
             rows.append(row)
         return rows
 
@@ -254,3 +252,14 @@ def _evaluations(trial: Trial) -> dict[str, Any]:
 
 def _marked(name: str, kind: str, taken: set[str]) -> str:
     return f"{name} ({kind})" if name in taken else name
+
+
+def _attributes(attributes: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
+    """Return attributes by columns that nothing else has: one that is marked does not take another's name either."""
+    columns: dict[str, Any] = {}
+    for name, value in attributes.items():
+        column = name
+        while column in taken or column in columns or (column != name and column in attributes):
+            column = f"{column} (attribute)"
+        columns[column] = value
+    return columns

@@ -59,6 +59,7 @@ def compare(
     """
     console, asked = console or Console(quiet=True), asked or plan
     with working_on(folder, FileLock(folder / LOCK)):
+        plan = plan.within(folder)  # which another program may have added to since
         plan.save(folder)
         write_rows(plan, folder)
         waiting = {

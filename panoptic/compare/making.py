@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from autopanoptic.nas.storage.lock import LOCK, FileLock, working_on
 from autopanoptic.panoptic.compare.compare import compare, summarised
 from autopanoptic.panoptic.compare.contestants import Contestant, contestant_of, equal
 from autopanoptic.panoptic.compare.naming import AT, Change, Named, Source, all_named
@@ -68,8 +69,10 @@ def source_of(config: str, changes: Sequence[Change], *, quick: bool = False) ->
         quick: Whether in its quick form.
 
     Raises:
-        ValueError: If the networks are to start from what a comparison does not train.
+        ValueError: If the networks are to start from what a comparison does not train, or are all to be one model.
     """
+    if (model := next((place for key, _, place in changes if key == "network.model"), None)) is not None:
+        raise ValueError(f"{model}: network.model is of one network; name the models to compare by --models NAME,...")
     init = resolve(config, changes, quick=quick).init
     given = next((place for key, _, place in changes if key == "init"), None)
     if init == "pretrained" or (init == "supernet" and given is not None):
@@ -96,6 +99,7 @@ def made(
         console: Where is told what the data are, and what is compared.
 
     Raises:
+        BlockingIOError: If another program works on the folder.
         FileExistsError: If the folder holds something else; names what differs.
         FileNotFoundError: If a model, a file or the data are missing.
         ValueError: If a network does not fit the config or the data, or a number is out of range.
@@ -111,8 +115,9 @@ def made(
     with _refusable(folder):
         datasets = _prepared(settings, folder, console)
         asked = replace(asked, contestants=_different([contestant_of(one, datasets) for one in names], console))
-        plan = asked.within(folder)
-        plan.save(folder)
+        with working_on(folder, FileLock(folder / LOCK)):
+            plan = asked.within(folder)
+            plan.save(folder)
     _tell(asked, folder, console)
     return Made(folder, plan, asked, datasets)
 

@@ -78,7 +78,7 @@ def differences_table(found: Sequence[Compared], title: str, other: Callable[[Co
     for one in found:
         images, seeds = one.difference.images, one.difference.seeds
         table.add_row(
-            escape(one.one), *([] if other is None else [other(one)]), signed(images.value),
+            escape(one.one), *([] if other is None else [escape(other(one))]), signed(images.value),
             between(images.low, images.high),
             "one seed" if seeds.half is None else between(seeds.value - seeds.half, seeds.value + seeds.half),
             one.difference.reading,
@@ -101,8 +101,8 @@ def between(low: float, high: float) -> str:
 def tables_of(summary: Summary) -> Iterator[Table]:
     """Yield all tables of a comparison."""
     yield networks_table(summary)
-    if summary.differences:
-        yield differences_table(summary.differences, f"PQ minus that of {summary.against}, paired")
+    if summary.differences and summary.against is not None:
+        yield differences_table(summary.differences, f"PQ minus that of {escape(summary.against)}, paired")
     if summary.equal_cost:
         yield differences_table(
             summary.equal_cost, "PQ minus that of the network made by hand of equal cost, paired", lambda one: one.other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -291,13 +291,9 @@ class PanopticNetwork(ModelSpace):
         return counts
 
     def _propose(
-        self,
-        images: Tensor,
-        sizes: Sizes,
-        pyramid: Features,
-        targets: Sequence[Target] | None = None,
+        self, images: Tensor, sizes: Sizes, pyramid: Features, targets: Sequence[Target] | None = None,
         generator: Generators = None,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:  # fmt: skip
         """Proposals of each image, and with targets their losses."""
         if self.rpn is None:
             return [], {}
@@ -307,11 +303,19 @@ class PanopticNetwork(ModelSpace):
             return proposals, {}
         return proposals, {"objectness": found["loss_objectness"], "rpn_box": found["loss_rpn_box_reg"]}
 
-    @torch.no_grad()
     def predict(
         self, images: Tensor, sizes: Sizes, original_sizes: Sizes, *, least_score: float = 0.0
     ) -> list[Prediction]:
-        """Find the things and label the pixels of each image.
+        """Find the things and label the pixels of each image; arguments and errors as of `predict_each`."""
+        return list(self.predict_each(images, sizes, original_sizes, least_score=least_score))
+
+    @torch.no_grad()
+    def predict_each(
+        self, images: Tensor, sizes: Sizes, original_sizes: Sizes, *, least_score: float = 0.0
+    ) -> Iterator[Prediction]:
+        """Find the things of a batch at once, and yield each image's when its masks and labels have been made.
+
+        At the original size masks take far more memory than all else, so that those of one image are there at a time.
 
         Args:
             images: Normalised and padded at the right and bottom, float (B, 3, H, W).
@@ -334,17 +338,13 @@ class PanopticNetwork(ModelSpace):
             pyramid = {level: extend(x) for level, x in pyramid.items()}
         detections = self._detect(images, sizes, pyramid, proposals, least_score, reasoning)
         logits = reasoning.logits if reasoning else logits
-        each = enumerate(zip(detections, sizes, original_sizes, strict=True))
-        return [self._prediction(None if logits is None else logits[index], *one, images.device) for index, one in each]
+        for index, one in enumerate(zip(detections, sizes, original_sizes, strict=True)):
+            yield self._prediction(None if logits is None else logits[index], *one, images.device)
 
     def _prediction(
-        self,
-        logits: Tensor | None,
-        found: Detections,
-        size: tuple[int, int],
-        original_size: tuple[int, int],
+        self, logits: Tensor | None, found: Detections, size: tuple[int, int], original_size: tuple[int, int],
         device: torch.device,
-    ) -> Prediction:
+    ) -> Prediction:  # fmt: skip
         """What is said of one image."""
         things = things_at(found, size, original_size, self.config)
         semantic = self._semantic_at(logits, size, original_size, device)

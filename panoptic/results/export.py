@@ -76,6 +76,8 @@ class PanopticWriter:
         image = _as_json({"id": image_id, "file_name": image_file, "height": height, "width": width}, what)
         entries = _entries(panoptic, ids, self.categories)
         annotation = _as_json({"image_id": image_id, "file_name": name, "segments_info": entries}, what)
+        if not self._images:
+            self.json_file.unlink(missing_ok=True)  # an older one would be read with the pictures of this one
         _save(ids, self.folder / name)
         self._images[image_id] = image
         self._annotations.append(annotation)

@@ -245,7 +245,7 @@ def _stage(
     apart: tuple[str, ...] = (),
 ) -> Iterator[Run]:
     """Open the run that a stage is of."""
-    options = "".join(f" --{option} {value}" for option, value in own or () if value is not None)
+    options = "".join(f" --{option} {quote(value)}" for option, value in own or () if value is not None)
     with telling(context, f"{PROGRAM} {command}{options}") as told:
         told.folder, settings = run_of_stage(context, name, values, first=first, apart=apart)
         console = Console()
@@ -265,7 +265,7 @@ def _begin(settings: Settings, folder: Path, console: Console) -> None:
 def _say_other_budget(name: str, console: Console) -> None:
     """Say how the supernet of a run serves another budget."""
     console.print("The same supernet searched for another budget, of so many GFLOPs:")
-    line = f"{_command()} --supernet-from {name} --max-gflops X"
+    line = f"{_command()} --supernet-from {quote(name)} --max-gflops X"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -285,4 +285,6 @@ def fail(context: typer.Context, error: BaseException) -> None:
 
 def _command() -> str:
     program = Path(sys.argv[0])
-    return f"{sys.executable} {program}" if program.suffix == ".py" else f"{program.name} panoptic run"
+    return (
+        f"{quote(sys.executable)} {quote(str(program))}" if program.suffix == ".py" else f"{program.name} panoptic run"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import cast
 
@@ -96,7 +96,7 @@ class Validation:
         with evaluating(network), torch.no_grad():
             for number, batch in enumerate(self.batches, 1):
                 self._require_images(number, batch, index)
-                for found in predict(found_by, batch, self.precision, least_score):
+                for found in predict_each(found_by, batch, self.precision, least_score):
                     panoptic = map_of(found, self.dataset.categories, rules)
                     truth = self._truths[index]
                     self._update(quality, index, truth, panoptic)
@@ -141,10 +141,22 @@ def predict(
 
     Things of a score below `least_score` are left out.
     """
+    return list(predict_each(network, batch, precision, least_score))
+
+
+def predict_each(
+    network: PanopticNetwork, batch: Batch, precision: str = "32-true", least_score: float = 0.0
+) -> Iterator[Prediction]:
+    """Yield what `predict` returns, one image at a time, whose masks need not be kept beside the others'."""
     device = next(network.parameters()).device
     batch = batch.to(device)
-    with computing(precision, device):
-        return network.predict(batch.images, batch.sizes, batch.original_sizes, least_score=least_score)
+    found = network.predict_each(batch.images, batch.sizes, batch.original_sizes, least_score=least_score)
+    while True:
+        with computing(precision, device):  # not while the caller has the image's prediction
+            one = next(found, None)
+        if one is None:
+            return
+        yield one
 
 
 class PanopticEvaluator(SupernetEvaluator):

@@ -168,6 +168,8 @@ def measure(
     """
     dataset, console = validation.dataset, console or Console(quiet=True)
     categories = dataset.categories
+    if out is not None:
+        (out / INSTANCES).unlink(missing_ok=True)  # where this is interrupted, an older one would be of other pictures
     things = AveragePrecision(categories) if categories.things else None
     stuff = SemanticQuality(categories) if categories.stuff else None
     with contextlib.ExitStack() as stack:

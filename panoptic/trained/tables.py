@@ -41,7 +41,7 @@ def differences(evaluation: Evaluation) -> Table:
     """Return how the first network differs from each other, and below each difference its 95% interval."""
     first = next(iter(evaluation.networks))
     table = Table(
-        title=f"{first} minus another, 95% over the images, paired", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"{escape(first)} minus another, 95% over the images, paired", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.add_column("other", overflow="fold")
     for heading in COMPARED.values():
@@ -65,7 +65,7 @@ def _plain(value: float) -> float:
 def by_class(evaluation: Evaluation, name: str) -> Table:
     """Return a row for each class of the data, with what one network is worth on it, and below them their means."""
     one = evaluation.networks[name]
-    table = Table(title=f"{name}, class by class", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=f"{escape(name)}, class by class", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", overflow="fold")
     for heading in ("kind", "truth", "PQ", "SQ", "RQ", "box\nAP", "mask\nAP", "IoU"):
         table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=True)

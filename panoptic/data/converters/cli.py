@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -294,11 +295,12 @@ def _opened(out: Path, split: str | None) -> dict[str, CocoPanoptic]:
 def _next(out: Path, split: str | None) -> str:
     if split == "val":
         return (
-            f"Missing: train, without which nothing is trained. Next: autopanoptic panoptic evaluate RUN --data {out}"
+            f"Missing: train, without which nothing is trained. Next: autopanoptic panoptic evaluate RUN --data "
+            f"{quote(str(out))}"
         )
     if split == "train":
         return (
             "Missing: val, which every run needs too. When it is there, convert both into another folder, without "
             "--split train"
         )
-    return f"Next: autopanoptic panoptic run --data {out}"
+    return f"Next: autopanoptic panoptic run --data {quote(str(out))}"

@@ -217,3 +217,16 @@ def test_a_journal_with_other_attributes_is_refused_and_repaired(tmp_path: Path,
         Result.from_journal(path)
     assert len(repair(path).mending.problems) == 1
     assert Result.from_journal(path).history.n_completed == 3
+
+
+def test_no_attribute_takes_the_column_of_another(tmp_path: Path) -> None:
+    with Search(SPACE, GridSearch(), journal=tmp_path / "j") as search:
+        trial = search.ask()
+        assert trial is not None
+        search.set_attribute(trial, "value", [1, 2])
+        search.set_attribute(trial, "value (attribute)", 7)
+        search.tell(trial, {"value": 1.0})
+    (row,) = Result.from_journal(tmp_path / "j").rows()
+    assert row["value"] == 1.0
+    assert row["value (attribute)"] == 7
+    assert row["value (attribute) (attribute)"] == [1, 2]

@@ -218,3 +218,8 @@ def test_an_architecture_whose_components_were_chosen_is_found_and_described_by_
     described = summary._described(cast("Any", SimpleNamespace(contestants={"mixed": contestant})), "mixed")
     assert described.items() >= MODELS["sognet"].parts.items()
     assert described["box_head"] == "two-fc"
+
+
+def test_one_model_for_all_networks_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"--set: network\.model is of one network; name the models"):
+        source_of("scenes", [("network.model", "upsnet", "--set")])

@@ -120,6 +120,15 @@ def test_maps_that_no_reader_would_take_are_refused(tmp_path, file, pixels, segm
     assert not (tmp_path / "pngs").exists()
 
 
+def test_an_older_file_does_not_stay_beside_newer_pictures(tmp_path):
+    found = PanopticMap(np.array([[1]]), (Segment(1, 1, 1),))
+    with PanopticWriter(tmp_path / "a.json", tmp_path / "pngs", CATEGORIES) as writer:
+        writer.add(1, "a.jpg", found)
+    assert (tmp_path / "a.json").exists()
+    PanopticWriter(tmp_path / "a.json", tmp_path / "pngs", CATEGORIES).add(1, "a.jpg", found)  # and no more
+    assert not (tmp_path / "a.json").exists()
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_folders_give_what_maps_in_memory_give(folders, workers):
     quality = PanopticQuality(CATEGORIES, check_truth=False)

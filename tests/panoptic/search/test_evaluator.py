@@ -53,17 +53,15 @@ class Oracle(torch.nn.Module):
         self.parameter = torch.nn.Parameter(torch.zeros(()))
         self.index = 0
 
-    def predict(
+    def predict_each(
         self, images: torch.Tensor, sizes: object, original_sizes: object, *, least_score: float
-    ) -> list[Prediction]:
-        found = []
+    ) -> Iterator[Prediction]:
         for _ in images:
             truth = self.dataset[self.index].truth
             self.index += 1
             scores = torch.ones(len(truth.labels))
             semantic = torch.where(truth.semantic == 255, 0, truth.semantic).long()
-            found.append(Prediction(truth.boxes, scores, truth.labels, truth.masks, semantic))
-        return found
+            yield Prediction(truth.boxes, scores, truth.labels, truth.masks, semantic)
 
 
 def test_the_truth_itself_scores_a_hundred(datasets: Datasets, batches: list[Batch]) -> None:
@@ -77,19 +75,14 @@ def test_the_truth_itself_scores_a_hundred(datasets: Datasets, batches: list[Bat
 class HalfBlind(Oracle):
     """Knows the truth of every other image, and says nothing of the others."""
 
-    def predict(
+    def predict_each(
         self, images: torch.Tensor, sizes: object, original_sizes: object, *, least_score: float
-    ) -> list[Prediction]:
+    ) -> Iterator[Prediction]:
         first = self.index
-        found = super().predict(images, sizes, original_sizes, least_score=least_score)
-        return [
-            one
-            if (first + place) % 2
-            else Prediction(
-                one.boxes[:0], one.scores[:0], one.labels[:0], one.masks[:0], torch.zeros_like(one.semantic)
-            )
-            for place, one in enumerate(found)
-        ]
+        found = super().predict_each(images, sizes, original_sizes, least_score=least_score)
+        for place, one in enumerate(found):
+            nothing = (value[:0] for value in (one.boxes, one.scores, one.labels, one.masks))
+            yield one if (first + place) % 2 else Prediction(*nothing, torch.zeros_like(one.semantic))
 
 
 def test_a_candidates_metrics_have_the_error_over_the_images(datasets: Datasets, batches: list[Batch]) -> None:
