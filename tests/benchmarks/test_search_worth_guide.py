@@ -297,6 +297,10 @@ def test_the_guide_says_of_the_order_of_published_operators_what_the_rows_do() -
     ((_, tau),) = best_taus(OPERATORS, rows, OPERATORS.recipes).values()
     assert f"{len(alone)} networks have {mean(alone.values()):.0f} PQ on average alone," in guide
     assert f"their paths {min(paths):.0f} to {max(paths):.0f}, and tau is {interval(tau)} at most." in guide
+    seeds = trained_alone(OPERATORS, rows)
+    both = compared(*seeds, list(alone))
+    assert both is not None
+    assert f"two seeds of these trainings agree with tau {interval(both['tau'])}." in guide
 
 
 def test_the_guides_say_of_racing_what_the_rows_do() -> None:

@@ -141,7 +141,8 @@ class LabelledBatch(Batch):
 
 
 def _owned(tensor: Tensor) -> Tensor:
-    return tensor.clone() if tensor.is_shared() and not tensor.is_cuda else tensor
+    shared: bool = tensor.is_shared()  # type: ignore[no-untyped-call]
+    return tensor.clone() if shared and not tensor.is_cuda else tensor
 
 
 def kept(batches: Iterable[BatchT]) -> list[BatchT]:

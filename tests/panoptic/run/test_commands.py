@@ -149,17 +149,18 @@ def test_init_is_the_start_of_what_a_command_trains(called: list[tuple[Any, ...]
     invoke("retrain", "--name", "z", "--init", "whole.pt")
     invoke("retrain", "--name", "a", "--init", "w.pt", "--set", "init_part=all")
     invoke("prepare", "--name", "b", "--supernet-init", "w.pt", "--retrain-init", "scratch")
+    weights, found, whole = (str(tmp_path / name) for name in ("w.pt", "found.pt", "whole.pt"))
     assert [(one[2].supernet_init, one[2].init, one[2].init_part) for one in called] == [
-        ("w.pt", "supernet", "all"),
-        ("scratch", "found.pt", "backbone"),
-        ("scratch", "whole.pt", "all"),
-        ("scratch", "w.pt", "all"),
-        ("w.pt", "scratch", "all"),
+        (weights, "supernet", "all"),
+        ("scratch", found, "backbone"),
+        ("scratch", whole, "all"),
+        ("scratch", weights, "all"),
+        (weights, "scratch", "all"),
     ]
     assert "Error: --init and --set supernet_init=scratch both set supernet_init" in invoke(
-        "train-supernet", "--init", "w.pt", "--set", "supernet_init=scratch", code=1
+        "train-supernet", "--init", weights, "--set", "supernet_init=scratch", code=1
     )
-    assert runner.invoke(app, ["run", "--init", "w.pt"]).exit_code == 2
+    assert runner.invoke(app, ["run", "--init", weights]).exit_code == 2
     assert "supernet_init: n.pt is neither scratch nor a file" in invoke("train-supernet", "--init", "n.pt", code=1)
 
 

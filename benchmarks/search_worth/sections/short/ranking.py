@@ -49,21 +49,26 @@ def answers(study: Study, rows: Rows) -> Iterator[str]:
     for other in study.problems:
         if other != problem:
             yield from _other_ranking(other, rows)
+            title = f"{other.title[0].upper()}{other.title[1:]}: two"
+            yield from (line.replace("Two", title, 1) for line in _ceilings(other, rows, barred=False))
 
 
-def _ceilings(problem: Problem, rows: Rows) -> Iterator[str]:
-    """Tell how trainings agree with each other, which no path can exceed."""
+def _ceilings(problem: Problem, rows: Rows, *, barred: bool = True) -> Iterator[str]:
+    """Tell how trainings agree with each other, which no path can exceed, and that there is a bar."""
     alone = trained_alone(problem, rows)
+    if len(alone) < 2:
+        return
     for where, names in groups_of(problem).items():
         both = compared(alone[0], alone[1], names)
         if both is None:
             continue
         noise, count = noise_of([{name: one[name] for name in names if name in one} for one in alone]), len(alone)
         assert noise is not None
+        bar = f": the bar was {BARS[where]}" if barred else ""
         yield (
             f"Two seeds of the trainings alone agree with tau {interval(both['tau'])} {where} "
             f"({len(shared_names(alone, names))} networks), by which paths without any fault would have "
-            f"{tau_of_truth(noise, count):.2f} to their mean, roughly: the bar was {BARS[where]}."
+            f"{tau_of_truth(noise, count):.2f} to their mean, roughly{bar}."
         )
 
 
