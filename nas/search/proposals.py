@@ -132,7 +132,7 @@ def first_ones(
 
 
 def _listed(architectures: Iterable[Mapping[str, Option]]) -> list[Mapping[str, Option]]:
-    if isinstance(architectures, (str, bytes, Mapping)) or not isinstance(architectures, Iterable):
+    if isinstance(architectures, (str, bytes)) or not isinstance(architectures, Iterable) or _is_one(architectures):
         raise TypeError(
             f"initial is a list of architectures, such as [architecture], not {architectures!r}. Put brackets around a "
             "single one; leave initial away for none."
@@ -144,3 +144,8 @@ def _listed(architectures: Iterable[Mapping[str, Option]]) -> list[Mapping[str, 
                 f"initial[{index}] is {values!r}, which is no architecture: give a mapping of choices to options."
             )
     return found
+
+
+def _is_one(architectures: Iterable[object]) -> bool:
+    """Whether it is one architecture, options by labels, and no mapping of architectures to what is known of them."""
+    return isinstance(architectures, Mapping) and not all(isinstance(key, Mapping) for key in architectures)
