@@ -174,6 +174,8 @@ def _refusable(folder: Path) -> Iterator[None]:
     """Have a comparison that is refused leave no record of its data, which could stand in the way of others."""
     try:
         yield
+    except BlockingIOError:  # what is there is of the program that works on it
+        raise
     except (ValueError, OSError):
         if not (folder / COMPARISON).exists():
             (folder / DATA).unlink(missing_ok=True)

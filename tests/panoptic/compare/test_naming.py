@@ -13,7 +13,7 @@ import torch
 
 from autopanoptic.nas import Architecture, SearchSpace
 from autopanoptic.panoptic.compare import summary
-from autopanoptic.panoptic.compare.making import source_of
+from autopanoptic.panoptic.compare.making import _refusable, source_of
 from autopanoptic.panoptic.compare.naming import Named, Source, all_named, named
 from autopanoptic.panoptic.compare.plan import load_plan
 from autopanoptic.panoptic.configs.config import load_config, save_config
@@ -223,3 +223,11 @@ def test_an_architecture_whose_components_were_chosen_is_found_and_described_by_
 def test_one_model_for_all_networks_is_refused() -> None:
     with pytest.raises(ValueError, match=r"--set: network\.model is of one network; name the models"):
         source_of("scenes", [("network.model", "upsnet", "--set")])
+
+
+def test_the_data_of_a_comparison_that_another_program_makes_stay(tmp_path: Path) -> None:
+    record = tmp_path / "data.json"
+    record.write_text("{}")
+    with pytest.raises(BlockingIOError), _refusable(tmp_path):
+        raise BlockingIOError("another program works on it")
+    assert record.exists()
